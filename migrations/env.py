@@ -1,0 +1,58 @@
+"""Alembic's environment: one migration at a time, and none that waits for ever behind a long query."""
+
+from alembic import context
+from luna_store.postgres import sync_engine
+from luna_store.tables import Table
+from sqlalchemy import Connection, text
+from sqlalchemy.schema import SchemaItem
+
+# Any fixed number: "luna" in ASCII. Two releases that start together migrate one after the other.
+MIGRATION_LOCK = 0x6C756E61
+# A migration that cannot get its lock gives up and is tried again, rather than queueing every query behind it.
+LOCK_TIMEOUT = "10s"
+STATEMENT_TIMEOUT = "15min"
+
+
+def is_ours(item: SchemaItem, name: str | None, kind: str, *_: object) -> bool:
+    """Monthly partitions are made by `luna_store.partitions`, not by a revision."""
+    del item
+    return not (kind in {"table", "index"} and name is not None and name.startswith("usage_events_"))
+
+
+def migrate(connection: Connection) -> None:
+    """Run the revisions asked for, in one transaction under the migration lock."""
+    context.configure(
+        connection=connection,
+        target_metadata=Table.metadata,
+        include_object=is_ours,
+        compare_server_default=True,
+        transaction_per_migration=False,
+    )
+    with context.begin_transaction():
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+        # The lock waits for the other migration, however long that takes: lock_timeout does not apply to it.
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        context.run_migrations()
+
+
+def main() -> None:
+    """Take the connection that `luna_store.schema` passes, or open DATABASE_URL for the alembic command."""
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        migrate(given)
+        return
+    import os
+
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        raise SystemExit("DATABASE_URL is not set. Set it to a URL like postgresql://user:password@host/luna.")
+    engine = sync_engine(url)
+    with engine.connect() as connection:
+        migrate(connection)
+        connection.commit()
+
+
+main()

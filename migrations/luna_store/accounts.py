@@ -1,0 +1,287 @@
+"""Accounts and their keys in Postgres: what the operator and the command line change.
+
+Every change marks the account's Redis keys stale in the same transaction. `AccountCache.rebuild` right after it
+makes the change take effect at once; if that never runs, settlement does it within a second.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from luna_store import tables
+from luna_store.api_keys import ApiKey, Peppers
+from luna_store.windows import QuotaWindow, window_start
+
+# A Lifetime window begins with its account: nothing in the ledger is older.
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class AccountExists(Exception):
+    """The name is taken; choose another, or change that account."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is already an account named {name!r}.")
+
+
+class AccountNotFound(Exception):
+    """No account has this id or name."""
+
+    def __init__(self, reference: object) -> None:
+        super().__init__(f"There is no account {reference!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSpec:
+    """What an account may do. Field names are those of the table."""
+
+    account_name: str
+    display_name: str = ""
+    tier: str | None = None
+    quota_limit: int = tables.DEFAULT_QUOTA_LIMIT
+    """Units (series) per window."""
+    quota_window: QuotaWindow = QuotaWindow.LIFETIME
+    rate_per_second: float = tables.DEFAULT_RATE_PER_SECOND
+    rate_burst: int = tables.DEFAULT_RATE_BURST
+    allowed_models: list[str] = field(default_factory=lambda: ["*"])
+    expires_at: datetime | None = None
+    uid: uuid.UUID | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what the table would refuse, in words.
+
+        Raises:
+            ValueError: names the field and the cure.
+
+        """
+        if not self.account_name or len(self.account_name) > 317:
+            raise ValueError("account_name must be of the form <namespace>/<name>, at most 317 characters.")
+        if not 0 <= self.quota_limit < 2**31:
+            raise ValueError(f"quota_limit must lie between 0 and {2**31 - 1}, not {self.quota_limit}.")
+        if not self.rate_per_second > 0:
+            raise ValueError(f"rate_per_second must be positive, not {self.rate_per_second}.")
+        if self.rate_burst < 1:
+            raise ValueError(f"rate_burst must be at least 1, not {self.rate_burst}.")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What may be shown of a key."""
+
+    prefix: str
+    created_at: datetime
+    expires_at: datetime | None
+
+    @property
+    def state(self) -> str:
+        """Active, or Retiring during a rotation's overlap."""
+        return "Active" if self.expires_at is None else "Retiring"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo:
+    """An account as it stands in Postgres."""
+
+    id: int
+    account_name: str
+    display_name: str
+    tier: str | None
+    state: str
+    quota_limit: int
+    quota_used: int
+    quota_window: QuotaWindow
+    window_started_at: datetime
+    rate_per_second: float
+    rate_burst: int
+    allowed_models: list[str]
+    expires_at: datetime | None
+    created_at: datetime
+    keys: list[KeyInfo]
+
+
+class Accounts:
+    """The repository. Owns neither the engine nor the peppers."""
+
+    def __init__(self, engine: AsyncEngine, peppers: Peppers) -> None:
+        self._engine = engine
+        self._peppers = peppers
+
+    async def create(self, spec: AccountSpec) -> tuple[int, ApiKey]:
+        """Make an account with its first key. The key is shown here and never again.
+
+        Raises:
+            AccountExists: the name is taken.
+
+        """
+        values = {name: getattr(spec, name) for name in spec.__slots__}
+        values["quota_window"] = spec.quota_window.value
+        values["window_started_at"] = (
+            BEGINNING
+            if spec.quota_window is QuotaWindow.LIFETIME
+            else window_start(spec.quota_window, BEGINNING, datetime.now(UTC))
+        )
+        try:
+            async with self._engine.begin() as connection:
+                account_id = await connection.scalar(
+                    insert(tables.Account).values(**values).returning(tables.Account.id)
+                )
+                assert account_id is not None  # noqa: S101  INSERT ... RETURNING gives a row or raises
+                return account_id, await self._issue(connection, account_id)
+        except IntegrityError as e:
+            raise AccountExists(spec.account_name) from e
+
+    async def get(self, reference: int | str) -> AccountInfo:
+        """An account by its id or its name.
+
+        Raises:
+            AccountNotFound: there is none.
+
+        """
+        async with self._engine.connect() as connection:
+            row = await _find(connection, reference)
+            keys = await connection.execute(
+                select(tables.ApiKey.prefix, tables.ApiKey.created_at, tables.ApiKey.expires_at)
+                .where(tables.ApiKey.account_id == row.id, _live())
+                .order_by(tables.ApiKey.id.desc())
+            )
+            return AccountInfo(
+                **{name: getattr(row, name) for name in AccountInfo.__slots__ if name not in {"keys", "quota_window"}},
+                quota_window=QuotaWindow(row.quota_window),
+                keys=[KeyInfo(*key) for key in keys],
+            )
+
+    async def names(self) -> list[tuple[int, str, str]]:
+        """Id, name and state of every account, by id."""
+        columns = (tables.Account.id, tables.Account.account_name, tables.Account.state)
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(select(*columns).order_by(columns[0]))
+            return [(row.id, row.account_name, row.state) for row in rows]
+
+    async def update(self, reference: int | str, **changes: Any) -> int:  # noqa: ANN401  columns of `Account`
+        """Change columns of an account; returns its id.
+
+        Raises:
+            AccountNotFound: there is none.
+
+        """
+        async with self._engine.begin() as connection:
+            row = await _find(connection, reference)
+            await connection.execute(
+                update(tables.Account).where(tables.Account.id == row.id).values(**changes, cache_stale=True)
+            )
+            return int(row.id)
+
+    async def rotate_key(self, reference: int | str, overlap: timedelta) -> tuple[int, ApiKey]:
+        """Issue a new key; the present ones stay valid for `overlap` and then end.
+
+        Raises:
+            AccountNotFound: there is none.
+
+        """
+        async with self._engine.begin() as connection:
+            row = await _find(connection, reference)
+            await connection.execute(
+                update(tables.ApiKey)
+                .where(tables.ApiKey.account_id == row.id, _live())
+                # A key that is retiring already does not get longer to live.
+                .values(expires_at=func.least(tables.ApiKey.expires_at, func.now() + overlap))
+            )
+            return int(row.id), await self._issue(connection, row.id)
+
+    async def revoke_key(self, prefix: str) -> int:
+        """End a key now; returns its account's id.
+
+        Raises:
+            AccountNotFound: no account has a key with this prefix.
+
+        """
+        async with self._engine.begin() as connection:
+            account_id = await connection.scalar(
+                update(tables.ApiKey)
+                .where(tables.ApiKey.prefix == prefix)
+                .values(revoked_at=func.coalesce(tables.ApiKey.revoked_at, func.now()))
+                .returning(tables.ApiKey.account_id)
+            )
+            if account_id is None:
+                raise AccountNotFound(prefix)
+            await _mark_stale(connection, account_id)
+            return int(account_id)
+
+    async def delete(self, reference: int | str, *, retain: bool) -> tuple[int, list[str]]:
+        """End an account: keep row and ledger, revoked (`retain`), or remove both.
+
+        Returns:
+            Its id, and the digests whose Redis index entries are to be forgotten.
+
+        Raises:
+            AccountNotFound: there is none.
+
+        """
+        async with self._engine.begin() as connection:
+            row = await _find(connection, reference)
+            of_account = tables.ApiKey.account_id == row.id
+            digests = list(await connection.scalars(select(tables.ApiKey.digest).where(of_account)))
+            if retain:
+                await connection.execute(
+                    update(tables.ApiKey)
+                    .where(of_account, tables.ApiKey.revoked_at.is_(None))
+                    .values(revoked_at=func.now())
+                )
+                await connection.execute(
+                    update(tables.Account).where(tables.Account.id == row.id).values(state="revoked", cache_stale=True)
+                )
+            else:
+                await connection.execute(delete(tables.UsageEvent).where(tables.UsageEvent.account_id == row.id))
+                await connection.execute(delete(tables.Account).where(tables.Account.id == row.id))
+            return int(row.id), digests
+
+    async def owner(self, key: ApiKey) -> int | None:
+        """The account whose live key this is; digests are compared in constant time. None for a stranger."""
+        async with self._engine.connect() as connection:
+            row = (
+                await connection.execute(
+                    select(tables.ApiKey.account_id, tables.ApiKey.digest, tables.ApiKey.pepper_id).where(
+                        tables.ApiKey.prefix == key.prefix, _live()
+                    )
+                )
+            ).one_or_none()
+        if row is None or not self._peppers.matches(key, row.digest, row.pepper_id):
+            return None
+        return int(row.account_id)
+
+    async def _issue(self, connection: AsyncConnection, account_id: int) -> ApiKey:
+        key = ApiKey.issue()
+        await connection.execute(
+            insert(tables.ApiKey).values(
+                account_id=account_id,
+                prefix=key.prefix,
+                digest=self._peppers.digest(key),
+                pepper_id=self._peppers.current,
+            )
+        )
+        await _mark_stale(connection, account_id)
+        return key
+
+
+def _live() -> Any:  # noqa: ANN401  a SQL expression
+    return tables.ApiKey.revoked_at.is_(None) & or_(
+        tables.ApiKey.expires_at.is_(None), tables.ApiKey.expires_at > func.now()
+    )
+
+
+async def _mark_stale(connection: AsyncConnection, account_id: int) -> None:
+    await connection.execute(update(tables.Account).where(tables.Account.id == account_id).values(cache_stale=True))
+
+
+async def _find(connection: AsyncConnection, reference: int | str) -> Row[Any]:
+    column = tables.Account.id if isinstance(reference, int) else tables.Account.account_name
+    row = (
+        await connection.execute(select(tables.Account.__table__).where(column == reference).with_for_update())
+    ).one_or_none()
+    if row is None:
+        raise AccountNotFound(reference)
+    return row

@@ -1,0 +1,89 @@
+"""What a debit asks and what it is answered: plain values, the same whichever store took it."""
+
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+from math import ceil
+
+# Refund ids are derived, so that a retried refund has the id of the first.
+REFUND_NAMESPACE = uuid.UUID("5d2f4c1e-8c1b-4c55-9a35-7d7b0f6f1f0a")
+
+
+@dataclass(frozen=True, slots=True)
+class Debit:
+    """One request for admission."""
+
+    account_id: int
+    key_prefix: str
+    """`luna_<id>` of the key that was presented, or that the token was issued for."""
+    key_digest: str | None
+    """The presented key's digest; None when a signed token already vouches for the prefix."""
+    units: int
+    """Series that the request carries; 0 asks for the standing only."""
+    debit_id: uuid.UUID
+    route: str
+    model: str = ""
+    """The model's kind or name, held against the account's allowed models; empty asks for none."""
+
+    @property
+    def refund_id(self) -> uuid.UUID:
+        """The id of this debit's one refund."""
+        return uuid.uuid5(REFUND_NAMESPACE, self.debit_id.hex)
+
+
+class Outcome(StrEnum):
+    """Why a debit was admitted or denied."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    """The store does not know the account (yet): ask Postgres to rebuild it."""
+    KEY = "key"
+    """The key is not (or no longer) one of this account's."""
+    SUSPENDED = "suspended"
+    EXPIRED = "expired"
+    MODEL = "model"
+    RATE = "rate"
+    QUOTA = "quota"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An account's quota and rate at the instant of the answer: what the RateLimit headers say."""
+
+    quota_limit: int
+    quota_left: int
+    window_ends_at_ms: int
+    """Unix milliseconds; 0 for a Lifetime quota."""
+    burst: int
+    tokens_left: int
+    interval_us: int
+    """Microseconds in which one token comes back."""
+    wait_us: int
+    """Microseconds until the next request is admitted by the rate; 0 unless the rate denied it."""
+
+    @property
+    def retry_after_s(self) -> int:
+        """Whole seconds to wait after a rate denial, at least 1."""
+        return max(1, ceil(self.wait_us / 1e6))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to a debit. `standing` is None where the caller was not recognised."""
+
+    outcome: Outcome
+    standing: Standing | None = None
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the request may be served (and was debited)."""
+        return self.outcome is Outcome.OK
+
+
+class StoreUnavailable(Exception):
+    """A store did not answer. `uncertain` is True where it may have acted all the same."""
+
+    def __init__(self, store: str, *, uncertain: bool) -> None:
+        super().__init__(f"{store} is not available.")
+        self.store = store
+        self.uncertain = uncertain

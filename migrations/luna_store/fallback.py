@@ -1,0 +1,132 @@
+"""Debits in Postgres alone, while Redis is gone: slower, never wrong, never open.
+
+Postgres does not know the debits that still wait in the unreachable stream, so an account near its limit can be
+served by at most those units too many (settlement runs four times a second). All of them are counted.
+"""
+
+import hmac
+import time
+from collections import OrderedDict
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from luna_store import gcra
+from luna_store.cache import roll_window
+from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
+from luna_store.ledger import book_directly, booked_units, void
+from luna_store.tables import Account, ApiKey
+from luna_store.windows import QuotaWindow, milliseconds, window_end
+
+# Buckets of the busiest accounts; one that was forgotten starts full.
+MAX_BUCKETS = 10_000
+# A denial of a debit that Redis may have taken must undo it; there is nothing to undo for a stranger.
+VOIDABLE = frozenset(Outcome) - {Outcome.OK, Outcome.UNKNOWN, Outcome.KEY}
+
+
+class PostgresQuota:
+    """The same decisions as `RedisQuota`, from the rows. Rate limits hold for this process only."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._arrivals: OrderedDict[int, int] = OrderedDict()
+
+    async def debit(self, debit: Debit, *, uncertain: bool) -> Decision:
+        """Decide one debit in one transaction.
+
+        Args:
+            debit: what is asked.
+            uncertain: Redis may have taken the same debit; whichever is booked second then counts nothing.
+
+        Raises:
+            StoreUnavailable: Postgres did not answer either.
+
+        """
+        try:
+            async with self._engine.begin() as connection:
+                decision = await self._decide(connection, debit, uncertain=uncertain)
+                if uncertain and debit.units and decision.outcome in VOIDABLE:
+                    await void(connection, debit)
+                return decision
+        except (SQLAlchemyError, OSError) as e:
+            raise StoreUnavailable("Postgres", uncertain=True) from e
+
+    async def void(self, debit: Debit) -> bool:
+        """Make a debit net to nothing, wherever it was taken; False if it had been voided before.
+
+        Raises:
+            StoreUnavailable: Postgres did not answer; call again.
+
+        """
+        try:
+            async with self._engine.begin() as connection:
+                return await void(connection, debit)
+        except (SQLAlchemyError, OSError) as e:
+            raise StoreUnavailable("Postgres", uncertain=True) from e
+
+    async def _decide(self, connection: AsyncConnection, debit: Debit, *, uncertain: bool) -> Decision:
+        now = (await connection.execute(select(func.now()))).scalar_one()
+        row = await roll_window(connection, debit.account_id, now)
+        if row is None:
+            return Decision(Outcome.UNKNOWN)
+        key = (
+            await connection.execute(
+                select(ApiKey.digest, ApiKey.expires_at).where(
+                    ApiKey.prefix == debit.key_prefix,
+                    ApiKey.account_id == row.id,
+                    ApiKey.revoked_at.is_(None),
+                )
+            )
+        ).one_or_none()
+        if key is None or (key.expires_at is not None and key.expires_at <= now):
+            return Decision(Outcome.KEY)
+        if debit.key_digest is not None and not hmac.compare_digest(key.digest, debit.key_digest):
+            return Decision(Outcome.KEY)
+        if row.state != "active":
+            return Decision(Outcome.SUSPENDED, self._standing(row, row.quota_used, tokens=0))
+        if row.expires_at is not None and row.expires_at <= now:
+            return Decision(Outcome.EXPIRED, self._standing(row, row.quota_used, tokens=0))
+        if debit.model and "*" not in row.allowed_models and debit.model not in row.allowed_models:
+            return Decision(Outcome.MODEL, self._standing(row, row.quota_used, tokens=0))
+        return await self._take(connection, row, debit, uncertain=uncertain)
+
+    async def _take(
+        self, connection: AsyncConnection, row: Row[tuple[Account]], debit: Debit, *, uncertain: bool
+    ) -> Decision:
+        interval = gcra.interval_us(row.rate_per_second)
+        rate = gcra.take(
+            self._arrivals.get(row.id, 0),
+            time.time_ns() // 1000,
+            interval_us=interval,
+            burst=row.rate_burst,
+            tokens=min(1, debit.units),
+        )
+        if not rate.admitted:
+            return Decision(Outcome.RATE, self._standing(row, row.quota_used, tokens=0, wait_us=rate.wait_us))
+        if not debit.units:
+            return Decision(Outcome.OK, self._standing(row, row.quota_used, tokens=rate.tokens_left))
+        if uncertain and await booked_units(connection, debit.debit_id):
+            # Redis did take it, and settlement has brought it here already.
+            return Decision(Outcome.OK, self._standing(row, row.quota_used, tokens=rate.tokens_left))
+        used = row.quota_used + debit.units
+        if used > row.quota_limit:
+            return Decision(Outcome.QUOTA, self._standing(row, row.quota_used, tokens=rate.tokens_left))
+        await book_directly(connection, debit, kind="debit", units=debit.units)
+        self._arrivals[row.id] = rate.tat_us
+        self._arrivals.move_to_end(row.id)
+        if len(self._arrivals) > MAX_BUCKETS:
+            self._arrivals.popitem(last=False)
+        return Decision(Outcome.OK, self._standing(row, used, tokens=rate.tokens_left))
+
+    @staticmethod
+    def _standing(row: Row[tuple[Account]], used: int, *, tokens: int, wait_us: int = 0) -> Standing:
+        return Standing(
+            quota_limit=row.quota_limit,
+            quota_left=max(0, row.quota_limit - used),
+            window_ends_at_ms=milliseconds(window_end(QuotaWindow(row.quota_window), row.window_started_at)),
+            burst=row.rate_burst,
+            tokens_left=tokens,
+            interval_us=gcra.interval_us(row.rate_per_second),
+            wait_us=wait_us,
+        )

@@ -1,0 +1,46 @@
+"""Engines for Postgres (psycopg 3). The caller owns what it gets and disposes of it."""
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+
+def sqlalchemy_url(database_url: str) -> URL:
+    """A libpq-style URL (`postgres://`, `postgresql://`) as SQLAlchemy's, with the psycopg 3 driver.
+
+    Raises:
+        ValueError: the URL names another database than Postgres.
+
+    """
+    url = make_url(database_url)
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ValueError(f"DATABASE_URL must begin with postgresql://, not {url.drivername}://.")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def async_engine(database_url: str, *, pool_size: int = 5, statement_timeout_s: float = 10.0) -> AsyncEngine:
+    """An engine for serving and settlement.
+
+    Args:
+        database_url: where Postgres is.
+        pool_size: connections kept open; as many again may be opened in a burst.
+        statement_timeout_s: the server ends a longer statement, so that no request hangs on a stuck lock.
+
+    """
+    return create_async_engine(
+        sqlalchemy_url(database_url),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        pool_timeout=5,
+        connect_args={
+            "connect_timeout": 3,
+            "application_name": "luna",
+            "options": f"-c statement_timeout={int(statement_timeout_s * 1000)}",
+        },
+    )
+
+
+def sync_engine(database_url: str) -> Engine:
+    """A short-lived engine for migrations."""
+    return create_engine(sqlalchemy_url(database_url), connect_args={"connect_timeout": 5})

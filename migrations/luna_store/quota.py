@@ -1,0 +1,185 @@
+"""Quota and rate in Redis: the scripts of `lua/`, sent in pipelines."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from luna_store import redis_keys
+from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
+
+SCRIPTS = files("luna_store") / "lua"
+# Those who may have reached the server before they failed.
+LOST = (RedisConnectionError, RedisTimeoutError, OSError)
+
+
+def redis_client(redis_url: str, *, timeout_s: float = 1.0, max_connections: int = 32) -> Redis:
+    """A client that never sends a command twice: a debit whose answer was lost may have happened.
+
+    Args:
+        redis_url: `redis://` or `rediss://`, with the password in it.
+        timeout_s: seconds to wait for a connection or an answer before Redis counts as gone.
+        max_connections: a caller beyond these waits its turn.
+
+    """
+    pool = BlockingConnectionPool.from_url(
+        redis_url,
+        decode_responses=True,
+        max_connections=max_connections,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    return Redis.from_pool(pool)
+
+
+class RedisQuota:
+    """Debits, refunds and rebuilds in Redis. Owns the script hashes, not the client."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._debit = redis.register_script((SCRIPTS / "debit.lua").read_text())
+        self._refund = redis.register_script((SCRIPTS / "refund.lua").read_text())
+        self._rebuild = redis.register_script((SCRIPTS / "rebuild.lua").read_text())
+
+    async def debit(self, debits: Sequence[Debit]) -> list[Decision]:
+        """Decide all debits in one round trip, in their order.
+
+        Raises:
+            StoreUnavailable: Redis did not answer, or cannot write. With `uncertain`, some of the debits may have
+                been taken; settlement counts each once if they are then booked in Postgres under the same ids.
+
+        """
+        replies = await self._send(debits)
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            # A restarted server has forgotten the script: those that it refused did not run.
+            await self._load()
+            missed = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+            for i, reply in zip(missed, await self._send([debits[i] for i in missed]), strict=True):
+                replies[i] = reply
+        return [_decision(reply) for reply in replies]
+
+    async def _send(self, debits: Sequence[Debit]) -> list[Any]:
+        pipe = self._redis.pipeline(transaction=False)
+        for d in debits:
+            pipe.evalsha(
+                self._debit.sha,
+                4,
+                redis_keys.account(d.account_id),
+                redis_keys.quota(d.account_id),
+                redis_keys.rate(d.account_id),
+                redis_keys.events(d.account_id),
+                d.key_prefix,
+                d.key_digest or "",
+                d.model,
+                d.units,
+                d.debit_id.hex,
+                d.route,
+            )
+        charged = {d.account_id for d in debits if d.units}
+        if charged:
+            # After the debits: settlement that takes the mark before them would miss them until its next sweep.
+            pipe.sadd(redis_keys.UNSETTLED, *charged)
+        try:
+            replies = await pipe.execute(raise_on_error=False)
+        except LOST as e:
+            raise StoreUnavailable("Redis", uncertain=True) from e
+        return replies[: len(debits)]
+
+    async def _load(self) -> None:
+        try:
+            await self._redis.script_load(self._debit.script)
+        except RedisError as e:
+            raise StoreUnavailable("Redis", uncertain=False) from e
+
+    async def refund(self, debit: Debit) -> bool:
+        """Give the debit back once; True if this call did, False if an earlier one had.
+
+        Raises:
+            StoreUnavailable: Redis did not answer or does not hold the account; call again, or void in Postgres.
+
+        """
+        try:
+            done = await self._refund(
+                keys=[
+                    redis_keys.account(debit.account_id),
+                    redis_keys.quota(debit.account_id),
+                    redis_keys.events(debit.account_id),
+                    redis_keys.refunded(debit.account_id, debit.debit_id.hex),
+                ],
+                args=[debit.units, debit.refund_id.hex, debit.route, redis_keys.REFUND_MEMORY_S],
+            )
+            await self._redis.sadd(redis_keys.UNSETTLED, debit.account_id)
+        except (RedisError, OSError) as e:
+            raise StoreUnavailable("Redis", uncertain=True) from e
+        if done < 0:
+            raise StoreUnavailable("Redis", uncertain=False)
+        return bool(done)
+
+    async def owner(self, digests: Sequence[str]) -> int | None:
+        """The account that a key with one of these digests belongs to, if Redis knows it."""
+        try:
+            found = await cast("Awaitable[list[str | None]]", self._redis.mget([redis_keys.key(d) for d in digests]))
+        except (RedisError, OSError) as e:
+            raise StoreUnavailable("Redis", uncertain=False) from e
+        return next((int(owner) for owner in found if owner is not None), None)
+
+    async def rebuild(
+        self,
+        account_id: int,
+        *,
+        left: int,
+        window_started_at_ms: int,
+        booked: str,
+        fields: Mapping[str, str | int],
+    ) -> int:
+        """Overwrite the account's keys; see `lua/rebuild.lua`. Returns the units left.
+
+        Args:
+            account_id: whose keys.
+            left: limit less used, as Postgres has it under the account's row lock.
+            window_started_at_ms: events before it are history.
+            booked: the stream id up to which events are in `left` already; empty for none.
+            fields: the new hash.
+
+        """
+        flat = [part for item in fields.items() for part in item]
+        left = await self._rebuild(
+            keys=[
+                redis_keys.account(account_id),
+                redis_keys.quota(account_id),
+                redis_keys.events(account_id),
+            ],
+            args=[left, window_started_at_ms, booked, *flat],
+        )
+        return int(left)
+
+
+def _decision(reply: Any) -> Decision:  # noqa: ANN401  what redis-py returns for a script
+    if isinstance(reply, RedisError):
+        # Out of memory, a read-only replica, still loading. This debit did not run, but its neighbours may have.
+        raise StoreUnavailable("Redis", uncertain=True) from reply
+    code, *numbers = reply
+    if not numbers:
+        return Decision(Outcome(code))
+    limit, left, window_ends_at, burst, tokens, wait, interval = numbers
+    return Decision(
+        Outcome(code),
+        Standing(
+            quota_limit=limit,
+            quota_left=max(0, left),
+            window_ends_at_ms=window_ends_at,
+            burst=burst,
+            tokens_left=max(0, tokens),
+            interval_us=interval,
+            wait_us=wait,
+        ),
+    )

@@ -1,0 +1,150 @@
+"""Settlement: carries every debit from Redis to Postgres exactly once, and repairs Redis where it lags behind.
+
+Read a batch, book it in one transaction, commit, only then delete it from the streams. Killed at any point, the
+next run reads the batch again and books nothing twice. One settler works at a time (a Postgres advisory lock);
+the lock only saves work, for two at once would be just as exact.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from luna_store import redis_keys
+from luna_store.cache import AccountCache
+from luna_store.ledger import book
+from luna_store.partitions import ensure_partitions
+from luna_store.streams import delete_events, read_many, waiting
+from luna_store.tables import Account
+
+log = logging.getLogger("luna.settlement")
+
+INTERVAL_S = 0.25
+# The mark of an account is lost if its debit's connection broke in between, or a settler died: look at all then.
+SWEEP_EVERY_S = 5.0
+# A transaction of at most 20 x 500 events holds its locks for some tens of milliseconds.
+ACCOUNTS_A_BATCH = 20
+EVENTS_AN_ACCOUNT = 500
+REBUILDS_A_TICK = 200
+MARKS_A_TICK = 2000
+STANDBY_S = 2.0
+PARTITIONS_EVERY_S = 3600.0
+
+
+class Settler:
+    """Runs until told to stop. Owns neither of the connections it is given."""
+
+    def __init__(self, engine: AsyncEngine, redis: Redis, *, interval_s: float = INTERVAL_S) -> None:
+        self._engine = engine
+        self._redis = redis
+        self._cache = AccountCache(engine, redis)
+        self._interval_s = interval_s
+        self._swept_at = -SWEEP_EVERY_S
+        self._partitioned_at = -PARTITIONS_EVERY_S
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Settle until `stop` is set; outages of either store are waited out."""
+        while not stop.is_set():
+            try:
+                async with self._leadership() as leader:
+                    while leader is not None and not stop.is_set():
+                        # Asked on the connection that holds the lock: if it has died, so has the lock.
+                        await leader.execute(text("SELECT 1"))
+                        await self.settle()
+                        await _pause(stop, self._interval_s)
+            except (SQLAlchemyError, RedisError, OSError) as e:
+                log.warning("settlement waits: %s", e)
+                self._swept_at = -SWEEP_EVERY_S
+                await _pause(stop, 1.0)
+            else:
+                await _pause(stop, STANDBY_S)
+
+    @asynccontextmanager
+    async def _leadership(self) -> AsyncIterator[AsyncConnection | None]:
+        """Hold the settlement lock on a connection of its own; None where another settler holds it."""
+        async with self._engine.connect() as raw:
+            connection = await raw.execution_options(isolation_level="AUTOCOMMIT")
+            if not await connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('luna.settlement'))")):
+                yield None
+                return
+            try:
+                yield connection
+            finally:
+                # A broken connection has released it already.
+                with suppress(SQLAlchemyError):
+                    await connection.execute(text("SELECT pg_advisory_unlock(hashtext('luna.settlement'))"))
+
+    async def settle(self) -> int:
+        """One round: partitions, a restarted Redis, stale accounts, then the events. Returns the events booked."""
+        await self._make_partitions()
+        await self._notice_restart()
+        for account_id in await self._cache.stale_accounts(REBUILDS_A_TICK):
+            await self._cache.rebuild(account_id)
+        account_ids = await self._marked()
+        if time.monotonic() - self._swept_at >= SWEEP_EVERY_S:
+            account_ids = sorted({*account_ids, *await self._sweep()})
+            self._swept_at = time.monotonic()
+        booked = 0
+        for first in range(0, len(account_ids), ACCOUNTS_A_BATCH):
+            booked += await self._settle_accounts(account_ids[first : first + ACCOUNTS_A_BATCH])
+        return booked
+
+    async def _settle_accounts(self, account_ids: list[int]) -> int:
+        booked = 0
+        while account_ids:
+            events = await read_many(self._redis, account_ids, EVENTS_AN_ACCOUNT)
+            if not events:
+                break
+            async with self._engine.begin() as connection:
+                booked += await book(connection, events)
+            await delete_events(self._redis, events)
+            counts = dict.fromkeys(account_ids, 0)
+            for event in events:
+                counts[event.account_id] += 1
+            account_ids = [i for i, count in counts.items() if count == EVENTS_AN_ACCOUNT]
+        return booked
+
+    async def _marked(self) -> list[int]:
+        popped = await cast("Awaitable[list[str]]", self._redis.spop(redis_keys.UNSETTLED, MARKS_A_TICK))
+        return sorted(int(i) for i in popped or [])
+
+    async def _sweep(self) -> list[int]:
+        async with self._engine.connect() as connection:
+            every = list(await connection.scalars(select(Account.id).order_by(Account.id)))
+        found: list[int] = []
+        for first in range(0, len(every), MARKS_A_TICK):
+            found += await waiting(self._redis, every[first : first + MARKS_A_TICK])
+        return found
+
+    async def _notice_restart(self) -> None:
+        """A Redis process that was not seen before may have lost or regained anything: rebuild all accounts.
+
+        What was seen is kept in Redis itself, so a wiped or restored one never looks familiar.
+        """
+        run_id = (await self._redis.info("server"))["run_id"]
+        if await self._redis.get(redis_keys.SEEN_RUN) == run_id:
+            return
+        await self._cache.mark_all_stale()
+        await self._redis.set(redis_keys.SEEN_RUN, run_id)
+        log.info("redis process %s is new: every account is rebuilt", run_id)
+
+    async def _make_partitions(self) -> None:
+        if time.monotonic() - self._partitioned_at < PARTITIONS_EVERY_S:
+            return
+        async with self._engine.begin() as connection:
+            await ensure_partitions(connection, datetime.now(UTC))
+        self._partitioned_at = time.monotonic()
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

@@ -1,0 +1,41 @@
+"""Quota windows. Pure: the instant is an argument. Days and months are those of UTC."""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+
+class QuotaWindow(StrEnum):
+    """How long a quota lasts before it is full again."""
+
+    LIFETIME = "Lifetime"
+    DAY = "Day"
+    MONTH = "Month"
+
+
+def window_start(window: QuotaWindow, started_at: datetime, now: datetime) -> datetime:
+    """The start of the window that holds `now`; a Lifetime window keeps the start it has."""
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    match window:
+        case QuotaWindow.LIFETIME:
+            return started_at
+        case QuotaWindow.DAY:
+            return max(started_at, midnight)
+        case QuotaWindow.MONTH:
+            return max(started_at, midnight.replace(day=1))
+
+
+def window_end(window: QuotaWindow, started_at: datetime) -> datetime | None:
+    """The first instant after the window that `started_at` lies in; None for a Lifetime quota."""
+    midnight = started_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    match window:
+        case QuotaWindow.LIFETIME:
+            return None
+        case QuotaWindow.DAY:
+            return midnight + timedelta(days=1)
+        case QuotaWindow.MONTH:
+            return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def milliseconds(instant: datetime | None) -> int:
+    """Unix milliseconds; 0 for never."""
+    return 0 if instant is None else round(instant.timestamp() * 1000)

@@ -1,0 +1,104 @@
+"""A migrated database, an empty Valkey and an account in both."""
+
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+from luna_store.accounts import Accounts, AccountSpec
+from luna_store.api_keys import ApiKey, Peppers
+from luna_store.cache import AccountCache
+from luna_store.debits import Debit
+from luna_store.fallback import PostgresQuota
+from luna_store.postgres import async_engine
+from luna_store.quota import RedisQuota, redis_client
+from luna_store.schema import migrate
+from luna_store.settlement import Settler
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+PEPPERS = Peppers.parse("test:" + "p" * 32)
+
+
+@dataclass
+class Store:
+    """Everything that a store test speaks to."""
+
+    engine: AsyncEngine
+    redis: Redis
+    accounts: Accounts
+    cache: AccountCache
+    quota: RedisQuota
+    fallback: PostgresQuota
+    settler: Settler
+
+    async def account(self, **spec: object) -> "Caller":
+        spec = {"account_name": f"test/{secrets.token_hex(4)}", "rate_per_second": 1e5, "rate_burst": 10_000} | spec
+        account_id, key = await self.accounts.create(AccountSpec(**spec))
+        await self.cache.rebuild(account_id)
+        return Caller(account_id, key)
+
+    async def scalar(self, sql: str, **parameters: object) -> object:
+        async with self.engine.connect() as connection:
+            return await connection.scalar(text(sql), parameters)
+
+    async def execute(self, sql: str, **parameters: object) -> None:
+        async with self.engine.begin() as connection:
+            await connection.execute(text(sql), parameters)
+
+    async def used(self, account_id: int) -> int:
+        return await self.scalar("SELECT quota_used FROM accounts WHERE id = :id", id=account_id)
+
+    async def left(self, account_id: int) -> int:
+        return int(await self.redis.get(f"user:{{{account_id}}}:quota"))
+
+
+@dataclass
+class Caller:
+    account_id: int
+    key: ApiKey
+
+    def debit(self, units: int = 1, **changes: object) -> Debit:
+        return Debit(
+            **{
+                "account_id": self.account_id,
+                "key_prefix": self.key.prefix,
+                "key_digest": PEPPERS.digest(self.key),
+                "units": units,
+                "debit_id": uuid.uuid4(),
+                "route": "kalman",
+            }
+            | changes
+        )
+
+
+@pytest.fixture
+async def open_store(fresh_database: str) -> AsyncIterator[Callable[[str], Store]]:
+    migrate(fresh_database)
+    engine = async_engine(fresh_database)
+    clients: list[Redis] = []
+
+    def build(redis_url: str) -> Store:
+        redis = redis_client(redis_url)
+        clients.append(redis)
+        return Store(
+            engine=engine,
+            redis=redis,
+            accounts=Accounts(engine, PEPPERS),
+            cache=AccountCache(engine, redis),
+            quota=RedisQuota(redis),
+            fallback=PostgresQuota(engine),
+            settler=Settler(engine, redis),
+        )
+
+    yield build
+    for client in clients:
+        await client.aclose()
+    await engine.dispose()
+
+
+@pytest.fixture
+def store(open_store: Callable[[str], Store], fresh_redis: str) -> Store:
+    return open_store(fresh_redis)

@@ -1,0 +1,218 @@
+"""The debit script and its Postgres twin: one suite for both, then what only Redis does."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from luna_store import gcra
+from luna_store.debits import Debit, Decision, Outcome, StoreUnavailable
+from luna_store.windows import QuotaWindow
+
+from .conftest import PEPPERS, Store
+
+type_debit = Callable[[Debit], Awaitable[Decision]]
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def debit(request: pytest.FixtureRequest, store: Store) -> type_debit:
+    async def in_redis(d: Debit) -> Decision:
+        return (await store.quota.debit([d]))[0]
+
+    async def in_postgres(d: Debit) -> Decision:
+        return await store.fallback.debit(d, uncertain=False)
+
+    return in_redis if request.param == "redis" else in_postgres
+
+
+async def settled_used(store: Store, account_id: int) -> int:
+    await store.settler.settle()
+    return await store.used(account_id)
+
+
+async def test_an_admitted_debit_takes_its_units_and_tells_the_standing(store: Store, debit: type_debit) -> None:
+    caller = await store.account(quota_limit=10, rate_per_second=2.0, rate_burst=5)
+    decision = await debit(caller.debit(3))
+    assert decision.outcome is Outcome.OK
+    assert decision.standing.quota_limit == 10
+    assert decision.standing.quota_left == 7
+    assert decision.standing.burst == 5
+    assert decision.standing.tokens_left == 4
+    assert decision.standing.interval_us == 500_000
+    assert decision.standing.window_ends_at_ms == 0
+    assert await settled_used(store, caller.account_id) == 3
+
+
+async def test_quota_is_taken_whole_or_not_at_all(store: Store, debit: type_debit) -> None:
+    caller = await store.account(quota_limit=5)
+    assert (await debit(caller.debit(3))).admitted
+    denied = await debit(caller.debit(3))
+    assert (denied.outcome, denied.standing.quota_left) == (Outcome.QUOTA, 2)
+    assert (await debit(caller.debit(2))).admitted
+    assert (await debit(caller.debit(1))).outcome is Outcome.QUOTA
+    assert await settled_used(store, caller.account_id) == 5
+
+
+async def test_a_burst_is_admitted_and_the_next_call_waits_for_one_token(store: Store, debit: type_debit) -> None:
+    caller = await store.account(rate_per_second=0.5, rate_burst=3)
+    assert [(await debit(caller.debit())).admitted for _ in range(3)] == [True] * 3
+    denied = await debit(caller.debit())
+    assert denied.outcome is Outcome.RATE
+    assert 0 < denied.standing.wait_us <= 2_000_000
+    assert denied.standing.retry_after_s in {1, 2}
+    assert denied.standing.quota_left == 497, "a denial consumes nothing"
+
+
+async def test_a_stranger_learns_nothing(store: Store, debit: type_debit) -> None:
+    ours, other = await store.account(), await store.account()
+    foreign = ours.debit(key_prefix=other.key.prefix, key_digest=PEPPERS.digest(other.key))
+    forged = ours.debit(key_digest="0" * 64)
+    assert await debit(foreign) == Decision(Outcome.KEY)
+    assert await debit(forged) == Decision(Outcome.KEY)
+    assert (await debit(ours.debit(account_id=999_999))).outcome is Outcome.UNKNOWN
+    assert await settled_used(store, ours.account_id) == 0
+
+
+async def test_a_token_vouches_for_a_key_until_it_is_revoked(store: Store, debit: type_debit) -> None:
+    caller = await store.account()
+    assert (await debit(caller.debit(key_digest=None))).admitted
+    await store.accounts.revoke_key(caller.key.prefix)
+    await store.cache.rebuild(caller.account_id)
+    assert (await debit(caller.debit(key_digest=None))).outcome is Outcome.KEY
+    assert (await debit(caller.debit())).outcome is Outcome.KEY
+
+
+@pytest.mark.parametrize(
+    ("changes", "model", "outcome"),
+    [
+        ({"state": "suspended"}, "", Outcome.SUSPENDED),
+        ({"state": "revoked"}, "", Outcome.SUSPENDED),
+        ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "", Outcome.EXPIRED),
+        ({"expires_at": datetime.now(UTC) + timedelta(days=1)}, "", Outcome.OK),
+        ({"allowed_models": ["local_level"]}, "local_linear_trend", Outcome.MODEL),
+        ({"allowed_models": ["local_level"]}, "local", Outcome.MODEL),
+        ({"allowed_models": ["arima", "local_level"]}, "local_level", Outcome.OK),
+    ],
+)
+async def test_a_changed_account_is_held_to_its_change_at_once(
+    store: Store, debit: type_debit, changes: dict[str, object], model: str, outcome: Outcome
+) -> None:
+    caller = await store.account()
+    await store.accounts.update(caller.account_id, **changes)
+    await store.cache.rebuild(caller.account_id)
+    assert (await debit(caller.debit(model=model))).outcome is outcome
+    assert await settled_used(store, caller.account_id) == (outcome is Outcome.OK)
+
+
+async def test_a_rotated_key_works_for_its_overlap_only(store: Store, debit: type_debit) -> None:
+    caller = await store.account()
+    _, new_key = await store.accounts.rotate_key(caller.account_id, timedelta(seconds=0.4))
+    await store.cache.rebuild(caller.account_id)
+    fresh = caller.debit(key_prefix=new_key.prefix, key_digest=PEPPERS.digest(new_key))
+    assert (await debit(caller.debit())).admitted
+    assert (await debit(fresh)).admitted
+    await asyncio.sleep(0.5)
+    assert (await debit(caller.debit())).outcome is Outcome.KEY
+    assert (await debit(caller.debit(key_prefix=new_key.prefix, key_digest=None))).admitted
+
+
+async def test_asking_for_the_standing_consumes_nothing(store: Store, debit: type_debit) -> None:
+    caller = await store.account(quota_limit=1, rate_burst=1, rate_per_second=0.01)
+    assert (await debit(caller.debit())).admitted
+    for _ in range(3):
+        decision = await debit(caller.debit(0))
+        assert decision.admitted
+        assert decision.standing.quota_left == 0
+    assert await settled_used(store, caller.account_id) == 1
+
+
+async def test_a_day_quota_is_full_again_after_midnight(store: Store, debit: type_debit) -> None:
+    caller = await store.account(quota_limit=2, quota_window=QuotaWindow.DAY)
+    assert (await debit(caller.debit(2))).admitted
+    await store.settler.settle()
+    # Yesterday's window, as it stands at midnight.
+    await store.execute(
+        "UPDATE accounts SET window_started_at = window_started_at - interval '1 day' WHERE id = :id",
+        id=caller.account_id,
+    )
+    await store.execute("UPDATE usage_events SET occurred_at = occurred_at - interval '1 day'")
+    await store.redis.hset(f"account:{{{caller.account_id}}}", "window_ends_at", int(time.time() * 1000) - 1)
+    decision = await debit(caller.debit(2))
+    if decision.outcome is Outcome.UNKNOWN:  # Redis asks for the rebuild that rolls the window
+        assert await store.cache.rebuild(caller.account_id)
+        decision = await debit(caller.debit(2))
+    assert decision.admitted
+    assert decision.standing.window_ends_at_ms > time.time() * 1000
+    assert (await debit(caller.debit())).outcome is not Outcome.OK
+    assert await settled_used(store, caller.account_id) == 2
+
+
+async def test_concurrent_debits_never_overdraw(store: Store) -> None:
+    caller = await store.account(quota_limit=50)
+    batches = [store.quota.debit([caller.debit() for _ in range(10)]) for _ in range(10)]
+    admitted = sum(d.admitted for batch in await asyncio.gather(*batches) for d in batch)
+    assert admitted == 50
+    assert await store.left(caller.account_id) == 0
+    assert await settled_used(store, caller.account_id) == 50
+
+
+async def test_a_refund_is_given_once(store: Store) -> None:
+    caller = await store.account(quota_limit=10)
+    debit = caller.debit(4)
+    await store.quota.debit([debit])
+    assert await store.quota.refund(debit) is True
+    assert await store.quota.refund(debit) is False
+    assert await store.left(caller.account_id) == 10
+    assert await settled_used(store, caller.account_id) == 0
+    assert await store.scalar("SELECT count(*) FROM usage_events") == 2, "the ledger shows both"
+
+
+async def test_a_refund_for_an_account_that_redis_forgot_says_so(store: Store) -> None:
+    caller = await store.account()
+    debit = caller.debit()
+    await store.quota.debit([debit])
+    await store.redis.flushdb()
+    with pytest.raises(StoreUnavailable):
+        await store.quota.refund(debit)
+
+
+async def test_a_forgotten_script_is_loaded_again_and_nothing_is_taken_twice(store: Store) -> None:
+    caller = await store.account()
+    await store.quota.debit([caller.debit()])
+    await store.redis.script_flush()
+    decisions = await store.quota.debit([caller.debit() for _ in range(5)])
+    assert all(d.admitted for d in decisions)
+    assert await settled_used(store, caller.account_id) == 6
+
+
+async def test_a_redis_without_memory_counts_as_gone(store: Store) -> None:
+    caller = await store.account()
+    await store.quota.debit([caller.debit()])
+    await store.redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(StoreUnavailable):
+            await store.quota.debit([caller.debit()])
+    finally:
+        await store.redis.config_set("maxmemory", "0")
+
+
+@given(
+    st.lists(st.integers(0, 3_000_000), min_size=1, max_size=60),
+    st.integers(1, 2_000_000),
+    st.integers(1, 20),
+)
+def test_gcra_admits_at_most_the_burst_plus_what_time_gave_back(gaps: list[int], interval: int, burst: int) -> None:
+    now = start = 1_700_000_000_000_000
+    tat, admitted = 0, 0
+    for gap in gaps:
+        now += gap
+        rate = gcra.take(tat, now, interval_us=interval, burst=burst)
+        tat = rate.tat_us
+        admitted += rate.admitted
+        assert admitted <= burst + (now - start) / interval
+        if not rate.admitted:
+            assert gcra.take(tat, now + rate.wait_us, interval_us=interval, burst=burst).admitted
+            assert not gcra.take(tat, now + rate.wait_us - 1, interval_us=interval, burst=burst).admitted

@@ -1,0 +1,65 @@
+import asyncio
+import sys
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from luna_store.partitions import ensure_partitions, month_starts
+from luna_store.postgres import async_engine, sqlalchemy_url, sync_engine
+from luna_store.schema import SchemaMismatch, alembic_config, head, migrate, require_current
+
+REVISIONS = [s.revision for s in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
+
+
+@pytest.mark.parametrize("start", [None, *REVISIONS])
+def test_every_earlier_revision_upgrades_to_the_tables_that_the_code_declares(
+    fresh_database: str, start: str | None
+) -> None:
+    if start is not None:
+        migrate(fresh_database, start)
+    migrate(fresh_database)
+    config = alembic_config()
+    with sync_engine(fresh_database).connect() as connection:
+        config.attributes["connection"] = connection
+        command.check(config)  # raises where a table and its declaration differ
+    require_current(fresh_database)
+
+
+def test_an_empty_database_is_refused_with_the_cure(fresh_database: str) -> None:
+    with pytest.raises(SchemaMismatch, match="luna migrate"):
+        require_current(fresh_database)
+
+
+async def test_two_releases_that_start_together_migrate_once(fresh_database: str) -> None:
+    start = "import sys; from luna_store.schema import migrate; migrate(sys.argv[1])"
+    starts = [await asyncio.create_subprocess_exec(sys.executable, "-c", start, fresh_database) for _ in range(3)]
+    assert [await process.wait() for process in starts] == [0, 0, 0]
+    with psycopg.connect(fresh_database) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(head(),)]
+
+
+async def test_partitions_are_made_ahead_and_a_late_month_stays_in_the_default(fresh_database: str) -> None:
+    migrate(fresh_database)
+    engine = async_engine(fresh_database)
+    insert = "INSERT INTO usage_events VALUES ('{}', '{}', gen_random_uuid(), 1, 1, 'r')"
+    with psycopg.connect(fresh_database, autocommit=True) as sql:
+        sql.execute(insert.format("late", "2031-02-03"))
+        for _ in range(2):
+            async with engine.begin() as connection:
+                await ensure_partitions(connection, datetime(2031, 1, 15, tzinfo=UTC))
+        sql.execute(insert.format("early", "2031-03-04"))
+        rows = sql.execute("SELECT tableoid::regclass::text, stream_id FROM usage_events ORDER BY 2").fetchall()
+    await engine.dispose()
+    assert rows == [("usage_events_y2031m03", "early"), ("usage_events_default", "late")]
+
+
+def test_months_run_over_the_end_of_the_year() -> None:
+    starts = month_starts(datetime(2026, 11, 21, tzinfo=UTC))
+    assert [f"{s:%Y-%m-%d}" for s in starts] == ["2026-11-01", "2026-12-01", "2027-01-01", "2027-02-01"]
+
+
+def test_another_database_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="must begin with postgresql://"):
+        sqlalchemy_url("mysql://localhost/luna")
