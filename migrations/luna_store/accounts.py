@@ -154,6 +154,12 @@ class Accounts:
                 keys=[KeyInfo(*key) for key in keys],
             )
 
+    async def exists(self, account_id: int) -> bool:
+        """Whether there is an account with this id."""
+        async with self._engine.connect() as connection:
+            found = await connection.scalar(select(tables.Account.id).where(tables.Account.id == account_id))
+            return found is not None
+
     async def names(self) -> list[tuple[int, str, str]]:
         """Id, name and state of every account, by id."""
         columns = (tables.Account.id, tables.Account.account_name, tables.Account.state)

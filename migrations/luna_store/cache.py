@@ -16,7 +16,7 @@ from luna_store.ledger import Event, book
 from luna_store.quota import RedisQuota
 from luna_store.streams import delete_events, read_events
 from luna_store.tables import Account, ApiKey, UsageEvent
-from luna_store.windows import QuotaWindow, milliseconds, window_end, window_start
+from luna_store.windows import QuotaWindow, milliseconds, window_end, window_seconds, window_start
 
 
 class AccountCache:
@@ -71,6 +71,7 @@ class AccountCache:
             "expires_at": milliseconds(row.expires_at),
             "window_started_at": milliseconds(row.window_started_at),
             "window_ends_at": milliseconds(window_end(QuotaWindow(row.quota_window), row.window_started_at)),
+            "window_s": window_seconds(QuotaWindow(row.quota_window), row.window_started_at),
             "quota_limit": row.quota_limit,
             "interval": interval_us(row.rate_per_second),
             "burst": row.rate_burst,

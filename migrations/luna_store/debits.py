@@ -16,8 +16,8 @@ class Debit:
     account_id: int
     key_prefix: str
     """`luna_<id>` of the key that was presented, or that the token was issued for."""
-    key_digest: str | None
-    """The presented key's digest; None when a signed token already vouches for the prefix."""
+    key_digests: tuple[str, ...]
+    """The presented key's digest under each pepper; empty when a signed token already vouches for the prefix."""
     units: int
     """Series that the request carries; 0 asks for the standing only."""
     debit_id: uuid.UUID
@@ -54,6 +54,8 @@ class Standing:
     quota_left: int
     window_ends_at_ms: int
     """Unix milliseconds; 0 for a Lifetime quota."""
+    window_s: int
+    """The window's whole length in seconds; 0 for a Lifetime quota."""
     burst: int
     tokens_left: int
     interval_us: int

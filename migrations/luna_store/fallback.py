@@ -17,7 +17,7 @@ from luna_store.cache import roll_window
 from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 from luna_store.ledger import book_directly, booked_units, void
 from luna_store.tables import Account, ApiKey
-from luna_store.windows import QuotaWindow, milliseconds, window_end
+from luna_store.windows import QuotaWindow, milliseconds, window_end, window_seconds
 
 # Buckets of the busiest accounts; one that was forgotten starts full.
 MAX_BUCKETS = 10_000
@@ -81,7 +81,8 @@ class PostgresQuota:
         ).one_or_none()
         if key is None or (key.expires_at is not None and key.expires_at <= now):
             return Decision(Outcome.KEY)
-        if debit.key_digest is not None and not hmac.compare_digest(key.digest, debit.key_digest):
+        matches = [hmac.compare_digest(key.digest, digest) for digest in debit.key_digests]
+        if matches and not any(matches):
             return Decision(Outcome.KEY)
         if row.state != "active":
             return Decision(Outcome.SUSPENDED, self._standing(row, row.quota_used, tokens=0))
@@ -121,10 +122,12 @@ class PostgresQuota:
 
     @staticmethod
     def _standing(row: Row[tuple[Account]], used: int, *, tokens: int, wait_us: int = 0) -> Standing:
+        window = QuotaWindow(row.quota_window)
         return Standing(
             quota_limit=row.quota_limit,
             quota_left=max(0, row.quota_limit - used),
-            window_ends_at_ms=milliseconds(window_end(QuotaWindow(row.quota_window), row.window_started_at)),
+            window_ends_at_ms=milliseconds(window_end(window, row.window_started_at)),
+            window_s=window_seconds(window, row.window_started_at),
             burst=row.rate_burst,
             tokens_left=tokens,
             interval_us=gcra.interval_us(row.rate_per_second),

@@ -78,7 +78,7 @@ class RedisQuota:
                 redis_keys.rate(d.account_id),
                 redis_keys.events(d.account_id),
                 d.key_prefix,
-                d.key_digest or "",
+                ",".join(d.key_digests),
                 d.model,
                 d.units,
                 d.debit_id.hex,
@@ -170,13 +170,14 @@ def _decision(reply: Any) -> Decision:  # noqa: ANN401  what redis-py returns fo
     code, *numbers = reply
     if not numbers:
         return Decision(Outcome(code))
-    limit, left, window_ends_at, burst, tokens, wait, interval = numbers
+    limit, left, window_ends_at, window_s, burst, tokens, wait, interval = numbers
     return Decision(
         Outcome(code),
         Standing(
             quota_limit=limit,
             quota_left=max(0, left),
             window_ends_at_ms=window_ends_at,
+            window_s=window_s,
             burst=burst,
             tokens_left=max(0, tokens),
             interval_us=interval,

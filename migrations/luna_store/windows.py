@@ -36,6 +36,15 @@ def window_end(window: QuotaWindow, started_at: datetime) -> datetime | None:
             return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
+def window_seconds(window: QuotaWindow, started_at: datetime) -> int:
+    """The length of the whole window that `started_at` lies in; 0 for a Lifetime quota."""
+    end = window_end(window, started_at)
+    if end is None:
+        return 0
+    last_day = end - timedelta(days=1)
+    return int((end - window_start(window, datetime.min.replace(tzinfo=UTC), last_day)).total_seconds())
+
+
 def milliseconds(instant: datetime | None) -> int:
     """Unix milliseconds; 0 for never."""
     return 0 if instant is None else round(instant.timestamp() * 1000)

@@ -65,7 +65,7 @@ class Caller:
             **{
                 "account_id": self.account_id,
                 "key_prefix": self.key.prefix,
-                "key_digest": PEPPERS.digest(self.key),
+                "key_digests": (PEPPERS.digest(self.key),),
                 "units": units,
                 "debit_id": uuid.uuid4(),
                 "route": "kalman",

@@ -68,8 +68,8 @@ async def test_a_burst_is_admitted_and_the_next_call_waits_for_one_token(store: 
 
 async def test_a_stranger_learns_nothing(store: Store, debit: type_debit) -> None:
     ours, other = await store.account(), await store.account()
-    foreign = ours.debit(key_prefix=other.key.prefix, key_digest=PEPPERS.digest(other.key))
-    forged = ours.debit(key_digest="0" * 64)
+    foreign = ours.debit(key_prefix=other.key.prefix, key_digests=(PEPPERS.digest(other.key),))
+    forged = ours.debit(key_digests=("0" * 64,))
     assert await debit(foreign) == Decision(Outcome.KEY)
     assert await debit(forged) == Decision(Outcome.KEY)
     assert (await debit(ours.debit(account_id=999_999))).outcome is Outcome.UNKNOWN
@@ -78,10 +78,10 @@ async def test_a_stranger_learns_nothing(store: Store, debit: type_debit) -> Non
 
 async def test_a_token_vouches_for_a_key_until_it_is_revoked(store: Store, debit: type_debit) -> None:
     caller = await store.account()
-    assert (await debit(caller.debit(key_digest=None))).admitted
+    assert (await debit(caller.debit(key_digests=()))).admitted
     await store.accounts.revoke_key(caller.key.prefix)
     await store.cache.rebuild(caller.account_id)
-    assert (await debit(caller.debit(key_digest=None))).outcome is Outcome.KEY
+    assert (await debit(caller.debit(key_digests=()))).outcome is Outcome.KEY
     assert (await debit(caller.debit())).outcome is Outcome.KEY
 
 
@@ -111,12 +111,19 @@ async def test_a_rotated_key_works_for_its_overlap_only(store: Store, debit: typ
     caller = await store.account()
     _, new_key = await store.accounts.rotate_key(caller.account_id, timedelta(seconds=0.4))
     await store.cache.rebuild(caller.account_id)
-    fresh = caller.debit(key_prefix=new_key.prefix, key_digest=PEPPERS.digest(new_key))
+    fresh = caller.debit(key_prefix=new_key.prefix, key_digests=(PEPPERS.digest(new_key),))
     assert (await debit(caller.debit())).admitted
     assert (await debit(fresh)).admitted
     await asyncio.sleep(0.5)
     assert (await debit(caller.debit())).outcome is Outcome.KEY
-    assert (await debit(caller.debit(key_prefix=new_key.prefix, key_digest=None))).admitted
+    assert (await debit(caller.debit(key_prefix=new_key.prefix, key_digests=()))).admitted
+
+
+async def test_a_key_made_under_an_older_pepper_is_recognised(store: Store, debit: type_debit) -> None:
+    caller = await store.account()
+    newer = "f" * 64
+    assert (await debit(caller.debit(key_digests=(newer, PEPPERS.digest(caller.key))))).admitted
+    assert (await debit(caller.debit(key_digests=(newer,)))).outcome is Outcome.KEY
 
 
 async def test_asking_for_the_standing_consumes_nothing(store: Store, debit: type_debit) -> None:

@@ -1,11 +1,12 @@
 -- Admit one request, whole or not at all: identity, standing, rate, quota; then debit and append the event.
 -- KEYS: account, quota, rate, events.
--- ARGV: key prefix, key digest ('' = a verified token), model, units, debit id, route.
+-- ARGV: key prefix, key digests, joined by commas ('' = a verified token), model, units, debit id, route.
 -- Units 0 asks for the standing without consuming anything.
--- Answer: {code, quota limit, units left, window end ms, burst, tokens left, wait us, emission interval us}
+-- Answer: {code, quota limit, units left, window end ms, window length s, burst, tokens left, wait us, emission interval us}
 
 local account = redis.call('HMGET', KEYS[1],
-  'state', 'expires_at', 'window_ends_at', 'quota_limit', 'interval', 'burst', 'models', 'epoch', 'key:' .. ARGV[1])
+  'state', 'expires_at', 'window_ends_at', 'quota_limit', 'interval', 'burst', 'models', 'epoch', 'key:' .. ARGV[1],
+  'window_s')
 local left = redis.call('GET', KEYS[2])
 if not account[1] or not left then return {'unknown'} end
 
@@ -16,7 +17,7 @@ local now_ms = math.floor(now_us / 1000)
 -- Identity. A field reads '<digest>:<expiry ms, 0 = none>'.
 if not account[9] then return {'key'} end
 local digest, key_expiry = string.match(account[9], '^(%x+):(%d+)$')
-if ARGV[2] ~= '' and digest ~= ARGV[2] then return {'key'} end
+if ARGV[2] ~= '' and not string.find(ARGV[2], digest, 1, true) then return {'key'} end
 if key_expiry ~= '0' and now_ms >= tonumber(key_expiry) then return {'key'} end
 
 -- A window that has ended is rolled from Postgres, which owns it.
@@ -31,7 +32,7 @@ local tat = math.max(tonumber(redis.call('GET', KEYS[3]) or '0'), now_us)
 local tokens = math.floor((now_us + burst * interval - tat) / interval)
 
 local function answer(code, wait_us)
-  return {code, limit, left, window_end, burst, tokens, wait_us, interval}
+  return {code, limit, left, window_end, tonumber(account[10]), burst, tokens, wait_us, interval}
 end
 
 if account[1] ~= 'active' then return answer('suspended', 0) end

@@ -1,0 +1,146 @@
+"""The composition root: the only place that knows which parts Luna is made of.
+
+`build` is what Serve imports (`luna_serving.app:build`), in a cluster and in `luna up` alike.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from luna_store.accounts import Accounts
+from luna_store.cache import AccountCache
+from luna_store.fallback import PostgresQuota
+from luna_store.postgres import async_engine
+from luna_store.quota import RedisQuota, redis_client
+from ray import serve
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from sqlalchemy import text
+
+from luna_serving.ingress import account_routes, operations_routes, token_routes
+from luna_serving.ingress.admission import Admission
+from luna_serving.ingress.api import build_api
+from luna_serving.ingress.callers import Callers
+from luna_serving.ingress.credentials import Authenticator
+from luna_serving.ingress.deployment import IngressReplica
+from luna_serving.ingress.edge import Edge
+from luna_serving.ingress.gate import GateLimits, ModelUnavailable
+from luna_serving.ingress.health import Health
+from luna_serving.ingress.metrics_deployment import MetricsReplica, Reporter
+from luna_serving.ingress.tokens import Tokens
+from luna_serving.kalman.deployment import KalmanReplica
+from luna_serving.kalman.routes import operations
+from luna_serving.kalman.wire import Limits
+from luna_serving.settings import Secrets, Settings
+
+# Serve's queue is not where calls wait: the edge's is, which knows deadlines and refunds.
+UNBOUNDED = 100_000
+
+
+def build(args: Mapping[str, str] | None = None) -> serve.Application:
+    """Build the application.
+
+    Args:
+        args: fields of `Settings`, which win over the environment's LUNA_ variables.
+
+    Raises:
+        ValidationError: a setting is out of its range; names it.
+
+    """
+    settings = Settings.model_validate({**Settings().model_dump(), **(args or {})})
+    metrics = serve.deployment(
+        name="metrics", num_replicas=1, max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
+    )(MetricsReplica)
+    kalman = serve.deployment(
+        name="kalman",
+        # A batch computes while the next one travels.
+        max_ongoing_requests=2 * settings.batches_in_flight,
+        ray_actor_options={"num_cpus": settings.kalman_cpus, "num_gpus": settings.kalman_gpus},
+        graceful_shutdown_timeout_s=settings.request_timeout_s,
+        **_replicas(settings.kalman_replicas_min, settings.kalman_replicas_max, settings.batches_in_flight),
+    )(KalmanReplica)
+    ingress = serve.deployment(
+        name="ingress",
+        max_ongoing_requests=UNBOUNDED,
+        ray_actor_options={"num_cpus": settings.ingress_cpus},
+        graceful_shutdown_timeout_s=settings.request_timeout_s,
+        **_replicas(settings.ingress_replicas_min, settings.ingress_replicas_max, 64),
+    )(serve.ingress()(IngressReplica))
+    board = metrics.bind()
+    application: serve.Application = ingress.bind(partial(connect, settings), kalman.bind(board), board)
+    return application
+
+
+def _replicas(low: int, high: int, target: float) -> dict[str, Any]:
+    if low == high:
+        return {"num_replicas": low}
+    return {"autoscaling_config": {"min_replicas": low, "max_replicas": high, "target_ongoing_requests": target}}
+
+
+async def connect(settings: Settings, kalman: Any, metrics: Any) -> Edge:  # noqa: ANN401  DeploymentHandles
+    """Wire an ingress replica, in its own process and on its own loop; it keeps what it opens until it ends."""
+    secrets = Secrets.from_environment()
+    peppers = secrets.peppers
+    engine = async_engine(secrets.database_url.get_secret_value())
+    redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=settings.store_timeout_s)
+    accounts = Accounts(engine, peppers)
+    admission = Admission(redis, RedisQuota(redis), PostgresQuota(engine), AccountCache(engine, redis), accounts)
+    tokens = Tokens(peppers, settings.token_lifetime_s)
+    authenticator = Authenticator(peppers, tokens)
+    callers = Callers(authenticator, admission)
+    reporter = Reporter(metrics)
+    reporter.start("ingress")
+
+    async def ask_postgres() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    compute = partial(on_replica, kalman.compute.remote)
+    health = Health({"redis": redis.ping, "postgres": ask_postgres, "model": partial(compute, [])})
+    served = operations(
+        admission,
+        compute,
+        GateLimits(
+            max_batch=settings.max_batch,
+            max_batch_points=settings.max_batch_points,
+            max_queued=settings.max_queued,
+            batches_in_flight=settings.batches_in_flight,
+            request_timeout_s=settings.request_timeout_s,
+        ),
+        Limits(settings.max_series_length, settings.max_series_per_request, settings.max_answer_numbers),
+    )
+
+    def facts() -> dict[str, Any]:
+        return {"proxy": settings.proxy, "debits_from": "postgres" if admission.redis_gone else "redis"}
+
+    api = build_api(
+        served,
+        [
+            operations_routes.router(health, reporter, facts),
+            token_routes.router(authenticator, callers, tokens),
+            account_routes.router(callers, accounts, engine),
+        ],
+    )
+    return Edge(served, callers, api, max_body_bytes=settings.max_body_bytes, log_requests=settings.log_requests)
+
+
+async def on_replica(compute: Callable[..., Awaitable[Any]], jobs: Sequence[Any]) -> Sequence[Any]:
+    """Send jobs to a replica; a replica that dies is replaced by another, once.
+
+    Raises:
+        ModelUnavailable: none could take them.
+
+    """
+    for attempt in range(2):
+        try:
+            answers: Sequence[Any] = await compute(list(jobs))
+        except RayActorError as e:
+            if attempt:
+                raise ModelUnavailable(str(e)) from e
+            await asyncio.sleep(0.1)
+        except (BackPressureError, DeploymentUnavailableError) as e:
+            raise ModelUnavailable(str(e)) from e
+        else:
+            return answers
+    raise AssertionError  # the second attempt returns or raises

@@ -1,0 +1,148 @@
+"""`GET /api/v1/{account_id}` and `/usage`: what an account may, has used, and when."""
+
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import orjson
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from luna_store.accounts import AccountInfo, AccountNotFound, Accounts
+from luna_store.debits import Standing
+from luna_store.usage import UsagePoint, usage
+from luna_store.windows import window_end
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from luna_serving.ingress import problems
+from luna_serving.ingress.callers import Callers
+from luna_serving.ingress.limits import ratelimit_headers
+from luna_serving.ingress.openapi import SECURITY, problem_responses
+
+CSV, PARQUET, JSON = "text/csv", "application/vnd.apache.parquet", "application/json"
+FORMS = (JSON, CSV, PARQUET)
+# Hours of two months, days of years: an answer stays below some thousand rows a route.
+LONGEST = {"hour": timedelta(days=62), "day": timedelta(days=1830)}
+USAGE = pa.schema(
+    [("start", pa.timestamp("us", "UTC")), ("route", pa.string()), ("units", pa.int64()), ("calls", pa.int64())]
+)
+OPENAPI = {"security": SECURITY}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    int(status): answer for status, answer in problem_responses((401, 403, 404, 422, 503)).items()
+}
+
+
+def router(callers: Callers, accounts: Accounts, engine: AsyncEngine) -> APIRouter:
+    """Build the routes."""
+    routes = APIRouter(tags=["account"], responses=REFUSALS)
+
+    async def own(
+        request: Request, response: Response, account_id: Annotated[int, Path(ge=1, lt=2**31)]
+    ) -> tuple[AccountInfo, Standing]:
+        headers = dict(request.scope["headers"])
+        standing = await callers.standing(callers.read(headers), account_id, "account")
+        response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
+        request.state.standing = standing
+        try:
+            return await accounts.get(account_id), standing
+        except AccountNotFound as e:
+            raise problems.not_found(f"There is no account {account_id}.") from e
+        except (SQLAlchemyError, OSError) as e:
+            raise problems.dependencies_gone("The account store") from e
+
+    Own = Annotated[tuple[AccountInfo, Standing], Depends(own)]  # noqa: N806  a type
+
+    @routes.get("/api/v1/{account_id}", summary="Own account and quota", openapi_extra=OPENAPI)
+    async def account(found: Own) -> dict[str, Any]:
+        info, standing = found
+        ends = window_end(info.quota_window, info.window_started_at)
+        return {
+            "account_id": info.id,
+            "account_name": info.account_name,
+            "display_name": info.display_name,
+            "tier": info.tier,
+            "state": info.state,
+            "quota": {
+                "limit": standing.quota_limit,
+                "used": standing.quota_limit - standing.quota_left,
+                "remaining": standing.quota_left,
+                "window": info.quota_window.value,
+                "window_ends_at": ends,
+            },
+            "rate_limit": {"requests_per_second": info.rate_per_second, "burst": info.rate_burst},
+            "allowed_models": info.allowed_models,
+            "expires_at": info.expires_at,
+            "keys": [
+                {"prefix": k.prefix, "created_at": k.created_at, "expires_at": k.expires_at, "state": k.state}
+                for k in info.keys
+            ],
+        }
+
+    @routes.get(
+        "/api/v1/{account_id}/usage",
+        summary="Usage by hour or day; JSON, CSV or Parquet by Accept",
+        openapi_extra=OPENAPI,
+    )
+    async def account_usage(
+        request: Request,
+        found: Own,
+        step: Literal["hour", "day"] = "day",
+        since: Annotated[datetime | None, Query(description="Inclusive; default 30 days ago.")] = None,
+        until: Annotated[datetime | None, Query(description="Exclusive; default now.")] = None,
+    ) -> Response:
+        info, standing = found
+        form = acceptable(request.headers.get("accept", "*/*"))
+        end = _zoned(until) or datetime.now(UTC)
+        start = _zoned(since) or end - timedelta(days=30)
+        if not start < end or end - start > LONGEST[step]:
+            days = LONGEST[step].days
+            wrong = f"Must lie before `until`, and by at most {days} days with step={step}."
+            raise problems.invalid(problems.FieldError("/query/since", wrong))
+        try:
+            points = await usage(engine, info.id, since=start, until=end, step=step)
+        except (SQLAlchemyError, OSError) as e:
+            raise problems.dependencies_gone("The usage ledger") from e
+        headers = {n.decode(): v.decode() for n, v in ratelimit_headers(standing)}
+        return Response(render(points, form), media_type=form, headers=headers)
+
+    return routes
+
+
+def _zoned(instant: datetime | None) -> datetime | None:
+    return instant.replace(tzinfo=UTC) if instant is not None and instant.tzinfo is None else instant
+
+
+def acceptable(accept: str) -> str:
+    """The first of our forms that the caller accepts, in the caller's order of quality (RFC 9110, 12.5.1).
+
+    Raises:
+        Problem: 406.
+
+    """
+    ranges = []
+    for part in accept.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        ranges.append((name, float(quality) if quality.replace(".", "", 1).isdigit() else 0.0))
+    for name, weight in sorted(ranges, key=lambda r: -r[1]):
+        for form in FORMS:
+            if weight > 0 and name in {form, form.split("/")[0] + "/*", "*/*"}:
+                return form
+    raise problems.not_acceptable(FORMS)
+
+
+def render(points: Sequence[UsagePoint], form: str) -> bytes:
+    """Usage in one of the forms."""
+    rows = [{"start": p.start, "route": p.route, "units": p.units, "calls": p.calls} for p in points]
+    if form == JSON:
+        return orjson.dumps({"usage": rows}, option=orjson.OPT_UTC_Z)
+    table = pa.Table.from_pylist(rows, schema=USAGE)
+    sink = io.BytesIO()
+    if form == CSV:
+        pyarrow.csv.write_csv(table, sink)
+    else:
+        pyarrow.parquet.write_table(table, sink)
+    return sink.getvalue()

@@ -1,0 +1,114 @@
+"""Who is calling and how they stand: a denial of the stores turned into the right problem."""
+
+import uuid
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
+
+from luna_serving.ingress import problems
+from luna_serving.ingress.admission import Admission
+from luna_serving.ingress.credentials import Authenticator, Credential
+from luna_serving.ingress.limits import seconds_left
+from luna_serving.ingress.problems import Problem
+
+# What Retry-After says of a Lifetime quota: nobody knows, but tomorrow is soon enough to ask again.
+LIFETIME_RETRY_S = 86_400
+
+T = TypeVar("T")
+
+
+class Callers:
+    """Authenticates, and explains denials."""
+
+    def __init__(self, authenticator: Authenticator, admission: Admission) -> None:
+        self._authenticator = authenticator
+        self._admission = admission
+
+    def read(self, headers: dict[bytes, bytes]) -> Credential:
+        """The credential in a request's headers.
+
+        Raises:
+            Problem: 401, there is none or it cannot be one.
+
+        """
+        return self._authenticator.read(headers.get(b"x-api-key"), headers.get(b"authorization"))
+
+    async def identify(self, credential: Credential) -> int:
+        """The account that a credential belongs to.
+
+        Raises:
+            Problem: 401 for a stranger, 503 while nobody can tell.
+
+        """
+        owner = await self._asked(self._admission.owner(credential))
+        if owner is None:
+            raise problems.unauthenticated("The API key is not known. It may have been revoked or rotated.")
+        return owner
+
+    async def standing(self, credential: Credential, account_id: int, route: str) -> Standing:
+        """How the account stands, for a caller who may see it; nothing is consumed.
+
+        Raises:
+            Problem: 401, 403, 404 or 503, whatever a call would meet before its rate and quota.
+
+        """
+        debit = Debit(account_id, credential.key_prefix, credential.key_digests, 0, uuid.uuid4(), route)
+        decision: Decision | StoreUnavailable = await self._admission.peek(debit)
+        for _ in range(2):
+            if isinstance(decision, StoreUnavailable):
+                raise problems.dependencies_gone("The quota store")
+            if decision.admitted and decision.standing is not None:
+                return decision.standing
+            problem = await self.denial(credential, debit, decision)
+            if problem is not None:
+                raise problem
+            decision = await self._admission.peek(debit)
+        raise problems.dependencies_gone("The account")
+
+    async def denial(self, credential: Credential, debit: Debit, decision: Decision) -> Problem | None:
+        """Explain a denial; None if its reason has just been repaired and the call may be tried again.
+
+        Raises:
+            Problem: 503 while nobody can tell.
+
+        """
+        standing = decision.standing
+        match decision.outcome:
+            case Outcome.UNKNOWN | Outcome.KEY:
+                return await self._stranger(credential, debit.account_id, decision.outcome)
+            case Outcome.SUSPENDED:
+                problem = problems.suspended()
+            case Outcome.EXPIRED:
+                problem = problems.expired()
+            case Outcome.MODEL:
+                problem = problems.model_not_allowed(debit.model)
+            case Outcome.RATE:
+                problem = problems.rate_limited(standing.retry_after_s if standing else 1)
+            case Outcome.QUOTA:
+                ends = standing.window_ends_at_ms if standing else 0
+                wait = seconds_left(ends) if ends else LIFETIME_RETRY_S
+                problem = problems.quota_exhausted(debit.units, standing.quota_left if standing else 0, wait)
+            case Outcome.OK:
+                return None
+        problem.standing = standing
+        return problem
+
+    async def _stranger(self, credential: Credential, account_id: int, outcome: Outcome) -> Problem | None:
+        owner = await self.identify(credential)
+        if owner == account_id:
+            if outcome is Outcome.KEY and credential.key is not None:
+                # Postgres knows the key and Redis did not: it was issued a moment ago.
+                await self._asked(self._admission.repair(account_id))
+                return None
+            return problems.unauthenticated("The key that this token was issued for has been revoked.")
+        if outcome is Outcome.KEY or await self._asked(self._admission.exists(account_id)):
+            return problems.other_account()
+        return problems.not_found(f"There is no account {account_id}.")
+
+    @staticmethod
+    async def _asked(question: Awaitable[T]) -> T:
+        try:
+            return await question
+        except StoreUnavailable as e:
+            raise problems.dependencies_gone("The account store") from e

@@ -1,0 +1,208 @@
+"""The lean path: calls to capabilities are answered here, in front of FastAPI, which answers everything else.
+
+What a request costs at the edge decides the throughput of the whole (`benchmarks/http`), so this path makes no
+request object, no dependency graph and no response object. FastAPI documents the same routes from the same
+`Operation`s.
+"""
+
+import logging
+import math
+import re
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from luna_store.debits import Debit
+
+from luna_serving.ingress import problems
+from luna_serving.ingress.callers import Callers
+from luna_serving.ingress.gate import Call, Gate
+from luna_serving.ingress.limits import ratelimit_headers
+from luna_serving.ingress.metrics import REQUEST_SECONDS, REQUESTS
+from luna_serving.ingress.problems import Problem
+from luna_serving.ingress.requests import (
+    ASGIApp,
+    Disconnected,
+    Receive,
+    Scope,
+    Send,
+    hang_up_detector,
+    header_map,
+    read_body,
+    require_json,
+)
+
+log = logging.getLogger("luna.requests")
+
+JSON = b"application/json"
+# Moved here by `middleware` from the name that Serve would act on, with an answer of its own.
+DEADLINE_HEADER = b"x-luna-timeout-seconds"
+# Problems that leave time to ask how the caller stands. 503: the stores are gone or busy, 500: who knows.
+STANDING_STATUSES = frozenset({405, 408, 413, 415, 422})
+ACCOUNT_PATH = re.compile(r"/api/v1/(\d{1,9})/(.+)", re.ASCII)
+# Above this size a stranger's body is not parsed before we know that he is none.
+PARSE_FIRST_BYTES = 256 * 1024
+
+
+class Work(Protocol):
+    """A parsed call of a capability."""
+
+    @property
+    def units(self) -> int:
+        """What it costs."""
+
+    @property
+    def model(self) -> str:
+        """The model's kind or name, held against the account's allowed models."""
+
+    @property
+    def points(self) -> int:
+        """Its weight in a batch."""
+
+    @property
+    def job(self) -> Any:  # noqa: ANN401  the capability's own
+        """What travels to the model deployment."""
+
+    def finish(self, result: Any) -> bytes:  # noqa: ANN401  the capability's own
+        """The body of the answer."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One POST route of a capability, below `/api/v1/{account_id}/`."""
+
+    path: str
+    gate: Gate
+    parse: Callable[[bytes], Work]
+    """Raises Problem 422."""
+    openapi: Mapping[str, Any] = field(default_factory=dict)
+    """The OpenAPI operation object."""
+
+
+class Edge:
+    """The outermost ASGI application of an ingress replica."""
+
+    def __init__(
+        self,
+        operations: list[Operation],
+        callers: Callers,
+        rest: ASGIApp,
+        *,
+        max_body_bytes: int,
+        log_requests: bool,
+    ) -> None:
+        self._operations = {operation.path: operation for operation in operations}
+        self._callers = callers
+        self._rest = rest
+        self._max_body_bytes = max_body_bytes
+        self._log_requests = log_requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI connection."""
+        match = ACCOUNT_PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        operation = self._operations.get(match[2]) if match else None
+        if match is None or operation is None:
+            await self._rest(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status, headers, body = await self._answer(operation, int(match[1]), scope, receive)
+        await respond(send, status, headers, body)
+        self._record(operation, scope, status, time.perf_counter() - started)
+
+    async def _answer(
+        self, operation: Operation, account_id: int, scope: Scope, receive: Receive
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        try:
+            if scope["method"] != "POST":
+                raise problems.method_not_allowed("POST")
+            return await self._serve(operation, account_id, scope, receive)
+        except Problem as problem:
+            return problem_response(problem)
+        except Disconnected:
+            return 499, [], b""
+        except Exception:
+            log.exception("request %s failed", request_id(scope))
+            return problem_response(problems.internal())
+
+    async def _serve(
+        self, operation: Operation, account_id: int, scope: Scope, receive: Receive
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        headers = header_map(scope)
+        credential = self._callers.read(headers)
+        try:
+            require_json(headers)
+            body = await read_body(headers, receive, self._max_body_bytes)
+            if len(body) > PARSE_FIRST_BYTES:
+                await self._callers.standing(credential, account_id, operation.path)
+            work = operation.parse(body)
+            debit = Debit(
+                account_id=account_id,
+                key_prefix=credential.key_prefix,
+                key_digests=credential.key_digests,
+                units=work.units,
+                debit_id=uuid.UUID(bytes=secrets.token_bytes(16), version=4),
+                route=operation.path,
+                model=work.model,
+            )
+            for _ in range(2):
+                call = Call(debit, work.job, work.points, hang_up_detector(receive))
+                result, decision = await operation.gate.serve(call, timeout_s(headers))
+                if decision.standing is not None and decision.admitted:
+                    return 200, [(b"content-type", JSON), *ratelimit_headers(decision.standing)], work.finish(result)
+                denial = await self._callers.denial(credential, debit, decision)
+                if denial is not None:
+                    raise denial
+            raise problems.dependencies_gone("The account")
+        except Problem as problem:
+            if problem.standing is None and problem.status in STANDING_STATUSES:
+                # A stranger learns that he is one, and a caller gets the headers of every authenticated answer.
+                problem.standing = await self._callers.standing(credential, account_id, operation.path)
+            raise
+
+    def _record(self, operation: Operation, scope: Scope, status: int, seconds: float) -> None:
+        REQUESTS[operation.path, str(status)].inc()
+        REQUEST_SECONDS[operation.path,].observe(seconds)
+        if self._log_requests or status >= 500:
+            log.log(
+                logging.ERROR if status >= 500 else logging.INFO,
+                "%s %s %d %.1f ms id=%s",
+                scope["method"],
+                scope["path"],
+                status,
+                seconds * 1e3,
+                request_id(scope),
+            )
+
+
+def timeout_s(headers: dict[bytes, bytes]) -> float | None:
+    """The caller's own deadline in seconds, if it is a positive number."""
+    asked = headers.get(DEADLINE_HEADER)
+    try:
+        seconds = float(asked) if asked is not None else 0.0
+    except ValueError:
+        return None
+    return seconds if seconds > 0 and math.isfinite(seconds) else None
+
+
+def request_id(scope: Scope) -> str:
+    """The id that the answer carries as X-Request-ID."""
+    return header_map(scope).get(b"x-request-id", b"-").decode("latin-1")
+
+
+def problem_response(problem: Problem) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """A problem as status, headers and body."""
+    headers = [(b"content-type", problems.CONTENT_TYPE)]
+    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()]
+    if problem.standing is not None:
+        headers += ratelimit_headers(problem.standing)
+    return problem.status, headers, problem.body()
+
+
+async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send a whole answer."""
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,191 @@
+"""The way of a call: gathered with others, debited, computed, answered; given back where it failed on our side."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from luna_store.debits import Debit, Decision, StoreUnavailable
+
+from luna_serving.ingress import problems
+from luna_serving.ingress.admission import Admission
+from luna_serving.ingress.coalescer import Coalescer, QueueFull
+from luna_serving.ingress.metrics import BATCH_CALLS, MODEL_SECONDS, QUEUED, UNITS
+from luna_serving.ingress.problems import Problem
+
+log = logging.getLogger("luna.gate")
+
+
+class ModelUnavailable(Exception):
+    """No replica of the model could take the batch; nothing was computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A model's answer to a job that is the caller's mistake (it overflows, say); not charged."""
+
+    pointer: str
+    detail: str
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call on its way."""
+
+    debit: Debit
+    job: Any
+    """What the capability computes; opaque here."""
+    points: int
+    """Its weight in a batch."""
+    gone: Callable[[], bool]
+    """Whether the caller has hung up."""
+    answer: asyncio.Future[tuple[Any, Decision]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GateLimits:
+    """See `luna_serving.settings.Settings` for units and reasons."""
+
+    max_batch: int
+    max_batch_points: int
+    max_queued: int
+    batches_in_flight: int
+    request_timeout_s: float
+
+
+class Gate:
+    """Admits and computes calls of one capability, in batches."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]],
+        limits: GateLimits,
+    ) -> None:
+        """Wire a gate.
+
+        Args:
+            admission: who may.
+            compute: answers jobs in their order, each with a result or `Refused`; raises ModelUnavailable.
+            limits: batch and queue sizes.
+
+        """
+        self._admission = admission
+        self._compute = compute
+        self._limits = limits
+        self._coalescer: Coalescer[Call] = Coalescer(
+            self._send,
+            weight=lambda call: call.points,
+            max_items=limits.max_batch,
+            max_weight=limits.max_batch_points,
+            max_queued=limits.max_queued,
+            in_flight=limits.batches_in_flight,
+        )
+
+    async def serve(self, call: Call, timeout_s: float | None) -> tuple[Any, Decision]:
+        """Admit and compute a call.
+
+        Args:
+            call: what to do.
+            timeout_s: the caller's own limit, if it is the shorter one.
+
+        Returns:
+            The result, or None where the decision is a denial; and the decision.
+
+        Raises:
+            Problem: 408, 422, 500 or 503; nothing is charged.
+
+        """
+        seconds = min(timeout_s or self._limits.request_timeout_s, self._limits.request_timeout_s)
+        timer = asyncio.get_running_loop().call_later(seconds, self._give_up, call, seconds)
+        try:
+            self._coalescer.submit(call)
+            return await call.answer
+        except QueueFull as e:
+            raise problems.overloaded() from e
+        finally:
+            timer.cancel()
+            QUEUED.set(self._coalescer.queued)
+
+    @staticmethod
+    def _give_up(call: Call, seconds: float) -> None:
+        if not call.answer.done():
+            call.answer.set_exception(problems.deadline(seconds))
+
+    async def _send(self, batch: Sequence[Call]) -> None:
+        calls = [call for call in batch if not call.answer.done() and not _hung_up(call)]
+        if not calls:
+            return
+        BATCH_CALLS.observe(len(calls))
+        try:
+            decisions = await self._admission.admit([call.debit for call in calls])
+        except Exception:
+            log.exception("admission failed")
+            _fail(calls, problems.internal)
+            return
+        admitted: list[tuple[Call, Decision]] = []
+        for call, decision in zip(calls, decisions, strict=True):
+            if isinstance(decision, StoreUnavailable):
+                _fail([call], lambda: problems.dependencies_gone("The quota store"))
+            elif not decision.admitted:
+                _answer(call, None, decision)
+            elif call.answer.done() or _hung_up(call):
+                self._admission.refund_later(call.debit)
+            else:
+                admitted.append((call, decision))
+        if admitted:
+            await self._run(admitted)
+
+    async def _run(self, admitted: list[tuple[Call, Decision]]) -> None:
+        started = time.perf_counter()
+        calls = [call for call, _ in admitted]
+        try:
+            answers = await self._compute([call.job for call in calls])
+        except ModelUnavailable as e:
+            log.warning("the model is not available: %s", e)
+            self._undo(calls, problems.overloaded)
+            return
+        except Exception:
+            log.exception("the model failed")
+            self._undo(calls, problems.internal)
+            return
+        finally:
+            MODEL_SECONDS.observe(time.perf_counter() - started)
+        for (call, decision), answer in zip(admitted, answers, strict=True):
+            if isinstance(answer, Refused):
+                wrong = problems.FieldError(answer.pointer, answer.detail)
+                self._undo([call], partial(problems.invalid, wrong))
+            elif call.answer.done():
+                self._admission.refund_later(call.debit)
+            else:
+                self._admission.answered(call.debit)
+                UNITS[call.debit.route,].inc(call.debit.units)
+                _answer(call, answer, decision)
+
+    def _undo(self, calls: Sequence[Call], problem: Callable[[], Problem]) -> None:
+        for call in calls:
+            self._admission.refund_later(call.debit)
+        _fail(calls, problem)
+
+
+def _hung_up(call: Call) -> bool:
+    if call.gone():
+        call.answer.cancel()
+        return True
+    return False
+
+
+def _answer(call: Call, result: Any, decision: Decision) -> None:  # noqa: ANN401  opaque here
+    if not call.answer.done():
+        call.answer.set_result((result, decision))
+
+
+def _fail(calls: Sequence[Call], problem: Callable[[], Problem]) -> None:
+    for call in calls:
+        if not call.answer.done():
+            call.answer.set_exception(problem())

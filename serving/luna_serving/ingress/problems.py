@@ -1,0 +1,218 @@
+"""Every error that the edge answers: RFC 9457 problems with stable types.
+
+A problem is an exception, raised where the reason is known and turned into an answer in one place. `type` is the
+part that programs compare; it never changes meaning.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from luna_store.debits import Standing
+
+TYPE_BASE = "https://luna.dev/problems/"
+CONTENT_TYPE = b"application/problem+json"
+REALM = 'realm="luna"'
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field."""
+
+    pointer: str
+    """RFC 6901 JSON pointer into the request body; empty for the body itself."""
+    detail: str
+    """What is wrong and what to write instead."""
+
+    def as_dict(self) -> dict[str, str]:
+        """The member of `errors` on the wire."""
+        return {"pointer": self.pointer, "detail": self.detail}
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """An answer that is not a success."""
+
+    slug: str
+    status: int
+    title: str
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Extension members."""
+    standing: Standing | None = None
+    """The caller's, once it is known: for the RateLimit headers."""
+
+    def __post_init__(self) -> None:
+        Exception.__init__(self, self.detail)
+
+    def body(self) -> bytes:
+        """The problem as JSON."""
+        return orjson.dumps(
+            {
+                "type": TYPE_BASE + self.slug,
+                "title": self.title,
+                "status": self.status,
+                "detail": self.detail,
+                **self.extra,
+            }
+        )
+
+
+def unauthenticated(detail: str) -> Problem:
+    """401: no key, or none that anybody knows."""
+    return Problem(
+        "unauthenticated",
+        401,
+        "The call carries no valid credentials.",
+        detail,
+        {"WWW-Authenticate": f'Bearer {REALM}, ApiKey {REALM} header="X-API-Key"'},
+    )
+
+
+def other_account() -> Problem:
+    """403: the key is good, for somebody else."""
+    return Problem(
+        "other-account",
+        403,
+        "The key belongs to another account.",
+        "Put your own account's id in the path, or use that account's key.",
+    )
+
+
+def suspended() -> Problem:
+    """403: the account exists but may not call."""
+    return Problem("suspended", 403, "The account is suspended.", "Ask the team that runs Luna to resume it.")
+
+
+def expired() -> Problem:
+    """403: the account's time is over."""
+    return Problem("expired", 403, "The account has expired.", "Ask the team that runs Luna to extend it.")
+
+
+def model_not_allowed(model: str) -> Problem:
+    """403: the account may call, but not this model."""
+    return Problem(
+        "model-not-allowed",
+        403,
+        "The account may not use this model.",
+        f"The model {model!r} is not among the account's allowed models.",
+    )
+
+
+def not_found(what: str) -> Problem:
+    """404."""
+    return Problem("not-found", 404, "There is no such thing.", what)
+
+
+def method_not_allowed(allow: str) -> Problem:
+    """405, with the methods that are."""
+    return Problem("method-not-allowed", 405, "The path does not take this method.", f"Use {allow}.", {"Allow": allow})
+
+
+def deadline(seconds: float) -> Problem:
+    """408: the answer was not ready in time; nothing was charged."""
+    return Problem(
+        "deadline",
+        408,
+        "The answer was not ready in time.",
+        f"The call was given up after {seconds:g} s and not charged. Send less at once, or allow more time with "
+        "X-Request-Timeout-Seconds.",
+    )
+
+
+def too_large(limit: int) -> Problem:
+    """413."""
+    return Problem(
+        "too-large",
+        413,
+        "The body is too large.",
+        f"A body may have at most {limit} bytes. Split the call.",
+        extra={"limit": limit},
+    )
+
+
+def unsupported_media_type(found: str) -> Problem:
+    """415."""
+    return Problem(
+        "unsupported-media-type",
+        415,
+        "The body's type is not supported.",
+        f"Send the body with Content-Type: application/json and no Content-Encoding, not {found!r}.",
+        {"Accept": "application/json"},
+    )
+
+
+def not_acceptable(offered: Sequence[str]) -> Problem:
+    """406."""
+    return Problem("not-acceptable", 406, "No offered form is acceptable.", f"Accept one of {', '.join(offered)}.")
+
+
+def invalid(*errors: FieldError) -> Problem:
+    """422: the body was understood and is wrong."""
+    first = errors[0]
+    where = f"{first.pointer}: " if first.pointer else ""
+    return Problem(
+        "invalid",
+        422,
+        "The request is not valid.",
+        where + first.detail,
+        extra={"errors": [e.as_dict() for e in errors]},
+    )
+
+
+def rate_limited(retry_after_s: int) -> Problem:
+    """429: too fast."""
+    return Problem(
+        "rate-limited",
+        429,
+        "Too many requests.",
+        f"The account's rate limit admits the next request in {retry_after_s} s.",
+        {"Retry-After": str(retry_after_s)},
+    )
+
+
+def quota_exhausted(units: int, left: int, retry_after_s: int) -> Problem:
+    """429: too much."""
+    return Problem(
+        "quota-exhausted",
+        429,
+        "The quota does not cover this request.",
+        f"The request costs {units} of which {left} are left. Ask the team that runs Luna for more, or wait for "
+        "the next window.",
+        {"Retry-After": str(retry_after_s)},
+        {"cost": units, "remaining": left},
+    )
+
+
+def overloaded() -> Problem:
+    """503: try again; nothing was charged."""
+    return Problem(
+        "overloaded",
+        503,
+        "The service is overloaded.",
+        "The call was not charged. Try again shortly.",
+        {"Retry-After": "1"},
+    )
+
+
+def dependencies_gone(what: str) -> Problem:
+    """503: what the call needs is out of reach; nothing was charged."""
+    return Problem(
+        "dependencies-gone",
+        503,
+        "The service cannot answer at the moment.",
+        f"{what} is out of reach. The call was not charged. Try again shortly.",
+        {"Retry-After": "2"},
+    )
+
+
+def internal() -> Problem:
+    """500: our mistake. The log has the rest, under the request id."""
+    return Problem(
+        "internal",
+        500,
+        "Something went wrong on our side.",
+        "The call was not charged. Quote the X-Request-ID when you report it.",
+    )

@@ -1,0 +1,145 @@
+"""The wire schemas, in words (`statespace.md`): pydantic checks form, `luna_serving.statespace` checks meaning."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from luna_serving.kalman.jobs import OUTPUTS, ModelSpec
+
+# A point that is missing is null; NaN and Infinity are not JSON.
+Point = Annotated[float | None, Field(description="One observation; null where it is missing.")]
+Variance = Annotated[float, Field(ge=0, description="A variance, in the square of the observations' unit.")]
+
+EXAMPLE = [1120.0, 1160.0, 963.0, None, 1160.0]
+
+
+class Words(BaseModel):
+    """Strict: an unknown field or a number in quotes is an error, never a guess."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Known(Words):
+    """A start that the caller knows."""
+
+    kind: Literal["known"]
+    mean: list[float]
+    cov: list[list[float]]
+    timing: Literal["predicted", "filtered"] = Field(
+        "predicted",
+        description="predicted: moments of the state before the first observation; filtered: one transition earlier.",
+    )
+
+
+class Diffuse(Words):
+    """Nothing is known at the start: exact, not a large variance (Durbin & Koopman 2012, ch. 5)."""
+
+    kind: Literal["diffuse"] = "diffuse"
+
+
+class ApproximateDiffuse(Words):
+    """A start with a large variance."""
+
+    kind: Literal["approximate_diffuse"]
+    variance: float = Field(1e6, gt=0)
+
+
+Initial = Annotated[Known | Diffuse | ApproximateDiffuse, Field(discriminator="kind")]
+
+
+class _Model(Words):
+    initial: Initial = Diffuse()
+
+    def spec(self) -> ModelSpec:
+        """The model as plain, hashable values."""
+        words = self.model_dump()
+        kind, initial = words.pop("kind"), words.pop("initial")
+        return ModelSpec(kind, _plain(words), _plain(initial))
+
+
+class LocalLevel(_Model):
+    """A level that walks at random, observed with noise."""
+
+    kind: Literal["local_level"] = "local_level"
+    obs_var: Variance = 1.0
+    level_var: Variance = 0.1
+
+
+class LocalLinearTrend(_Model):
+    """A level with a slope; both walk at random."""
+
+    kind: Literal["local_linear_trend"]
+    obs_var: Variance
+    level_var: Variance
+    trend_var: Variance
+
+
+class ConstantVelocity(_Model):
+    """A position with a velocity that random accelerations change; the position is observed."""
+
+    kind: Literal["constant_velocity"]
+    dt: float = Field(gt=0, description="Time between observations.")
+    obs_var: Variance
+    accel_var: Variance
+
+
+Model = Annotated[LocalLevel | LocalLinearTrend | ConstantVelocity, Field(discriminator="kind")]
+
+
+class KalmanRequest(Words):
+    """The original contract: one series."""
+
+    results: list[Point] = Field(min_length=1, examples=[EXAMPLE])
+    model: Model = Field(
+        LocalLevel(),
+        description="Default: local_level with obs_var 1.0, level_var 0.1 and an exact diffuse start.",
+    )
+
+
+class KalmanAnswer(BaseModel):
+    """The original contract's answer."""
+
+    processed_results: list[float | None] = Field(
+        description="The filtered mean of what is observed (level, position) after each point; null before the first "
+        "observation of a diffuse start."
+    )
+    input_data: list[float | None] = Field(description="What was sent.")
+
+
+class FilterRequest(Words):
+    """Many series under one model."""
+
+    model: Model
+    observations: list[list[Point]] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
+    outputs: list[Literal[OUTPUTS]] = Field(  # type: ignore[valid-type]
+        ["filtered_state", "filtered_state_cov", "loglike"], min_length=1, description="What to answer for each series."
+    )
+    precision: Literal["float64"] = "float64"
+    loglike_convention: Literal["full", "kfas"] = Field(
+        "full", description="full keeps the constant of every observation, kfas drops it for diffuse ones."
+    )
+
+
+class Plan(BaseModel):
+    """What was really run."""
+
+    algorithm: str
+    precision: str
+    device: str
+    batch_shape: tuple[int, int] = Field(description="Series and points of the padded batch.")
+    warnings: list[str]
+
+
+class FilterAnswer(BaseModel):
+    """One object a series, in order."""
+
+    plan: Plan
+    results: list[dict[str, object]]
+
+
+def _plain(words: dict[str, object]) -> tuple[tuple[str, object], ...]:
+    return tuple((name, _tuple(value)) for name, value in words.items())
+
+
+def _tuple(value: object) -> object:
+    return tuple(_tuple(v) for v in value) if isinstance(value, list) else value

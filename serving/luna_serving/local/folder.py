@@ -1,0 +1,117 @@
+"""A server's data folder: who may use it, its password, its port."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from luna_serving.local.errors import DataFolderInUseError, DataFolderUnusableError, PortInUseError
+from luna_serving.local.ports import LOOPBACK, free_port, is_free
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class DataFolder:
+    """The folder (mode 0700) that holds everything one embedded server needs to come back.
+
+    `lock`, `password` and `port` stand in it beside the server's own files. A password, once made, stays: the
+    URL that a user copied yesterday still works today.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # Absolute and without links, since it identifies our server on a command line.
+        self.path = path.resolve()
+        self._lock: int | None = None
+
+    def acquire(self) -> None:
+        """Make this process the folder's only user; does nothing if it already is.
+
+        The kernel drops the lock with the process, so a killed Luna leaves none behind.
+
+        Raises:
+            DataFolderInUseError: another process, or another object of this one, holds it.
+            DataFolderUnusableError: it belongs to another user.
+
+        """
+        if self._lock is not None:
+            return
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError as error:
+            raise DataFolderUnusableError(
+                f"{error.filename} is closed to this user (id {os.geteuid()}). Run Luna as the user who started "
+                "it first, or choose another folder with --data-dir."
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            if not isinstance(error, BlockingIOError):
+                raise
+            raise DataFolderInUseError(
+                f"{self.path} is in use by a running Luna (process {holder}). Stop that one, or choose "
+                "another folder with --data-dir."
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        self._lock = lock
+
+    def release(self) -> None:
+        """Let others use the folder."""
+        if self._lock is not None:
+            # Closing alone would leave the lock with a forked copy of this process.
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            os.close(self._lock)
+            self._lock = None
+
+    def password(self) -> str:
+        """Return the server's password; made at the first call, 192 random bits, safe in a URL."""
+        kept = self.path / "password"
+        if not kept.exists():
+            self.write("password", secrets.token_urlsafe(24) + "\n")
+        return kept.read_text().strip()
+
+    def port(self, wanted: int | None, *, other_than: int | None = None) -> int:
+        """Choose the port to listen on and remember it.
+
+        `wanted` if given, else the one of the last start if it is free, else any free one.
+
+        Args:
+            wanted: the port on which the caller insists.
+            other_than: a port that was just lost to another process.
+
+        Raises:
+            PortInUseError: `wanted` is taken.
+
+        """
+        if wanted is not None:
+            if wanted == other_than or not is_free(wanted):
+                raise PortInUseError(
+                    f"Port {wanted} on {LOOPBACK} is taken. Stop what listens there, or choose another port."
+                )
+            return wanted
+        try:
+            port = int((self.path / "port").read_text())
+        except (FileNotFoundError, ValueError):
+            port = 0
+        if not 0 < port < 65_536 or port == other_than or not is_free(port):
+            port = free_port()
+            self.write("port", f"{port}\n")
+        return port
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of mode 0600 whole or not at all, even if we are killed meanwhile; return its path."""
+        path, draft = self.path / name, self.path / f"{name}.new"
+        draft.unlink(missing_ok=True)
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(file, "w") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(file)
+        draft.replace(path)
+        return path

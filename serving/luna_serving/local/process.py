@@ -1,0 +1,130 @@
+"""A server as our child process: started apart from the terminal, stopped for certain, never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from luna_serving.local.errors import ServerDiedError
+from luna_serving.local.family import children, end
+from luna_serving.local.spawn import spawn
+
+
+class ServerProcess:
+    """One run of a child server, from its start to its end.
+
+    The child leads its own session, so Ctrl-C in the terminal reaches only Luna, which then stops its servers
+    in order. On Linux the kernel sends `death_signal` to the child when this process dies in any way, SIGKILL
+    included; elsewhere the next start finds the left-over server (see `family.stop_left_over`).
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        log_file: Path,
+        death_signal: signal.Signals = signal.SIGTERM,
+        through: Sequence[str] = (),
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start `argv`; `argv[0]` is an absolute path.
+
+        Args:
+            argv: the program and its arguments.
+            log_file: its standard output and error are appended here (mode 0600).
+            death_signal: what the child receives when this process dies.
+            through: a command that changes the user and executes the rest in place, such as `unshare ...`.
+            cwd: working directory of the child.
+            env: its environment; this process's if None.
+
+        Raises:
+            OSError: the program cannot be executed.
+
+        """
+        self.name = Path(argv[0]).name
+        self.log_file = log_file
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            self._log_start = os.fstat(log).st_size
+            self._child = spawn(argv, output=log, death_signal=death_signal, through=through, cwd=cwd, env=env)
+        finally:
+            os.close(log)
+
+    @property
+    def pid(self) -> int:
+        """The server's process id: wrappers replace themselves by the server."""
+        return self._child.pid
+
+    def poll(self) -> int | None:
+        """Return the exit status, or None while the server runs."""
+        return self._child.poll()
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for the server to end by itself.
+
+        Raises:
+            ServerDiedError: it still runs after `timeout_s` seconds.
+
+        """
+        try:
+            return self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise self.died(f"{self.name} was not done within {timeout_s:g} s.") from None
+
+    def stop(self, *steps: tuple[signal.Signals, float]) -> int:
+        """End the server and what it started; return its exit status.
+
+        Each step sends its signal and waits that many seconds at most; the next step comes only if the server
+        still runs, and SIGKILL after the last one. Returns only when the processes are gone.
+        """
+        status = self.poll()
+        if status is not None:
+            return status
+        # Before the server ends: afterwards its children belong to init and cannot be found any more.
+        family = children(self.pid)
+        for number, grace_s in (*steps, (signal.SIGKILL, 10.0)):
+            self._child.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(grace_s)
+                break
+        end(family, grace_s=0.5 if steps else 0.0)
+        return self._child.wait()
+
+    def kill(self) -> int:
+        """End the server and what it started with SIGKILL, as a crash of the machine would."""
+        return self.stop()
+
+    def log_tail(self, lines: int = 20) -> str:
+        """Return the last lines that this run wrote."""
+        with self.log_file.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, end - 16_384))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+
+    def died(self, what: str) -> ServerDiedError:
+        """Return the error that says `what` happened and shows the end of the log."""
+        return ServerDiedError(what, self.log_file, self.log_tail())
+
+
+def wait_until(ready: Callable[[], bool], process: ServerProcess, timeout_s: float) -> None:
+    """Ask `ready` every 20 ms until it says yes.
+
+    Raises:
+        ServerDiedError: the process ended, or `timeout_s` seconds went by; with the end of its log.
+
+    """
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        status = process.poll()
+        if status is not None:
+            raise process.died(f"{process.name} ended at its start with status {status}.")
+        if time.monotonic() > deadline:
+            raise process.died(f"{process.name} gave no answer within {timeout_s:g} s.")
+        time.sleep(0.02)

@@ -1,0 +1,96 @@
+"""Settings and secrets, each read once: settings where the application is built, secrets where they are used.
+
+Settings travel to the replicas inside the Serve application. Secrets do not: Serve keeps what it is given in its
+control store, so every process reads them from its own environment, where Kubernetes puts them from Secrets.
+"""
+
+from typing import Self
+
+from luna_store.api_keys import Peppers
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """How the application behaves. Environment variables carry the prefix `LUNA_`; `build` takes the same names."""
+
+    model_config = SettingsConfigDict(env_prefix="LUNA_", frozen=True, extra="forbid", env_ignore_empty=True)
+
+    ingress_replicas_min: int = Field(1, ge=1, description="Ingress replicas that always run.")
+    ingress_replicas_max: int = Field(1, ge=1, description="Ingress replicas under full load.")
+    kalman_replicas_min: int = Field(1, ge=1, description="Kalman replicas that always run.")
+    kalman_replicas_max: int = Field(1, ge=1, description="Kalman replicas under full load.")
+    ingress_cpus: float = Field(0.5, ge=0, description="CPU cores that Ray reserves for an ingress replica.")
+    kalman_cpus: float = Field(0.5, ge=0, description="CPU cores that Ray reserves for a Kalman replica.")
+    kalman_gpus: float = Field(0.0, ge=0, description="GPUs that Ray reserves for a Kalman replica; 0 runs on CPUs.")
+
+    max_body_bytes: int = Field(
+        10 * 1024 * 1024, gt=0, description="Bytes of a request body; a larger one is answered 413."
+    )
+    max_series_length: int = Field(1_000_000, gt=0, description="Points of one series; a longer one is answered 422.")
+    max_series_per_request: int = Field(1_000, gt=0, description="Series of one request; more are answered 422.")
+    max_answer_numbers: int = Field(
+        4_000_000, gt=0, description="Numbers that one answer may hold: at about 20 bytes each, 80 MB of JSON."
+    )
+
+    request_timeout_s: float = Field(
+        30.0, gt=0, description="Seconds until a call is answered 408; a caller may ask for less."
+    )
+    store_timeout_s: float = Field(
+        1.0, gt=0, description="Seconds that Redis has to answer before Postgres takes over the debits."
+    )
+    max_queued: int = Field(
+        2_000, gt=0, description="Calls that wait in one ingress replica; more are answered 503 at once."
+    )
+    max_batch: int = Field(
+        256, gt=0, description="Calls in one round trip to Redis and to the model: bounds what one slow call delays."
+    )
+    max_batch_points: int = Field(262_144, gt=0, description="Points in one round trip to the model, beyond one call.")
+    batches_in_flight: int = Field(
+        2, ge=1, description="Round trips under way at once: one debits while the one before computes."
+    )
+    token_lifetime_s: int = Field(900, gt=0, description="Seconds that a token from /api/v1/auth/token is valid.")
+    log_requests: bool = Field(
+        default=False, description="One JSON line a request; off by default, for it costs a tenth of the throughput."
+    )
+    proxy: str = Field("serve", description="What stands in front: haproxy or serve; shown by /health/detailed.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("ingress", "kalman"):
+            low, high = getattr(self, f"{name}_replicas_min"), getattr(self, f"{name}_replicas_max")
+            if low > high:
+                raise ValueError(f"{name}_replicas_min ({low}) must not exceed {name}_replicas_max ({high}).")
+        return self
+
+
+class Secrets(BaseSettings):
+    """What must not be stored or shown. Their absence stops the start."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    database_url: SecretStr = Field(description="Postgres, as postgresql://user:password@host:port/database.")
+    redis_url: SecretStr = Field(description="Redis or Valkey, as redis://:password@host:port/0.")
+    luna_peppers: SecretStr = Field(
+        description="name:secret[,name:secret...], the newest first: HMAC keys of API keys and tokens."
+    )
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read them.
+
+        Raises:
+            ValidationError: one is not set; names it.
+
+        """
+        return cls()
+
+    @property
+    def peppers(self) -> Peppers:
+        """The parsed peppers.
+
+        Raises:
+            PepperMissing: they are unusable.
+
+        """
+        return Peppers.parse(self.luna_peppers.get_secret_value())

@@ -1,0 +1,210 @@
+"""The batched Kalman filter over a chunk of time, exact diffuse starts included.
+
+Two loops follow each other. The first runs while any series of the batch is still diffuse and carries the
+diffuse part too; the second, which does nearly all steps of a usual batch, does not know that diffuse states
+exist. Both run only as far as the longest series reaches: the length of the arrays is a bucket that exists
+so that few shapes are compiled, and its empty end costs nothing.
+"""
+
+import math
+from functools import partial
+from typing import Final, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from luna_serving.statespace.recursion import (
+    DiffusePart,
+    Innovation,
+    Moments,
+    Params,
+    correct,
+    diffuse_gain,
+    diffuse_part,
+    gain,
+    innovate,
+    matmul,
+    predict,
+    symmetric,
+)
+
+Variant = Literal["means", "full"]
+LOG_2PI: Final = math.log(2 * math.pi)
+
+
+class Carry(NamedTuple):
+    """Where every series of the batch stands between two chunks: state[t] before y[t]."""
+
+    mean: Float[Array, "state batch"]
+    cov: Float[Array, "state state batch"]  # P*, the finite part
+    diffuse: Float[Array, "state shock batch"]  # A; the diffuse part is P∞ = A A'
+    rank: Int[Array, " batch"]  # of A; zero once the diffuse phase is over
+    left: Int[Array, " batch"]  # observations still to come, missing ones included; later rows are padding
+    nobs_diffuse: Int[Array, " batch"]  # periods that began diffuse, missing ones included
+
+
+class _Run(NamedTuple):
+    """The loops' variables: time, the series, and what has been written so far."""
+
+    t: Int[Array, ""]
+    series: Carry
+    written: dict[str, Array]
+
+
+@partial(jax.jit, static_argnames="variant")
+def filter_chunk(
+    params: Params, carry: Carry, y: Float[Array, "time batch"], *, variant: Variant
+) -> tuple[Carry, dict[str, Array]]:
+    """Filter one chunk of every series in the batch.
+
+    `y` is NaN where an observation is missing and on padding. Rows past a series' end (`carry.left`) and rows
+    past the longest series hold nothing of meaning. Outputs are time-major:
+
+    - means: `filtered_state` [time, state, batch].
+    - full: also `filtered_state_cov`, `forecasts`, `forecast_error`, `forecast_error_cov`,
+      `forecast_error_diffuse_cov`, `standardized_forecast_error`, `loglike_obs`, and with one row more
+      `predicted_state`, `predicted_state_cov`: row t is state[t] before y[t].
+
+    In the diffuse phase a covariance is P* + κ P∞ with κ → ∞; as in statsmodels the finite part P* is what
+    stands in `*_cov`, and `forecast_error_diffuse_cov` (F∞) is positive where the forecast has no finite
+    variance. There the standardized error is NaN and `loglike_obs` is -½(ln 2π + ln F∞)
+    (Durbin & Koopman section 7.2.2). Missing: errors NaN, `loglike_obs` 0, variances as predicted.
+    """
+    length = y.shape[0]
+    end = jnp.clip(jnp.max(carry.left), 0, length)
+    step = _means_step if variant == "means" else _full_step
+    run = _Run(jnp.zeros_like(end), carry, _buffers(carry, length, variant))
+
+    def still_diffuse(run: _Run) -> Bool[Array, ""]:
+        live = (run.series.rank > 0) & (run.t < run.series.left)
+        return (run.t < end) & jnp.any(live)
+
+    run = lax.while_loop(still_diffuse, lambda run: step(params, run, y, diffuse=True), run)
+    run = lax.while_loop(lambda run: run.t < end, lambda run: step(params, run, y, diffuse=False), run)
+    series = run.series._replace(left=jnp.maximum(carry.left - length, 0))
+    if variant == "means":
+        return series, run.written
+    return series, _derive(params, run, y)
+
+
+def _buffers(carry: Carry, length: int, variant: Variant) -> dict[str, Array]:
+    states, batch = carry.mean.shape
+    dtype = carry.mean.dtype
+    if variant == "means":
+        return {"filtered_state": jnp.zeros((length, states, batch), dtype)}
+    return {
+        "predicted_state": jnp.zeros((length + 1, states, batch), dtype),
+        "predicted_state_cov": jnp.zeros((length + 1, states, states, batch), dtype),
+        "diffuse_state_obs_cov": jnp.zeros((length, states, batch), dtype),
+        "diffuse_var": jnp.zeros((length, batch), dtype),
+    }
+
+
+def _means_step(params: Params, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool) -> _Run:
+    filtered, series, _ = _advance(params, run, y, diffuse=diffuse)
+    return _Run(run.t + 1, series, _write(run, {"filtered_state": filtered.mean}))
+
+
+def _full_step(params: Params, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool) -> _Run:
+    rows = {"predicted_state": run.series.mean, "predicted_state_cov": run.series.cov}
+    _, series, part = _advance(params, run, y, diffuse=diffuse)
+    if part is not None:
+        rows |= {"diffuse_state_obs_cov": part.state_obs_cov, "diffuse_var": part.var}
+    return _Run(run.t + 1, series, _write(run, rows))
+
+
+def _write(run: _Run, rows: dict[str, Array]) -> dict[str, Array]:
+    placed = {name: lax.dynamic_update_index_in_dim(run.written[name], row, run.t, 0) for name, row in rows.items()}
+    return run.written | placed
+
+
+def _advance(
+    params: Params, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool
+) -> tuple[Moments, Carry, DiffusePart | None]:
+    """One observation and one prediction: the filtered moments, the next carry, what was diffuse."""
+    series = run.series
+    predicted = Moments(series.mean, series.cov)
+    now = lax.dynamic_index_in_dim(y, run.t, 0, keepdims=False)
+    if not diffuse:
+        filtered = _correct_fenced(params, predicted, now)
+        following = predict(params, filtered)
+        return filtered, series._replace(mean=following.mean, cov=following.cov), None
+    innovation = innovate(params, predicted, now)
+    part = diffuse_part(params, series.diffuse)
+    filtered = correct(params, predicted, innovation, diffuse_gain(innovation, part))
+    following = predict(params, filtered)
+    factor, rank = _shrink(params, series, innovation, part)
+    began_diffuse = (series.rank > 0) & (run.t < series.left)
+    nobs = series.nobs_diffuse + began_diffuse.astype(series.nobs_diffuse.dtype)
+    return filtered, Carry(following.mean, following.cov, factor, rank, series.left, nobs), part
+
+
+def _correct_fenced(params: Params, predicted: Moments, y: Float[Array, " batch"]) -> Moments:
+    """Correct with the ordinary gain; for several states in a computation of its own.
+
+    XLA's CPU fusion would compute the correction, divisions included, anew for every entry of the predicted
+    covariance, and ignores optimization barriers. A conditional is a fence that it respects: 3.3 to 1.9 ms
+    for 2048 steps of 32 series with two states. With one state there is nothing to share and it costs 1 ms.
+    """
+
+    def corrected() -> Moments:
+        innovation = innovate(params, predicted, y)
+        return correct(params, predicted, innovation, gain(innovation))
+
+    if predicted.mean.shape[0] == 1:
+        return corrected()
+    filtered: Moments = lax.cond(jnp.any(~jnp.isnan(y)), corrected, lambda: predicted)
+    return filtered
+
+
+def _shrink(
+    params: Params, series: Carry, innovation: Innovation, part: DiffusePart
+) -> tuple[Float[Array, "state shock batch"], Int[Array, " batch"]]:
+    """Take from A the direction that the observation revealed, then move it one step in time.
+
+    A (I - w' w / |w|²) with w = Z A is the factor of P∞ - M∞ M∞' / F∞ (Durbin & Koopman eq. 5.14). Each such
+    step lowers the rank by one, which is counted: rounding never leaves a series diffuse for ever.
+    """
+    meets = (part.var > 0) & innovation.observed
+    signal = jnp.sum(series.diffuse * params.design[:, None], axis=0)
+    ratio = part.state_obs_cov / jnp.where(meets, part.var, 1.0)[None]
+    kept = series.diffuse - jnp.where(meets[None], ratio, 0.0)[:, None] * signal[None]
+    rank = series.rank - meets.astype(series.rank.dtype)
+    factor = jnp.where((rank > 0)[None, None], matmul(params.transition, kept), 0.0)
+    # A transition that forgets (T singular) ends the phase without an observation.
+    return factor, jnp.where(jnp.any(factor != 0, axis=(0, 1)), rank, 0)
+
+
+def _derive(params: Params, run: _Run, y: Float[Array, "time batch"]) -> dict[str, Array]:
+    """Everything that follows from the predictions: computed for all times at once, outside the loop."""
+    written = _write(run, {"predicted_state": run.series.mean, "predicted_state_cov": run.series.cov})
+    rows = (
+        Moments(written["predicted_state"][:-1], written["predicted_state_cov"][:-1]),
+        DiffusePart(written["diffuse_state_obs_cov"], written["diffuse_var"]),
+        y,
+    )
+    derived: dict[str, Array] = jax.vmap(partial(_derive_row, params))(*rows)
+    return derived | {name: written[name] for name in ("predicted_state", "predicted_state_cov")}
+
+
+def _derive_row(params: Params, predicted: Moments, part: DiffusePart, y: Float[Array, " batch"]) -> dict[str, Array]:
+    innovation = innovate(params, predicted, y)
+    filtered = correct(params, predicted, innovation, diffuse_gain(innovation, part))
+    finite_var = jnp.where(innovation.informative, innovation.var, 1.0)
+    regular = LOG_2PI + jnp.log(finite_var) + innovation.error**2 / finite_var
+    met = innovation.observed & (part.var > 0)
+    loglike = jnp.where(innovation.informative, -0.5 * regular, 0.0)
+    loglike = jnp.where(met, -0.5 * (LOG_2PI + jnp.log(jnp.where(met, part.var, 1.0))), loglike)
+    standard = innovation.informative & ~(part.var > 0)
+    return {
+        "filtered_state": filtered.mean,
+        "filtered_state_cov": symmetric(filtered.cov),
+        "forecasts": innovation.forecast,
+        "forecast_error": jnp.where(innovation.observed, innovation.error, jnp.nan),
+        "forecast_error_cov": innovation.var,
+        "forecast_error_diffuse_cov": part.var,
+        "standardized_forecast_error": jnp.where(standard, innovation.error / jnp.sqrt(finite_var), jnp.nan),
+        "loglike_obs": loglike,
+    }

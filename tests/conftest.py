@@ -1,0 +1,71 @@
+"""Servers for every test: real Postgres, real Valkey, started once for a run.
+
+`LUNA_TEST_DATABASE_URL` (a role that may create databases) and `LUNA_TEST_REDIS_URL` (a logical database
+whose contents may be lost) point a run at servers that stand elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import redis
+from luna_serving.local.postgres import PostgresServer
+from luna_serving.local.valkey import ValkeyServer
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of the run's Postgres, of a role that may create databases. Use `fresh_database` in a test."""
+    if external := os.environ.get("LUNA_TEST_DATABASE_URL"):
+        yield external
+        return
+    folder = tmp_path_factory.mktemp("postgres")
+    with PostgresServer(folder / "data", folder) as server:
+        yield server.url
+    # Pytest keeps the folders of three runs; the log is worth keeping, 40 MB of data are not.
+    shutil.rmtree(folder / "data", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of the run's Valkey. Use `fresh_redis` in a test."""
+    if external := os.environ.get("LUNA_TEST_REDIS_URL"):
+        yield external
+        return
+    folder = tmp_path_factory.mktemp("valkey")
+    with ValkeyServer(folder / "data", folder) as server:
+        yield server.url
+    shutil.rmtree(folder / "data", ignore_errors=True)
+
+
+@pytest.fixture
+def fresh_database(postgres_server: str) -> Iterator[str]:
+    """URL of an empty database of the test's own; dropped afterwards, open connections or not."""
+    name = f"luna_test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        yield urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def fresh_redis(valkey_server: str) -> Iterator[str]:
+    """URL of an empty logical database, emptied again afterwards; the same one for every test of the run."""
+    with redis.Redis.from_url(valkey_server) as client:
+        client.flushdb()
+        client.script_flush()
+        yield valkey_server
+        client.flushdb()
