@@ -6,7 +6,7 @@ the numbers that are echoed are never parsed and printed again.
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +108,7 @@ class Wire:
             return OriginalWork(
                 Job(DEFAULT_MODEL, values, (len(values),), None), body[body.index(b"[") : body.index(b"]") + 1]
             )
-        document = read_object(body, ("results",))
+        document = read_object(body, "results")
         series = document.get("results")
         _form(KalmanRequest, {**document, "results": [0.0]} if "results" in document else document)
         model = self._model(document["model"]) if "model" in document else DEFAULT_MODEL
@@ -122,7 +122,7 @@ class Wire:
             Problem: 422.
 
         """
-        document = read_object(body, ("observations",))
+        document = read_object(body, "observations")
         observations = document.get("observations")
         request = _form(FilterRequest, {**document, "observations": [[0.0]]} if observations is not None else document)
         model = self._model(document["model"])
@@ -190,12 +190,12 @@ class Wire:
         return spec
 
 
-def read_object(body: bytes, series: Sequence[str]) -> dict[str, Any]:
+def read_object(body: bytes, member: str) -> dict[str, Any]:
     """A body as a JSON object.
 
     Args:
         body: the bytes.
-        series: members that hold numbers, searched for the culprit where a number is none.
+        member: where the numbers stand, searched for the culprit where one of them is none.
 
     Raises:
         Problem: 422.
@@ -204,36 +204,36 @@ def read_object(body: bytes, series: Sequence[str]) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as e:
-        raise problems.invalid(*_culprits(body, series, e)) from e
+        raise problems.invalid(*_culprits(body, member, e)) from e
     if not isinstance(document, dict):
         raise problems.invalid(FieldError("", "Must be a JSON object."))
     return document
 
 
-def _culprits(body: bytes, series: Sequence[str], error: orjson.JSONDecodeError) -> list[FieldError]:
+def _culprits(body: bytes, member: str, error: orjson.JSONDecodeError) -> list[FieldError]:
     """Where strict JSON ends: Python's own parser takes NaN and 1e400, and so finds their places."""
     plain = FieldError("", f"Is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.")
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return [plain]
-    if not isinstance(document, dict):
+    value = document.get(member) if isinstance(document, dict) else None
+    if not isinstance(value, list):
         return [plain]
-    found = [wrong for name in series for wrong in _first(_misfits(f"/{name}", document.get(name)))]
-    return found or [plain]
+    # A list of series, or one series.
+    many = [(f"/{member}/{i}", each) for i, each in enumerate(value) if isinstance(each, list)]
+    series = many if many and member == "observations" else [(f"/{member}", value)]
+    return _first(wrong for pointer, each in series for wrong in _misfits(pointer, each)) or [plain]
 
 
-def _misfits(pointer: str, value: object) -> Iterator[FieldError]:
-    if isinstance(value, list):
-        for i, each in enumerate(value):
-            if isinstance(each, list) and pointer.count("/") == 1:
-                yield from _misfits(f"{pointer}/{i}", each)
-            elif type(each) not in NUMBERS:
-                yield FieldError(f"{pointer}/{i}", f"Must be a number or null, not {_name(each)}.")
-            elif each is not None and not _is_finite(each):
-                yield FieldError(
-                    f"{pointer}/{i}", "Must be a finite float64 (below 1.8e308 in size), or null where it is missing."
-                )
+def _misfits(pointer: str, series: list[Any]) -> Iterator[FieldError]:
+    for i, each in enumerate(series):
+        if type(each) not in NUMBERS:
+            yield FieldError(f"{pointer}/{i}", f"Must be a number or null, not {_name(each)}.")
+        elif each is not None and not _is_finite(each):
+            yield FieldError(
+                f"{pointer}/{i}", "Must be a finite float64 (below 1.8e308 in size), or null where it is missing."
+            )
 
 
 def _is_finite(number: float) -> bool:
