@@ -53,7 +53,7 @@ class Callers:
             Problem: 401, 403, 404 or 503, whatever a call would meet before its rate and quota.
 
         """
-        debit = Debit(account_id, credential.key_prefix, credential.key_digests, 0, uuid.uuid4(), route)
+        debit = _question(credential, account_id, route)
         decision: Decision | StoreUnavailable = await self._admission.peek(debit)
         for _ in range(2):
             if isinstance(decision, StoreUnavailable):
@@ -102,9 +102,12 @@ class Callers:
                 await self._asked(self._admission.repair(account_id))
                 return None
             return problems.unauthenticated("The key that this token was issued for has been revoked.")
-        if outcome is Outcome.KEY or await self._asked(self._admission.exists(account_id)):
-            return problems.other_account()
-        return problems.not_found(f"There is no account {account_id}.")
+        known = outcome is Outcome.KEY or await self._asked(self._admission.exists(account_id))
+        problem = problems.other_account() if known else problems.not_found(f"There is no account {account_id}.")
+        # The caller is authenticated, and sees the limits of the account that it is.
+        own = await self._admission.peek(_question(credential, owner, "account"))
+        problem.standing = own.standing if isinstance(own, Decision) else None
+        return problem
 
     @staticmethod
     async def _asked(question: Awaitable[T]) -> T:
@@ -112,3 +115,7 @@ class Callers:
             return await question
         except StoreUnavailable as e:
             raise problems.dependencies_gone("The account store") from e
+
+
+def _question(credential: Credential, account_id: int, route: str) -> Debit:
+    return Debit(account_id, credential.key_prefix, credential.key_digests, 0, uuid.uuid4(), route)

@@ -1,0 +1,157 @@
+"""The whole application for the tests of the API: `luna up` on a Postgres and a Valkey that a test may kill."""
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import redis
+from luna_serving.local.ports import free_port
+from luna_serving.local.postgres import PostgresServer
+from luna_serving.local.valkey import ValkeyServer
+from luna_store.accounts import Accounts, AccountSpec
+from luna_store.api_keys import ApiKey, Peppers
+from luna_store.cache import AccountCache
+from luna_store.postgres import async_engine
+from luna_store.quota import redis_client
+
+PEPPERS = "test:" + "p" * 32
+READY_S = 150
+
+
+@dataclass
+class Caller:
+    """An account with a key."""
+
+    id: int
+    key: ApiKey
+    base_url: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.base_url}/api/v1/{self.id}"
+
+    def client(self, **headers: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=self.url,
+            headers={"X-API-Key": self.key.secret} | headers,
+            timeout=60,
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
+        )
+
+
+@dataclass
+class Platform:
+    """A running Luna and what it stands on."""
+
+    url: str
+    postgres: PostgresServer
+    valkey: ValkeyServer
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    async def caller(self, **spec: Any) -> Caller:
+        """A new account; by default with plenty of everything."""
+        defaults = {"quota_limit": 1_000_000, "rate_per_second": 1e5, "rate_burst": 100_000}
+        engine, client = async_engine(self.postgres.url), redis_client(self.valkey.url)
+        try:
+            accounts = Accounts(engine, Peppers.parse(PEPPERS))
+            made = AccountSpec(account_name=f"test/{secrets.token_hex(6)}", **(defaults | spec))
+            account_id, key = await accounts.create(made)
+            await AccountCache(engine, client).rebuild(account_id)
+            return Caller(account_id, key, self.url)
+        finally:
+            await client.aclose()
+            await engine.dispose()
+
+    async def change(self, account_id: int, **changes: Any) -> None:
+        engine, client = async_engine(self.postgres.url), redis_client(self.valkey.url)
+        try:
+            await Accounts(engine, Peppers.parse(PEPPERS)).update(account_id, **changes)
+            await AccountCache(engine, client).rebuild(account_id)
+        finally:
+            await client.aclose()
+            await engine.dispose()
+
+    def used(self, account_id: int) -> int:
+        """`quota_used` once settlement has come to rest."""
+        deadline = time.monotonic() + 40
+        while time.monotonic() < deadline:
+            with redis.Redis.from_url(self.valkey.url) as client:
+                waiting = client.xlen(f"user:{{{account_id}}}:events")
+            with psycopg.connect(self.postgres.url) as sql:
+                row = sql.execute("SELECT quota_used, cache_stale FROM accounts WHERE id = %s", [account_id]).fetchone()
+            assert row is not None
+            if not waiting and not row[1]:
+                return int(row[0])
+            time.sleep(0.05)
+        raise AssertionError(f"settlement does not come to rest; see {self.log}")
+
+    def left(self, account_id: int) -> int:
+        with redis.Redis.from_url(self.valkey.url) as client:
+            return int(client.get(f"user:{{{account_id}}}:quota") or 0)
+
+    def settler(self) -> psutil.Process | None:
+        """The process that settles, while there is one."""
+        return self._descendant(r"luna_serving\.cli settle")
+
+    def own_settler(self) -> psutil.Process:
+        """A second settler, for as long as there is no first."""
+        environment = os.environ | {"DATABASE_URL": self.postgres.url, "REDIS_URL": self.valkey.url}
+        command = [sys.executable, "-m", "luna_serving.cli", "settle"]
+        with self.log.open("ab") as output:
+            return psutil.Popen(command, env=environment, stdout=output, stderr=output)
+
+    def kalman_replica(self) -> psutil.Process | None:
+        return self._descendant(r"ServeReplica:luna:kalman")
+
+    def _descendant(self, pattern: str) -> psutil.Process | None:
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if re.search(pattern, " ".join(process.cmdline())):
+                    return process
+            except psutil.Error:
+                continue
+        return None
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Platform]:
+    """Start everything; stop it, whatever happened."""
+    with PostgresServer(folder / "postgres", folder) as postgres, ValkeyServer(folder / "valkey", folder) as valkey:
+        port, data, log = free_port(), folder / "luna", folder / "luna.log"
+        environment = os.environ | {
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": valkey.url,
+            "LUNA_PEPPERS": PEPPERS,
+            "LUNA_INGRESS_REPLICAS_MIN": "2",
+            "LUNA_INGRESS_REPLICAS_MAX": "2",
+        }
+        command = [sys.executable, "-m", "luna_serving.cli", "up", "--port", str(port), "--data-dir", str(data)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+        try:
+            deadline = time.monotonic() + READY_S
+            while not (data / "env").exists():
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+            yield Platform(f"http://127.0.0.1:{port}", postgres, valkey, process, log)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
