@@ -1,10 +1,11 @@
 """Alembic's environment: one migration at a time, and none that waits for ever behind a long query."""
 
 from alembic import context
-from luna_store.postgres import sync_engine
-from luna_store.tables import Table
 from sqlalchemy import Connection, text
 from sqlalchemy.schema import SchemaItem
+
+from luna_store.postgres import sync_engine
+from luna_store.tables import Table
 
 # Any fixed number: "luna" in ASCII. Two releases that start together migrate one after the other.
 MIGRATION_LOCK = 0x6C756E61

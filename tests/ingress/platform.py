@@ -17,6 +17,7 @@ import httpx
 import psutil
 import psycopg
 import redis
+
 from luna_serving.local.ports import free_port
 from luna_serving.local.postgres import PostgresServer
 from luna_serving.local.valkey import ValkeyServer

@@ -12,8 +12,9 @@ import jwt
 import numpy as np
 import pyarrow.parquet
 import pytest
-from luna_store.api_keys import ApiKey
 from statsmodels.datasets import nile
+
+from luna_store.api_keys import ApiKey
 
 from .platform import Platform
 

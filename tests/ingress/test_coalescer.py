@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+
 from luna_serving.ingress.coalescer import Coalescer, QueueFull
 
 

@@ -1,6 +1,7 @@
-from luna_serving.ingress.metrics_board import SILENT_S, MetricsBoard, snapshot
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
+
+from luna_serving.ingress.metrics_board import SILENT_S, MetricsBoard, snapshot
 
 
 class Replica:

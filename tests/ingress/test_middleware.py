@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import pytest
+
 from luna_serving.ingress.edge import DEADLINE_HEADER, timeout_s
 from luna_serving.ingress.middleware import SERVE_WATCHES, ServeManners, rewritten
 

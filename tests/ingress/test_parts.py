@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+
 from luna_serving.ingress.account_routes import CSV, JSON, PARQUET, acceptable
 from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.problems import FieldError, Problem, invalid

@@ -6,6 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from luna_store.accounts import Accounts, AccountSpec
 from luna_store.api_keys import ApiKey, Peppers
 from luna_store.cache import AccountCache
@@ -15,9 +19,6 @@ from luna_store.postgres import async_engine
 from luna_store.quota import RedisQuota, redis_client
 from luna_store.schema import migrate
 from luna_store.settlement import Settler
-from redis.asyncio import Redis
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 PEPPERS = Peppers.parse("test:" + "p" * 32)
 

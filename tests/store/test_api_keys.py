@@ -4,6 +4,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from luna_store.api_keys import ApiKey, MalformedKey, PepperMissing, Peppers
 
 OLD = "old:" + "o" * 16

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from luna_store import gcra
 from luna_store.debits import Debit, Decision, Outcome, StoreUnavailable
 from luna_store.windows import QuotaWindow

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
+
 from luna_store.partitions import ensure_partitions, month_starts
 from luna_store.postgres import async_engine, sqlalchemy_url, sync_engine
 from luna_store.schema import SchemaMismatch, alembic_config, head, migrate, require_current

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from redis.exceptions import RedisError
+
 from luna_serving.local.valkey import ValkeyServer
 from luna_store.debits import Outcome, StoreUnavailable
 from luna_store.ledger import book
 from luna_store.streams import read_events
 from luna_store.usage import usage
-from redis.exceptions import RedisError
 
 from .conftest import Caller, Store
 

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from luna_store.windows import QuotaWindow, milliseconds, window_end, window_seconds, window_start
 
 NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)

@@ -10,10 +10,6 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from luna_store.accounts import AccountInfo, AccountNotFound, Accounts
-from luna_store.debits import Standing
-from luna_store.usage import UsagePoint, usage
-from luna_store.windows import window_end
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -21,6 +17,10 @@ from luna_serving.ingress import problems
 from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.openapi import SECURITY, problem_responses
+from luna_store.accounts import AccountInfo, AccountNotFound, Accounts
+from luna_store.debits import Standing
+from luna_store.usage import UsagePoint, usage
+from luna_store.windows import window_end
 
 CSV, PARQUET, JSON = "text/csv", "application/vnd.apache.parquet", "application/json"
 FORMS = (JSON, CSV, PARQUET)

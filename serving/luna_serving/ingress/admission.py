@@ -9,17 +9,17 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from luna_store.accounts import Accounts
-from luna_store.cache import AccountCache
-from luna_store.debits import Debit, Decision, Outcome, StoreUnavailable
-from luna_store.fallback import PostgresQuota
-from luna_store.quota import RedisQuota
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from luna_serving.ingress.credentials import Credential
 from luna_serving.ingress.metrics import DEBITS, REFUNDS
+from luna_store.accounts import Accounts
+from luna_store.cache import AccountCache
+from luna_store.debits import Debit, Decision, Outcome, StoreUnavailable
+from luna_store.fallback import PostgresQuota
+from luna_store.quota import RedisQuota
 
 log = logging.getLogger("luna.admission")
 

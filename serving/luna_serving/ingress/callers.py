@@ -4,13 +4,12 @@ import uuid
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
-
 from luna_serving.ingress import problems
 from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.credentials import Authenticator, Credential
 from luna_serving.ingress.limits import seconds_left
 from luna_serving.ingress.problems import Problem
+from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 
 # What Retry-After says of a Lifetime quota: nobody knows, but tomorrow is soon enough to ask again.
 LIFETIME_RETRY_S = 86_400

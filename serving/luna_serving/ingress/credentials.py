@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from luna_store.api_keys import ApiKey, MalformedKey, Peppers
-
 from luna_serving.ingress import problems
 from luna_serving.ingress.tokens import InvalidToken, Tokens
+from luna_store.api_keys import ApiKey, MalformedKey, Peppers
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from luna_store.debits import Debit
-
 from luna_serving.ingress import problems
 from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.gate import Call, Gate
@@ -34,6 +32,7 @@ from luna_serving.ingress.requests import (
     read_body,
     require_json,
 )
+from luna_store.debits import Debit
 
 log = logging.getLogger("luna.requests")
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from luna_store.debits import Debit, Decision, StoreUnavailable
-
 from luna_serving.ingress import problems
 from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.coalescer import Coalescer, QueueFull
 from luna_serving.ingress.metrics import BATCH_CALLS, MODEL_SECONDS, QUEUED, UNITS
 from luna_serving.ingress.problems import Problem
+from luna_store.debits import Debit, Decision, StoreUnavailable
 
 log = logging.getLogger("luna.gate")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
 from luna_store.debits import Standing
 
 TYPE_BASE = "https://luna.dev/problems/"

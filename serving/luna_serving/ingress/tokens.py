@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import jwt
+
 from luna_store.api_keys import Peppers
 
 ISSUER = "luna"

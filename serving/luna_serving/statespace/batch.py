@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from luna_serving.statespace.filter import LOG_2PI, Variant, filter_chunk
 from luna_serving.statespace.models import Model, local_level, local_linear_trend
 from luna_serving.statespace.packing import (
-    BATCH_WIDTHS,
-    CHUNK_LENGTHS,
+    BUCKETS,
     STATE_COUNTS,
     Group,
     Item,
@@ -55,7 +54,7 @@ def filter_batch(items: Sequence[Item], variant: Variant, *, loglike: Convention
     variant = VARIANTS[VARIANTS.index(variant)]
     results: dict[int, SeriesResult] = {}
     shapes: list[tuple[int, int]] = []
-    for part in group(items):
+    for part in group(items, BUCKETS[variant].widths):
         answers, padded = _filter_group([items[place] for place in part.places], part, variant, loglike)
         results.update(zip(part.places, answers, strict=True))
         shapes.append((part.width, padded))
@@ -82,7 +81,7 @@ def _filter_group(
     params, carry = pack_models(models, lengths, part.width)
     gathered: dict[str, NDArray[np.float64]] = {}
     padded = 0
-    for first, length in spans(longest):
+    for first, length in spans(longest, BUCKETS[variant].lengths):
         carry, outputs = filter_chunk(params, carry, pack_chunk(series, first, length, part.width), variant=variant)
         _gather(gathered, outputs, first, longest, len(items))
         padded = first + length
@@ -125,7 +124,11 @@ def _unpack(
 
 def compiled_shapes() -> list[Shape]:
     """Every shape that `filter_batch` can ask XLA for."""
-    return [Shape(*parts) for parts in product(STATE_COUNTS, VARIANTS, CHUNK_LENGTHS, BATCH_WIDTHS)]
+    return [
+        Shape(states, variant, chunk, width)
+        for states, variant in product(STATE_COUNTS, VARIANTS)
+        for chunk, width in product(*BUCKETS[variant])
+    ]
 
 
 def warm_up(progress: Callable[[int, int, Shape, float], None] | None = None) -> float:

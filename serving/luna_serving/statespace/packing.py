@@ -1,28 +1,38 @@
 """From a list of series and models to padded arrays of a few known shapes, and back. Pure NumPy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from types import MappingProxyType
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
 from luna_serving.statespace.checks import ModelError
-from luna_serving.statespace.filter import Carry
+from luna_serving.statespace.filter import Carry, Variant
 from luna_serving.statespace.models import Model
 from luna_serving.statespace.recursion import Params
 
 Series = NDArray[np.float64]
 Item = tuple[Series, Model]
 
+
+class Buckets(NamedTuple):
+    """The padded sizes that one variant of the filter is compiled for, ascending."""
+
+    lengths: tuple[int, ...]  # rows of time in a chunk; the empty end of a chunk is not computed
+    widths: tuple[int, ...]  # series in a batch
+
+
 # Every new shape would be a fresh XLA compile on a live replica, so these are all there are.
-# 256 holds a typical request; 2048 cuts a long series into few pieces, and its memory stays small
-# (2048 x 256 x 2 x 2 float64 = 16 MiB for the largest output). The empty end of a chunk is not computed.
-CHUNK_LENGTHS: Final = (256, 2048)
-# A step costs almost the same for 1 series as for 32 (the loop's overhead), so nothing smaller is worth a
-# compile; past 256 a batch leaves the first-level cache and is no faster than two.
-BATCH_WIDTHS: Final = (32, 256)
+# 256 rows hold a typical request; 2048 cut a long series into few calls. 32 series cost almost what one costs
+# (the loop's overhead), so nothing narrower is worth a compile; 256 halve that overhead again.
+# `full` computes so much beside the loop that larger buckets would gain 0 to 30 %; they took half of the
+# warm-up to compile.
+BUCKETS: Final[Mapping[Variant, Buckets]] = MappingProxyType(
+    {"means": Buckets((256, 2048), (32, 256)), "full": Buckets((256,), (32,))}
+)
 STATE_COUNTS: Final = (1, 2)
 # 64 rows of 256 float64 are 128 KiB: a block that turning it over keeps in the second-level cache.
 ROWS_AT_A_TIME: Final = 64
@@ -37,9 +47,9 @@ class Group:
     places: tuple[int, ...]
 
 
-def group(items: Sequence[Item]) -> Iterator[Group]:
+def group(items: Sequence[Item], widths: Sequence[int]) -> Iterator[Group]:
     """Split a request into batches: by number of states, then by length, so that few lanes wait for one."""
-    widest = BATCH_WIDTHS[-1]
+    widest = widths[-1]
     for states in sorted({model.states for _, model in items}):
         if states not in STATE_COUNTS:
             known = " or ".join(map(str, STATE_COUNTS))
@@ -49,7 +59,7 @@ def group(items: Sequence[Item]) -> Iterator[Group]:
             places.sort(key=lambda place: len(items[place][0]))
         for first in range(0, len(places), widest):
             part = tuple(places[first : first + widest])
-            yield Group(states, bucket(BATCH_WIDTHS, len(part)), part)
+            yield Group(states, bucket(widths, len(part)), part)
 
 
 def bucket(sizes: Sequence[int], needed: int) -> int:
@@ -57,11 +67,11 @@ def bucket(sizes: Sequence[int], needed: int) -> int:
     return next((size for size in sizes if size >= needed), sizes[-1])
 
 
-def spans(longest: int) -> Iterator[tuple[int, int]]:
+def spans(longest: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Cut a time axis into (first row, chunk length); at least one, so that an empty series has a start."""
     first = 0
     while True:
-        length = bucket(CHUNK_LENGTHS, longest - first)
+        length = bucket(lengths, longest - first)
         yield first, length
         first += length
         if first >= longest:

@@ -1,0 +1,79 @@
+"""A live replica never compiles: every shape that a request can ask for is compiled by the warm-up."""
+
+import threading
+
+import jax
+import jax.monitoring
+import numpy as np
+import pytest
+
+from luna_serving.statespace.batch import VARIANTS, compiled_shapes, filter_batch, warm_up
+from luna_serving.statespace.models import constant_velocity, local_level
+from luna_serving.statespace.precision import Float64RequiredError
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@pytest.fixture
+def compilations():
+    seen: list[str] = []
+
+    def listen(event: str, seconds: float, **details: object) -> None:
+        if event == COMPILED:
+            seen.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield seen
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_after_the_warm_up_two_hundred_random_batches_compile_nothing(compilations):
+    jax.clear_caches()
+    reported: list[tuple[int, int]] = []
+    warm_up(lambda done, total, shape, seconds: reported.append((done, total)))
+    assert len(compilations) >= len(compiled_shapes()), "the counter must see the compilations it looks for"
+    assert reported == [(done, len(compiled_shapes())) for done in range(1, len(compiled_shapes()) + 1)]
+    compilations.clear()
+    rng = np.random.default_rng(0)
+    models = [local_level(obs_var=1.0, level_var=0.5), constant_velocity(dt=1.0, obs_var=1.0, accel_var=0.1)]
+    for _ in range(200):
+        count = int(rng.choice([1, 2, 31, 32, 33, 100, 300]))
+        longest = int(rng.choice([1, 10, 256, 257, 2048, 5000])) if count < 50 else 60
+        items = [(np.ones(rng.integers(0, longest + 1)), models[rng.integers(2)]) for _ in range(count)]
+        filter_batch(items, VARIANTS[rng.integers(2)], loglike="kfas" if rng.random() < 0.5 else "full")
+    assert compilations == []
+
+
+def test_a_variant_of_another_string_type_compiles_nothing(compilations):
+    item = (np.ones(5), local_level(obs_var=1.0, level_var=0.5))
+    filter_batch([item], "means")
+    compilations.clear()
+    filter_batch([item], np.str_("means"))
+    assert compilations == []
+
+
+def test_another_thread_uses_what_was_compiled(compilations):
+    item = (np.ones(5), local_level(obs_var=1.0, level_var=0.5))
+    filter_batch([item], "means")
+    compilations.clear()
+    answers: list[float] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(filter_batch([item], "means").series[0].filtered_state[-1, 0])
+    )
+    thread.start()
+    thread.join()
+    assert answers == [1.0]
+    assert compilations == []
+
+
+def test_the_report_says_what_was_run():
+    items = [(np.ones(300), local_level(obs_var=1.0, level_var=0.5))] * 3
+    report = filter_batch(items, "means").report
+    assert (report.algorithm, report.precision, report.device) == ("per_series", "float64", "cpu")
+    assert report.batch_shape == (32, 2048)
+    assert report.warnings == ()
+
+
+def test_float32_is_refused():
+    with jax.enable_x64(False), pytest.raises(Float64RequiredError, match="enable_float64"):
+        filter_batch([(np.ones(3), local_level(obs_var=1.0, level_var=0.5))], "means")
