@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from luna_serving.ingress.credentials import Credential
-from luna_serving.ingress.metrics import DEBITS, REFUNDS
+from luna_serving.ingress.metrics import DEBITS, FALLBACK, REFUNDS
 from luna_store.accounts import Accounts
 from luna_store.cache import AccountCache
 from luna_store.debits import Debit, Decision, Outcome, StoreUnavailable
@@ -109,6 +109,7 @@ class Admission:
     def _begin_fallback(self, reason: StoreUnavailable) -> None:
         if self._probe is None:
             log.warning("Redis is gone, Postgres takes the debits: %s", reason.__cause__)
+            FALLBACK.set(1)
             self._probe = asyncio.get_running_loop().create_task(self._until_redis_is_back())
 
     async def _until_redis_is_back(self) -> None:
@@ -124,6 +125,7 @@ class Admission:
                 continue
             log.warning("Redis is back and takes the debits again")
             self._probe = None
+            FALLBACK.set(0)
             return
 
     def answered(self, debit: Debit) -> None:

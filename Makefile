@@ -1,0 +1,79 @@
+# All that a fresh machine needs is make and python3 (3.11 or newer); works with the make 3.81 of macOS, too.
+# ARGS goes on to the program: `make test ARGS="tests/kalman -k nile"`, `make up ARGS="--port 8123"`.
+
+PYTHON ?= python3
+EXTRAS ?= serving,operator,dev
+ARGS ?=
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install up test test-slow lint format bench-http pins clean clean-data
+
+help: ## print these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## install Luna and its tools into .venv
+
+# `exec`: luna is make's own child. A SIGTERM to make is passed on to its children, not to theirs.
+up: $(INSTALLED) ## start Luna on this machine until Ctrl-C
+	@exec $(BIN)/luna up $(ARGS)
+
+test: $(INSTALLED) ## run the tests, but those that take minutes
+	@exec $(BIN)/pytest -m "not slow" $(ARGS)
+
+test-slow: $(INSTALLED) ## run the tests that take minutes
+	@exec $(BIN)/pytest -m slow $(ARGS)
+
+lint: $(INSTALLED) ## check style, types and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(INSTALLED) ## format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
+	@exec $(BIN)/python -m benchmarks.http $(ARGS)
+
+# uv keeps the pins that still fit. It prints no index: the file serves whatever mirror pip uses.
+pins: $(BIN)/python ## renew requirements.txt; all to their newest with ARGS=--upgrade
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@cp requirements.txt .venv/pins.txt
+	$(BIN)/uv pip compile pyproject.toml --universal --extra serving --extra operator --extra dev --quiet \
+	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file .venv/pins.txt $(ARGS)
+	@{ echo "# Constraints: every dependency of all extras but gpu, pinned for every platform."; \
+	   echo "# Renew with \`make pins\` after a change in pyproject.toml, with \`make pins ARGS=--upgrade\` for newer versions."; \
+	   grep -v '^#' .venv/pins.txt; } > .venv/requirements.txt
+	@mv .venv/requirements.txt requirements.txt
+	@rm .venv/pins.txt
+
+clean: ## remove .venv and every cache, but no data
+	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-data: ## remove .luna: accounts, keys and usage of `make up`
+	rm -rf .luna
+
+# The pipe shows the few large downloads of the many. Its status is awk's: a file tells pip's.
+$(INSTALLED): pyproject.toml requirements.txt | $(BIN)/python
+	@echo "Installing Luna and its dependencies into .venv (some minutes the first time)"
+	@rm -f $@.failed
+	@{ $(BIN)/python -m pip install --no-input --disable-pip-version-check --progress-bar off \
+	     --constraint requirements.txt --editable '.[$(EXTRAS)]' || touch $@.failed; } \
+	  | tee .venv/install.log | awk '/Downloading .*\([0-9][0-9][0-9.]* MB\)/ { print; fflush() }; \
+	         /^Installing collected/ { print "  Installing " NF - 3 " packages"; fflush() }'
+	@if test -e $@.failed; then tail -n 15 .venv/install.log >&2; exit 1; fi
+	@touch $@
+
+# Interrupted, make removes the target, and the next run starts anew.
+.DELETE_ON_ERROR:
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Luna needs Python 3.11 or newer, and $(PYTHON) is: $$($(PYTHON) --version 2>&1)"; \
+	  echo "If there is another one, name it: make install PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; } >&2
+	@$(PYTHON) -m venv --clear .venv

@@ -1,0 +1,49 @@
+"""What users can set or read is documented."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import luna_serving.kalman.deployment  # noqa: F401  registers its metrics
+from luna_serving.ingress.metrics import LUNA
+from luna_serving.settings import Secrets, Settings
+
+DOCS = Path(__file__).parents[1] / "docs"
+CONFIGURATION = (DOCS / "configuration.md").read_text()
+METRICS = (DOCS / "metrics.md").read_text()
+FAMILIES = {metric.name: metric for metric in LUNA.collect()}
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_stands_in_the_configuration_page_with_its_default(name: str) -> None:
+    (row,) = [line for line in CONFIGURATION.splitlines() if line.startswith("|") and f"`LUNA_{name.upper()}`" in line]
+    default = Settings.model_fields[name].default
+    assert (
+        str(default).lower()
+        if isinstance(default, bool)
+        else f"{default:g}"
+        if isinstance(default, float)
+        else str(default)
+    ) in row
+
+
+@pytest.mark.parametrize("name", Secrets.model_fields)
+def test_every_secret_stands_in_the_configuration_page(name: str) -> None:
+    assert f"| `{name.upper()}` |" in CONFIGURATION
+
+
+def test_the_configuration_page_names_no_setting_that_is_none() -> None:
+    named = {name.lower() for name in re.findall(r"`LUNA_([A-Z_]+)`", CONFIGURATION)}
+    assert named == {*Settings.model_fields, "peppers"}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_metric_stands_in_the_metrics_page_with_its_kind(name: str) -> None:
+    metric = FAMILIES[name]
+    full = f"{name}_total" if metric.type == "counter" else name
+    assert f"| `{full}` | {metric.type} |" in METRICS
+
+
+def test_the_metrics_page_names_no_metric_that_is_none() -> None:
+    assert {n.removesuffix("_total") for n in re.findall(r"\| `(luna_\w+)`", METRICS)} == set(FAMILIES)
