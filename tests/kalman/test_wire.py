@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from luna_serving.ingress.problems import Problem
 from luna_serving.kalman.wire import DEFAULT_MODEL, Limits, Wire
 

@@ -44,10 +44,14 @@ async def test_a_transaction_that_fails_loses_nothing(store: Store) -> None:
     caller = await store.account()
     await store.quota.debit([caller.debit()])
     events = await read_events(store.redis, caller.account_id)
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail_before_the_commit() -> None:
         async with store.engine.begin() as connection:
             await book(connection, events)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_before_the_commit()
     assert await store.used(caller.account_id) == 0
     await store.settler.settle()
     assert await store.used(caller.account_id) == 1
