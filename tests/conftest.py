@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
+from psycopg import sql
+
 from luna_serving.local.postgres import PostgresServer
 from luna_serving.local.valkey import ValkeyServer
-from psycopg import sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

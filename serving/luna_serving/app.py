@@ -8,11 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from luna_store.accounts import Accounts
-from luna_store.cache import AccountCache
-from luna_store.fallback import PostgresQuota
-from luna_store.postgres import async_engine
-from luna_store.quota import RedisQuota, redis_client
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
@@ -33,6 +28,11 @@ from luna_serving.kalman.deployment import KalmanReplica
 from luna_serving.kalman.routes import operations
 from luna_serving.kalman.wire import Limits
 from luna_serving.settings import Secrets, Settings
+from luna_store.accounts import Accounts
+from luna_store.cache import AccountCache
+from luna_store.fallback import PostgresQuota
+from luna_store.postgres import async_engine
+from luna_store.quota import RedisQuota, redis_client
 
 # Serve's queue is not where calls wait: the edge's is, which knows deadlines and refunds.
 UNBOUNDED = 100_000

@@ -6,9 +6,10 @@ control store, so every process reads them from its own environment, where Kuber
 
 from typing import Self
 
-from luna_store.api_keys import Peppers
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from luna_store.api_keys import Peppers
 
 
 class Settings(BaseSettings):

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.deployment import compute
 from luna_serving.kalman.jobs import OUTPUTS, Job, ModelSpec

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from luna_serving.local.demo_limits import NAME, RATE_BURST, RATE_PER_SECOND
 from luna_store.accounts import AccountNotFound, Accounts, AccountSpec
 from luna_store.api_keys import ApiKey, MalformedKey, Peppers
 from luna_store.cache import AccountCache
@@ -16,24 +17,7 @@ from luna_store.tables import DEFAULT_QUOTA_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NAME = "local/demo"
-# So high that a benchmark on one machine measures Luna and not the limit.
-RATE_PER_SECOND = 10_000.0
-RATE_BURST = 20_000
-
-
-@dataclass(frozen=True)
-class DemoLimits:
-    """What the caller wants the account to be allowed; None keeps what it has, or takes the default."""
-
-    quota: int | None = None
-    rate: float | None = None
-    burst: int | None = None
-
-    def changes(self) -> dict[str, Any]:
-        """The columns that the caller named."""
-        named = {"quota_limit": self.quota, "rate_per_second": self.rate, "rate_burst": self.burst}
-        return {column: value for column, value in named.items() if value is not None}
+    from luna_serving.local.demo_limits import DemoLimits
 
 
 @dataclass(frozen=True)
@@ -68,17 +52,36 @@ async def demo_account(
     engine = async_engine(database_url, pool_size=1)
     redis = redis_client(redis_url, timeout_s=5.0)
     try:
-        accounts = Accounts(engine, peppers)
-        account_id, state = await _find_or_create(accounts, limits, keep)
-        if kept_key is None or await _owner(accounts, kept_key) != account_id:
-            _, key = await accounts.rotate_key(account_id, timedelta(0))
-            kept_key = key.secret
-            keep(kept_key)
-        await AccountCache(engine, redis).rebuild(account_id)
-        return DemoAccount(account_id, kept_key, state)
+        account = await _create_or_find(Accounts(engine, peppers), limits, kept_key, keep)
+        await AccountCache(engine, redis).rebuild(account.id)
+        return account
     finally:
         await redis.aclose()
         await engine.dispose()
+
+
+async def _create_or_find(
+    accounts: Accounts, limits: DemoLimits, kept_key: str | None, keep: Callable[[str], object]
+) -> DemoAccount:
+    defaults = {"quota_limit": DEFAULT_QUOTA_LIMIT, "rate_per_second": RATE_PER_SECOND, "rate_burst": RATE_BURST}
+    try:
+        found = await accounts.get(NAME)
+    except AccountNotFound:
+        spec = AccountSpec(NAME, "Demo account of `luna up`", **defaults | limits.changes())
+        account_id, key = await accounts.create(spec)
+        keep(key.secret)
+        return DemoAccount(account_id, key.secret, "active")
+    changes, state = limits.changes(), found.state
+    if state == "revoked":
+        # Deleted by hand. Its name stays taken, so it comes back.
+        changes["state"] = state = "active"
+    if changes:
+        await accounts.update(found.id, **changes)
+    if kept_key is None or await _owner(accounts, kept_key) != found.id:
+        _, key = await accounts.rotate_key(found.id, timedelta(0))
+        keep(key.secret)
+        kept_key = key.secret
+    return DemoAccount(found.id, kept_key, state)
 
 
 async def _owner(accounts: Accounts, key: str) -> int | None:

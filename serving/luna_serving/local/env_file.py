@@ -51,7 +51,7 @@ def read_secret(data_dir: Path, name: str) -> str | None:
 
 
 def local_peppers(folder: DataFolder) -> str:
-    """This folder's pepper, in the form of LUNA_PEPPERS; made at the first call, 256 random bits."""
+    """The pepper of a folder, in the form of LUNA_PEPPERS; made at the first call, 256 random bits."""
     kept = read_secret(folder.path, PEPPERS)
     if kept is None:
         kept = f"local:{secrets.token_urlsafe(32)}"

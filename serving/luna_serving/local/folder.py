@@ -71,10 +71,14 @@ class DataFolder:
 
     def password(self) -> str:
         """Return the server's password; made at the first call, 192 random bits, safe in a URL."""
+        return self.password_file().read_text().strip()
+
+    def password_file(self) -> Path:
+        """Return the file that holds the password and a newline."""
         kept = self.path / "password"
         if not kept.exists():
             self.write("password", secrets.token_urlsafe(24) + "\n")
-        return kept.read_text().strip()
+        return kept
 
     def port(self, wanted: int | None, *, other_than: int | None = None) -> int:
         """Choose the port to listen on and remember it.

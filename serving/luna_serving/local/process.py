@@ -114,17 +114,19 @@ class ServerProcess:
 
 
 def wait_until(ready: Callable[[], bool], process: ServerProcess, timeout_s: float) -> None:
-    """Ask `ready` every 20 ms until it says yes.
+    """Ask `ready` until it says yes, ever less often: Postgres logs each refusal while it recovers.
 
     Raises:
         ServerDiedError: the process ended, or `timeout_s` seconds went by; with the end of its log.
 
     """
     deadline = time.monotonic() + timeout_s
+    pause_s = 0.02
     while not ready():
         status = process.poll()
         if status is not None:
             raise process.died(f"{process.name} ended at its start with status {status}.")
         if time.monotonic() > deadline:
             raise process.died(f"{process.name} gave no answer within {timeout_s:g} s.")
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, 0.25)

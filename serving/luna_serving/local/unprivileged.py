@@ -44,13 +44,15 @@ class RunAs:
 
 
 def in_user_namespace() -> RunAs:
-    """Take a new user namespace, in which we are called 1000.
+    """Take a new user namespace, in which we are called nobody: initdb wants a user id that has a name.
 
     As the owner of files we are still root, so the program reaches what stands below folders that are closed
     to all others (mode 0700).
     """
     unshare = shutil.which("unshare") or "unshare"
-    return RunAs((unshare, "-U", "--map-user=1000", "--map-group=1000"), os.geteuid(), os.getegid())
+    nobody = pwd.getpwnam("nobody")
+    names = (f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
+    return RunAs((unshare, "-U", *names), os.geteuid(), os.getegid())
 
 
 def as_nobody() -> RunAs:

@@ -168,7 +168,7 @@ class ValkeyServer:
         )
 
     def _answers(self) -> bool:
-        with redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2, retry=None) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=1, socket_connect_timeout=1, retry=None) as client:
             try:
                 return bool(client.ping())
             except (redis.ConnectionError, redis.TimeoutError):  # not yet listening, or loading its data

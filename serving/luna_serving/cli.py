@@ -1,0 +1,237 @@
+"""`luna`: Luna's command line. Parses, calls, prints; what a command does is in `commands` and `local`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from luna_serving.commands.durations import duration
+from luna_serving.commands.errors import CommandFailed
+from luna_serving.commands.servers import Servers
+from luna_serving.local.caches import cache_folder, keep_bytecode
+from luna_serving.local.demo_limits import NAME, RATE_BURST, RATE_PER_SECOND, DemoLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from luna_serving.commands.account import AccountCommands, Answer
+    from luna_store.accounts import AccountSpec
+
+DATA_DIR = Path(".luna")
+PORT = 8000
+
+T = TypeVar("T")
+Number = TypeVar("Number", int, float)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    if cache := cache_folder(os.environ):
+        keep_bytecode(cache / "bytecode", {})
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except CommandFailed as error:
+        print(f"luna: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    from luna_serving.local.up import UpOptions, up
+
+    limits = DemoLimits(arguments.quota, arguments.rate, arguments.burst)
+    return up(UpOptions(arguments.data_dir, arguments.port, limits))
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    from luna_serving.commands.migrate import run
+
+    print(run(Servers(arguments.data_dir)))
+    return 0
+
+
+def _settle(arguments: argparse.Namespace) -> int:
+    from luna_serving.commands.settle import run
+
+    run(Servers(arguments.data_dir), json_logs=arguments.json)
+    return 0
+
+
+def _account(arguments: argparse.Namespace) -> int:
+    import orjson
+
+    from luna_serving.commands.account import account_commands
+
+    async def call() -> Answer:
+        async with account_commands(Servers(arguments.data_dir)) as commands:
+            return await _answer(commands, arguments)
+
+    answer = asyncio.run(call())
+    if answer.warning:
+        print(f"luna: {answer.warning}", file=sys.stderr)
+    print(orjson.dumps(answer.facts, option=orjson.OPT_INDENT_2).decode() if arguments.json else answer.text)
+    return 0
+
+
+async def _answer(commands: AccountCommands, arguments: argparse.Namespace) -> Answer:
+    match arguments.action:
+        case "create":
+            return await commands.create(_spec(arguments))
+        case "show":
+            return await commands.show(arguments.account)
+        case "list":
+            return await commands.list_all()
+        case "rotate-key":
+            return await commands.rotate_key(arguments.account, arguments.overlap)
+        case "suspend":
+            return await commands.set_state(arguments.account, "suspended")
+        case "resume":
+            return await commands.set_state(arguments.account, "active")
+        case _:
+            return await commands.delete(arguments.account, purge=arguments.purge)
+
+
+def _spec(arguments: argparse.Namespace) -> AccountSpec:
+    from luna_store.accounts import AccountSpec
+    from luna_store.windows import QuotaWindow
+
+    given = {
+        "display_name": arguments.display_name,
+        "quota_limit": arguments.quota,
+        "quota_window": arguments.window and QuotaWindow(arguments.window),
+        "rate_per_second": arguments.rate,
+        "rate_burst": arguments.burst,
+        "allowed_models": arguments.model,
+        "expires_at": arguments.expires_at,
+    }
+    try:
+        return AccountSpec(arguments.name, **{field: value for field, value in given.items() if value is not None})
+    except ValueError as error:
+        raise CommandFailed(str(error)) from error
+
+
+def _saying_why(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Let argparse tell why a value was refused, not only that it was."""
+
+    def checked(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return checked
+
+
+def _number(kind: type[Number], low: Number, high: Number, *, above: bool = False) -> Callable[[str], Number]:
+    def parse(text: str) -> Number:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = None
+        if number is None or not low <= number <= high or (above and number == low):
+            what = "a whole number" if kind is int else "a number"
+            raise ValueError(f"{text!r} is not {what} {'above' if above else 'of at least'} {low} and up to {high}.")
+        return number
+
+    return _saying_why(parse)
+
+
+def _reference(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def _name(text: str) -> str:
+    if text.isascii() and text.isdigit():
+        raise ValueError(f"{text!r} would be taken for an id; choose a name such as team/{text}.")
+    return text
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no instant; write it like 2027-01-31T12:00:00Z.") from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+_quota = _number(int, 0, 2**31 - 1)
+_rate = _number(float, 0, 1e6, above=True)
+_burst = _number(int, 1, 2**31 - 1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("luna", description="Luna serves time-series models to many teams.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    folder = argparse.ArgumentParser(add_help=False)
+    folder.add_argument(
+        "--data-dir",
+        type=Path,
+        default=DATA_DIR,
+        metavar="D",
+        help="data folder of `luna up`, where DATABASE_URL, REDIS_URL and LUNA_PEPPERS come from unless they are "
+        "set (default: %(default)s)",
+    )
+    up = commands.add_parser("up", help="run everything on this machine", parents=[folder])
+    up.set_defaults(command=_up)
+    up.add_argument(
+        "--port", type=_number(int, 0, 65_535), default=PORT, metavar="N", help="0 for any free one (default: 8000)"
+    )
+    up.add_argument("--quota", type=_quota, metavar="N", help=f"units for {NAME} (500 at its first start)")
+    up.add_argument("--rate", type=_rate, metavar="R", help=f"its calls a second (first {RATE_PER_SECOND:g})")
+    up.add_argument("--burst", type=_burst, metavar="N", help=f"its calls at once (first {RATE_BURST})")
+    migrate = commands.add_parser("migrate", help="bring the database to this release's schema", parents=[folder])
+    migrate.set_defaults(command=_migrate)
+    settle = commands.add_parser("settle", help="carry usage from Redis to Postgres until stopped", parents=[folder])
+    settle.set_defaults(command=_settle)
+    settle.add_argument("--json", action="store_true", help="log one JSON object a line")
+    account = commands.add_parser("account", help="make and change accounts")
+    _add_account_commands(account.add_subparsers(required=True, dest="action", metavar="ACTION"), folder)
+    return parser
+
+
+def _add_account_commands(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], folder: argparse.ArgumentParser
+) -> None:
+    def add(action: str, text: str, *, reference: bool = True) -> argparse.ArgumentParser:
+        parser = actions.add_parser(action, help=text, parents=[folder])
+        parser.set_defaults(command=_account)
+        parser.add_argument("--json", action="store_true", help="answer in JSON")
+        if reference:
+            parser.add_argument("account", type=_reference, metavar="NAME|ID")
+        return parser
+
+    create = add("create", "make an account and show its key, this once", reference=False)
+    create.add_argument("name", type=_saying_why(_name), metavar="NAME", help="unique, such as team/web")
+    create.add_argument("--display-name", metavar="TEXT")
+    create.add_argument("--quota", type=_quota, metavar="N", help="units (series) a window (default: 500)")
+    create.add_argument("--window", choices=("Lifetime", "Day", "Month"), help="(default: Lifetime)")
+    create.add_argument("--rate", type=_rate, metavar="R", help="calls a second (default: 50)")
+    create.add_argument("--burst", type=_burst, metavar="N", help="calls at once (default: 100)")
+    create.add_argument("--model", action="append", metavar="M", help="one that it may use; repeat (default: all)")
+    create.add_argument("--expires-at", type=_saying_why(_instant), metavar="ISO", help="(default: never)")
+    add("show", "show an account")
+    add("list", "list all accounts", reference=False)
+    rotate = add("rotate-key", "issue a new key and show it, this once")
+    rotate.add_argument(
+        "--overlap",
+        type=_saying_why(duration),
+        default=timedelta(hours=24),
+        metavar="TIME",
+        help="how long the old key stays valid, like 90s, 15m, 24h, 0s (default: 24h)",
+    )
+    add("suspend", "refuse an account's calls until it is resumed")
+    add("resume", "take a suspended account's calls again")
+    delete = add("delete", "end an account for good; row and ledger are kept")
+    delete.add_argument("--purge", action="store_true", help="remove row and ledger as well")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

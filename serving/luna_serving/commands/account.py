@@ -1,0 +1,166 @@
+"""`luna account`: what may be done to accounts without Kubernetes.
+
+Where the operator runs, it owns its accounts: it undoes what is changed here behind its back.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
+
+from luna_serving.commands.errors import CommandFailed
+from luna_serving.commands.migrate import first_line
+from luna_store.accounts import AccountExists, AccountInfo, AccountNotFound, Accounts, AccountSpec
+from luna_store.api_keys import PepperMissing, Peppers
+from luna_store.cache import AccountCache
+from luna_store.postgres import async_engine
+from luna_store.quota import redis_client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime, timedelta
+
+    from luna_serving.commands.servers import Servers
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found or did."""
+
+    facts: dict[str, Any] | list[dict[str, Any]]
+    """For `--json`."""
+    text: str
+    """For people."""
+    warning: str | None = None
+    """What they must know besides; for standard error."""
+
+
+class AccountCommands:
+    """The commands. Each change takes effect at once: the account's keys in Redis are rebuilt."""
+
+    def __init__(self, accounts: Accounts, cache: AccountCache) -> None:
+        self._accounts = accounts
+        self._cache = cache
+
+    async def create(self, spec: AccountSpec) -> Answer:
+        """Make an account; the only time its key is shown."""
+        account_id, key = await self._accounts.create(spec)
+        return await self._with_key(account_id, key.secret, f"Account {account_id} ({spec.account_name}) is made.")
+
+    async def rotate_key(self, reference: int | str, overlap: timedelta) -> Answer:
+        """Issue a new key; the only time it is shown."""
+        account_id, key = await self._accounts.rotate_key(reference, overlap)
+        old = f"The old one ends in {overlap}." if overlap else "The old one has ended."
+        return await self._with_key(account_id, key.secret, f"Account {account_id} has a new key. {old}")
+
+    async def _with_key(self, account_id: int, secret: str, text: str) -> Answer:
+        warning = await self._take_effect(account_id)
+        facts = _facts(await self._accounts.get(account_id)) | {"api_key": secret}
+        return Answer(facts, f"{text}\nIts key, shown only now: {secret}", warning)
+
+    async def show(self, reference: int | str) -> Answer:
+        """All about an account except its keys' secrets."""
+        account = await self._accounts.get(reference)
+        return Answer(_facts(account), _described(account))
+
+    async def list_all(self) -> Answer:
+        """Every account."""
+        rows = await self._accounts.names()
+        facts = [{"id": number, "account_name": name, "state": state} for number, name, state in rows]
+        return Answer(facts, "\n".join(f"{number:>6}  {state:<9}  {name}" for number, name, state in rows))
+
+    async def set_state(self, reference: int | str, state: str) -> Answer:
+        """Suspend or resume."""
+        account = await self._accounts.get(reference)
+        if account.state == "revoked":
+            raise CommandFailed(f"Account {account.id} ({account.account_name}) was deleted; make a new one.")
+        await self._accounts.update(account.id, state=state)
+        warning = await self._take_effect(account.id)
+        facts = _facts(await self._accounts.get(account.id))
+        return Answer(facts, f"Account {account.id} ({account.account_name}) is {state}.", warning)
+
+    async def delete(self, reference: int | str, *, purge: bool) -> Answer:
+        """End an account; its row and ledger stay unless `purge`.
+
+        Raises:
+            CommandFailed: it was to be purged but Redis is out of reach, which would go on to serve it.
+
+        """
+        name = (await self._accounts.get(reference)).account_name
+        account_id, digests = await self._accounts.delete(reference, retain=True)
+        warning = await self._take_effect(account_id)
+        ended = f"Account {account_id} ({name}) is revoked"
+        if not purge:
+            facts = {"id": account_id, "account_name": name, "state": "revoked"}
+            return Answer(facts, f"{ended}; its row and its ledger are kept.", warning)
+        if warning:
+            raise CommandFailed(f"{ended}, but not purged: {warning} Purge it when Redis is back.")
+        await self._accounts.delete(account_id, retain=False)
+        await self._cache.rebuild(account_id)
+        for digest in digests:
+            await self._cache.forget_key(digest)
+        facts = {"id": account_id, "account_name": name, "state": "purged"}
+        return Answer(facts, f"Account {account_id} ({name}) is gone, and its ledger with it.")
+
+    async def _take_effect(self, account_id: int) -> str | None:
+        try:
+            await self._cache.rebuild(account_id)
+        except (RedisError, OSError) as error:
+            return f"Redis is out of reach ({error}); settlement carries the change over once it is back."
+        return None
+
+
+@asynccontextmanager
+async def account_commands(servers: Servers) -> AsyncIterator[AccountCommands]:
+    """Open what the commands need.
+
+    Raises:
+        CommandFailed: for everything that the caller can do something about.
+
+    """
+    try:
+        peppers = Peppers.parse(servers.peppers)
+        engine = async_engine(servers.database_url, pool_size=1)
+        redis = redis_client(servers.redis_url, timeout_s=2.0)
+    except (PepperMissing, ValueError) as error:
+        raise CommandFailed(str(error)) from error
+    try:
+        yield AccountCommands(Accounts(engine, peppers), AccountCache(engine, redis))
+    except (AccountExists, AccountNotFound) as error:
+        raise CommandFailed(str(error)) from error
+    except ProgrammingError as error:
+        raise CommandFailed(f"{first_line(error)}. If the database is new, run `luna migrate` first.") from error
+    except OperationalError as error:
+        raise CommandFailed(f"Postgres is out of reach: {first_line(error)}. Check DATABASE_URL.") from error
+    except SQLAlchemyError as error:
+        raise CommandFailed(f"Postgres refused: {first_line(error)}") from error
+    finally:
+        await redis.aclose()
+        await engine.dispose()
+
+
+def _facts(account: AccountInfo) -> dict[str, Any]:
+    return asdict(account) | {"keys": [{**asdict(key), "state": key.state} for key in account.keys]}
+
+
+def _described(account: AccountInfo) -> str:
+    left = max(0, account.quota_limit - account.quota_used)
+    lines = [
+        ("account", f"{account.id} {account.account_name}"),
+        ("state", account.state),
+        ("quota", f"{account.quota_used} used, {left} left of {account.quota_limit}, {account.quota_window}"),
+        ("rate", f"{account.rate_per_second:g} a second, burst {account.rate_burst}"),
+        ("models", ", ".join(account.allowed_models)),
+        ("expires", account.expires_at.isoformat() if account.expires_at else "never"),
+        ("created", account.created_at.isoformat(timespec="seconds")),
+        *(("key", f"{key.prefix} {key.state.lower()}{_until(key.expires_at)}") for key in account.keys),
+    ]
+    return "\n".join(f"{name:<8} {value}" for name, value in lines)
+
+
+def _until(end: datetime | None) -> str:
+    return f", ends {end.isoformat(timespec='seconds')}" if end else ""

@@ -1,0 +1,56 @@
+"""Which Postgres and Redis a command speaks to, and with which peppers.
+
+Each of DATABASE_URL, REDIS_URL and LUNA_PEPPERS comes from the environment or, where that does not set it, from the
+data folder of a running `luna up`: its files `env` and `peppers`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from luna_serving.commands.errors import CommandFailed
+from luna_serving.local.env_file import PEPPERS, read_env, read_secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Servers:
+    """Looks each value up when it is first needed: `luna migrate` needs no Redis."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+
+    @property
+    def database_url(self) -> str:
+        """Postgres."""
+        return self._find("DATABASE_URL")
+
+    @property
+    def redis_url(self) -> str:
+        """Redis or Valkey."""
+        return self._find("REDIS_URL")
+
+    @property
+    def peppers(self) -> str:
+        """As `name:secret[,name:secret]`."""
+        return self._find("LUNA_PEPPERS")
+
+    def _find(self, name: str) -> str:
+        """The value.
+
+        Raises:
+            CommandFailed: it is set nowhere.
+
+        """
+        value = os.environ.get(name)
+        if not value:
+            kept = read_secret(self._data_dir, PEPPERS) if name == "LUNA_PEPPERS" else None
+            value = kept or read_env(self._data_dir).get(name)
+        if not value:
+            raise CommandFailed(
+                f"{name} is not set, and no Luna runs on the data folder {self._data_dir}. Set {name}, start Luna "
+                "with `luna up`, or name its folder with --data-dir."
+            )
+        return value

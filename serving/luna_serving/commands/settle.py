@@ -1,0 +1,69 @@
+"""`luna settle`: carry debits from Redis to Postgres until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import orjson
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from luna_store.postgres import async_engine
+from luna_store.quota import redis_client
+from luna_store.settlement import Settler
+
+if TYPE_CHECKING:
+    from luna_serving.commands.servers import Servers
+
+log = logging.getLogger("luna.settlement")
+
+# What is left when the signal comes is booked by the next settler as well: nothing is lost by giving up.
+_LAST_ROUND_S = 2.0
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line, for log collectors."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON."""
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(entry).decode()
+
+
+def run(servers: Servers, *, json_logs: bool) -> None:
+    """Settle until SIGTERM or SIGINT, then once more for what has gathered meanwhile."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if json_logs else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    asyncio.run(_settle(servers.database_url, servers.redis_url))
+
+
+async def _settle(database_url: str, redis_url: str) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    engine, redis = async_engine(database_url, pool_size=2), redis_client(redis_url, timeout_s=5.0)
+    settler = Settler(engine, redis)
+    try:
+        log.info("settlement begins")
+        await settler.run(stop)
+        with suppress(TimeoutError, SQLAlchemyError, RedisError, OSError):
+            booked = await asyncio.wait_for(settler.settle(), _LAST_ROUND_S)
+            log.info("settlement ends; %d events in the last round", booked)
+    finally:
+        await redis.aclose()
+        await engine.dispose()

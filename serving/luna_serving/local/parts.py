@@ -1,0 +1,150 @@
+"""The parts of a running Luna: databases, settlement and Ray Serve. Started one after the other, stopped in reverse."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from luna_serving.local.caches import cache_folder, keep_bytecode, keep_compiled_shapes
+from luna_serving.local.postgres import PostgresServer
+from luna_serving.local.process import ServerProcess
+from luna_serving.local.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
+from luna_serving.local.run_folder import MARK, RunFolder
+from luna_serving.local.settlement_process import SettlementProcess
+from luna_serving.local.valkey import ValkeyServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from luna_serving.local.folder import DataFolder
+    from luna_serving.local.ray_environment import Proxy
+
+# Together below the 10 s in which `luna up` promises to be gone; the servers need some tenths of a second.
+_SERVE_STOP_S = 5.0
+_SETTLE_STOP_S = 2.0
+
+
+class Parts:
+    """Owns every process of this Luna. `stop` ends whatever has been started, however far that got."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
+        self.logs = folder.path / "logs"
+        self._postgres: PostgresServer | None = None
+        self._valkey: ValkeyServer | None = None
+        self._settlement: SettlementProcess | None = None
+        self._serve: ServerProcess | None = None
+        self._run = RunFolder.create(folder)
+        self._environment = {**os.environ, MARK: str(self._run.path)}
+        cache = cache_folder(self._environment) or folder.path / "cache"
+        keep_bytecode(cache / "bytecode", self._environment)
+        keep_compiled_shapes(cache / "xla", self._environment)
+
+    @property
+    def database_url(self) -> str:
+        """Postgres, embedded or not."""
+        return self._environment["DATABASE_URL"]
+
+    @property
+    def redis_url(self) -> str:
+        """Redis or Valkey, embedded or not."""
+        return self._environment["REDIS_URL"]
+
+    def start_postgres(self) -> None:
+        """Start the embedded one."""
+        self._postgres = PostgresServer(self._folder.path / "postgres", self.logs)
+        self._environment["DATABASE_URL"] = self._postgres.start()
+
+    def start_valkey(self) -> None:
+        """Start the embedded one."""
+        self._valkey = ValkeyServer(self._folder.path / "valkey", self.logs)
+        self._environment["REDIS_URL"] = self._valkey.start()
+
+    def start_settlement(self) -> None:
+        """Start `luna settle`."""
+        self._settlement = SettlementProcess(self.logs / "settlement.log", self._environment)
+        self._settlement.start()
+
+    def start_serve(self, port: int, peppers: str) -> Proxy:
+        """Start Ray and Serve with the application, and return at once; `serve_died` tells how it goes."""
+        run_dir = self._run.path
+        token = os.open(run_dir / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(token, "w") as file:
+            file.write(secrets.token_hex(32))
+        proxy = choose_proxy(os.environ)
+        binary = haproxy_binary() if proxy == "haproxy" else None
+        environment = ray_environment(
+            {**self._environment, "LUNA_PEPPERS": peppers},
+            run_dir,
+            proxy,
+            install_haproxy(run_dir, binary) if binary else None,
+            os.cpu_count() or 1,
+        )
+        command = [sys.executable, "-P", "-m", "luna_serving.local.serve_process", str(port), str(self._run.ray)]
+        self._serve = ServerProcess(command, log_file=self.logs / "serve.log", env=environment)
+        return proxy
+
+    def serve_died(self) -> Exception | None:
+        """The error to report if the process of Ray and Serve has ended."""
+        if self._serve is None or (status := self._serve.poll()) is None:
+            return None
+        return self._serve.died(f"Ray Serve ended with status {status}.")
+
+    def serve_silent(self, seconds: float) -> Exception:
+        """The error to report if the application gave no answer for so long."""
+        assert self._serve is not None  # noqa: S101  asked only after start_serve
+        return self._serve.died(f"The application was not ready within {seconds:g} s.")
+
+    def dead(self) -> str | None:
+        """Which part has died for good, in words; None while all is well."""
+        for name, server in (("Postgres", self._postgres), ("Valkey", self._valkey)):
+            if server is not None and (status := server.poll()) is not None:
+                return f"{name} ended with status {status}. See {server.log_file}"
+        died = self.serve_died()
+        return str(died) if died else None
+
+    def keep_alive(self, tell: Callable[[str], object]) -> None:
+        """Start again what may be started again."""
+        if self._settlement is not None and (news := self._settlement.keep_alive()):
+            tell(news)
+
+    def stop(self, hurry: threading.Event, *, keep_ray_logs: bool) -> Path | None:
+        """Stop everything and wait until it is gone.
+
+        Args:
+            hurry: once set, calls under way are not waited for.
+            keep_ray_logs: copy Ray's logs into the log folder: something went wrong.
+
+        Returns:
+            Where Ray's logs are, if there were any to keep.
+
+        """
+        if self._serve is not None:
+            _end(self._serve, _SERVE_STOP_S, hurry)
+        if self._settlement is not None:
+            # After Serve: it books the debits of the last calls.
+            self._settlement.stop(0.0 if hurry.is_set() else _SETTLE_STOP_S)
+        self._run.end_processes()
+        kept = self._run.keep_logs(self.logs / "ray") if keep_ray_logs else None
+        self._run.remove()
+        stops = [threading.Thread(target=s.stop) for s in (self._valkey, self._postgres) if s is not None]
+        for stop in stops:
+            stop.start()
+        for stop in stops:
+            stop.join()
+        return kept
+
+
+def _end(process: ServerProcess, grace_s: float, hurry: threading.Event) -> None:
+    deadline = time.monotonic() + grace_s
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGTERM)
+    while process.poll() is None and time.monotonic() < deadline and not hurry.is_set():
+        time.sleep(0.02)
+    process.kill()

@@ -1,0 +1,108 @@
+"""The process that runs Ray and Serve: a child of `luna up`, which thereby stays able to answer a Ctrl-C.
+
+Run as `python -m luna_serving.local.serve_process PORT RAY_DIR`, in the environment of `ray_environment`. It ends
+on SIGTERM, and when the process that started it is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from luna_serving.local.ports import LOOPBACK
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+# Series travel through gRPC, not through Ray's object store.
+_OBJECT_STORE_BYTES = 200 * 1024 * 1024
+# Actors reserve fractions of cores; on a machine with one or two they must still all find a place.
+_MIN_CORES = 4
+# `luna up` promises to be gone within 10 s; what hangs longer than this dies with this process.
+STOP_S = 6.0
+
+
+def serve(port: int, ray_dir: str) -> None:
+    """Start Ray, Serve and the application; return when one of them has died.
+
+    Raises:
+        RuntimeError: the application did not start.
+
+    """
+    import ray
+    from ray import serve as ray_serve
+    from ray.serve.config import HTTPOptions
+    from ray.serve.schema import LoggingConfig
+
+    from luna_serving.app import build
+
+    application = build({})
+    ray.init(
+        address="local",  # not whatever cluster happens to run here
+        num_cpus=max(_MIN_CORES, os.cpu_count() or 1),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        _temp_dir=ray_dir,
+        _node_ip_address=LOOPBACK,
+    )
+    signal.signal(signal.SIGTERM, _stop)  # Ray has put its own in place
+    quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
+    ray_serve.start(http_options=HTTPOptions(host=LOOPBACK, port=port), logging_config=quiet)
+    ray_serve.run(application, name="luna", route_prefix="/", logging_config=quiet)
+    print("the application runs", flush=True)  # noqa: T201  into the log
+    node: Any = ray._private.worker._global_node  # noqa: SLF001  Ray offers no other way to ask
+    while not (dead := node.dead_processes()):
+        time.sleep(0.5)
+    raise RuntimeError(f"Ray's process {dead[0][0]} died")
+
+
+def shut_down() -> None:
+    """Let the calls under way finish, then end Ray."""
+    import ray
+    from ray import serve as ray_serve
+
+    with suppress(Exception):
+        if ray.is_initialized():
+            ray_serve.shutdown()  # type: ignore[no-untyped-call]
+    ray.shutdown()
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001  a signal handler's arguments
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_hard, daemon=True).start()
+    sys.exit(0)
+
+
+def _end_hard() -> None:
+    time.sleep(STOP_S)
+    os._exit(1)
+
+
+def _stop_with(parent: int) -> None:
+    # The kernel's death signal does this at once, on Linux. Elsewhere somebody has to look.
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Run until told to stop."""
+    port, ray_dir = int(sys.argv[1]), sys.argv[2]
+    signal.signal(signal.SIGTERM, _stop)
+    threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
+    try:
+        serve(port, ray_dir)
+    finally:
+        shut_down()
+
+
+if __name__ == "__main__":
+    main()

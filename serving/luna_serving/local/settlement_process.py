@@ -1,0 +1,81 @@
+"""`luna settle` as a child process, started again if it dies."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from luna_serving.local.process import ServerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+_LONGEST_PAUSE_S = 30.0
+# A run this long was a good one: the next death starts counting anew.
+_GOOD_RUN_S = 60.0
+
+
+class SettlementProcess:
+    """Settles until stopped. While it is away calls go on: their debits wait in Redis.
+
+    Args:
+        log_file: its output is appended here.
+        environment: with DATABASE_URL and REDIS_URL.
+        argv: the command; another one in tests.
+        clock: seconds that only go forward.
+
+    """
+
+    def __init__(
+        self,
+        log_file: Path,
+        environment: Mapping[str, str],
+        argv: tuple[str, ...] = (sys.executable, "-P", "-m", "luna_serving.cli", "settle"),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log_file = log_file
+        self._environment = environment
+        self._argv = argv
+        self._clock = clock
+        self._process: ServerProcess | None = None
+        self._started_at = 0.0
+        self._due_at: float | None = None
+        self._deaths = 0
+
+    def start(self) -> None:
+        """Start it."""
+        self._process = ServerProcess(self._argv, log_file=self._log_file, env=self._environment)
+        self._started_at = self._clock()
+        self._due_at = None
+
+    def keep_alive(self) -> str | None:
+        """Start it again if it died and its pause is over; call this often.
+
+        Returns:
+            What there is to tell about it, once a death.
+
+        """
+        if self._process is None or (status := self._process.poll()) is None:
+            return None
+        now = self._clock()
+        if self._due_at is None:
+            self._deaths = 1 if now - self._started_at > _GOOD_RUN_S else self._deaths + 1
+            pause = min(2.0 ** (self._deaths - 1), _LONGEST_PAUSE_S)
+            self._due_at = now + pause
+            return f"Settlement ended with status {status}; it starts again in {pause:g} s. See {self._log_file}"
+        if now >= self._due_at:
+            self.start()
+        return None
+
+    def stop(self, grace_s: float) -> None:
+        """Let it settle what is left, for `grace_s` seconds at most."""
+        if self._process is not None:
+            self._process.stop((signal.SIGTERM, grace_s))
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the present run."""
+        return self._process.pid if self._process else None

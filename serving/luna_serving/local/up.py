@@ -1,0 +1,220 @@
+"""`luna up`: everything on this machine, from the database to the first answer, and its end.
+
+Environment variables that it reads (all optional):
+
+- DATABASE_URL, REDIS_URL: servers to use instead of the embedded ones.
+- LUNA_PEPPERS: `name:secret[,name:secret]` instead of the pepper kept in the data folder.
+- LUNA_PROXY: `serve` puts Serve's own proxy in front even where HAProxy is installed.
+- LUNA_*: every field of `luna_serving.settings.Settings`.
+- RAY_SERVE_*: what `ray_environment` calls tunable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
+
+from luna_serving.local import env_file
+from luna_serving.local.demo_limits import NAME, DemoLimits
+from luna_serving.local.errors import LocalServerError, PortInUseError
+from luna_serving.local.folder import DataFolder
+from luna_serving.local.greeting import answers, curl
+from luna_serving.local.parts import Parts
+from luna_serving.local.ports import LOOPBACK, free_port
+from luna_serving.local.progress import Progress
+from luna_serving.local.run_folder import RunFolder
+from luna_serving.local.signals import Signals, StopRequested
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from luna_serving.local.demo import DemoAccount
+
+
+class CannotStart(LocalServerError):
+    """Something that Luna needs cannot be used; the message tells what and the cure."""
+
+
+class PartDied(LocalServerError):
+    """A part that cannot be started again ended while Luna ran; start Luna again, its data is kept."""
+
+
+_READY_S = 120.0
+_WATCH_EVERY_S = 0.2
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What the caller of `luna up` chose."""
+
+    data_dir: Path
+    port: int
+    """0 for any free one."""
+    limits: DemoLimits
+
+
+def up(options: UpOptions) -> int:
+    """Run Luna until somebody stops it; returns the exit status."""
+    progress = Progress()
+    folder = DataFolder(options.data_dir)
+    try:
+        folder.acquire()
+    except (LocalServerError, OSError) as error:
+        progress.fail(str(error))
+        return 1
+    try:
+        # At once: whoever waits for the file must not read where an earlier Luna was.
+        (folder.path / env_file.ENV).unlink(missing_ok=True)
+        with Signals() as signals:
+            return _run(options, folder, progress, signals)
+    finally:
+        folder.release()
+
+
+def _run(options: UpOptions, folder: DataFolder, progress: Progress, signals: Signals) -> int:
+    parts: Parts | None = None
+    failed = True
+    try:
+        _clear_left_over(folder, progress)
+        parts = Parts(folder)
+        _start(options, folder, parts, progress)
+        _watch(parts, progress)
+    except StopRequested:
+        failed = False
+    except (LocalServerError, OSError) as error:
+        progress.fail(str(error))
+    finally:
+        signals.begin_stop()
+        (folder.path / env_file.ENV).unlink(missing_ok=True)
+        if parts is not None:
+            with progress.step("Stopped"):
+                kept = parts.stop(signals.hurry, keep_ray_logs=failed)
+            if kept is not None:
+                progress.say(f"Ray's logs: {kept}")
+    return 1 if failed else 0
+
+
+def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progress) -> None:
+    begun = time.monotonic()
+    port = _usable(options.port)
+    given = {name for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
+    if "DATABASE_URL" not in given:
+        with progress.step("Postgres"):
+            parts.start_postgres()
+    if "REDIS_URL" not in given:
+        with progress.step("Valkey"):
+            parts.start_valkey()
+    peppers = os.environ.get("LUNA_PEPPERS") or env_file.local_peppers(folder)
+    with progress.step("Migrations and the demo account"):
+        account = _prepare(folder, parts, peppers, options.limits)
+    parts.start_settlement()
+    with progress.step(f"Ray Serve on {LOOPBACK}:{port}"):
+        proxy = parts.start_serve(port, peppers)
+        _wait_until_ready(parts, port)
+    if proxy == "serve":
+        progress.say("Serve's own proxy stands in front: HAProxy, which is several times faster, exists for Linux only")
+    url = f"http://{LOOPBACK}:{port}"
+    env_file.write_env(
+        folder,
+        {
+            "LUNA_URL": url,
+            "LUNA_ACCOUNT_ID": str(account.id),
+            "LUNA_API_KEY": account.key,
+            "DATABASE_URL": parts.database_url,
+            "REDIS_URL": parts.redis_url,
+        },
+    )
+    progress.say(f"Ready after {time.monotonic() - begun:.1f} s")
+    if account.state != "active":
+        progress.say(f"The demo account is {account.state}: luna account resume {NAME}")
+    sys.stdout.write(
+        f"\n{curl(url, account.id, account.key)}\n\n"
+        f"Documentation: {url}/docs\n"
+        f"URL, account and key: {folder.path / env_file.ENV}\n"
+        "Stop with Ctrl-C.\n"
+    )
+    sys.stdout.flush()
+
+
+def _clear_left_over(folder: DataFolder, progress: Progress) -> None:
+    run = RunFolder.left_over(folder)
+    if run is not None:
+        # Of a Luna that was killed, or the lock on the folder would not be ours.
+        ended = run.end_processes(grace_s=1.0)
+        run.remove()
+        if ended:
+            progress.say(f"Ended {ended} processes of an earlier Luna that was killed")
+
+
+def _usable(port: int) -> int:
+    if port == 0:
+        return free_port()
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except PermissionError:
+            raise PortInUseError(f"Port {port} is reserved for root. Choose one above 1023 with --port.") from None
+        except OSError:
+            raise PortInUseError(
+                f"Port {port} on {LOOPBACK} is in use. Stop what listens there, or choose another with --port."
+            ) from None
+    return port
+
+
+def _prepare(folder: DataFolder, parts: Parts, peppers: str, limits: DemoLimits) -> DemoAccount:
+    # Imported late: they take most of a second, and a port in use should be told at once.
+    from redis.exceptions import RedisError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from luna_serving.local.demo import demo_account
+    from luna_store.api_keys import PepperMissing, Peppers
+    from luna_store.schema import migrate
+
+    try:
+        parsed = Peppers.parse(peppers)
+        migrate(parts.database_url)
+        kept = env_file.read_secret(folder.path, env_file.DEMO_KEY)
+        keep = partial(_keep_demo_key, folder)
+        return asyncio.run(demo_account(parts.database_url, parts.redis_url, parsed, limits, kept_key=kept, keep=keep))
+    except PepperMissing as error:
+        raise CannotStart(str(error)) from error
+    except SQLAlchemyError as error:
+        raise CannotStart(f"The database at DATABASE_URL cannot be used: {_reason(error)}") from error
+    except (RedisError, OSError) as error:
+        raise CannotStart(f"Redis at REDIS_URL cannot be used: {error}") from error
+
+
+def _keep_demo_key(folder: DataFolder, key: str) -> None:
+    folder.write(env_file.DEMO_KEY, key + "\n")
+
+
+def _reason(error: Exception) -> str:
+    # SQLAlchemy adds the statement and a link; the first line is the driver's own.
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
+
+
+def _wait_until_ready(parts: Parts, port: int) -> None:
+    deadline = time.monotonic() + _READY_S
+    while not answers(port):
+        if died := parts.serve_died():
+            raise died
+        if dead := parts.dead():
+            raise CannotStart(dead)
+        if time.monotonic() > deadline:
+            raise parts.serve_silent(_READY_S)
+        time.sleep(0.1)
+
+
+def _watch(parts: Parts, progress: Progress) -> NoReturn:
+    while True:
+        if dead := parts.dead():
+            raise PartDied(dead)
+        parts.keep_alive(progress.say)
+        time.sleep(_WATCH_EVERY_S)
