@@ -15,8 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from luna_serving.local.errors import LocalServerError
 from rich.console import Console
+
+from luna_serving.local.errors import LocalServerError
 
 from . import machine, report
 from .series import Load, make_load

@@ -17,11 +17,10 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import numpy as np
+from benchmarks.http.series import LEVEL_VAR, OBS_VAR
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel
 from redis.asyncio import Redis
-
-from benchmarks.http.series import LEVEL_VAR, OBS_VAR
 
 PRIOR_VAR = 1e7
 

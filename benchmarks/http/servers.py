@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import redis
+
 from luna_serving.local.ports import free_port
 from luna_serving.local.process import ServerProcess, wait_until
 from luna_serving.local.valkey import ValkeyServer
