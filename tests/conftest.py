@@ -16,6 +16,7 @@ import psycopg
 import pytest
 import redis
 from psycopg import sql
+from tests.store.stores import open_store, store  # noqa: F401  fixtures for every folder
 
 from luna_serving.local.postgres import PostgresServer
 from luna_serving.local.valkey import ValkeyServer

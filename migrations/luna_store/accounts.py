@@ -62,10 +62,11 @@ class AccountSpec:
             raise ValueError("account_name must be of the form <namespace>/<name>, at most 317 characters.")
         if not 0 <= self.quota_limit < 2**31:
             raise ValueError(f"quota_limit must lie between 0 and {2**31 - 1}, not {self.quota_limit}.")
-        if not self.rate_per_second > 0:
-            raise ValueError(f"rate_per_second must be positive, not {self.rate_per_second}.")
-        if self.rate_burst < 1:
-            raise ValueError(f"rate_burst must be at least 1, not {self.rate_burst}.")
+        if not tables.RATE_LOWEST <= self.rate_per_second <= tables.RATE_HIGHEST:
+            span = f"between {tables.RATE_LOWEST:g} and {tables.RATE_HIGHEST:g}"
+            raise ValueError(f"rate_per_second must lie {span}, not {self.rate_per_second:g}.")
+        if not 1 <= self.rate_burst <= tables.RATE_HIGHEST:
+            raise ValueError(f"rate_burst must lie between 1 and {tables.RATE_HIGHEST:g}, not {self.rate_burst}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class Accounts:
 
         """
         async with self._engine.connect() as connection:
-            row = await _find(connection, reference)
+            row = await _find(connection, reference, lock=False)
             keys = await connection.execute(
                 select(tables.ApiKey.prefix, tables.ApiKey.created_at, tables.ApiKey.expires_at)
                 .where(tables.ApiKey.account_id == row.id, _live())
@@ -205,16 +206,18 @@ class Accounts:
             AccountNotFound: no account has a key with this prefix.
 
         """
+        of_prefix = tables.ApiKey.prefix == prefix
         async with self._engine.begin() as connection:
-            account_id = await connection.scalar(
-                update(tables.ApiKey)
-                .where(tables.ApiKey.prefix == prefix)
-                .values(revoked_at=func.coalesce(tables.ApiKey.revoked_at, func.now()))
-                .returning(tables.ApiKey.account_id)
-            )
+            account_id = await connection.scalar(select(tables.ApiKey.account_id).where(of_prefix))
             if account_id is None:
                 raise AccountNotFound(prefix)
+            # The account's row first, as everybody does: the other order would deadlock with a rotation.
             await _mark_stale(connection, account_id)
+            await connection.execute(
+                update(tables.ApiKey)
+                .where(of_prefix)
+                .values(revoked_at=func.coalesce(tables.ApiKey.revoked_at, func.now()))
+            )
             return int(account_id)
 
     async def delete(self, reference: int | str, *, retain: bool) -> tuple[int, list[str]]:
@@ -283,11 +286,10 @@ async def _mark_stale(connection: AsyncConnection, account_id: int) -> None:
     await connection.execute(update(tables.Account).where(tables.Account.id == account_id).values(cache_stale=True))
 
 
-async def _find(connection: AsyncConnection, reference: int | str) -> Row[Any]:
+async def _find(connection: AsyncConnection, reference: int | str, *, lock: bool = True) -> Row[Any]:
     column = tables.Account.id if isinstance(reference, int) else tables.Account.account_name
-    row = (
-        await connection.execute(select(tables.Account.__table__).where(column == reference).with_for_update())
-    ).one_or_none()
+    query = select(tables.Account.__table__).where(column == reference)
+    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
         raise AccountNotFound(reference)
     return row

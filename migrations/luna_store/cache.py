@@ -18,6 +18,10 @@ from luna_store.streams import delete_events, read_events
 from luna_store.tables import Account, ApiKey, UsageEvent
 from luna_store.windows import QuotaWindow, milliseconds, window_end, window_seconds, window_start
 
+# A rebuild that cannot have its account now is tried again, rather than keeping a connection waiting.
+LOCK_TIMEOUT = "2s"
+EVENTS_AT_ONCE = 1000
+
 
 class AccountCache:
     """Keeps Redis in step with Postgres. Owns neither of the connections it is given."""
@@ -37,11 +41,13 @@ class AccountCache:
         # The clock that ends windows is the one that the debit script reads.
         now = datetime.fromtimestamp(seconds + micros / 1e6, UTC)
         async with self._engine.begin() as connection:
+            await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             row = await roll_window(connection, account_id, now)
             if row is None:
                 await self._forget(account_id)
                 return False
-            events = await read_events(self._redis, account_id)
+            # Of a long backlog only the beginning: the script counts the rest, and settlement brings it.
+            events = await read_events(self._redis, account_id, EVENTS_AT_ONCE)
             await book(connection, events)
             used = await connection.scalar(
                 update(Account)
@@ -136,10 +142,10 @@ async def roll_window(connection: AsyncConnection, account_id: int, now: datetim
     end = window_end(QuotaWindow(row.quota_window), row.window_started_at)
     if end is None or now < end:
         return row
-    # What the ledger holds of the new window already (a refund, say) counts there.
+    # Debits that the ledger holds of the new window already; refunds there are of debits before it.
     used = (
         select(func.coalesce(func.sum(UsageEvent.units), 0))
-        .where(UsageEvent.account_id == account_id, UsageEvent.occurred_at >= start)
+        .where(UsageEvent.account_id == account_id, UsageEvent.occurred_at >= start, UsageEvent.units > 0)
         .scalar_subquery()
     )
     await connection.execute(

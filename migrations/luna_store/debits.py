@@ -52,6 +52,7 @@ class Standing:
 
     quota_limit: int
     quota_left: int
+    """Limit less used; negative after an overdraft, or where the limit was lowered."""
     window_ends_at_ms: int
     """Unix milliseconds; 0 for a Lifetime quota."""
     window_s: int
@@ -62,6 +63,11 @@ class Standing:
     """Microseconds in which one token comes back."""
     wait_us: int
     """Microseconds until the next request is admitted by the rate; 0 unless the rate denied it."""
+
+    @property
+    def remaining(self) -> int:
+        """Units that may still be used."""
+        return max(0, self.quota_left)
 
     @property
     def retry_after_s(self) -> int:

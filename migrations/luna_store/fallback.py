@@ -4,9 +4,11 @@ Postgres does not know the debits that still wait in the unreachable stream, so 
 served by at most those units too many (settlement runs four times a second). All of them are counted.
 """
 
+import asyncio
 import hmac
 import time
 from collections import OrderedDict
+from datetime import datetime
 
 from sqlalchemy import Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,15 +23,14 @@ from luna_store.windows import QuotaWindow, milliseconds, window_end, window_sec
 
 # Buckets of the busiest accounts; one that was forgotten starts full.
 MAX_BUCKETS = 10_000
-# A denial of a debit that Redis may have taken must undo it; there is nothing to undo for a stranger.
-VOIDABLE = frozenset(Outcome) - {Outcome.OK, Outcome.UNKNOWN, Outcome.KEY}
 
 
 class PostgresQuota:
     """The same decisions as `RedisQuota`, from the rows. Rate limits hold for this process only."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, timeout_s: float = 5.0) -> None:
         self._engine = engine
+        self._timeout_s = timeout_s
         self._arrivals: OrderedDict[int, int] = OrderedDict()
 
     async def debit(self, debit: Debit, *, uncertain: bool) -> Decision:
@@ -43,14 +44,17 @@ class PostgresQuota:
             StoreUnavailable: Postgres did not answer either.
 
         """
+        reached = False
         try:
-            async with self._engine.begin() as connection:
-                decision = await self._decide(connection, debit, uncertain=uncertain)
-                if uncertain and debit.units and decision.outcome in VOIDABLE:
+            async with asyncio.timeout(self._timeout_s), self._engine.begin() as connection:
+                reached = True
+                decision, known = await self._decide(connection, debit, uncertain=uncertain)
+                if uncertain and debit.units and known and not decision.admitted:
+                    # Redis may have taken what is denied here.
                     await void(connection, debit)
                 return decision
-        except (SQLAlchemyError, OSError) as e:
-            raise StoreUnavailable("Postgres", uncertain=True) from e
+        except (SQLAlchemyError, OSError, TimeoutError) as e:
+            raise StoreUnavailable("Postgres", uncertain=reached) from e
 
     async def void(self, debit: Debit) -> bool:
         """Make a debit net to nothing, wherever it was taken; False if it had been voided before.
@@ -60,30 +64,36 @@ class PostgresQuota:
 
         """
         try:
-            async with self._engine.begin() as connection:
+            async with asyncio.timeout(self._timeout_s), self._engine.begin() as connection:
                 return await void(connection, debit)
-        except (SQLAlchemyError, OSError) as e:
+        except (SQLAlchemyError, OSError, TimeoutError) as e:
             raise StoreUnavailable("Postgres", uncertain=True) from e
 
-    async def _decide(self, connection: AsyncConnection, debit: Debit, *, uncertain: bool) -> Decision:
+    async def _decide(self, connection: AsyncConnection, debit: Debit, *, uncertain: bool) -> tuple[Decision, bool]:
+        """Decide, and tell whether the caller's key is (or was) the account's: strangers leave no trace."""
         now = (await connection.execute(select(func.now()))).scalar_one()
         row = await roll_window(connection, debit.account_id, now)
         if row is None:
-            return Decision(Outcome.UNKNOWN)
+            return Decision(Outcome.UNKNOWN), False
         key = (
             await connection.execute(
-                select(ApiKey.digest, ApiKey.expires_at).where(
-                    ApiKey.prefix == debit.key_prefix,
-                    ApiKey.account_id == row.id,
-                    ApiKey.revoked_at.is_(None),
+                select(ApiKey.digest, ApiKey.expires_at, ApiKey.revoked_at).where(
+                    ApiKey.prefix == debit.key_prefix, ApiKey.account_id == row.id
                 )
             )
         ).one_or_none()
-        if key is None or (key.expires_at is not None and key.expires_at <= now):
-            return Decision(Outcome.KEY)
+        if key is None:
+            return Decision(Outcome.KEY), False
         matches = [hmac.compare_digest(key.digest, digest) for digest in debit.key_digests]
         if matches and not any(matches):
-            return Decision(Outcome.KEY)
+            return Decision(Outcome.KEY), False
+        if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+            return Decision(Outcome.KEY), True
+        return await self._admit(connection, row, debit, now=now, uncertain=uncertain), True
+
+    async def _admit(
+        self, connection: AsyncConnection, row: Row[tuple[Account]], debit: Debit, *, now: datetime, uncertain: bool
+    ) -> Decision:
         if row.state != "active":
             return Decision(Outcome.SUSPENDED, self._standing(row, row.quota_used, tokens=0))
         if row.expires_at is not None and row.expires_at <= now:
@@ -107,13 +117,13 @@ class PostgresQuota:
             return Decision(Outcome.RATE, self._standing(row, row.quota_used, tokens=0, wait_us=rate.wait_us))
         if not debit.units:
             return Decision(Outcome.OK, self._standing(row, row.quota_used, tokens=rate.tokens_left))
-        if uncertain and await booked_units(connection, debit.debit_id):
+        if uncertain and await booked_units(connection, debit):
             # Redis did take it, and settlement has brought it here already.
             return Decision(Outcome.OK, self._standing(row, row.quota_used, tokens=rate.tokens_left))
         used = row.quota_used + debit.units
         if used > row.quota_limit:
             return Decision(Outcome.QUOTA, self._standing(row, row.quota_used, tokens=rate.tokens_left))
-        await book_directly(connection, debit, kind="debit", units=debit.units)
+        await book_directly(connection, debit)
         self._arrivals[row.id] = rate.tat_us
         self._arrivals.move_to_end(row.id)
         if len(self._arrivals) > MAX_BUCKETS:
@@ -125,7 +135,7 @@ class PostgresQuota:
         window = QuotaWindow(row.quota_window)
         return Standing(
             quota_limit=row.quota_limit,
-            quota_left=max(0, row.quota_limit - used),
+            quota_left=row.quota_limit - used,
             window_ends_at_ms=milliseconds(window_end(window, row.window_started_at)),
             window_s=window_seconds(window, row.window_started_at),
             burst=row.rate_burst,

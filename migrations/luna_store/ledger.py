@@ -31,6 +31,8 @@ class Event:
     debit_id: uuid.UUID
     units: int
     route: str
+    origin: uuid.UUID | None = None
+    """Of a refund: the debit that it gives back."""
 
     @classmethod
     def parse(cls, account_id: int, entry_id: str, fields: Mapping[str, str]) -> "Event":
@@ -42,6 +44,7 @@ class Event:
             debit_id=uuid.UUID(hex=fields["d"]),
             units=int(fields["u"]),
             route=fields["r"],
+            origin=uuid.UUID(hex=fields["o"]) if "o" in fields else None,
         )
 
     @property
@@ -59,36 +62,48 @@ LOCK = text("SELECT id FROM accounts WHERE id = ANY(:ids) ORDER BY id FOR UPDATE
 
 BOOK = text("""
 WITH batch AS (
-    SELECT b.*, EXISTS (
-        SELECT FROM usage_events e
-        WHERE e.debit_id = b.debit_id AND e.stream_id <> b.stream_id AND e.occurred_at >= :horizon
-    ) AS twin
-    FROM unnest(
+    SELECT * FROM unnest(
         CAST(:stream_ids AS text[]), CAST(:times AS timestamptz[]), CAST(:debit_ids AS uuid[]),
-        CAST(:account_ids AS int[]), CAST(:units AS int[]), CAST(:routes AS text[])
-    ) AS b(stream_id, occurred_at, debit_id, account_id, units, route)
-    JOIN accounts a ON a.id = b.account_id
+        CAST(:account_ids AS int[]), CAST(:units AS int[]), CAST(:routes AS text[]), CAST(:origins AS uuid[])
+    ) AS b(stream_id, occurred_at, debit_id, account_id, units, route, origin)
+), judged AS (
+    SELECT b.*,
+        -- Booked already, from the other store.
+        EXISTS (
+            SELECT FROM usage_events e
+            WHERE e.debit_id = b.debit_id AND e.stream_id <> b.stream_id AND e.occurred_at >= :horizon
+        ) AS twin,
+        -- Of a refund: when its debit was made. Unknown: Redis lost the debit, and there is nothing to give back.
+        CASE WHEN b.origin IS NULL THEN b.occurred_at ELSE coalesce(
+            (SELECT min(e.occurred_at) FROM usage_events e WHERE e.debit_id = b.origin AND e.occurred_at >= :horizon),
+            (SELECT min(o.occurred_at) FROM batch o WHERE o.debit_id = b.origin)
+        ) END AS debited_at
+    FROM batch b JOIN accounts a ON a.id = b.account_id
 ), booked AS (
     INSERT INTO usage_events (stream_id, occurred_at, debit_id, account_id, units, route)
-    SELECT stream_id, occurred_at, debit_id, account_id, CASE WHEN twin THEN 0 ELSE units END, route FROM batch
+    SELECT stream_id, occurred_at, debit_id, account_id,
+           CASE WHEN twin OR debited_at IS NULL THEN 0 ELSE units END, route
+    FROM judged
     ON CONFLICT DO NOTHING
-    RETURNING account_id, occurred_at, units
+    RETURNING stream_id, account_id, units
 ), sums AS (
-    SELECT a.id, count(*) AS events, bool_or(b.units = 0) AS twins,
-           coalesce(sum(b.units) FILTER (WHERE b.occurred_at >= a.window_started_at), 0) AS units
-    FROM booked b JOIN accounts a ON a.id = b.account_id GROUP BY a.id
+    SELECT a.id, count(*) AS events,
+           -- Redis counted what is not counted here: its keys are off until they are rebuilt.
+           bool_or(b.units = 0 OR j.debited_at < a.window_started_at) AS off,
+           coalesce(sum(b.units) FILTER (WHERE j.debited_at >= a.window_started_at), 0) AS units
+    FROM booked b JOIN judged j ON j.stream_id = b.stream_id JOIN accounts a ON a.id = b.account_id
+    GROUP BY a.id
 ), counted AS (
-    -- A twin was taken from Redis as well: its keys are one debit too low until they are rebuilt.
-    UPDATE accounts a SET quota_used = a.quota_used + s.units, cache_stale = a.cache_stale OR s.twins
+    UPDATE accounts a SET quota_used = a.quota_used + s.units, cache_stale = a.cache_stale OR s.off
     FROM sums s WHERE a.id = s.id
 )
 SELECT coalesce(sum(events), 0) FROM sums
 """)
 
 
-async def lock_accounts(connection: AsyncConnection, account_ids: Iterable[int]) -> None:
-    """Take the row locks, in an order in which nobody can deadlock."""
-    await connection.execute(LOCK, {"ids": sorted(set(account_ids))})
+async def lock_accounts(connection: AsyncConnection, account_ids: Iterable[int]) -> set[int]:
+    """Take the row locks, in an order in which nobody can deadlock; returns the accounts that exist."""
+    return set(await connection.scalars(LOCK, {"ids": sorted(set(account_ids))}))
 
 
 async def book(connection: AsyncConnection, events: Sequence[Event]) -> int:
@@ -111,50 +126,43 @@ async def book(connection: AsyncConnection, events: Sequence[Event]) -> int:
             "account_ids": [e.account_id for e in events],
             "units": [e.units for e in events],
             "routes": [e.route for e in events],
+            "origins": [e.origin for e in events],
             "horizon": min(times) - TWIN_HORIZON,
         },
     )
     return int(booked or 0)
 
 
-async def booked_units(connection: AsyncConnection, debit_id: uuid.UUID) -> int | None:
-    """The units booked under a debit id so far; None if it has never been heard of."""
+async def booked_units(connection: AsyncConnection, debit: Debit) -> int | None:
+    """What a debit nets to so far, its refund included; None if it has never been heard of."""
     found: int | None = await connection.scalar(
-        text("SELECT sum(units) FROM usage_events WHERE debit_id = :id AND occurred_at >= now() - :horizon"),
-        {"id": debit_id, "horizon": TWIN_HORIZON},
+        text("""
+        SELECT sum(units) FROM usage_events
+        WHERE debit_id IN (:debit, :refund) AND occurred_at >= now() - :horizon
+        """),
+        {"debit": debit.debit_id, "refund": debit.refund_id, "horizon": TWIN_HORIZON},
     )
     return found
 
 
-async def book_directly(connection: AsyncConnection, debit: Debit, *, kind: str, units: int) -> bool:
-    """Write one event without Redis (`kind`: 'debit' or 'void') and count it; False if it stood there already.
-
-    The caller holds the account's row lock.
-    """
-    done = await connection.execute(
+async def book_directly(connection: AsyncConnection, debit: Debit) -> None:
+    """Take a debit without Redis. The caller holds the account's row lock and knows that it was not taken yet."""
+    await connection.execute(
         text("""
         WITH booked AS (
             INSERT INTO usage_events (stream_id, occurred_at, debit_id, account_id, units, route)
-            SELECT :stream_id, now(), :debit_id, :account_id, :units, :route
-            WHERE NOT EXISTS (
-                SELECT FROM usage_events
-                WHERE debit_id = :debit_id AND stream_id = :stream_id AND occurred_at >= now() - :horizon
-            )
-            RETURNING account_id, units
+            VALUES (:stream_id, now(), :debit_id, :account_id, :units, :route)
         )
-        UPDATE accounts a SET quota_used = a.quota_used + b.units, cache_stale = true
-        FROM booked b WHERE a.id = b.account_id
+        UPDATE accounts SET quota_used = quota_used + :units, cache_stale = true WHERE id = :account_id
         """),
         {
-            "stream_id": f"pg-{kind}-{debit.debit_id.hex}",
+            "stream_id": f"pg-debit-{debit.debit_id.hex}",
             "debit_id": debit.debit_id,
             "account_id": debit.account_id,
-            "units": units,
+            "units": debit.units,
             "route": debit.route,
-            "horizon": TWIN_HORIZON,
         },
     )
-    return done.rowcount > 0
 
 
 async def void(connection: AsyncConnection, debit: Debit) -> bool:
@@ -162,8 +170,36 @@ async def void(connection: AsyncConnection, debit: Debit) -> bool:
 
     Returns:
         False if it had been voided before.
-
     """
     await lock_accounts(connection, [debit.account_id])
-    taken = await booked_units(connection, debit.debit_id)
-    return await book_directly(connection, debit, kind="void", units=-(taken or 0))
+    done = await connection.execute(
+        text("""
+        WITH taken AS (
+            SELECT coalesce(sum(e.units), 0) AS units,
+                   -- What an earlier window took was forgotten with that window.
+                   coalesce(sum(e.units) FILTER (WHERE e.occurred_at >= a.window_started_at), 0) AS counted
+            FROM accounts a LEFT JOIN usage_events e
+                ON e.debit_id IN (:debit_id, :refund_id) AND e.occurred_at >= now() - :horizon
+            WHERE a.id = :account_id
+        ), booked AS (
+            INSERT INTO usage_events (stream_id, occurred_at, debit_id, account_id, units, route)
+            SELECT :stream_id, now(), :debit_id, :account_id, -units, :route FROM taken
+            WHERE NOT EXISTS (
+                SELECT FROM usage_events
+                WHERE debit_id = :debit_id AND stream_id = :stream_id AND occurred_at >= now() - :horizon
+            )
+            RETURNING account_id
+        )
+        UPDATE accounts a SET quota_used = a.quota_used - t.counted, cache_stale = true
+        FROM booked b, taken t WHERE a.id = b.account_id
+        """),
+        {
+            "stream_id": f"pg-void-{debit.debit_id.hex}",
+            "debit_id": debit.debit_id,
+            "refund_id": debit.refund_id,
+            "account_id": debit.account_id,
+            "route": debit.route,
+            "horizon": TWIN_HORIZON,
+        },
+    )
+    return done.rowcount > 0

@@ -33,9 +33,16 @@ def async_engine(database_url: str, *, pool_size: int = 5, statement_timeout_s: 
         max_overflow=pool_size,
         pool_pre_ping=True,
         pool_timeout=5,
+        # An error's text goes to the log; digests do not.
+        hide_parameters=True,
         connect_args={
             "connect_timeout": 3,
             "application_name": "luna",
+            # A server that vanished without a word is noticed within seconds, not when TCP gives up.
+            "tcp_user_timeout": 5000,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
             "options": f"-c statement_timeout={int(statement_timeout_s * 1000)}",
         },
     )

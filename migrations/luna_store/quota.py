@@ -1,6 +1,7 @@
 """Quota and rate in Redis: the scripts of `lua/`, sent in pipelines."""
 
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any, cast
 
@@ -97,8 +98,9 @@ class RedisQuota:
     async def _load(self) -> None:
         try:
             await self._redis.script_load(self._debit.script)
-        except RedisError as e:
-            raise StoreUnavailable("Redis", uncertain=False) from e
+        except (RedisError, OSError) as e:
+            # Some of the batch may have run before the script was found missing.
+            raise StoreUnavailable("Redis", uncertain=True) from e
 
     async def refund(self, debit: Debit) -> bool:
         """Give the debit back once; True if this call did, False if an earlier one had.
@@ -115,13 +117,21 @@ class RedisQuota:
                     redis_keys.events(debit.account_id),
                     redis_keys.refunded(debit.account_id, debit.debit_id.hex),
                 ],
-                args=[debit.units, debit.refund_id.hex, debit.route, redis_keys.REFUND_MEMORY_S],
+                args=[
+                    debit.units,
+                    debit.refund_id.hex,
+                    debit.debit_id.hex,
+                    debit.route,
+                    redis_keys.REFUND_MEMORY_S,
+                ],
             )
-            await self._redis.sadd(redis_keys.UNSETTLED, debit.account_id)
         except (RedisError, OSError) as e:
             raise StoreUnavailable("Redis", uncertain=True) from e
         if done < 0:
             raise StoreUnavailable("Redis", uncertain=False)
+        # A hint, which the sweep makes up for.
+        with suppress(RedisError, OSError):
+            await self._redis.sadd(redis_keys.UNSETTLED, debit.account_id)
         return bool(done)
 
     async def owner(self, digests: Sequence[str]) -> int | None:
@@ -175,7 +185,7 @@ def _decision(reply: Any) -> Decision:  # noqa: ANN401  what redis-py returns fo
         Outcome(code),
         Standing(
             quota_limit=limit,
-            quota_left=max(0, left),
+            quota_left=left,
             window_ends_at_ms=window_ends_at,
             window_s=window_s,
             burst=burst,

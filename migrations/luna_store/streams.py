@@ -9,9 +9,9 @@ from luna_store import redis_keys
 from luna_store.ledger import Event
 
 
-async def read_events(redis: Redis, account_id: int) -> list[Event]:
-    """All unsettled events of one account, oldest first."""
-    return await read_many(redis, [account_id], None)
+async def read_events(redis: Redis, account_id: int, count: int | None = None) -> list[Event]:
+    """At most `count` (None: all) unsettled events of one account, oldest first."""
+    return await read_many(redis, [account_id], count)
 
 
 async def read_many(redis: Redis, account_ids: Sequence[int], count: int | None) -> list[Event]:

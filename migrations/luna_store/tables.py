@@ -34,6 +34,9 @@ NAMING = {
 DEFAULT_QUOTA_LIMIT = 500
 DEFAULT_RATE_PER_SECOND = 50.0
 DEFAULT_RATE_BURST = 100
+# Within these GCRA's microseconds are exact: burst / rate stays below 2^53.
+RATE_LOWEST = 0.001
+RATE_HIGHEST = 1e6
 
 
 class Table(DeclarativeBase):
@@ -51,7 +54,7 @@ class Account(Table):
         CheckConstraint("state IN ('active', 'suspended', 'revoked')", name="state"),
         CheckConstraint("quota_window IN ('Lifetime', 'Day', 'Month')", name="quota_window"),
         CheckConstraint("quota_limit >= 0", name="quota_limit"),
-        CheckConstraint("rate_per_second > 0 AND rate_burst >= 1", name="rate"),
+        CheckConstraint("rate_per_second BETWEEN 0.001 AND 1000000 AND rate_burst BETWEEN 1 AND 1000000", name="rate"),
         Index("ix_accounts_cache_stale", "id", postgresql_where=text("cache_stale")),
     )
 

@@ -46,5 +46,5 @@ def window_seconds(window: QuotaWindow, started_at: datetime) -> int:
 
 
 def milliseconds(instant: datetime | None) -> int:
-    """Unix milliseconds; 0 for never."""
-    return 0 if instant is None else round(instant.timestamp() * 1000)
+    """Unix milliseconds, at least 1; 0 for never."""
+    return 0 if instant is None else max(1, round(instant.timestamp() * 1000))

@@ -44,7 +44,9 @@ def upgrade() -> None:
         sa.CheckConstraint("state IN ('active', 'suspended', 'revoked')", name="ck_accounts_state"),
         sa.CheckConstraint("quota_window IN ('Lifetime', 'Day', 'Month')", name="ck_accounts_quota_window"),
         sa.CheckConstraint("quota_limit >= 0", name="ck_accounts_quota_limit"),
-        sa.CheckConstraint("rate_per_second > 0 AND rate_burst >= 1", name="ck_accounts_rate"),
+        sa.CheckConstraint(
+            "rate_per_second BETWEEN 0.001 AND 1000000 AND rate_burst BETWEEN 1 AND 1000000", name="ck_accounts_rate"
+        ),
     )
     op.create_index("ix_accounts_cache_stale", "accounts", ["id"], postgresql_where=sa.text("cache_stale"))
     op.create_table(

@@ -18,7 +18,7 @@ from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.api import build_api
 from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.credentials import Authenticator
-from luna_serving.ingress.deployment import IngressReplica
+from luna_serving.ingress.deployment import Connected, IngressReplica
 from luna_serving.ingress.edge import Edge
 from luna_serving.ingress.gate import GateLimits, ModelUnavailable
 from luna_serving.ingress.health import Health
@@ -36,6 +36,8 @@ from luna_store.quota import RedisQuota, redis_client
 
 # Serve's queue is not where calls wait: the edge's is, which knows deadlines and refunds.
 UNBOUNDED = 100_000
+# Longer than a rebuild waits for a row's lock, shorter than a caller waits for anything.
+STORE_ANSWER_S = 4.0
 
 
 def build(args: Mapping[str, str] | None = None) -> serve.Application:
@@ -78,14 +80,21 @@ def _replicas(low: int, high: int, target: float) -> dict[str, Any]:
     return {"autoscaling_config": {"min_replicas": low, "max_replicas": high, "target_ongoing_requests": target}}
 
 
-async def connect(settings: Settings, kalman: Any, metrics: Any) -> Edge:  # noqa: ANN401  DeploymentHandles
-    """Wire an ingress replica, in its own process and on its own loop; it keeps what it opens until it ends."""
+async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  # noqa: ANN401  DeploymentHandles
+    """Wire an ingress replica, in its own process and on its own loop."""
     secrets = Secrets.from_environment()
     peppers = secrets.peppers
     engine = async_engine(secrets.database_url.get_secret_value())
     redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=settings.store_timeout_s)
     accounts = Accounts(engine, peppers)
-    admission = Admission(redis, RedisQuota(redis), PostgresQuota(engine), AccountCache(engine, redis), accounts)
+    admission = Admission(
+        redis,
+        RedisQuota(redis),
+        PostgresQuota(engine, timeout_s=STORE_ANSWER_S),
+        AccountCache(engine, redis),
+        accounts,
+        timeout_s=STORE_ANSWER_S,
+    )
     tokens = Tokens(peppers, settings.token_lifetime_s)
     authenticator = Authenticator(peppers, tokens)
     callers = Callers(authenticator, admission)
@@ -122,7 +131,21 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Edge:  # noq
             account_routes.router(callers, accounts, engine),
         ],
     )
-    return Edge(served, callers, api, max_body_bytes=settings.max_body_bytes, log_requests=settings.log_requests)
+    edge = Edge(
+        served,
+        callers,
+        api,
+        max_body_bytes=settings.max_body_bytes,
+        timeout_s=settings.request_timeout_s,
+        log_requests=settings.log_requests,
+    )
+
+    async def close() -> None:
+        await admission.settle_refunds()
+        await redis.aclose()
+        await engine.dispose()
+
+    return Connected(edge, close)
 
 
 async def on_replica(compute: Callable[..., Awaitable[Any]], jobs: Sequence[Any]) -> Sequence[Any]:

@@ -1,8 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-
-from .platform import Platform, running
+from tests.ingress.platform import Platform, running
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,9 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 from statsmodels.datasets import nile
+from tests.ingress.platform import Platform
 
 from luna_store.api_keys import ApiKey
-
-from .platform import Platform
 
 NILE = [float(v) for v in nile.load_pandas().data["volume"]]
 NILE_MODEL = {"kind": "local_level", "obs_var": 15099, "level_var": 1469.1}

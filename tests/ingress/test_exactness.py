@@ -9,9 +9,8 @@ from contextlib import suppress
 import httpx
 import psutil
 import pytest
-
-from .local_level import local_level
-from .platform import Caller, Platform
+from tests.ingress.local_level import local_level
+from tests.ingress.platform import Caller, Platform
 
 CALLERS = 32
 

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from .platform import Platform
+from tests.ingress.platform import Platform
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 CALLS = [block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "curl" in block]

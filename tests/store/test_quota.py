@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.store.stores import PEPPERS, Store
 
 from luna_store import gcra
 from luna_store.debits import Debit, Decision, Outcome, StoreUnavailable
 from luna_store.windows import QuotaWindow
-
-from .conftest import PEPPERS, Store
 
 type_debit = Callable[[Debit], Awaitable[Decision]]
 
@@ -205,6 +204,17 @@ async def test_a_redis_without_memory_counts_as_gone(store: Store) -> None:
             await store.quota.debit([caller.debit()])
     finally:
         await store.redis.config_set("maxmemory", "0")
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1e-310, 1e9, float("nan"), float("inf")])
+async def test_a_rate_that_microseconds_cannot_hold_is_refused(store: Store, rate: float) -> None:
+    with pytest.raises(ValueError, match="rate_per_second must lie between"):
+        await store.account(rate_per_second=rate)
+
+
+async def test_an_account_that_expired_at_the_epoch_has_expired(store: Store, debit: type_debit) -> None:
+    caller = await store.account(expires_at=datetime(1970, 1, 1, tzinfo=UTC))
+    assert (await debit(caller.debit())).outcome is Outcome.EXPIRED
 
 
 @given(

@@ -4,19 +4,20 @@ import asyncio
 import random
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from redis.exceptions import RedisError
+from sqlalchemy import text
+from tests.store.stores import Caller, Store
 
 from luna_serving.local.valkey import ValkeyServer
 from luna_store.debits import Outcome, StoreUnavailable
 from luna_store.ledger import book
 from luna_store.streams import read_events
 from luna_store.usage import usage
-
-from .conftest import Caller, Store
+from luna_store.windows import QuotaWindow
 
 SETTLE = """
 import asyncio, sys
@@ -176,6 +177,92 @@ async def test_an_account_that_is_gone_leaves_no_key_and_no_event(store: Store) 
     await store.settler.settle()
     assert await store.scalar("SELECT array_agg(DISTINCT account_id) FROM usage_events") == [other.account_id]
     assert [k async for k in store.redis.scan_iter(f"*{{{caller.account_id}}}*")] == []
+
+
+async def test_a_refund_settled_before_a_void_counts_once(store: Store) -> None:
+    caller = await store.account(quota_limit=100)
+    debit = caller.debit(4)
+    await store.quota.debit([debit])
+    await store.quota.refund(debit)
+    await store.settler.settle()
+    await store.fallback.void(debit)
+    await store.settler.settle()
+    assert await store.used(caller.account_id) == 0
+    assert await store.left(caller.account_id) == 100
+
+
+async def test_a_refund_of_a_debit_that_redis_lost_gives_nothing(store: Store) -> None:
+    caller = await store.account(quota_limit=100)
+    debit = caller.debit(4)
+    await store.quota.debit([debit])
+    await store.redis.flushdb()
+    await store.cache.rebuild(caller.account_id)
+    await store.quota.refund(debit)
+    for _ in range(2):
+        await store.settler.settle()
+    assert await store.used(caller.account_id) == 0
+    assert await store.left(caller.account_id) == 100
+
+
+@pytest.mark.parametrize("through", ["redis", "postgres"])
+async def test_a_refund_of_yesterdays_debit_does_not_credit_today(store: Store, through: str) -> None:
+    caller = await store.account(quota_limit=10, quota_window=QuotaWindow.DAY)
+    debit = caller.debit(4)
+    await store.quota.debit([debit])
+    await store.settler.settle()
+    await store.execute("UPDATE usage_events SET occurred_at = occurred_at - interval '1 day'")
+    await store.execute("UPDATE accounts SET quota_used = 0, cache_stale = true")  # the window has rolled
+    await store.settler.settle()
+    assert await (store.quota.refund(debit) if through == "redis" else store.fallback.void(debit))
+    for _ in range(2):
+        await store.settler.settle()
+    assert await store.used(caller.account_id) == 0
+    assert await store.left(caller.account_id) == 10
+
+
+async def test_a_debit_with_a_key_that_was_just_revoked_is_undone(store: Store) -> None:
+    caller = await store.account(quota_limit=10)
+    debit = caller.debit(4)
+    await store.quota.debit([debit])  # taken, and the answer lost
+    await store.accounts.revoke_key(caller.key.prefix)
+    assert (await store.fallback.debit(debit, uncertain=True)).outcome is Outcome.KEY
+    for _ in range(2):
+        await store.settler.settle()
+    assert await store.used(caller.account_id) == 0
+
+
+async def test_a_deleted_account_that_redis_still_serves_is_forgotten(store: Store) -> None:
+    caller = await store.account()
+    await store.accounts.delete(caller.account_id, retain=False)  # and killed before Redis heard of it
+    assert (await store.quota.debit([caller.debit()]))[0].admitted
+    await store.settler.settle()
+    assert (await store.quota.debit([caller.debit()]))[0].outcome is Outcome.UNKNOWN
+
+
+async def test_a_locked_account_keeps_no_other_waiting(store: Store) -> None:
+    locked, other = await store.account(), await store.account()
+    await store.execute("UPDATE accounts SET cache_stale = true WHERE id = :id", id=locked.account_id)
+    await store.quota.debit([other.debit(3)])
+    async with store.engine.begin() as connection:
+        await connection.execute(text("SELECT FROM accounts WHERE id = :id FOR UPDATE"), {"id": locked.account_id})
+        settling = asyncio.create_task(store.settler.settle())
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            if await store.used(other.account_id) == 3:
+                break
+        assert not settling.done()
+        assert await store.used(other.account_id) == 3
+    await settling
+
+
+async def test_revoking_and_rotating_at_once_do_not_deadlock(store: Store) -> None:
+    caller = await store.account()
+    for _ in range(5):
+        _, key = await store.accounts.rotate_key(caller.account_id, timedelta(hours=1))
+        await asyncio.gather(
+            *(store.accounts.revoke_key(key.prefix) for _ in range(3)),
+            *(store.accounts.rotate_key(caller.account_id, timedelta(hours=1)) for _ in range(3)),
+        )
 
 
 async def test_the_history_is_summed_by_hour_and_shows_refunds(store: Store) -> None:

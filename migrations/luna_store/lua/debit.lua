@@ -50,7 +50,8 @@ if left < units then return answer('quota', 0) end
 left = left - units
 tokens = tokens - 1
 tat = tat + interval
+-- The event first: if it cannot be written, nothing has been taken.
+redis.call('XADD', KEYS[4], '*', 'd', ARGV[5], 'u', ARGV[4], 'r', ARGV[6], 'e', account[8])
 redis.call('DECRBY', KEYS[2], units)
 redis.call('SET', KEYS[3], string.format('%.0f', tat), 'PX', math.ceil((tat - now_us) / 1000) + 1)
-redis.call('XADD', KEYS[4], '*', 'd', ARGV[5], 'u', ARGV[4], 'r', ARGV[6], 'e', account[8])
 return answer('ok', 0)

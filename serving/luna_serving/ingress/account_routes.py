@@ -68,7 +68,7 @@ def router(callers: Callers, accounts: Accounts, engine: AsyncEngine) -> APIRout
             "quota": {
                 "limit": standing.quota_limit,
                 "used": standing.quota_limit - standing.quota_left,
-                "remaining": standing.quota_left,
+                "remaining": standing.remaining,
                 "window": info.quota_window.value,
                 "window_ends_at": ends,
             },

@@ -6,8 +6,10 @@ other, so the ledger counts it once (see `luna_store.ledger`).
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -17,7 +19,7 @@ from luna_serving.ingress.credentials import Credential
 from luna_serving.ingress.metrics import DEBITS, FALLBACK, REFUNDS
 from luna_store.accounts import Accounts
 from luna_store.cache import AccountCache
-from luna_store.debits import Debit, Decision, Outcome, StoreUnavailable
+from luna_store.debits import Debit, Decision, StoreUnavailable
 from luna_store.fallback import PostgresQuota
 from luna_store.quota import RedisQuota
 
@@ -26,20 +28,37 @@ log = logging.getLogger("luna.admission")
 PROBE_EVERY_S = 0.25
 REFUND_RETRY_S = 1.0
 REFUND_TRIES = 600
+REFUND_GRACE_S = 5.0
+MISSING_S = 1.0
+MAX_MISSING = 10_000
+
+T = TypeVar("T")
 
 
 class Admission:
     """Owns the decision which store is asked, and the refunds that wait for one."""
 
     def __init__(
-        self, redis: Redis, quota: RedisQuota, fallback: PostgresQuota, cache: AccountCache, accounts: Accounts
+        self,
+        redis: Redis,
+        quota: RedisQuota,
+        fallback: PostgresQuota,
+        cache: AccountCache,
+        accounts: Accounts,
+        *,
+        timeout_s: float,
     ) -> None:
+        """Wire it; a question to Postgres is given up after `timeout_s` seconds."""
         self._redis = redis
         self._quota = quota
         self._fallback = fallback
         self._cache = cache
         self._accounts = accounts
+        self._timeout_s = timeout_s
         self._probe: asyncio.Task[None] | None = None
+        self._repairs: dict[int, asyncio.Task[bool]] = {}
+        # Accounts that were asked for and are not there: a stranger's calls must not all reach Postgres.
+        self._missing: dict[int, float] = {}
         self._refunds: set[asyncio.Task[None]] = set()
         # Debits that went to Postgres: a refund must go the same way.
         self._in_postgres: set[object] = set()
@@ -51,59 +70,70 @@ class Admission:
         return self._probe is not None
 
     async def admit(self, debits: Sequence[Debit]) -> list[Decision | StoreUnavailable]:
-        """Decide each debit, in order; an exception stands where neither store could."""
+        """Decide each debit, in order; an exception stands where neither store could.
+
+        Nobody waits for Postgres here while Redis is there: a debit of an account that Redis does not know is
+        answered UNKNOWN, and its caller repairs it (`known`) and asks again.
+        """
         uncertain = False
         if not self.redis_gone:
             try:
-                return await self._in_redis(debits)
+                decisions = await self._quota.debit(debits)
             except StoreUnavailable as e:
                 uncertain = e.uncertain
                 self._begin_fallback(e)
+            else:
+                for debit, decision in zip(debits, decisions, strict=True):
+                    if debit.units:
+                        DEBITS["redis", decision.outcome].inc()
+                return list(decisions)
         return list(await asyncio.gather(*(self._directly(d, uncertain=uncertain) for d in debits)))
 
-    async def _in_redis(self, debits: Sequence[Debit]) -> list[Decision | StoreUnavailable]:
-        first = await self._quota.debit(debits)
-        decisions: list[Decision | StoreUnavailable] = [*first]
-        unsure = [i for i, d in enumerate(first) if d.outcome is Outcome.UNKNOWN]
-        if unsure:
-            # Not in Redis (yet), or a window that has ended: Postgres has the say, once.
-            repaired = await self._repair({debits[i].account_id for i in unsure})
-            again = [i for i in unsure if debits[i].account_id in repaired]
-            for i in unsure:
-                if debits[i].account_id not in repaired:
-                    decisions[i] = StoreUnavailable("Postgres", uncertain=False)
-            if again:
-                for i, second in zip(again, await self._quota.debit([debits[i] for i in again]), strict=True):
-                    decisions[i] = second
-        for decision in decisions:
-            if isinstance(decision, Decision):
-                DEBITS["redis", decision.outcome].inc()
-        return decisions
+    async def known(self, account_id: int) -> bool:
+        """Bring Redis up to date with an account; False if there is no such account.
 
-    async def _repair(self, account_ids: Iterable[int]) -> set[int]:
-        repaired = set()
-        for account_id in account_ids:
-            try:
-                await self._cache.rebuild(account_id)
-                repaired.add(account_id)
-            except SQLAlchemyError as e:
-                log.warning("account %s cannot be read from Postgres: %s", account_id, e)
-            except (RedisError, OSError) as e:
-                raise StoreUnavailable("Redis", uncertain=False) from e
-        return repaired
+        Raises:
+            StoreUnavailable: Postgres or Redis did not answer in time.
+        """
+        missing_since = self._missing.get(account_id)
+        if missing_since is not None and time.monotonic() - missing_since < MISSING_S:
+            return False
+        if self.redis_gone:
+            return await self.exists(account_id)
+        repair = self._repairs.get(account_id)
+        if repair is None:
+            # One at a time, whoever asks; it goes on if its first caller hangs up.
+            repair = self._repairs[account_id] = asyncio.get_running_loop().create_task(self._repair(account_id))
+            repair.add_done_callback(lambda _: self._repairs.pop(account_id, None))
+        found = await asyncio.shield(repair)
+        if not found:
+            if len(self._missing) >= MAX_MISSING:
+                self._missing.clear()
+            self._missing[account_id] = time.monotonic()
+        return found
+
+    async def _repair(self, account_id: int) -> bool:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._cache.rebuild(account_id)
+        except (SQLAlchemyError, TimeoutError) as e:
+            log.warning("account %s cannot be read from Postgres: %s", account_id, e)
+            raise StoreUnavailable("Postgres", uncertain=False) from e
+        except (RedisError, OSError) as e:
+            raise StoreUnavailable("Redis", uncertain=False) from e
 
     async def _directly(self, debit: Debit, *, uncertain: bool) -> Decision | StoreUnavailable:
         try:
             decision = await self._fallback.debit(debit, uncertain=uncertain)
         except StoreUnavailable as e:
-            if uncertain and debit.units:
-                self._in_postgres.add(debit.debit_id)
-                self.refund_later(debit)
+            if (uncertain or e.uncertain) and debit.units:
+                self.void_later(debit)
             return e
         if decision.admitted and debit.units:
             self._in_postgres.add(debit.debit_id)
             self._touched.add(debit.account_id)
-        DEBITS["postgres", decision.outcome].inc()
+        if debit.units:
+            DEBITS["postgres", decision.outcome].inc()
         return decision
 
     def _begin_fallback(self, reason: StoreUnavailable) -> None:
@@ -117,12 +147,11 @@ class Admission:
             await asyncio.sleep(PROBE_EVERY_S)
             try:
                 await self._redis.ping()
-                # What Postgres took is not in Redis yet.
-                for account_id in tuple(self._touched):
-                    await self._cache.rebuild(account_id)
-                    self._touched.discard(account_id)
-            except (RedisError, SQLAlchemyError, OSError):
+            except (RedisError, OSError):
                 continue
+            # What Postgres took is not in Redis yet. Where this fails, settlement does it: the row says so.
+            touched, self._touched = self._touched, set()
+            await asyncio.gather(*(self._repair(i) for i in touched), return_exceptions=True)
             log.warning("Redis is back and takes the debits again")
             self._probe = None
             FALLBACK.set(0)
@@ -137,6 +166,11 @@ class Admission:
         task = asyncio.get_running_loop().create_task(self._refund(debit))
         self._refunds.add(task)
         task.add_done_callback(self._refunds.discard)
+
+    def void_later(self, debit: Debit) -> None:
+        """As `refund_later`, for a debit of which nobody knows whether and where it was taken."""
+        self._in_postgres.add(debit.debit_id)
+        self.refund_later(debit)
 
     async def _refund(self, debit: Debit) -> None:
         for _ in range(REFUND_TRIES):
@@ -160,7 +194,6 @@ class Admission:
 
         Raises:
             StoreUnavailable: neither could be asked.
-
         """
         if credential.key is None:
             return credential.token_account
@@ -172,35 +205,28 @@ class Admission:
             else:
                 if owner is not None:
                     return owner
-        try:
-            return await self._accounts.owner(credential.key)
-        except (SQLAlchemyError, OSError) as e:
-            raise StoreUnavailable("Postgres", uncertain=False) from e
+        return await self._from_postgres(self._accounts.owner(credential.key))
 
     async def exists(self, account_id: int) -> bool:
         """Whether there is such an account.
 
         Raises:
             StoreUnavailable: Postgres could not be asked.
-
         """
-        try:
-            return await self._accounts.exists(account_id)
-        except (SQLAlchemyError, OSError) as e:
-            raise StoreUnavailable("Postgres", uncertain=False) from e
+        return await self._from_postgres(self._accounts.exists(account_id))
 
-    async def repair(self, account_id: int) -> None:
-        """Bring Redis up to date with an account: it did not know a key that Postgres knows."""
+    async def _from_postgres(self, question: Awaitable[T]) -> T:
         try:
-            if not self.redis_gone:
-                await self._repair([account_id])
-        except StoreUnavailable as e:
-            self._begin_fallback(e)
+            async with asyncio.timeout(self._timeout_s):
+                return await question
+        except (SQLAlchemyError, OSError, TimeoutError) as e:
+            raise StoreUnavailable("Postgres", uncertain=False) from e
 
     async def peek(self, debit: Debit) -> Decision | StoreUnavailable:
         """The decision that the debit would meet, without taking anything."""
         return (await self.admit([replace(debit, units=0)]))[0]
 
     async def settle_refunds(self) -> None:
-        """Wait for the refunds under way: called when the replica stops."""
-        await asyncio.gather(*self._refunds)
+        """Give the refunds under way a last chance: called when the replica stops."""
+        if self._refunds:
+            await asyncio.wait(self._refunds, timeout=REFUND_GRACE_S)

@@ -74,8 +74,12 @@ class Callers:
         """
         standing = decision.standing
         match decision.outcome:
-            case Outcome.UNKNOWN | Outcome.KEY:
-                return await self._stranger(credential, debit.account_id, decision.outcome)
+            case Outcome.UNKNOWN:
+                if await self._asked(self._admission.known(debit.account_id)):
+                    return None
+                return await self._elsewhere(credential, problems.not_found(f"There is no account {debit.account_id}."))
+            case Outcome.KEY:
+                return await self._stranger(credential, debit.account_id)
             case Outcome.SUSPENDED:
                 problem = problems.suspended()
             case Outcome.EXPIRED:
@@ -87,23 +91,25 @@ class Callers:
             case Outcome.QUOTA:
                 ends = standing.window_ends_at_ms if standing else 0
                 wait = seconds_left(ends) if ends else LIFETIME_RETRY_S
-                problem = problems.quota_exhausted(debit.units, standing.quota_left if standing else 0, wait)
+                problem = problems.quota_exhausted(debit.units, standing.remaining if standing else 0, wait)
             case Outcome.OK:
                 return None
         problem.standing = standing
         return problem
 
-    async def _stranger(self, credential: Credential, account_id: int, outcome: Outcome) -> Problem | None:
+    async def _stranger(self, credential: Credential, account_id: int) -> Problem | None:
         owner = await self.identify(credential)
-        if owner == account_id:
-            if outcome is Outcome.KEY and credential.key is not None:
-                # Postgres knows the key and Redis did not: it was issued a moment ago.
-                await self._asked(self._admission.repair(account_id))
-                return None
+        if owner != account_id:
+            return await self._elsewhere(credential, problems.other_account(), owner)
+        if credential.key is None:
             return problems.unauthenticated("The key that this token was issued for has been revoked.")
-        known = outcome is Outcome.KEY or await self._asked(self._admission.exists(account_id))
-        problem = problems.other_account() if known else problems.not_found(f"There is no account {account_id}.")
-        # The caller is authenticated, and sees the limits of the account that it is.
+        # Postgres knows the key and Redis did not: it was issued a moment ago.
+        await self._asked(self._admission.known(account_id))
+        return None
+
+    async def _elsewhere(self, credential: Credential, problem: Problem, owner: int | None = None) -> Problem:
+        """A problem with the limits of the account that the caller is, who must be one."""
+        owner = await self.identify(credential) if owner is None else owner
         own = await self._admission.peek(_question(credential, owner, "account"))
         problem.standing = own.standing if isinstance(own, Decision) else None
         return problem

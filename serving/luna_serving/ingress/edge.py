@@ -5,6 +5,7 @@ request object, no dependency graph and no response object. FastAPI documents th
 `Operation`s.
 """
 
+import asyncio
 import logging
 import math
 import re
@@ -12,6 +13,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,8 +42,10 @@ JSON = b"application/json"
 # Moved here by `middleware` from the name that Serve would act on, with an answer of its own.
 DEADLINE_HEADER = b"x-luna-timeout-seconds"
 # Problems that leave time to ask how the caller stands. 503: the stores are gone or busy, 500: who knows.
+STANDING_S = 5.0
 STANDING_STATUSES = frozenset({405, 408, 413, 415, 422})
-ACCOUNT_PATH = re.compile(r"/api/v1/(\d{1,9})/(.+)", re.ASCII)
+ACCOUNT_PATH = re.compile(r"/api/v1/(\d{1,10})/(.+)", re.ASCII)
+MAX_ACCOUNT_ID = 2**31 - 1
 # Above this size a stranger's body is not parsed before we know that he is none.
 PARSE_FIRST_BYTES = 256 * 1024
 
@@ -91,12 +95,14 @@ class Edge:
         rest: ASGIApp,
         *,
         max_body_bytes: int,
+        timeout_s: float,
         log_requests: bool,
     ) -> None:
         self._operations = {operation.path: operation for operation in operations}
         self._callers = callers
         self._rest = rest
         self._max_body_bytes = max_body_bytes
+        self._timeout_s = timeout_s
         self._log_requests = log_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,8 +121,6 @@ class Edge:
         self, operation: Operation, account_id: int, scope: Scope, receive: Receive
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         try:
-            if scope["method"] != "POST":
-                raise problems.method_not_allowed("POST")
             return await self._serve(operation, account_id, scope, receive)
         except Problem as problem:
             return problem_response(problem)
@@ -131,9 +135,20 @@ class Edge:
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         headers = header_map(scope)
         credential = self._callers.read(headers)
+        if account_id > MAX_ACCOUNT_ID:
+            await self._callers.identify(credential)
+            raise problems.not_found(f"There is no account {account_id}.")
+        seconds = min(timeout_s(headers) or self._timeout_s, self._timeout_s)
+        until = time.monotonic() + seconds
         try:
+            if scope["method"] != "POST":
+                raise problems.method_not_allowed("POST")
             require_json(headers)
-            body = await read_body(headers, receive, self._max_body_bytes)
+            try:
+                async with asyncio.timeout(seconds):
+                    body = await read_body(headers, receive, self._max_body_bytes)
+            except TimeoutError as e:
+                raise problems.slow_body(seconds) from e
             if len(body) > PARSE_FIRST_BYTES:
                 await self._callers.standing(credential, account_id, operation.path)
             work = operation.parse(body)
@@ -148,7 +163,7 @@ class Edge:
             )
             for _ in range(2):
                 call = Call(debit, work.job, work.points, hang_up_detector(receive))
-                result, decision = await operation.gate.serve(call, timeout_s(headers))
+                result, decision = await operation.gate.serve(call, until - time.monotonic(), seconds)
                 if decision.standing is not None and decision.admitted:
                     return 200, [(b"content-type", JSON), *ratelimit_headers(decision.standing)], work.finish(result)
                 denial = await self._callers.denial(credential, debit, decision)
@@ -158,7 +173,9 @@ class Edge:
         except Problem as problem:
             if problem.standing is None and problem.status in STANDING_STATUSES:
                 # A stranger learns that he is one, and a caller gets the headers of every authenticated answer.
-                problem.standing = await self._callers.standing(credential, account_id, operation.path)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(STANDING_S):
+                        problem.standing = await self._callers.standing(credential, account_id, operation.path)
             raise
 
     def _record(self, operation: Operation, scope: Scope, status: int, seconds: float) -> None:

@@ -86,12 +86,13 @@ class Gate:
             in_flight=limits.batches_in_flight,
         )
 
-    async def serve(self, call: Call, timeout_s: float | None) -> tuple[Any, Decision]:
+    async def serve(self, call: Call, left_s: float, asked_s: float) -> tuple[Any, Decision]:
         """Admit and compute a call.
 
         Args:
             call: what to do.
-            timeout_s: the caller's own limit, if it is the shorter one.
+            left_s: seconds until it is given up.
+            asked_s: seconds that it had when it came.
 
         Returns:
             The result, or None where the decision is a denial; and the decision.
@@ -100,8 +101,7 @@ class Gate:
             Problem: 408, 422, 500 or 503; nothing is charged.
 
         """
-        seconds = min(timeout_s or self._limits.request_timeout_s, self._limits.request_timeout_s)
-        timer = asyncio.get_running_loop().call_later(seconds, self._give_up, call, seconds)
+        timer = asyncio.get_running_loop().call_later(left_s, self._give_up, call, asked_s)
         try:
             self._coalescer.submit(call)
             return await call.answer
@@ -125,6 +125,8 @@ class Gate:
             decisions = await self._admission.admit([call.debit for call in calls])
         except Exception:
             log.exception("admission failed")
+            for call in calls:
+                self._admission.void_later(call.debit)
             _fail(calls, problems.internal)
             return
         admitted: list[tuple[Call, Decision]] = []
@@ -144,17 +146,25 @@ class Gate:
         started = time.perf_counter()
         calls = [call for call, _ in admitted]
         try:
-            answers = await self._compute([call.job for call in calls])
-        except ModelUnavailable as e:
-            log.warning("the model is not available: %s", e)
+            async with asyncio.timeout(self._limits.request_timeout_s):
+                answers = await self._compute([call.job for call in calls])
+        except (ModelUnavailable, TimeoutError) as e:
+            log.warning("the model is not available: %r", e)
             self._undo(calls, problems.overloaded)
             return
-        except Exception:
-            log.exception("the model failed")
+        except BaseException as e:  # the callers are answered and refunded whatever went wrong
             self._undo(calls, problems.internal)
+            # Serve raises CancelledError for a call that it cancelled itself: that is a failure like others.
+            if not isinstance(e, Exception | asyncio.CancelledError) or _being_cancelled():
+                raise
+            log.exception("the model failed")
             return
         finally:
             MODEL_SECONDS.observe(time.perf_counter() - started)
+        if len(answers) != len(calls):
+            log.error("the model answered %d of %d jobs", len(answers), len(calls))
+            self._undo(calls, problems.internal)
+            return
         for (call, decision), answer in zip(admitted, answers, strict=True):
             if isinstance(answer, Refused):
                 wrong = problems.FieldError(answer.pointer, answer.detail)
@@ -170,6 +180,11 @@ class Gate:
         for call in calls:
             self._admission.refund_later(call.debit)
         _fail(calls, problem)
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _hung_up(call: Call) -> bool:

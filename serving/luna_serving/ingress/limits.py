@@ -14,7 +14,7 @@ def ratelimit_headers(standing: Standing) -> list[tuple[bytes, bytes]]:
     """
     refill_s = max(1, ceil(standing.burst * standing.interval_us / 1e6))
     policy = f'"quota";q={standing.quota_limit}'
-    state = f'"quota";r={standing.quota_left}'
+    state = f'"quota";r={standing.remaining}'
     if standing.window_ends_at_ms:
         policy += f";w={standing.window_s}"
         state += f";t={seconds_left(standing.window_ends_at_ms)}"

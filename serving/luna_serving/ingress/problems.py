@@ -123,6 +123,17 @@ def deadline(seconds: float) -> Problem:
     )
 
 
+def slow_body(seconds: float) -> Problem:
+    """408: the body did not arrive in time (RFC 9110, section 15.5.9)."""
+    return Problem(
+        "deadline",
+        408,
+        "The body did not arrive in time.",
+        f"The call was given up after {seconds:g} s and not charged. Send the body faster, or in smaller calls.",
+        {"Connection": "close"},
+    )
+
+
 def too_large(limit: int) -> Problem:
     """413."""
     return Problem(

@@ -5,12 +5,13 @@ import binascii
 from typing import Annotated, Any
 from urllib.parse import parse_qs, unquote_plus
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from luna_serving.ingress import problems
 from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.credentials import Authenticator
+from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.problems import Problem
 from luna_serving.ingress.tokens import Token, Tokens
 
@@ -84,7 +85,7 @@ def router(authenticator: Authenticator, callers: Callers, tokens: Tokens) -> AP
     routes = APIRouter(tags=["account"])
 
     @routes.post("/api/v1/auth/token", summary="A token for an API key", openapi_extra={"requestBody": FORM_SCHEMA})
-    async def token(fields: Annotated[dict[str, Any], Depends(form)]) -> TokenAnswer:
+    async def token(response: Response, fields: Annotated[dict[str, Any], Depends(form)]) -> TokenAnswer:
         if fields.get("grant_type") != "client_credentials":
             raise oauth_error("unsupported_grant_type", "grant_type must be client_credentials.")
         if not fields.get("client_id") or not fields.get("client_secret"):
@@ -98,7 +99,10 @@ def router(authenticator: Authenticator, callers: Callers, tokens: Tokens) -> AP
         if fields["client_id"] != str(owner):
             raise oauth_error("invalid_client", wrong, 401)
         # Suspended and expired accounts get no token either.
-        await callers.standing(credential, owner, "auth/token")
+        standing = await callers.standing(credential, owner, "auth/token")
+        response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
+        # RFC 6749, section 5.1.
+        response.headers["cache-control"] = "no-store"
         return TokenAnswer(access_token=tokens.issue(Token(owner, credential.key_prefix)), expires_in=tokens.lifetime_s)
 
     return routes

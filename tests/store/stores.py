@@ -1,4 +1,4 @@
-"""A migrated database, an empty Valkey and an account in both."""
+"""A migrated database, an empty Valkey and an account in both: the fixtures `store` and `open_store`."""
 
 import secrets
 import uuid
