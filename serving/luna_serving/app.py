@@ -52,10 +52,13 @@ def build(args: Mapping[str, str] | None = None) -> serve.Application:
     """
     settings = Settings.model_validate({**Settings().model_dump(), **(args or {})})
     metrics = serve.deployment(
-        name="metrics", num_replicas=1, max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
+        name="metrics",
+        # Serve's default looks every 2 s whether calls are still under way: a stop would take that long at least.
+        graceful_shutdown_wait_loop_s=0.1, num_replicas=1, max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
     )(MetricsReplica)
     kalman = serve.deployment(
         name="kalman",
+        graceful_shutdown_wait_loop_s=0.1,
         # A batch computes while the next one travels.
         max_ongoing_requests=2 * settings.batches_in_flight,
         ray_actor_options={"num_cpus": settings.kalman_cpus, "num_gpus": settings.kalman_gpus},

@@ -39,6 +39,13 @@ class Ran:
         return json.loads(self.out)
 
 
+@pytest.fixture(autouse=True)
+def restored_bytecode_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line changes them for its process, which here is pytest's."""
+    monkeypatch.setattr(sys, "pycache_prefix", sys.pycache_prefix)
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+
+
 @pytest.fixture
 def luna(
     fresh_database: str, fresh_redis: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -24,10 +24,13 @@ import redis
 
 from luna_serving.local.ports import free_port
 
+# Some tests start Luna twice.
+pytestmark = pytest.mark.timeout(900)
+
 NAMES = ["LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", "DATABASE_URL", "REDIS_URL"]
 NILE = [1120, 1160, 963, 1210, 1160]
-# Twice what the first start takes on two busy cores.
-READY_S = 120
+# 12 s on two quiet cores; 95 s have been seen where benchmarks ran beside it.
+READY_S = 240
 
 
 class Up:
@@ -249,7 +252,8 @@ def test_accounts_are_made_and_changed_while_it_runs(luna: Up) -> None:
 def test_settlement_that_dies_is_started_again(luna: Up) -> None:
     def settlers() -> list[psutil.Process]:
         children = psutil.Process(luna.process.pid).children()
-        return [child for child in children if child.is_running() and "settle" in child.cmdline()]
+        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in alive if "settle" in child.cmdline()]
 
     (first,) = settlers()
     first.kill()
@@ -260,15 +264,19 @@ def test_settlement_that_dies_is_started_again(luna: Up) -> None:
     assert used(luna.env) > before
 
 
-def test_two_lunas_run_beside_each_other(luna: Up, starts: Callable[..., Up]) -> None:
+def test_two_lunas_run_beside_each_other_and_two_interrupts_stop_one_at_once(
+    luna: Up, starts: Callable[..., Up]
+) -> None:
     other = starts("other", "--quota", "3", LUNA_PROXY="serve")
     env = other.wait_until_ready()
     assert [call(env) for _ in range(4)] == [200, 200, 200, 429]
     assert call(luna.env) == 200
     with urllib.request.urlopen(f"{env['LUNA_URL']}/health/detailed", timeout=10) as answer:
         assert json.load(answer)["proxy"] == "serve"
-    assert other.stop() < 10
-    assert other.process.returncode == 0
+    other.process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert other.stop(signal.SIGINT) < 4
+    assert processes(str(other.data_dir)) == []
     assert call(luna.env) == 200
 
 
@@ -302,9 +310,11 @@ def test_stopped_it_leaves_nothing_running_and_finds_its_data_again(starts: Call
 
 def test_killed_hard_it_leaves_nothing_for_long_and_starts_again(starts: Callable[..., Up]) -> None:
     first = starts("killed")
-    first.wait_until_ready()
+    assert eventually(lambda: bool(first.run_dir), 20)
     run_dir = first.run_dir
     assert run_dir
+    front = "haproxy.cfg" if sys.platform == "linux" else "ProxyActor"
+    assert eventually(lambda: any(front in line for line in processes(run_dir)), READY_S)
     first.stop(signal.SIGKILL)
     assert gone_within(15, str(first.data_dir), run_dir), processes(str(first.data_dir), run_dir)
     second = starts("killed")
@@ -326,22 +336,21 @@ def test_stopped_while_it_starts_it_is_gone_as_well(starts: Callable[..., Up], a
     assert not Path(run_dir).exists()
 
 
-def test_a_second_interrupt_does_not_wait_for_calls_under_way(starts: Callable[..., Up]) -> None:
-    run = starts("hurry")
-    run.wait_until_ready()
-    run.process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    assert run.stop(signal.SIGINT) < 4
-    assert processes(str(run.data_dir)) == []
-
-
 def test_an_application_that_cannot_start_is_told_with_its_log(starts: Callable[..., Up]) -> None:
-    run = starts("broken", LUNA_MAX_BATCH="nonsense")
+    # Settings are checked beforehand; what Ray thinks of its own variables only Ray knows.
+    run = starts("broken", RAY_SERVE_CONTROL_LOOP_INTERVAL_S="nonsense")
     assert run.process.wait(READY_S) == 1
     said = run.err.read_text()
     assert str(run.data_dir / "logs" / "serve.log") in said
-    assert "max_batch" in said
+    assert "RAY_SERVE_CONTROL_LOOP_INTERVAL_S" in said
     assert processes(str(run.data_dir)) == []
+
+
+def test_a_setting_out_of_its_range_is_named_before_anything_starts(starts: Callable[..., Up]) -> None:
+    run = starts("setting", LUNA_MAX_BATCH="0")
+    assert run.process.wait(20) == 1
+    assert "LUNA_MAX_BATCH" in run.err.read_text()
+    assert not (run.data_dir / "postgres").exists()
 
 
 def test_an_external_server_out_of_reach_is_told_with_its_setting(starts: Callable[..., Up]) -> None:

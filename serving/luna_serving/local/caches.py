@@ -40,9 +40,10 @@ def keep_bytecode(folder: Path, environment: MutableMapping[str, str]) -> bool:
         Whether the folder is used.
 
     """
-    ray = importlib.util.find_spec("ray")
-    if ray is None or ray.cached is None or Path(ray.cached).exists():
-        return False
+    if sys.pycache_prefix != str(folder):
+        ray = importlib.util.find_spec("ray")
+        if ray is None or ray.cached is None or Path(ray.cached).exists():
+            return False
     sys.dont_write_bytecode = False
     sys.pycache_prefix = str(folder)
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

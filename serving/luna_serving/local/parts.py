@@ -56,6 +56,11 @@ class Parts:
         """Redis or Valkey, embedded or not."""
         return self._environment["REDIS_URL"]
 
+    @property
+    def started(self) -> bool:
+        """Whether there is anything to stop."""
+        return any((self._postgres, self._valkey, self._settlement, self._serve))
+
     def start_postgres(self) -> None:
         """Start the embedded one."""
         self._postgres = PostgresServer(self._folder.path / "postgres", self.logs)

@@ -77,6 +77,8 @@ def ray_environment(
         "RAY_SERVE_HAPROXY_NBTHREAD": "2" if cores > 2 else "1",
         # A line to a Python process for every request, for metrics of Ray's that nothing reads here.
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+        # Ray's own metrics, likewise: sampled ten times a second in every replica, collected by a further process.
+        "RAY_enable_metrics_collection": "0",
     }
     first_port = random.choice(_REPLICA_BLOCKS)  # noqa: S311  no secret
     fixed = {

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from math import ceil
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from luna_serving.local.ports import LOOPBACK
@@ -20,10 +21,10 @@ from luna_serving.local.ports import LOOPBACK
 if TYPE_CHECKING:
     from types import FrameType
 
+    from luna_serving.settings import Settings
+
 # Series travel through gRPC, not through Ray's object store.
 _OBJECT_STORE_BYTES = 200 * 1024 * 1024
-# Actors reserve fractions of cores; on a machine with one or two they must still all find a place.
-_MIN_CORES = 4
 # `luna up` promises to be gone within 10 s; what hangs longer than this dies with this process.
 STOP_S = 6.0
 
@@ -41,11 +42,12 @@ def serve(port: int, ray_dir: str) -> None:
     from ray.serve.schema import LoggingConfig
 
     from luna_serving.app import build
+    from luna_serving.settings import Settings
 
     application = build({})
     ray.init(
         address="local",  # not whatever cluster happens to run here
-        num_cpus=max(_MIN_CORES, os.cpu_count() or 1),
+        num_cpus=max(os.cpu_count() or 1, _cores_reserved(Settings())),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.WARNING,
@@ -62,6 +64,13 @@ def serve(port: int, ray_dir: str) -> None:
     while not (dead := node.dead_processes()):
         time.sleep(0.5)
     raise RuntimeError(f"Ray's process {dead[0][0]} died")
+
+
+def _cores_reserved(settings: Settings) -> int:
+    """What the replicas reserve at most: here a reservation is no promise, but without one a replica waits for ever."""
+    ingress = settings.ingress_replicas_max * settings.ingress_cpus
+    kalman = settings.kalman_replicas_max * settings.kalman_cpus
+    return ceil(ingress + kalman)
 
 
 def shut_down() -> None:

@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
@@ -45,7 +46,8 @@ class PartDied(LocalServerError):
     """A part that cannot be started again ended while Luna ran; start Luna again, its data is kept."""
 
 
-_READY_S = 120.0
+# On two cores that others keep busy as well it has taken 95 s.
+_READY_S = 300.0
 _WATCH_EVERY_S = 0.2
 
 
@@ -93,7 +95,7 @@ def _run(options: UpOptions, folder: DataFolder, progress: Progress, signals: Si
         signals.begin_stop()
         (folder.path / env_file.ENV).unlink(missing_ok=True)
         if parts is not None:
-            with progress.step("Stopped"):
+            with progress.step("Stopped") if parts.started else nullcontext():
                 kept = parts.stop(signals.hurry, keep_ray_logs=failed)
             if kept is not None:
                 progress.say(f"Ray's logs: {kept}")
@@ -102,6 +104,7 @@ def _run(options: UpOptions, folder: DataFolder, progress: Progress, signals: Si
 
 def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progress) -> None:
     begun = time.monotonic()
+    _check_settings()
     port = _usable(options.port)
     given = {name for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
     if "DATABASE_URL" not in given:
@@ -118,7 +121,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
         proxy = parts.start_serve(port, peppers)
         _wait_until_ready(parts, port)
     if proxy == "serve":
-        progress.say("Serve's own proxy stands in front: HAProxy, which is several times faster, exists for Linux only")
+        progress.say("Serve's own proxy stands in front. HAProxy, on Linux only, is several times faster")
     url = f"http://{LOOPBACK}:{port}"
     env_file.write_env(
         folder,
@@ -150,6 +153,19 @@ def _clear_left_over(folder: DataFolder, progress: Progress) -> None:
         run.remove()
         if ended:
             progress.say(f"Ended {ended} processes of an earlier Luna that was killed")
+
+
+def _check_settings() -> None:
+    from pydantic import ValidationError
+
+    from luna_serving.settings import Settings
+
+    try:
+        Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"LUNA_{first['loc'][0]}".upper() if first["loc"] else "The settings"
+        raise CannotStart(f"{name} cannot be used: {first['msg']}") from error
 
 
 def _usable(port: int) -> int:
