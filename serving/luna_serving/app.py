@@ -54,7 +54,10 @@ def build(args: Mapping[str, str] | None = None) -> serve.Application:
     metrics = serve.deployment(
         name="metrics",
         # Serve's default looks every 2 s whether calls are still under way: a stop would take that long at least.
-        graceful_shutdown_wait_loop_s=0.1, num_replicas=1, max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
+        graceful_shutdown_wait_loop_s=0.1,
+        num_replicas=1,
+        max_ongoing_requests=100,
+        ray_actor_options={"num_cpus": 0},
     )(MetricsReplica)
     kalman = serve.deployment(
         name="kalman",

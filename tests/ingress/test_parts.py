@@ -1,15 +1,23 @@
 """The small pure parts of the edge."""
 
+import base64
 import time
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import httpx
 import pytest
+from starlette.requests import Request
 
-from luna_serving.ingress.account_routes import CSV, JSON, PARQUET, acceptable
+from luna_serving.ingress import operations_routes, token_routes
+from luna_serving.ingress.account_routes import CSV, JSON, PARQUET, acceptable, span
+from luna_serving.ingress.api import build_api
+from luna_serving.ingress.credentials import Authenticator
+from luna_serving.ingress.health import Health
 from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.problems import FieldError, Problem, invalid
-from luna_serving.ingress.requests import Disconnected, hang_up_detector, read_body, require_json
-from luna_serving.ingress.tokens import InvalidToken, Token, Tokens
+from luna_serving.ingress.requests import DRAIN_BYTES, Disconnected, hang_up_detector, read_body, require_json
+from luna_serving.ingress.tokens import LEEWAY_S, InvalidToken, Token, Tokens
 from luna_store.api_keys import Peppers
 from luna_store.debits import Standing
 
@@ -118,10 +126,26 @@ def test_a_token_survives_its_round_trip_and_nothing_else_does() -> None:
     head, body, signature = issued.split(".")
     forged = ["", "a.b", f"{head}.{body}.", f"{head}.{body}.{signature[::-1]}", f"{head}.e30.{signature}"]
     forged.append(Tokens(Peppers.parse("a:" + "b" * 16), 900).issue(Token(42, "luna_abcdefgh")))
-    forged.append(Tokens(Peppers.parse("a:" + "a" * 16), -1).issue(Token(42, "luna_abcdefgh")))
+    forged.append(Tokens(Peppers.parse("a:" + "a" * 16), -LEEWAY_S - 1).issue(Token(42, "luna_abcdefgh")))
     for each in forged:
         with pytest.raises(InvalidToken, match="auth/token"):
             tokens.verify(each)
+
+
+@pytest.mark.parametrize("lifetime_s", [1 - LEEWAY_S, 900])
+def test_a_token_is_valid_where_the_clock_differs_by_seconds(lifetime_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = datetime.now(UTC) + timedelta(seconds=LEEWAY_S - 5 if lifetime_s > 0 else 0)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return ahead
+
+    peppers = Peppers.parse("a:" + "a" * 16)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("luna_serving.ingress.tokens.datetime", Clock)
+        issued = Tokens(peppers, lifetime_s).issue(Token(1, "luna_x"))
+    assert Tokens(peppers, 900).verify(issued).account_id == 1
 
 
 def test_a_token_of_an_older_pepper_is_valid_until_it_is_removed() -> None:
@@ -139,19 +163,154 @@ def test_a_token_of_an_older_pepper_is_valid_until_it_is_removed() -> None:
         ("text/html, text/*;q=0.5, application/json;q=0.1", CSV),
         ("application/json;q=0.1, text/csv;q=0.9", CSV),
         ("text/csv;q=0, */*;q=0.1", JSON),
+        ("text/csv;q=\xb2, */*;q=0.1", JSON),
+        ("text/csv;q=nan, */*;q=0.1", JSON),
+        ("text/csv;q=, */*;q=0.1", JSON),
+        ("text/csv;q=-1, */*;q=0.1", JSON),
     ],
 )
 def test_the_form_follows_accept(accept: str, form: str) -> None:
     assert acceptable(accept) == form
 
 
-def test_no_acceptable_form_is_said() -> None:
+@pytest.mark.parametrize("accept", ["image/png", "text/csv;q=\xb2", "text/csv;q=nan"])
+def test_no_acceptable_form_is_said(accept: str) -> None:
     with pytest.raises(Problem) as refused:
-        acceptable("image/png")
+        acceptable(accept)
     assert refused.value.status == 406
+
+
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
+FIRST, LAST = map(datetime.fromisoformat, ("0001-01-01T00:00:00", "9999-12-31T23:59:59"))
+EAST, WEST = timezone(timedelta(hours=12)), timezone(timedelta(hours=-12))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "pointer"),
+    [
+        (None, FIRST, "/query/until"),
+        (None, FIRST.replace(tzinfo=EAST), "/query/until"),
+        (None, LAST.replace(tzinfo=WEST), "/query/until"),
+        (FIRST, None, "/query/since"),
+        (FIRST.replace(tzinfo=EAST), None, "/query/since"),
+        (LAST.replace(tzinfo=WEST), None, "/query/since"),
+        (LAST, LAST, "/query/since"),
+        (FIRST, LAST, "/query/since"),
+    ],
+)
+def test_a_span_at_the_ends_of_the_calendar_is_refused_by_its_field(
+    since: datetime | None, until: datetime | None, pointer: str
+) -> None:
+    with pytest.raises(Problem) as refused:
+        span(since, until, "day", NOW)
+    assert refused.value.status == 422
+    assert refused.value.extra["errors"][0]["pointer"] == pointer
+
+
+def test_a_span_is_in_utc_and_by_default_the_last_thirty_days() -> None:
+    assert span(None, None, "day", NOW) == (NOW - timedelta(days=30), NOW)
+    assert span(FIRST, FIRST + timedelta(days=1), "hour", NOW)[0] == FIRST.replace(tzinfo=UTC)
+    start, _ = span(datetime(2026, 6, 30, 12, tzinfo=WEST), None, "day", NOW + timedelta(days=1))
+    assert (start, start.tzinfo) == (NOW, UTC)
 
 
 def test_a_problem_names_each_field_and_shows_the_first() -> None:
     problem = invalid(FieldError("/a", "Must be x."), FieldError("/b/0", "Must be y."))
     assert problem.detail == "/a: Must be x."
     assert b'"errors":[{"pointer":"/a","detail":"Must be x."},{"pointer":"/b/0"' in problem.body()
+
+
+FORM = "application/x-www-form-urlencoded"
+GRANT = "grant_type=client_credentials"
+
+
+async def read_form(*parts: bytes, hang_up: bool = False, **headers: str) -> token_routes.Form:
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "headers": raw}
+    return await token_routes.form(Request(scope, messages(*parts, hang_up=hang_up)))
+
+
+async def test_a_token_form_is_read_in_all_its_spellings() -> None:
+    in_body = await read_form(f"{GRANT}&client_id=4".encode(), b"2&client_secret=a%2Bb&scope=")
+    assert in_body == token_routes.Form("client_credentials", "42", "a+b", basic=False)
+    basic = base64.b64encode(b"42:a%2Bb").decode()
+    by_basic = await read_form(GRANT.encode(), authorization=f"Basic {basic}")
+    assert by_basic == token_routes.Form("client_credentials", "42", "a+b", basic=True)
+
+
+async def test_a_token_form_beyond_its_limit_is_refused_without_being_kept_or_read_to_its_end() -> None:
+    chunk = b"a" * (1024 * 1024)
+    handed = 0
+
+    async def receive() -> Any:
+        nonlocal handed
+        handed += len(chunk)
+        return {"type": "http.request", "body": chunk, "more_body": True}
+
+    with pytest.raises(Problem) as refused:
+        await token_routes.form(Request({"type": "http", "headers": []}, receive))
+    assert refused.value.status == 413
+    assert handed <= DRAIN_BYTES + 2 * len(chunk)
+
+
+async def test_a_token_form_that_breaks_off_is_an_invalid_request() -> None:
+    with pytest.raises(Problem) as refused:
+        await read_form(GRANT.encode(), hang_up=True)
+    assert refused.value.extra["error"] == "invalid_request"
+
+
+async def token_answer(form: str, **headers: str) -> httpx.Response:
+    peppers = Peppers.parse("a:" + "a" * 16)
+    tokens = Tokens(peppers, 900)
+    # No request here comes as far as the stores.
+    strangers_only: Any = None
+    app = build_api([], [token_routes.router(Authenticator(peppers, tokens), strangers_only, tokens)])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://luna") as client:
+        return await client.post("/api/v1/auth/token", content=form, headers={"content-type": FORM} | headers)
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ("", "invalid_request"),
+        ("grant_type=&client_id=1&client_secret=x", "invalid_request"),
+        ("client_id=1&client_secret=x", "invalid_request"),
+        ("grant_type=password&client_id=1&client_secret=x", "unsupported_grant_type"),
+        (f"{GRANT}&client_id=&client_secret=x", "invalid_request"),
+        (f"{GRANT}&{GRANT}&client_id=1&client_secret=x", "invalid_request"),
+        (f"{GRANT}&client_id=1&client_id=2&client_secret=x", "invalid_request"),
+        (f"{GRANT}&client_id=1&client_secret=x&scope=a&scope=b", "invalid_request"),
+    ],
+)
+async def test_a_token_request_that_leaves_out_or_repeats_a_parameter_is_refused(form: str, error: str) -> None:
+    answer = await token_answer(form)
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_client_that_came_with_basic_is_asked_for_basic_again() -> None:
+    by_basic = await token_answer(GRANT, authorization=f"Basic {base64.b64encode(b'1:x').decode()}")
+    in_body = await token_answer(f"{GRANT}&client_id=1&client_secret=x")
+    for answer in (by_basic, in_body):
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+        assert 'Bearer realm="luna"' in answer.headers["www-authenticate"]
+    assert 'Basic realm="luna"' in by_basic.headers["www-authenticate"]
+    assert "Basic" not in in_body.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/detailed"])
+async def test_head_on_a_health_route_answers_like_get(path: str, up: bool) -> None:
+    async def check() -> None:
+        if not up:
+            raise OSError("gone")
+
+    no_metrics: Any = None
+    health = Health({"redis": check, "postgres": check, "model": check})
+    app = build_api([], [operations_routes.router(health, no_metrics, dict)])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://luna") as client:
+        got, head, posted = await client.get(path), await client.head(path), await client.post(path)
+    assert head.status_code == got.status_code == (200 if up or path != "/health/ready" else 503)
+    assert head.headers == got.headers
+    assert set(posted.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert list(app.openapi()["paths"][path]) == ["get"]

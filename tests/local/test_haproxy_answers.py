@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import re
+import shutil
 import socket
+import socketserver
 import subprocess
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
-from ray.serve._private.haproxy_templates import HAPROXY_CONFIG_TEMPLATE
 
 from luna_serving.ingress import problems
-from luna_serving.local.haproxy_on_loopback import ANSWERS, with_problems, write_answers
-from luna_serving.local.ports import free_ports
+from luna_serving.local.haproxy_on_loopback import ANSWERS, closed, with_problems, write_answers
+from luna_serving.local.ports import LOOPBACK, free_port
 from luna_serving.local.ray_environment import haproxy_binary, install_haproxy
 
 SAME = {
@@ -25,3 +30,182 @@ SAME = {
     503: problems.overloaded(),
     504: problems.overloaded(),
 }
+linux_only = pytest.mark.skipif(haproxy_binary() is None, reason="HAProxy is installed on Linux only")
+
+
+def serve_configuration(folder: Path, port: int, replicas: dict[str, int]) -> Path:
+    """What Ray Serve writes for replicas at these ports, by the path that leads to them."""
+    from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
+    from ray.serve.config import HTTPOptions
+
+    settings = HAProxyConfig(
+        socket_path=str(folder / "admin.sock"),
+        stats_port=free_port(),
+        metrics_port=free_port(),
+        server_state_base=str(folder),
+        server_state_file=str(folder / "state"),
+        metrics_enabled=False,
+        has_received_routes=True,
+        has_received_servers=True,
+        timeout_client_s=1,
+        timeout_server_s=2,
+        timeout_http_request_s=1,
+        http_options=HTTPOptions(host=LOOPBACK, port=port),
+    )
+    backends = {
+        name: BackendConfig(name, f"/{name}", servers=[ServerConfig("replica", LOOPBACK, at)], app_name=name)
+        for name, at in replicas.items()
+    }
+    api = HAProxyApi(settings, backends, str(folder / "haproxy.cfg"))
+    api._generate_config_file_internal()
+    return folder / "haproxy.cfg"
+
+
+@pytest.mark.parametrize("status", ANSWERS)
+def test_an_answer_is_a_problem_with_the_length_that_it_says(status: int) -> None:
+    head, body = ANSWERS[status].split("\r\n\r\n")
+    problem = json.loads(body)
+    assert f"Content-Length: {len(body)}" in head.split("\r\n")
+    assert "Content-Type: application/problem+json" in head.split("\r\n")
+    assert head.startswith(f"HTTP/1.1 {problem['status']} ")
+    assert set(problem) == {"type", "title", "status", "detail"}
+    assert ("Retry-After: 1" in head) == (status in {502, 503, 504})
+
+
+@pytest.mark.parametrize("status", SAME)
+def test_an_answer_has_the_type_that_luna_gives_the_same_mistake(status: int) -> None:
+    problem = json.loads(ANSWERS[status].split("\r\n\r\n")[1])
+    assert problem["type"] == problems.TYPE_BASE + SAME[status].slug
+    assert problem["status"] == SAME[status].status
+
+
+def test_serves_own_error_files_are_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "with a space"
+    before = (
+        "global\n    log a\ndefaults\n    mode http\n    errorfile 502 /a/500.http\n    errorfile 503 /a/500.http\n"
+    )
+    after = with_problems(before, folder)
+    assert "500.http" not in after.replace("problem-500.http", "")
+    assert re.findall(r"errorfile (\d+) '", after) == [str(status) for status in ANSWERS]
+    assert with_problems(after, folder) == after
+
+
+@linux_only
+@pytest.mark.parametrize("name", ["plain", "with a space", "it's"])
+def test_haproxy_accepts_what_serve_writes_and_we_rewrite(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    configuration = folder / "haproxy.cfg"
+    written = serve_configuration(tmp_path, free_port(), {"app": free_port()}).read_text()
+    write_answers(folder)
+    configuration.write_text(with_problems(closed(written), folder))
+    checked = subprocess.run([haproxy_binary(), "-c", "-f", configuration], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert "errorfile" not in checked.stderr
+    text = configuration.read_text()
+    assert text.count("errorfile ") == len(ANSWERS)
+    assert with_problems(text, folder) == text
+    assert text.count("http-after-response set-header X-Request-ID") == 2
+
+
+class Garbage(socketserver.BaseRequestHandler):
+    """A replica that does not speak HTTP."""
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+        self.request.sendall(b"\0garbage\r\n\r\n")
+
+
+class Silence(socketserver.BaseRequestHandler):
+    """A replica that never answers."""
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+        self.server.released.wait(10)
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """HAProxy as Serve starts it, in front of replicas that are gone, mad and mute."""
+    binary = haproxy_binary()
+    assert binary
+    # Below /tmp: the path of a socket may have 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="luna-"))
+    servers = [socketserver.ThreadingTCPServer((LOOPBACK, 0), handler) for handler in (Garbage, Silence)]
+    for server in servers:
+        server.released = threading.Event()
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = free_port()
+    mad, mute = (server.server_address[1] for server in servers)
+    written = serve_configuration(folder, port, {"gone": free_port(), "mad": mad, "mute": mute})
+    # The replicas here pass no health check; without one HAProxy sends them calls.
+    written.write_text(re.sub(r"^( +server replica \S+) check.*$", r"\1", written.read_text(), flags=re.MULTILINE))
+    haproxy = subprocess.Popen([install_haproxy(folder, binary), "-db", "-f", written], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            if socket.socket().connect_ex((LOOPBACK, port)) == 0:
+                break
+            time.sleep(0.1)
+        yield port
+    finally:
+        haproxy.kill()
+        haproxy.wait()
+        for server in servers:
+            server.released.set()
+            server.shutdown()
+            server.server_close()
+        shutil.rmtree(folder)
+
+
+def exchange(port: int, request: bytes) -> tuple[int, dict[str, str], dict[str, object]]:
+    with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
+        connection.sendall(request)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, headers, json.loads(answer.read())
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "slug"),
+    [
+        (b"POST /mute HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf", 400, "bad-request"),
+        (b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n", 503, "overloaded"),
+        (b"GET /mad HTTP/1.1\r\nHost: a\r\n\r\n", 503, "overloaded"),
+        (b"GET /mute HTTP/1.1\r\nHost: a\r\n\r\n", 503, "overloaded"),
+    ],
+)
+def test_what_haproxy_answers_by_itself_is_a_problem(port: int, request_bytes: bytes, status: int, slug: str) -> None:
+    answered, headers, problem = exchange(port, request_bytes)
+    assert (answered, problem["type"]) == (status, problems.TYPE_BASE + slug)
+    assert headers["content-type"] == "application/problem+json"
+    assert headers.get("retry-after") == ("1" if status == 503 else None)
+    assert re.fullmatch(r"[0-9a-f-]{36}", headers["x-request-id"])
+
+
+@linux_only
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"garbage\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_is_answered_400_and_hung_up_on(port: int, request_bytes: bytes) -> None:
+    # In HAProxy's own words, which no setting replaces: see the module's docstring.
+    with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
+        connection.sendall(request_bytes)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, answer.getheader("connection")) == (400, "close")
+
+
+@linux_only
+def test_haproxys_own_answer_carries_the_callers_request_id_if_it_is_sane(port: int) -> None:
+    ask = b"GET /gone HTTP/1.1\r\nHost: a\r\nX-Request-ID: %s\r\n\r\n"
+    assert exchange(port, ask % b"call:7")[1]["x-request-id"] == "call:7"
+    assert len(exchange(port, ask % b"<script>")[1]["x-request-id"]) == 36
+    assert len(exchange(port, ask % (b"a" * 129))[1]["x-request-id"]) == 36

@@ -1,6 +1,7 @@
 """`GET /api/v1/{account_id}` and `/usage`: what an account may, has used, and when."""
 
 import io
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -95,12 +96,7 @@ def router(callers: Callers, accounts: Accounts, engine: AsyncEngine) -> APIRout
     ) -> Response:
         info, standing = found
         form = acceptable(request.headers.get("accept", "*/*"))
-        end = _zoned(until) or datetime.now(UTC)
-        start = _zoned(since) or end - timedelta(days=30)
-        if not start < end or end - start > LONGEST[step]:
-            days = LONGEST[step].days
-            wrong = f"Must lie before `until`, and by at most {days} days with step={step}."
-            raise problems.invalid(problems.FieldError("/query/since", wrong))
+        start, end = span(since, until, step, datetime.now(UTC))
         try:
             points = await usage(engine, info.id, since=start, until=end, step=step)
         except (SQLAlchemyError, OSError) as e:
@@ -111,8 +107,32 @@ def router(callers: Callers, accounts: Accounts, engine: AsyncEngine) -> APIRout
     return routes
 
 
-def _zoned(instant: datetime | None) -> datetime | None:
-    return instant.replace(tzinfo=UTC) if instant is not None and instant.tzinfo is None else instant
+def span(
+    since: datetime | None, until: datetime | None, step: Literal["hour", "day"], now: datetime
+) -> tuple[datetime, datetime]:
+    """What is asked for, in UTC: by default the 30 days before now.
+
+    Raises:
+        Problem: 422.
+
+    """
+    end = _utc("/query/until", until) if until else now
+    try:
+        start = _utc("/query/since", since) if since else end - timedelta(days=30)
+    except OverflowError as e:
+        wrong = "Must lie 30 days after the first of all dates, or come with `since`."
+        raise problems.invalid(problems.FieldError("/query/until", wrong)) from e
+    if not start < end or end - start > LONGEST[step]:
+        wrong = f"Must lie before `until`, and by at most {LONGEST[step].days} days with step={step}."
+        raise problems.invalid(problems.FieldError("/query/since", wrong))
+    return start, end
+
+
+def _utc(pointer: str, instant: datetime) -> datetime:
+    try:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except OverflowError as e:
+        raise problems.invalid(problems.FieldError(pointer, "Must lie in the years 1 to 9999, in UTC.")) from e
 
 
 def acceptable(accept: str) -> str:
@@ -125,13 +145,21 @@ def acceptable(accept: str) -> str:
     ranges = []
     for part in accept.split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-        ranges.append((name, float(quality) if quality.replace(".", "", 1).isdigit() else 0.0))
+        ranges.append((name, _quality(next((p[2:] for p in parameters if p.startswith("q=")), "1"))))
     for name, weight in sorted(ranges, key=lambda r: -r[1]):
         for form in FORMS:
             if weight > 0 and name in {form, form.split("/")[0] + "/*", "*/*"}:
                 return form
     raise problems.not_acceptable(FORMS)
+
+
+def _quality(weight: str) -> float:
+    try:
+        number = float(weight)
+    except ValueError:
+        return 0.0
+    # NaN, which float() takes, would leave the order of the others to chance.
+    return 0.0 if math.isnan(number) else number
 
 
 def render(points: Sequence[UsagePoint], form: str) -> bytes:

@@ -2,8 +2,9 @@
 
 import base64
 import binascii
-from typing import Annotated, Any
-from urllib.parse import parse_qs, unquote_plus
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
@@ -12,7 +13,8 @@ from luna_serving.ingress import problems
 from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.credentials import Authenticator
 from luna_serving.ingress.limits import ratelimit_headers
-from luna_serving.ingress.problems import Problem
+from luna_serving.ingress.problems import REALM, Problem
+from luna_serving.ingress.requests import Disconnected, header_map, read_body
 from luna_serving.ingress.tokens import Token, Tokens
 
 FORM = "application/x-www-form-urlencoded"
@@ -44,17 +46,35 @@ class TokenAnswer(BaseModel):
     expires_in: int
 
 
-def oauth_error(code: str, detail: str, status: int = 400) -> Problem:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A token request; what it leaves out or sends empty is an empty string."""
+
+    grant_type: str
+    client_id: str
+    client_secret: str
+    basic: bool
+    """Whether the client authenticated by HTTP Basic."""
+
+
+def oauth_error(code: str, detail: str) -> Problem:
     """RFC 6749, section 5.2, as a problem: OAuth clients read `error`, the others `type`."""
-    if status == 401:
-        problem = problems.unauthenticated(detail)
-        problem.extra = {"error": code, "error_description": detail}
-        return problem
     extra = {"error": code, "error_description": detail}
-    return Problem("token-request", status, "The token request is not valid.", detail, extra=extra)
+    return Problem("token-request", 400, "The token request is not valid.", detail, extra=extra)
 
 
-async def form(request: Request) -> dict[str, str]:
+def invalid_client(*, basic: bool) -> Problem:
+    """401; a client that came with HTTP Basic is asked for it again (RFC 6749, section 5.2)."""
+    detail = "client_id is no account's id, or client_secret is not its key."
+    problem = problems.unauthenticated(detail)
+    problem.extra = {"error": "invalid_client", "error_description": detail}
+    if basic:
+        challenges = f"Basic {REALM}, {problem.headers['WWW-Authenticate']}"
+        problem.headers = {**problem.headers, "WWW-Authenticate": challenges}
+    return problem
+
+
+async def form(request: Request) -> Form:
     """The urlencoded body, with HTTP Basic credentials as client id and secret.
 
     Raises:
@@ -66,18 +86,24 @@ async def form(request: Request) -> dict[str, str]:
         problem = problems.unsupported_media_type(content_type)
         problem.detail = f"Send the body with Content-Type: {FORM}."
         raise problem
-    body = await request.body()
-    if len(body) > MAX_FORM_BYTES:
-        raise problems.too_large(MAX_FORM_BYTES)
     try:
-        fields = {name: values[-1] for name, values in parse_qs(body.decode("ascii")).items()}
-        scheme, _, basic = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "basic":
-            client_id, _, client_secret = base64.b64decode(basic, validate=True).decode("ascii").partition(":")
+        body = await read_body(header_map(request.scope), request.receive, MAX_FORM_BYTES)
+    except Disconnected as e:  # nobody is left to read this
+        raise oauth_error("invalid_request", "The body ended before it was whole.") from e
+    try:
+        # RFC 6749, section 3.2: a parameter without a value counts as left out, and none may come twice.
+        sent = parse_qsl(body.decode("ascii"))
+        fields = dict(sent)
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        basic = scheme.lower() == "basic"
+        if basic:
+            client_id, _, client_secret = base64.b64decode(credentials, validate=True).decode("ascii").partition(":")
             fields |= {"client_id": unquote_plus(client_id), "client_secret": unquote_plus(client_secret)}
     except (ValueError, binascii.Error) as e:
         raise oauth_error("invalid_request", "The form or the Basic credentials cannot be decoded.") from e
-    return fields
+    if len({name for name, _ in sent}) < len(sent):
+        raise oauth_error("invalid_request", "Each parameter may be sent once.")
+    return Form(fields.get("grant_type", ""), fields.get("client_id", ""), fields.get("client_secret", ""), basic)
 
 
 def router(authenticator: Authenticator, callers: Callers, tokens: Tokens) -> APIRouter:
@@ -85,19 +111,20 @@ def router(authenticator: Authenticator, callers: Callers, tokens: Tokens) -> AP
     routes = APIRouter(tags=["account"])
 
     @routes.post("/api/v1/auth/token", summary="A token for an API key", openapi_extra={"requestBody": FORM_SCHEMA})
-    async def token(response: Response, fields: Annotated[dict[str, Any], Depends(form)]) -> TokenAnswer:
-        if fields.get("grant_type") != "client_credentials":
+    async def token(response: Response, sent: Annotated[Form, Depends(form)]) -> TokenAnswer:
+        if not sent.grant_type:
+            raise oauth_error("invalid_request", "grant_type is needed: client_credentials.")
+        if sent.grant_type != "client_credentials":
             raise oauth_error("unsupported_grant_type", "grant_type must be client_credentials.")
-        if not fields.get("client_id") or not fields.get("client_secret"):
+        if not sent.client_id or not sent.client_secret:
             raise oauth_error("invalid_request", "client_id (the account's id) and client_secret (its key) are needed.")
-        wrong = "client_id is no account's id, or client_secret is not its key."
         try:
-            credential = authenticator.of_key(fields["client_secret"])
+            credential = authenticator.of_key(sent.client_secret)
             owner = await callers.identify(credential)
         except Problem as problem:
-            raise problem if problem.status != 401 else oauth_error("invalid_client", wrong, 401) from problem
-        if fields["client_id"] != str(owner):
-            raise oauth_error("invalid_client", wrong, 401)
+            raise problem if problem.status != 401 else invalid_client(basic=sent.basic) from problem
+        if sent.client_id != str(owner):
+            raise invalid_client(basic=sent.basic)
         # Suspended and expired accounts get no token either.
         standing = await callers.standing(credential, owner, "auth/token")
         response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})

@@ -5,8 +5,9 @@ Serve writes the configuration and starts `RAY_SERVE_HAPROXY_BINARY_PATH` with i
 - The statistics page and the metrics listen on every address of the machine; here on 127.0.0.1.
 - Killed hard, Serve leaves HAProxy behind for ever; here the kernel ends it with the process that started it.
 - What HAProxy answers by itself is HTML or, when no replica is left, a plain-text 500; here these are problems like
-  all others (`luna_serving.ingress.problems`), with an X-Request-ID. Only to a request that it cannot read HAProxy
-  sends the file as it stands, without an id.
+  all others (`luna_serving.ingress.problems`), with an X-Request-ID. One exception has no setting: to what never
+  became a request (bytes that are not HTTP, a head too long or too slow) HAProxy 2.8 sends a page that is compiled
+  in, as 400 or 408, and hangs up.
 
 Run as `python -I -S haproxy_on_loopback.py <haproxy> <its arguments>`: it imports nothing that is installed, and
 executes HAProxy under its own process id, by which Serve knows it.
@@ -25,7 +26,7 @@ _PR_SET_PDEATHSIG = 1
 _OPEN_BIND = re.compile(r"^(\s*bind )(?:\*)?:(\d+)", re.MULTILINE)
 _ERRORFILE = re.compile(r"^[ \t]*errorfile .*\n", re.MULTILINE)
 _DEFAULTS = re.compile(r"^defaults\b.*\n", re.MULTILINE)
-_FRONTEND = re.compile(r"^frontend http_frontend\n", re.MULTILINE)
+_FRONTEND = re.compile(r"^frontend http_frontend\n(?! +http-request set-var\(txn\.luna_request_id)", re.MULTILINE)
 # The caller's id if it is sane (as in `luna_serving.ingress.middleware`), else a new one. Replicas set their own.
 _REQUEST_IDS = (
     "    http-request set-var(txn.luna_request_id) req.hdr(x-request-id)\n"
@@ -56,13 +57,14 @@ UNAVAILABLE = _answer(
     "No replica can take the call. Try again shortly.",
     "Retry-After: 1",
 )
-# By the status that HAProxy would send. After 400 and 408 it cannot tell where a next request would begin.
+# By the status that HAProxy would send. 400: a body that stops half-way, too. After it and 408 nobody can tell where
+# a next request would begin.
 ANSWERS = {
     400: _answer(
         "400 Bad Request",
         "bad-request",
-        "The request is not HTTP.",
-        "The request line or a header cannot be read, or is too long.",
+        "The request cannot be read.",
+        "It did not come whole and in time, or is not HTTP. Send it again.",
         "Connection: close",
     ),
     408: _answer(
