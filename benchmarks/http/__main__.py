@@ -78,7 +78,6 @@ class Benchmark:
             WrongAnswerError: a server computes something else than the reference.
             LocalServerError: a server did not start; with the end of its log.
             WrkFailedError: wrk could not run.
-
         """
         options = self._options
         facts = machine.facts() | {"wrk": wrk_version(wrk_program() or "")}

@@ -149,7 +149,6 @@ def verify(server: Server, load: Load) -> int:
 
     Raises:
         WrongAnswerError: any answer is not a 200 or not the reference's.
-
     """
     return asyncio.run(_verify(server, load))
 

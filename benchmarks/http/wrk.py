@@ -59,7 +59,6 @@ def measure(server: Server, bodies: Path, *, connections: int, seconds: float, s
 
     Raises:
         WrkFailedError: wrk could not run.
-
     """
     run = subprocess.run(
         [

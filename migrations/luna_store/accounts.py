@@ -56,7 +56,6 @@ class AccountSpec:
 
         Raises:
             ValueError: names the field and the cure.
-
         """
         if not self.account_name or len(self.account_name) > 317:
             raise ValueError("account_name must be of the form <namespace>/<name>, at most 317 characters.")
@@ -116,7 +115,6 @@ class Accounts:
 
         Raises:
             AccountExists: the name is taken.
-
         """
         values = {name: getattr(spec, name) for name in spec.__slots__}
         values["quota_window"] = spec.quota_window.value
@@ -140,7 +138,6 @@ class Accounts:
 
         Raises:
             AccountNotFound: there is none.
-
         """
         async with self._engine.connect() as connection:
             row = await _find(connection, reference, lock=False)
@@ -173,7 +170,6 @@ class Accounts:
 
         Raises:
             AccountNotFound: there is none.
-
         """
         async with self._engine.begin() as connection:
             row = await _find(connection, reference)
@@ -187,7 +183,6 @@ class Accounts:
 
         Raises:
             AccountNotFound: there is none.
-
         """
         async with self._engine.begin() as connection:
             row = await _find(connection, reference)
@@ -204,7 +199,6 @@ class Accounts:
 
         Raises:
             AccountNotFound: no account has a key with this prefix.
-
         """
         of_prefix = tables.ApiKey.prefix == prefix
         async with self._engine.begin() as connection:
@@ -228,7 +222,6 @@ class Accounts:
 
         Raises:
             AccountNotFound: there is none.
-
         """
         async with self._engine.begin() as connection:
             row = await _find(connection, reference)

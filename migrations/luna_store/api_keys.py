@@ -52,7 +52,6 @@ class ApiKey:
 
         Raises:
             MalformedKey: it is no Luna key, or was mistyped.
-
         """
         match = SHAPE.fullmatch(presented)
         if match is None or not hmac.compare_digest(match[3], checksum(presented[:-6])):
@@ -85,7 +84,6 @@ class Peppers:
 
         Raises:
             PepperMissing: the setting is empty, a name is missing or a secret is shorter than 16 bytes.
-
         """
         found: dict[str, bytes] = {}
         for entry in filter(None, (part.strip() for part in setting.split(","))):

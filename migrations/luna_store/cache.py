@@ -132,7 +132,6 @@ async def roll_window(connection: AsyncConnection, account_id: int, now: datetim
 
     Returns:
         The row as it stands now; None if there is no such account.
-
     """
     locked = select(Account.__table__).where(Account.id == account_id).with_for_update()
     row: Row[tuple[Account]] | None = (await connection.execute(locked)).one_or_none()

@@ -42,7 +42,6 @@ class PostgresQuota:
 
         Raises:
             StoreUnavailable: Postgres did not answer either.
-
         """
         reached = False
         try:
@@ -61,7 +60,6 @@ class PostgresQuota:
 
         Raises:
             StoreUnavailable: Postgres did not answer; call again.
-
         """
         try:
             async with asyncio.timeout(self._timeout_s), self._engine.begin() as connection:

@@ -111,7 +111,6 @@ async def book(connection: AsyncConnection, events: Sequence[Event]) -> int:
 
     Returns:
         How many were new. Events of accounts that are gone are dropped.
-
     """
     if not events:
         return 0

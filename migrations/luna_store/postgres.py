@@ -10,7 +10,6 @@ def sqlalchemy_url(database_url: str) -> URL:
 
     Raises:
         ValueError: the URL names another database than Postgres.
-
     """
     url = make_url(database_url)
     if url.get_backend_name() not in {"postgresql", "postgres"}:
@@ -25,7 +24,6 @@ def async_engine(database_url: str, *, pool_size: int = 5, statement_timeout_s: 
         database_url: where Postgres is.
         pool_size: connections kept open; as many again may be opened in a burst.
         statement_timeout_s: the server ends a longer statement, so that no request hangs on a stuck lock.
-
     """
     return create_async_engine(
         sqlalchemy_url(database_url),

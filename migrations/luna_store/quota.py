@@ -27,7 +27,6 @@ def redis_client(redis_url: str, *, timeout_s: float = 1.0, max_connections: int
         redis_url: `redis://` or `rediss://`, with the password in it.
         timeout_s: seconds to wait for a connection or an answer before Redis counts as gone.
         max_connections: a caller beyond these waits its turn.
-
     """
     pool = BlockingConnectionPool.from_url(
         redis_url,
@@ -57,7 +56,6 @@ class RedisQuota:
         Raises:
             StoreUnavailable: Redis did not answer, or cannot write. With `uncertain`, some of the debits may have
                 been taken; settlement counts each once if they are then booked in Postgres under the same ids.
-
         """
         replies = await self._send(debits)
         if any(isinstance(reply, NoScriptError) for reply in replies):
@@ -107,7 +105,6 @@ class RedisQuota:
 
         Raises:
             StoreUnavailable: Redis did not answer or does not hold the account; call again, or void in Postgres.
-
         """
         try:
             done = await self._refund(
@@ -159,7 +156,6 @@ class RedisQuota:
             window_started_at_ms: events before it are history.
             booked: the stream id up to which events are in `left` already; empty for none.
             fields: the new hash.
-
         """
         flat = [part for item in fields.items() for part in item]
         left = await self._rebuild(

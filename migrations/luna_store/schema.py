@@ -54,7 +54,6 @@ def require_current(database_url: str) -> None:
 
     Raises:
         SchemaMismatch: it has an older one, a newer one, or none.
-
     """
     engine = sync_engine(database_url)
     try:

@@ -48,7 +48,6 @@ def build(args: Mapping[str, str] | None = None) -> serve.Application:
 
     Raises:
         ValidationError: a setting is out of its range; names it.
-
     """
     settings = Settings.model_validate({**Settings().model_dump(), **(args or {})})
     metrics = serve.deployment(
@@ -159,7 +158,6 @@ async def on_replica(compute: Callable[..., Awaitable[Any]], jobs: Sequence[Any]
 
     Raises:
         ModelUnavailable: none could take them.
-
     """
     for attempt in range(2):
         try:

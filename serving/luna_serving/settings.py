@@ -82,7 +82,6 @@ class Secrets(BaseSettings):
 
         Raises:
             ValidationError: one is not set; names it.
-
         """
         return cls()
 
@@ -92,6 +91,5 @@ class Secrets(BaseSettings):
 
         Raises:
             PepperMissing: they are unusable.
-
         """
         return Peppers.parse(self.luna_peppers.get_secret_value())

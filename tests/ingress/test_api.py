@@ -65,6 +65,21 @@ async def test_the_nile_ends_where_the_books_say(platform: Platform) -> None:
     assert full.json()["plan"]["precision"] == "float64"
 
 
+async def test_the_nile_is_smoothed_and_forecast_as_the_books_say(platform: Platform) -> None:
+    caller = await platform.caller()
+    request = {"model": NILE_MODEL, "observations": [NILE]}
+    async with caller.client() as client:
+        smoothed = (await client.post("/kalman/smooth", json=request)).json()["results"][0]
+        forecast = (await client.post("/kalman/forecast", json=request | {"steps": 30})).json()["results"][0]
+    assert smoothed["smoothed_state"][0][0] == pytest.approx(1111.668319, abs=5e-7)
+    assert smoothed["smoothed_state"][49][0] == pytest.approx(834.763259, abs=5e-7)
+    assert smoothed["smoothed_state_cov"][49][0][0] == pytest.approx(2326.756870, abs=5e-7)
+    variance = [forecast["variance"][h] for h in (0, 1, 29)]
+    assert variance == pytest.approx([20600.2579, 22069.3579, 63204.1579], abs=5e-5)
+    assert forecast["mean"] == pytest.approx([798.370293] * 30, abs=5e-7)
+    assert platform.used(caller.id) == 2
+
+
 async def test_an_answer_carries_limits_and_the_callers_request_id(platform: Platform) -> None:
     caller = await platform.caller(quota_limit=10, rate_per_second=1, rate_burst=5)
     async with caller.client() as client:

@@ -2,13 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.deployment import compute
-from luna_serving.kalman.jobs import OUTPUTS, Job, ModelSpec
+from luna_serving.kalman.jobs import FILTERED, FORECASTS, Job, ModelSpec
 from luna_serving.kalman.wire import DEFAULT_MODEL
 from luna_serving.statespace.precision import enable_float64
 
@@ -23,8 +24,9 @@ KNOWN = ModelSpec(
 )
 
 
-def job(*series: list[float], model: ModelSpec = DEFAULT_MODEL, outputs: tuple[str, ...] | None = None) -> Job:
-    return Job(model, np.array([x for s in series for x in s]), tuple(len(s) for s in series), outputs)
+def job(*series: list[float], model: ModelSpec = DEFAULT_MODEL, outputs: tuple[str, ...] = ()) -> Job:
+    values, lengths = np.array([x for s in series for x in s]), tuple(len(s) for s in series)
+    return Job(model, values, lengths, "filter" if outputs else "means", outputs)
 
 
 def answers(*jobs: Job) -> list[object]:
@@ -70,9 +72,9 @@ def test_nothing_is_claimed_before_the_first_observation_of_a_diffuse_start() ->
 
 
 def test_every_output_has_its_shape_and_no_token_that_is_not_json() -> None:
-    (answer,) = answers(job([1.0, NAN, 2.0, 4.0], model=TREND, outputs=OUTPUTS))
+    (answer,) = answers(job([1.0, NAN, 2.0, 4.0], model=TREND, outputs=FILTERED))
     (result,) = answer["results"]
-    assert set(result) == set(OUTPUTS)
+    assert set(result) == set(FILTERED)
     shapes = {name: np.shape(np.array(value, dtype=float)) for name, value in result.items()}
     assert shapes == {
         "filtered_state": (4, 2),
@@ -114,3 +116,46 @@ def test_the_plan_says_what_was_run() -> None:
 
 def test_no_jobs_are_no_work() -> None:
     assert compute([]) == []
+
+
+def of(task: str, *series: list[float], model: ModelSpec = DEFAULT_MODEL, **changes: object) -> Job:
+    return replace(job(*series, model=model), task=task, **changes)
+
+
+def test_filtering_smoothing_and_forecasting_share_a_batch() -> None:
+    series = [3.0, NAN, 5.0, 4.0]
+    jobs = [
+        of("smooth", series, [1.0], model=TREND, outputs=("smoothed_state", "smoothed_state_cov", "filtered_state")),
+        job(series),
+        of("forecast", series, [7.0, 8.0], model=TREND, outputs=FORECASTS, steps=3),
+        of("forecast", series, outputs=FORECASTS, steps=1),
+        of("filter", series, outputs=("loglike",)),
+    ]
+    together = answers(*jobs)
+    for both, each in zip(together, jobs, strict=True):
+        assert defined(both) == pytest.approx(defined(answers(each)[0]), rel=1e-9)
+    smoothed = together[0]["results"][0]
+    assert smoothed["smoothed_state"][-1] == pytest.approx(smoothed["filtered_state"][-1])
+
+
+def defined(answer: object) -> list[float]:
+    return numbers(json.loads(json.dumps(answer).replace("null", "[]")))
+
+
+def test_a_forecast_has_an_interval_of_the_level_asked_for() -> None:
+    (answer,) = answers(of("forecast", [1.0, 2.0, 3.0], outputs=FORECASTS, steps=4, level=0.5))
+    (forecast,) = answer["results"]
+    assert {len(values) for values in forecast.values()} == {4}
+    reach = 0.6744897501960817 * np.sqrt(forecast["variance"])  # the normal distribution's upper quartile
+    np.testing.assert_allclose(np.subtract(forecast["upper"], forecast["mean"]), reach)
+    np.testing.assert_allclose(np.subtract(forecast["mean"], forecast["lower"]), reach)
+    assert forecast["variance"] == sorted(forecast["variance"])
+
+
+def test_what_a_diffuse_start_leaves_open_is_null_and_not_a_number() -> None:
+    smoothed, forecast = answers(
+        of("smooth", [NAN, NAN], outputs=("smoothed_state", "smoothed_state_cov")),
+        of("forecast", [5.0], [NAN], model=TREND, outputs=FORECASTS, steps=2),
+    )
+    assert smoothed["results"] == [{"smoothed_state": [[None]] * 2, "smoothed_state_cov": [[[None]]] * 2}]
+    assert forecast["results"] == [{name: [None, None] for name in FORECASTS}] * 2

@@ -70,6 +70,28 @@ class Joint:
             cov = cov + sensitivity @ np.linalg.solve(information, sensitivity.T)
         return Belief(mean, cov)
 
+    def observation(self, t: int, upto: int) -> Belief:
+        """Belief about y[t] given observations before it; as `state`."""
+        state, z = self.state(t, upto), self.design
+        return Belief(z @ state.mean, z @ state.cov @ z + self.obs_var)
+
+    def unseen(self, t: int, upto: int) -> np.ndarray | None:
+        """How far each state[t] moves along the part of delta that the observations do not tell [n].
+
+        None where it is a matter of digits whether they tell it.
+        """
+        _, x, v, times = self._observed(upto)
+        if not x.shape[1]:
+            return np.zeros(len(self.design))
+        values, vectors = np.linalg.eigh(self.information(upto))
+        blind = values < 1e-13 * max(values[-1], 1.0)
+        if (values[~blind] < 1e-4).any():
+            return None
+        cross = np.einsum("isj,j->is", self.states_cov[t][:, times], self.design)
+        sensitivity = self.states_diffuse[t] - np.linalg.solve(v, cross.T).T @ x
+        moved: np.ndarray = np.linalg.norm(sensitivity @ vectors[:, blind], axis=1)
+        return None if ((moved > 1e-14) & (moved < 1e-3)).any() else moved
+
     def loglike(self) -> float:
         """Log-likelihood of all observations, ½ ln 2π kept for each, the diffuse ones included."""
         residual, x, v, times = self._observed(len(self.y))

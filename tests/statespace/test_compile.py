@@ -7,7 +7,7 @@ import jax.monitoring
 import numpy as np
 import pytest
 
-from luna_serving.statespace.batch import VARIANTS, compiled_shapes, filter_batch, warm_up
+from luna_serving.statespace.batch import VARIANTS, compiled_shapes, filter_batch, forecast_batch, smooth_batch, warm_up
 from luna_serving.statespace.models import constant_velocity, local_level
 from luna_serving.statespace.precision import Float64RequiredError
 
@@ -40,7 +40,14 @@ def test_after_the_warm_up_two_hundred_random_batches_compile_nothing(compilatio
         count = int(rng.choice([1, 2, 31, 32, 33, 100, 300]))
         longest = int(rng.choice([1, 10, 256, 257, 2048, 5000])) if count < 50 else 60
         items = [(np.ones(rng.integers(0, longest + 1)), models[rng.integers(2)]) for _ in range(count)]
-        filter_batch(items, VARIANTS[rng.integers(2)], loglike="kfas" if rng.random() < 0.5 else "full")
+        loglike = "kfas" if rng.random() < 0.5 else "full"
+        match rng.integers(4):
+            case 0:
+                smooth_batch(items, loglike=loglike)
+            case 1:
+                forecast_batch(items, rng.integers(0, 50, count).tolist(), loglike=loglike)
+            case _:
+                filter_batch(items, VARIANTS[rng.integers(2)], loglike=loglike)
     assert compilations == []
 
 

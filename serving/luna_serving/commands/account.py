@@ -88,7 +88,6 @@ class AccountCommands:
 
         Raises:
             CommandFailed: it was to be purged but Redis is out of reach, which would go on to serve it.
-
         """
         name = (await self._accounts.get(reference)).account_name
         account_id, digests = await self._accounts.delete(reference, retain=True)
@@ -120,7 +119,6 @@ async def account_commands(servers: Servers) -> AsyncIterator[AccountCommands]:
 
     Raises:
         CommandFailed: for everything that the caller can do something about.
-
     """
     try:
         peppers = Peppers.parse(servers.peppers)

@@ -13,7 +13,6 @@ def duration(text: str) -> timedelta:
 
     Raises:
         ValueError: it is nothing of the kind, or longer than a hundred years.
-
     """
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r} is no duration; write it like 90s, 15m, 24h, 7d or 1h30m.")

@@ -18,7 +18,6 @@ def run(servers: Servers) -> str:
 
     Raises:
         CommandFailed: the database cannot be reached or migrated.
-
     """
     try:
         migrate(servers.database_url)

@@ -42,7 +42,6 @@ class Servers:
 
         Raises:
             CommandFailed: it is set nowhere.
-
         """
         value = os.environ.get(name)
         if not value:

@@ -114,7 +114,6 @@ def span(
 
     Raises:
         Problem: 422.
-
     """
     end = _utc("/query/until", until) if until else now
     try:
@@ -140,7 +139,6 @@ def acceptable(accept: str) -> str:
 
     Raises:
         Problem: 406.
-
     """
     ranges = []
     for part in accept.split(","):

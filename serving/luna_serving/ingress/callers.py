@@ -29,7 +29,6 @@ class Callers:
 
         Raises:
             Problem: 401, there is none or it cannot be one.
-
         """
         return self._authenticator.read(headers.get(b"x-api-key"), headers.get(b"authorization"))
 
@@ -38,7 +37,6 @@ class Callers:
 
         Raises:
             Problem: 401 for a stranger, 503 while nobody can tell.
-
         """
         owner = await self._asked(self._admission.owner(credential))
         if owner is None:
@@ -50,7 +48,6 @@ class Callers:
 
         Raises:
             Problem: 401, 403, 404 or 503, whatever a call would meet before its rate and quota.
-
         """
         debit = _question(credential, account_id, route)
         decision: Decision | StoreUnavailable = await self._admission.peek(debit)
@@ -70,7 +67,6 @@ class Callers:
 
         Raises:
             Problem: 503 while nobody can tell.
-
         """
         standing = decision.standing
         match decision.outcome:

@@ -41,7 +41,6 @@ class Coalescer(Generic[T]):
             max_weight: weight of one batch, beyond its first item.
             max_queued: items that may wait.
             in_flight: batches under way at once.
-
         """
         self._send = send
         self._weight = weight
@@ -62,7 +61,6 @@ class Coalescer(Generic[T]):
 
         Raises:
             QueueFull: too many wait already.
-
         """
         if len(self._waiting) >= self._max_queued:
             raise QueueFull

@@ -36,7 +36,6 @@ class Authenticator:
 
         Raises:
             Problem: 401, there is none or it cannot be one.
-
         """
         if api_key is not None:
             return self.of_key(api_key.decode("latin-1"))
@@ -59,7 +58,6 @@ class Authenticator:
 
         Raises:
             Problem: 401, it is malformed.
-
         """
         try:
             return self._recognise(presented.strip())

@@ -28,7 +28,6 @@ class IngressReplica:
         Args:
             connect: wires the edge; from the composition root.
             handles: what it is wired to: Serve DeploymentHandles, which exist only inside a replica.
-
         """
         self._connected = await connect(*handles)
 

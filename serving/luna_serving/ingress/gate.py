@@ -72,7 +72,6 @@ class Gate:
             admission: who may.
             compute: answers jobs in their order, each with a result or `Refused`; raises ModelUnavailable.
             limits: batch and queue sizes.
-
         """
         self._admission = admission
         self._compute = compute
@@ -99,7 +98,6 @@ class Gate:
 
         Raises:
             Problem: 408, 422, 500 or 503; nothing is charged.
-
         """
         timer = asyncio.get_running_loop().call_later(left_s, self._give_up, call, asked_s)
         try:

@@ -20,7 +20,6 @@ def router(health: Health, reporter: Reporter, facts: Callable[[], dict[str, Any
         health: the dependencies.
         reporter: the way to the whole application's metrics.
         facts: what /health/detailed adds.
-
     """
     routes = APIRouter(tags=["operations"])
 

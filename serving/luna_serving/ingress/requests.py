@@ -31,7 +31,6 @@ def require_json(headers: dict[bytes, bytes]) -> None:
 
     Raises:
         Problem: 415.
-
     """
     encoding = headers.get(b"content-encoding", b"identity")
     if encoding.lower() != b"identity":
@@ -48,7 +47,6 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, limit: int) -
         Problem: 413, it has more than `limit` bytes. What follows is read and dropped, so that callers who send
             first and listen later get their answer instead of a broken pipe.
         Disconnected: the caller hung up.
-
     """
     declared = int(length) if (length := headers.get(b"content-length", b"")).isdigit() else 0
     message = await receive()

@@ -79,7 +79,6 @@ async def form(request: Request) -> Form:
 
     Raises:
         Problem: 400, 413 or 415.
-
     """
     content_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
     if content_type != FORM:

@@ -59,7 +59,6 @@ class Tokens:
 
         Raises:
             InvalidToken: any of them is off.
-
         """
         try:
             key = self._keys[jwt.get_unverified_header(presented)["kid"]]

@@ -1,4 +1,4 @@
-"""The Kalman deployment: a replica that filters batches of calls."""
+"""The Kalman deployment: a replica that filters, smooths and forecasts batches of calls."""
 
 import asyncio
 import time
@@ -18,6 +18,10 @@ from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.render import render
 from luna_serving.statespace.models import Model
 from luna_serving.statespace.precision import enable_float64
+from luna_serving.statespace.results import Convention, ForecastResult, SeriesResult
+
+# What the engine is asked for: means and full are the filter's two variants.
+Work = Literal["means", "full", "smooth", "forecast"]
 
 FILTER_SECONDS = Histogram("luna_kalman_seconds", "Time to filter a batch of calls.", buckets=SECONDS, registry=LUNA)
 POINTS = Counter("luna_kalman_points_total", "Observations that were filtered.", registry=LUNA)
@@ -46,32 +50,42 @@ def _warm_up() -> None:
 
 
 def compute(jobs: Sequence[Job]) -> list[bytes | Refused]:
-    """Filter jobs together where they want the same outputs and likelihood."""
+    """Compute jobs together where they want the same of the engine."""
     started = time.perf_counter()
     answers: dict[int, bytes | Refused] = {}
-    groups: dict[tuple[Literal["means", "full"], Literal["full", "kfas"]], list[int]] = {}
+    groups: dict[tuple[Work, Convention], list[int]] = {}
     for i, job in enumerate(jobs):
-        groups.setdefault((_variant(job), job.loglike), []).append(i)
-    for (variant, loglike), members in groups.items():
-        answers.update(zip(members, _filter([jobs[i] for i in members], variant, loglike), strict=True))
+        groups.setdefault((_work(job), job.loglike), []).append(i)
+    for (work, loglike), members in groups.items():
+        answers.update(zip(members, _run([jobs[i] for i in members], work, loglike), strict=True))
     FILTER_SECONDS.observe(time.perf_counter() - started)
     POINTS.inc(sum(len(job.values) for job in jobs))
     return [answers[i] for i in range(len(jobs))]
 
 
-def _variant(job: Job) -> Literal["means", "full"]:
-    return "means" if job.outputs is None or set(job.outputs) == {"filtered_state"} else "full"
+def _work(job: Job) -> Work:
+    if job.task in {"smooth", "forecast"}:
+        return "smooth" if job.task == "smooth" else "forecast"
+    return "means" if job.task == "means" or set(job.outputs) == {"filtered_state"} else "full"
 
 
-def _filter(
-    jobs: list[Job], variant: Literal["means", "full"], loglike: Literal["full", "kfas"]
-) -> list[bytes | Refused]:
-    from luna_serving.statespace.batch import filter_batch
+def _run(jobs: list[Job], work: Work, loglike: Convention) -> list[bytes | Refused]:
+    from luna_serving.statespace.batch import filter_batch, forecast_batch, smooth_batch
 
     items = [item for job in jobs for item in _series(job)]
-    batch = filter_batch(items, variant, loglike=loglike)
-    series = iter(batch.series)
-    return [render(job, [next(series) for _ in job.lengths], batch.report) for job in jobs]
+    results: Sequence[SeriesResult] | Sequence[ForecastResult]
+    match work:
+        case "smooth":
+            batch = smooth_batch(items, loglike=loglike)
+            results, report = batch.series, batch.report
+        case "forecast":
+            forecast = forecast_batch(items, [job.steps for job in jobs for _ in job.lengths], loglike=loglike)
+            results, report = forecast.series, forecast.report
+        case _:
+            batch = filter_batch(items, work, loglike=loglike)
+            results, report = batch.series, batch.report
+    series = iter(results)
+    return [render(job, [next(series) for _ in job.lengths], report) for job in jobs]
 
 
 def _series(job: Job) -> list[tuple[NDArray[np.float64], Model]]:

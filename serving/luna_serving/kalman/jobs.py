@@ -24,8 +24,19 @@ SIZES: Final[dict[str, Callable[[int], int]]] = {
     "loglike": lambda _: 0,
     "loglike_obs": lambda _: 1,
     "nobs_diffuse": lambda _: 0,
+    "smoothed_state": lambda n: n,
+    "smoothed_state_cov": lambda n: n * n,
+    "mean": lambda _: 1,
+    "variance": lambda _: 1,
+    "lower": lambda _: 1,
+    "upper": lambda _: 1,
 }
-OUTPUTS: Final = tuple(SIZES)
+FORECASTS: Final = ("mean", "variance", "lower", "upper")
+SMOOTHED: Final = ("smoothed_state", "smoothed_state_cov")
+FILTERED: Final = tuple(name for name in SIZES if name not in {*FORECASTS, *SMOOTHED})
+
+# means: the original route; the others are named after their routes.
+Task = Literal["means", "filter", "smooth", "forecast"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,6 @@ class ModelSpec:
 
         Raises:
             ModelError: a parameter is out of its range; points to it.
-
         """
         return _build(self)
 
@@ -54,7 +64,8 @@ def _build(spec: ModelSpec) -> Model:
 def _initial(words: dict[str, Any]) -> Initial:
     match words.pop("kind"):
         case "known":
-            return Known(np.array(words["mean"]), np.array(words["cov"]), words["timing"])
+            # As they came: Known's own checks name a ragged list by its field, where np.array would only raise.
+            return Known(words["mean"], words["cov"], words["timing"])
         case "approximate_diffuse":
             return ApproximateDiffuse(words["variance"])
         case _:
@@ -69,6 +80,18 @@ class Job:
     values: NDArray[np.float64]
     """All series one after the other; NaN where missing."""
     lengths: tuple[int, ...]
-    outputs: tuple[str, ...] | None
-    """None: the original route's filtered means."""
+    task: Task = "means"
+    outputs: tuple[str, ...] = ()
+    """What to answer for each series; the original route answers one list."""
     loglike: Literal["full", "kfas"] = "full"
+    steps: int = 0
+    """How far to forecast."""
+    level: float = 0.95
+    """The share of futures that a forecast's interval holds."""
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the answer holds, about."""
+        states = self.model.build().states
+        points = self.steps * len(self.lengths) if self.task == "forecast" else len(self.values)
+        return points * sum(SIZES[name](states) for name in self.outputs)

@@ -1,22 +1,26 @@
-"""From filtered series to the JSON of an answer; NaN becomes null."""
+"""From filtered, smoothed and forecast series to the JSON of an answer; what is not known becomes null."""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from luna_serving.ingress.gate import Refused
-from luna_serving.kalman.jobs import Job
-from luna_serving.statespace.results import BatchReport, SeriesResult
+from luna_serving.kalman.jobs import SMOOTHED, Job
+from luna_serving.statespace.results import BatchReport, ForecastResult, SeriesResult
 
 OVERFLOW = "The series and the model overflow float64. Scale the series to about unit size, or check the variances."
 
 
-def render(job: Job, results: list[SeriesResult], report: BatchReport) -> bytes | Refused:
-    """The answer to a job, or why there is none."""
+def render(job: Job, results: Sequence[Any], report: BatchReport) -> bytes | Refused:
+    """The answer to a job from its series' results (`ForecastResult`s or `SeriesResult`s), or why there is none."""
     for i, result in enumerate(results):
         if not result.finite:
-            return Refused("/results" if job.outputs is None else f"/observations/{i}", OVERFLOW)
-    if job.outputs is None:
+            return Refused("/results" if job.task == "means" else f"/observations/{i}", OVERFLOW)
+    if job.task == "means":
         return orjson.dumps(_means(job, results[0]), option=orjson.OPT_SERIALIZE_NUMPY)
     plan = {
         "algorithm": report.algorithm,
@@ -25,7 +29,11 @@ def render(job: Job, results: list[SeriesResult], report: BatchReport) -> bytes 
         "batch_shape": report.batch_shape,
         "warnings": report.warnings,
     }
-    answers = [{name: _output(result, name) for name in job.outputs} for result in results]
+    answers: list[dict[str, object]]
+    if job.task == "forecast":
+        answers = [_forecast(result, job.level) for result in results]
+    else:
+        answers = [{name: _output(result, name) for name in job.outputs} for result in results]
     return orjson.dumps({"plan": plan, "results": answers}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -38,5 +46,25 @@ def _means(job: Job, result: SeriesResult) -> NDArray[np.float64]:
 
 
 def _output(result: SeriesResult, name: str) -> object:
+    if name in SMOOTHED:
+        return _smoothed(result, name)
     value = result.filtered_state if name == "filtered_state" else getattr(result.full, name)
     return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
+
+
+def _smoothed(result: SeriesResult, name: str) -> NDArray[np.float64]:
+    smoothed = result.smoothed
+    assert smoothed is not None  # noqa: S101  the smooth task asks for it
+    unknown = smoothed.smoothed_state_diffuse
+    if name == "smoothed_state_cov":
+        unknown = unknown[:, :, None] | unknown[:, None, :]
+    values: NDArray[np.float64] = np.where(unknown, np.nan, getattr(smoothed, name))
+    return np.ascontiguousarray(values)
+
+
+def _forecast(result: ForecastResult, level: float) -> dict[str, object]:
+    known = ~result.diffuse
+    mean = np.where(known, result.mean, np.nan)
+    variance = np.where(known, result.variance, np.nan)
+    reach = NormalDist().inv_cdf(0.5 + level / 2) * np.sqrt(variance)
+    return {"mean": mean, "variance": variance, "lower": mean - reach, "upper": mean + reach}

@@ -1,13 +1,23 @@
 """The Kalman routes: what the edge serves, and what the OpenAPI document says of it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.edge import Operation
 from luna_serving.ingress.gate import Gate, GateLimits
 from luna_serving.ingress.openapi import describe
-from luna_serving.kalman.schemas import FilterAnswer, FilterRequest, KalmanAnswer, KalmanRequest
+from luna_serving.kalman.schemas import (
+    FilterRequest,
+    ForecastAnswer,
+    ForecastRequest,
+    KalmanAnswer,
+    KalmanRequest,
+    SeriesAnswer,
+    SeriesRequest,
+    SmoothRequest,
+)
 from luna_serving.kalman.wire import Limits, Wire
 
 
@@ -20,27 +30,46 @@ def operations(
     """The routes below `/api/v1/{account_id}/`; all of them share one gate, and so one batch."""
     gate = Gate(admission, compute, gate_limits)
     wire = Wire(limits)
-    return [
-        Operation(
-            "kalman",
-            gate,
-            wire.parse_original,
-            describe(
-                "Filter one series",
-                "The filtered mean of a series, by default of a local level. Costs 1 unit.",
-                KalmanRequest,
-                KalmanAnswer,
-            ),
-        ),
-        Operation(
-            "kalman/filter",
-            gate,
-            wire.parse_filter,
+    original = describe(
+        "Filter one series",
+        "The filtered mean of a series, by default of a local level. Costs 1 unit.",
+        KalmanRequest,
+        KalmanAnswer,
+    )
+    many: list[tuple[type[SeriesRequest], Mapping[str, Any]]] = [
+        (
+            FilterRequest,
             describe(
                 "Filter many series under one model",
-                "The Kalman filter with an exact diffuse start by default. Costs 1 unit a series.",
+                "Each state given the observations so far, by default from an exact diffuse start. "
+                "Costs 1 unit a series.",
                 FilterRequest,
-                FilterAnswer,
+                SeriesAnswer,
             ),
+        ),
+        (
+            SmoothRequest,
+            describe(
+                "Smooth many series under one model",
+                "Each state given all observations, before and after it. Costs 1 unit a series.",
+                SmoothRequest,
+                SeriesAnswer,
+            ),
+        ),
+        (
+            ForecastRequest,
+            describe(
+                "Forecast many series under one model",
+                "Mean, variance and interval of the observations to come. Costs 1 unit a series.",
+                ForecastRequest,
+                ForecastAnswer,
+            ),
+        ),
+    ]
+    return [
+        Operation("kalman", gate, wire.parse_original, original),
+        *(
+            Operation(f"kalman/{schema.TASK}", gate, partial(wire.parse_series, schema), openapi)
+            for schema, openapi in many
         ),
     ]

@@ -1,14 +1,17 @@
 """The wire schemas, in words (`statespace.md`): pydantic checks form, `luna_serving.statespace` checks meaning."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from luna_serving.kalman.jobs import OUTPUTS, ModelSpec
+from luna_serving.kalman.jobs import FILTERED, SMOOTHED, ModelSpec, Task
 
 # A point that is missing is null; NaN and Infinity are not JSON.
 Point = Annotated[float | None, Field(description="One observation; null where it is missing.")]
 Variance = Annotated[float, Field(ge=0, description="A variance, in the square of the observations' unit.")]
+
+# Without lengths a body of megabytes becomes as many errors, on the event loop of all callers. No model here has more.
+MAX_STATES = 64
 
 EXAMPLE = [1120.0, 1160.0, 963.0, None, 1160.0]
 
@@ -23,8 +26,8 @@ class Known(Words):
     """A start that the caller knows."""
 
     kind: Literal["known"]
-    mean: list[float]
-    cov: list[list[float]]
+    mean: list[float] = Field(max_length=MAX_STATES)
+    cov: list[Annotated[list[float], Field(max_length=MAX_STATES)]] = Field(max_length=MAX_STATES)
     timing: Literal["predicted", "filtered"] = Field(
         "predicted",
         description="predicted: moments of the state before the first observation; filtered: one transition earlier.",
@@ -106,18 +109,52 @@ class KalmanAnswer(BaseModel):
     input_data: list[float | None] = Field(description="What was sent.")
 
 
-class FilterRequest(Words):
+class SeriesRequest(Words):
     """Many series under one model."""
+
+    TASK: ClassVar[Task]
 
     model: Model
     observations: list[list[Point]] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
-    outputs: list[Literal[OUTPUTS]] = Field(  # type: ignore[valid-type]
-        ["filtered_state", "filtered_state_cov", "loglike"], min_length=1, description="What to answer for each series."
-    )
     precision: Literal["float64"] = "float64"
     loglike_convention: Literal["full", "kfas"] = Field(
         "full", description="full keeps the constant of every observation, kfas drops it for diffuse ones."
     )
+
+
+class FilterRequest(SeriesRequest):
+    """Filter many series."""
+
+    TASK = "filter"
+
+    outputs: list[Literal[FILTERED]] = Field(  # type: ignore[valid-type]
+        ["filtered_state", "filtered_state_cov", "loglike"],
+        min_length=1,
+        max_length=len(FILTERED),
+        description="What to answer for each series.",
+    )
+
+
+class SmoothRequest(SeriesRequest):
+    """Smooth many series: each state given all observations, the later ones too."""
+
+    TASK = "smooth"
+
+    outputs: list[Literal[(*SMOOTHED, *FILTERED)]] = Field(  # type: ignore[valid-type]
+        ["smoothed_state", "smoothed_state_cov", "loglike"],
+        min_length=1,
+        max_length=len(SMOOTHED) + len(FILTERED),
+        description="What to answer for each series.",
+    )
+
+
+class ForecastRequest(SeriesRequest):
+    """Forecast many series from their last observation on."""
+
+    TASK = "forecast"
+
+    steps: int = Field(ge=1, le=100_000, description="How far to forecast, in steps of the series.")
+    level: float = Field(0.95, gt=0, lt=1, description="The share of futures between lower and upper.")
 
 
 class Plan(BaseModel):
@@ -130,11 +167,29 @@ class Plan(BaseModel):
     warnings: list[str]
 
 
-class FilterAnswer(BaseModel):
+class SeriesAnswer(BaseModel):
     """One object a series, in order."""
 
     plan: Plan
-    results: list[dict[str, object]]
+    results: list[dict[str, object]] = Field(
+        description="The outputs asked for; null where a value is not identified yet (a diffuse start)."
+    )
+
+
+class Forecast(BaseModel):
+    """The forecast of one series, a number a step; null while it is still diffuse."""
+
+    mean: list[float | None]
+    variance: list[float | None]
+    lower: list[float | None]
+    upper: list[float | None]
+
+
+class ForecastAnswer(BaseModel):
+    """One object a series, in order."""
+
+    plan: Plan
+    results: list[Forecast]
 
 
 def _plain(words: dict[str, object]) -> tuple[tuple[str, object], ...]:

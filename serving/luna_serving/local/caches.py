@@ -38,7 +38,6 @@ def keep_bytecode(folder: Path, environment: MutableMapping[str, str]) -> bool:
 
     Returns:
         Whether the folder is used.
-
     """
     if sys.pycache_prefix != str(folder):
         ray = importlib.util.find_spec("ray")

@@ -47,7 +47,6 @@ async def demo_account(
         limits: what to change about it.
         kept_key: its key, from an earlier start. If it is not valid any more, it is replaced at once.
         keep: called with a new key before anything else can fail: it cannot be shown again.
-
     """
     engine = async_engine(database_url, pool_size=1)
     redis = redis_client(redis_url, timeout_s=5.0)

@@ -25,7 +25,6 @@ def write_env(folder: DataFolder, values: Mapping[str, str]) -> Path:
 
     Raises:
         ValueError: a value holds a line break.
-
     """
     for name, value in values.items():
         if "\n" in value or "\r" in value:

@@ -41,7 +41,6 @@ class ServerDiedError(LocalServerError):
     Attributes:
         log_file: where all of its output stands.
         log_tail: the last lines that this start wrote.
-
     """
 
     def __init__(self, what: str, log_file: Path, log_tail: str) -> None:

@@ -25,7 +25,6 @@ def stop_left_over(pid_file: Path, program: str, argument: str, steps: Steps) ->
         program: file name of the program, such as "postgres".
         argument: an argument that only the server of this data folder has.
         steps: as in `ServerProcess.stop`.
-
     """
     try:
         pid = int(pid_file.read_text().split(maxsplit=1)[0])

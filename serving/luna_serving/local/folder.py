@@ -34,7 +34,6 @@ class DataFolder:
         Raises:
             DataFolderInUseError: another process, or another object of this one, holds it.
             DataFolderUnusableError: it belongs to another user.
-
         """
         if self._lock is not None:
             return
@@ -91,7 +90,6 @@ class DataFolder:
 
         Raises:
             PortInUseError: `wanted` is taken.
-
         """
         if wanted is not None:
             if wanted == other_than or not is_free(wanted):

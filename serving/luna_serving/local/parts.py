@@ -128,7 +128,6 @@ class Parts:
 
         Returns:
             Where Ray's logs are, if there were any to keep.
-
         """
         if self._serve is not None:
             _end(self._serve, _SERVE_STOP_S, hurry)

@@ -34,7 +34,6 @@ def free_port() -> int:
 
     Raises:
         OSError: no candidate is free.
-
     """
     for port in random.sample(_CANDIDATES, len(_CANDIDATES)):
         if is_free(port):

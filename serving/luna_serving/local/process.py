@@ -45,7 +45,6 @@ class ServerProcess:
 
         Raises:
             OSError: the program cannot be executed.
-
         """
         self.name = Path(argv[0]).name
         self.log_file = log_file
@@ -71,7 +70,6 @@ class ServerProcess:
 
         Raises:
             ServerDiedError: it still runs after `timeout_s` seconds.
-
         """
         try:
             return self._child.wait(timeout_s)
@@ -118,7 +116,6 @@ def wait_until(ready: Callable[[], bool], process: ServerProcess, timeout_s: flo
 
     Raises:
         ServerDiedError: the process ended, or `timeout_s` seconds went by; with the end of its log.
-
     """
     deadline = time.monotonic() + timeout_s
     pause_s = 0.02

@@ -66,7 +66,6 @@ def ray_environment(
         proxy: what stands in front.
         haproxy: the program to start as HAProxy.
         cores: of this machine.
-
     """
     tunable = {
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

@@ -63,7 +63,6 @@ class RunFolder:
 
         Args:
             grace_s: seconds between SIGTERM and SIGKILL; 0 kills at once.
-
         """
         found = [process for process in psutil.process_iter() if self._is_ours(process)]
         if grace_s:

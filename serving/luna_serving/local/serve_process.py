@@ -34,7 +34,6 @@ def serve(port: int, ray_dir: str) -> None:
 
     Raises:
         RuntimeError: the application did not start.
-
     """
     import ray
     from ray import serve as ray_serve

@@ -26,7 +26,6 @@ class SettlementProcess:
         environment: with DATABASE_URL and REDIS_URL.
         argv: the command; another one in tests.
         clock: seconds that only go forward.
-
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class SettlementProcess:
 
         Returns:
             What there is to tell about it, once a death.
-
         """
         if self._process is None or (status := self._process.poll()) is None:
             return None

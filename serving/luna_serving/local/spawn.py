@@ -52,7 +52,6 @@ def spawn(
 
     Raises:
         OSError: the first program of the command cannot be executed.
-
     """
     tie: list[str] = []
     if sys.platform == "linux":

@@ -28,7 +28,6 @@ class RunAs:
         through: the command that executes the rest of its arguments as the other user, in place.
         uid: owner, as this process sees it, of the files that the program may keep.
         gid: their group.
-
     """
 
     through: tuple[str, ...]
@@ -87,7 +86,6 @@ def run_as_for(binary: Path) -> RunAs:
 
     Raises:
         NoUnprivilegedUserError: root, and neither way works; says why.
-
     """
     if os.geteuid() != 0:
         return RunAs((), os.geteuid(), os.getegid())

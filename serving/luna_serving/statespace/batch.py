@@ -1,134 +1,129 @@
-"""Filter many series, each with its own model, in as few compiled calls as their shapes allow.
+"""Filter, smooth and forecast many series, each with its own model, in as few compiled calls as shapes allow.
 
 A series' answer never depends on its neighbours: lanes of a batch do not mix, and the padding that gives a
-batch a known shape is neither computed (time) nor read (lanes).
+batch a known shape is neither computed (time) nor read (lanes). All of these block until done (keep them off
+the event loop) and are safe to call from several threads. An item is (y, model): y is float64 `[T]`, NaN
+where missing, of any length, also none.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
-from luna_serving.statespace.filter import LOG_2PI, Variant, filter_chunk
-from luna_serving.statespace.models import Model, local_level, local_linear_trend
-from luna_serving.statespace.packing import (
-    BUCKETS,
-    STATE_COUNTS,
-    Group,
-    Item,
-    group,
-    pack_chunk,
-    pack_models,
-    spans,
-    unpack_chunk,
-)
+from luna_serving.statespace.answers import forecast_results, poorly_smoothed, series_results
+from luna_serving.statespace.filter import Variant, filter_chunk
+from luna_serving.statespace.models import local_level, local_linear_trend
+from luna_serving.statespace.packing import BUCKETS, STATE_COUNTS, Item, group, pack_chunk, pack_models
+from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
 from luna_serving.statespace.precision import require_float64
-from luna_serving.statespace.results import BatchReport, BatchResult, Convention, FullOutputs, SeriesResult
+from luna_serving.statespace.results import (
+    BatchReport,
+    BatchResult,
+    Convention,
+    ForecastBatchResult,
+    ForecastResult,
+    SeriesResult,
+)
 
 VARIANTS: Final[tuple[Variant, ...]] = ("means", "full")
-# Known a step further than the observations: state[T+1] is predicted too.
-_ONE_MORE: Final = frozenset({"predicted_state", "predicted_state_cov"})
 
 
 class Shape(NamedTuple):
-    """What one compiled program is for."""
+    """What one compiled program is for; "smooth" is the backward pass that follows a "full" filter."""
 
     states: int
-    variant: Variant
+    variant: Variant | Literal["smooth"]
     chunk: int
     width: int
 
 
 def filter_batch(items: Sequence[Item], variant: Variant, *, loglike: Convention = "full") -> BatchResult:
-    """Filter each (y, model): y is float64 `[T]`, NaN where missing, of any length, also none.
+    """Filter each series.
 
-    `loglike="kfas"` leaves out ½ ln 2π for each observation that the diffuse start used up. Blocks until done:
-    keep it off the event loop. Safe to call from several threads.
+    `loglike="kfas"` leaves out ½ ln 2π for each observation that the diffuse start used up.
     """
     require_float64()
     # The very object that was compiled for: an equal string of another type would be compiled anew.
     variant = VARIANTS[VARIANTS.index(variant)]
     results: dict[int, SeriesResult] = {}
-    shapes: list[tuple[int, int]] = []
+    batches: list[Passed] = []
     for part in group(items, BUCKETS[variant].widths):
-        answers, padded = _filter_group([items[place] for place in part.places], part, variant, loglike)
-        results.update(zip(part.places, answers, strict=True))
-        shapes.append((part.width, padded))
+        passed = forward_pass(items, part, variant)
+        results.update(zip(part.places, series_results(passed, loglike), strict=True))
+        batches.append(passed)
     ordered = [results[place] for place in range(len(items))]
-    overflowed = sum(not result.finite for result in ordered)
-    report = BatchReport(
+    return BatchResult(ordered, _report(batches, _overflows([result.finite for result in ordered])))
+
+
+def smooth_batch(items: Sequence[Item], *, loglike: Convention = "full") -> BatchResult:
+    """Filter and smooth each series: `SeriesResult` with both `full` and `smoothed`."""
+    require_float64()
+    results: dict[int, SeriesResult] = {}
+    batches: list[Passed] = []
+    for part in group(items, BUCKETS["full"].widths):
+        passed = forward_pass(items, part, "full", keep=True)
+        backward_pass(passed)
+        results.update(zip(part.places, series_results(passed, loglike), strict=True))
+        batches.append(passed)
+    ordered = [results[place] for place in range(len(items))]
+    poor = sum(map(poorly_smoothed, ordered))
+    warnings = _overflows([result.finite for result in ordered])
+    if poor:
+        warnings += (f"{poor} of {len(ordered)} series have smoothed variances 1e8 times below the filtered ones",)
+    return BatchResult(ordered, _report(batches, warnings))
+
+
+def forecast_batch(items: Sequence[Item], steps: Sequence[int], *, loglike: Convention = "full") -> ForecastBatchResult:
+    """Filter each series and forecast it, the first `steps[0]` periods beyond its end and so on; zero is none.
+
+    While the start is still diffuse the variance is +inf: nothing observed bears on the forecast. Steps are
+    data: no horizon compiles anything. Memory goes with the longest horizon of up to 32 series.
+    """
+    require_float64()
+    if len(steps) != len(items):
+        raise ValueError(f"steps must name one number a series: {len(items)} series, {len(steps)} steps")
+    if min(steps, default=0) < 0:
+        raise ValueError(f"steps must be zero or more; got {min(steps)}")
+    results: dict[int, ForecastResult] = {}
+    batches: list[Passed] = []
+    for part in group(items, BUCKETS["full"].widths):
+        passed = forward_pass(items, part, "full")
+        answers = forecast_results(passed, [steps[place] for place in part.places], series_results(passed, loglike))
+        results.update(zip(part.places, answers, strict=True))
+        batches.append(passed)
+    ordered = [results[place] for place in range(len(items))]
+    return ForecastBatchResult(ordered, _report(batches, _overflows([result.finite for result in ordered])))
+
+
+def _overflows(finite: Sequence[bool]) -> tuple[str, ...]:
+    bad = sum(not each for each in finite)
+    return (f"{bad} of {len(finite)} series overflowed float64",) if bad else ()
+
+
+def _report(batches: Sequence[Passed], warnings: tuple[str, ...]) -> BatchReport:
+    shapes = [(passed.width, passed.padded) for passed in batches]
+    return BatchReport(
         algorithm="per_series",
         precision="float64",
         device=jax.default_backend(),
         batch_shape=max(shapes, default=(0, 0), key=lambda shape: shape[0] * shape[1]),
-        batches=len(shapes),
-        warnings=(f"{overflowed} of {len(ordered)} series overflowed float64",) if overflowed else (),
+        batches=len(batches),
+        warnings=warnings,
     )
-    return BatchResult(ordered, report)
-
-
-def _filter_group(
-    items: Sequence[Item], part: Group, variant: Variant, loglike: Convention
-) -> tuple[list[SeriesResult], int]:
-    series = [y for y, _ in items]
-    models = [model for _, model in items]
-    lengths = [len(y) for y in series]
-    longest = max(lengths)
-    params, carry = pack_models(models, lengths, part.width)
-    gathered: dict[str, NDArray[np.float64]] = {}
-    padded = 0
-    for first, length in spans(longest, BUCKETS[variant].lengths):
-        carry, outputs = filter_chunk(params, carry, pack_chunk(series, first, length, part.width), variant=variant)
-        _gather(gathered, outputs, first, longest, len(items))
-        padded = first + length
-    nobs_diffuse = np.asarray(carry.nobs_diffuse)
-    unpacked = [
-        _unpack(model, {name: lanes[lane] for name, lanes in gathered.items()}, length, int(nobs), loglike)
-        for lane, (model, length, nobs) in enumerate(zip(models, lengths, nobs_diffuse[: len(items)], strict=True))
-    ]
-    return unpacked, padded
-
-
-def _gather(
-    gathered: dict[str, NDArray[np.float64]], outputs: dict[str, jax.Array], first: int, longest: int, used: int
-) -> None:
-    """Copy a chunk's outputs, time-major with the batch last, to series-major arrays of the whole length."""
-    for name, output in outputs.items():
-        rows = longest + 1 if name in _ONE_MORE else longest
-        piece = np.asarray(output)[: rows - first, ..., :used]
-        if name not in gathered:
-            gathered[name] = np.empty((used, rows, *piece.shape[1:-1]))
-        unpack_chunk(piece, gathered[name][:, first : first + len(piece)])
-
-
-def _unpack(
-    model: Model, lanes: dict[str, NDArray[np.float64]], length: int, nobs_diffuse: int, loglike: Convention
-) -> SeriesResult:
-    rows = {name: lane[: length + 1 if name in _ONE_MORE else length] for name, lane in lanes.items()}
-    filtered_state = rows.pop("filtered_state")
-    if not rows:
-        return SeriesResult(model, filtered_state, bool(np.isfinite(filtered_state).all()), None)
-    if loglike == "kfas":
-        met = (rows["forecast_error_diffuse_cov"] > 0) & ~np.isnan(rows["forecast_error"])
-        rows["loglike_obs"] = rows["loglike_obs"] + np.where(met, LOG_2PI / 2, 0.0)
-    full = FullOutputs(**rows, loglike=float(rows["loglike_obs"].sum()), nobs_diffuse=nobs_diffuse)
-    # Missing observations leave NaN on purpose in the two outputs about errors; they follow from these.
-    checked = (filtered_state, full.filtered_state_cov, full.predicted_state, full.predicted_state_cov)
-    sums = (*(np.isfinite(array).all() for array in checked), np.isfinite(full.loglike))
-    return SeriesResult(model, filtered_state, all(sums), full)
 
 
 def compiled_shapes() -> list[Shape]:
-    """Every shape that `filter_batch` can ask XLA for."""
-    return [
+    """Every shape that a call can ask XLA for."""
+    filters = [
         Shape(states, variant, chunk, width)
         for states, variant in product(STATE_COUNTS, VARIANTS)
         for chunk, width in product(*BUCKETS[variant])
     ]
+    return [*filters, *(shape._replace(variant="smooth") for shape in filters if shape.variant == "full")]
 
 
 def warm_up(progress: Callable[[int, int, Shape, float], None] | None = None) -> float:
@@ -145,12 +140,17 @@ def warm_up(progress: Callable[[int, int, Shape, float], None] | None = None) ->
     begun = time.perf_counter()
     for done, shape in enumerate(shapes, start=1):
         since = time.perf_counter()
-        params, carry = pack_models([models[shape.states]], [1], shape.width)
-        chunk = pack_chunk([np.zeros(1)], 0, shape.chunk, shape.width)
-        carry, _ = filter_chunk(params, carry, chunk, variant=shape.variant)
-        # Again from a carry that JAX made, as a long series' later chunks are.
-        _, outputs = filter_chunk(params, carry, chunk, variant=shape.variant)
-        outputs["filtered_state"].block_until_ready()
+        model = models[shape.states]
+        if shape.variant == "smooth":
+            # Two chunks: the earlier one gets its carries from JAX, the later one gets NumPy's zeros.
+            smooth_batch([(np.zeros(shape.chunk + 1), model)])
+        else:
+            params, carry = pack_models([model], [1], shape.width)
+            chunk = pack_chunk([np.zeros(1)], 0, shape.chunk, shape.width)
+            carry, _ = filter_chunk(params, carry, chunk, variant=shape.variant)
+            # Again from a carry that JAX made, as a long series' later chunks are.
+            _, outputs = filter_chunk(params, carry, chunk, variant=shape.variant)
+            outputs["filtered_state"].block_until_ready()
         if progress is not None:
             progress(done, len(shapes), shape, time.perf_counter() - since)
     return time.perf_counter() - begun

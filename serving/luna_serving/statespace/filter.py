@@ -17,7 +17,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 from luna_serving.statespace.recursion import (
     DiffusePart,
-    Innovation,
     Moments,
     Params,
     correct,
@@ -25,8 +24,8 @@ from luna_serving.statespace.recursion import (
     diffuse_part,
     gain,
     innovate,
-    matmul,
     predict,
+    shrink,
     symmetric,
 )
 
@@ -135,9 +134,12 @@ def _advance(
     part = diffuse_part(params, series.diffuse)
     filtered = correct(params, predicted, innovation, diffuse_gain(innovation, part))
     following = predict(params, filtered)
-    factor, rank = _shrink(params, series, innovation, part)
-    began_diffuse = (series.rank > 0) & (run.t < series.left)
-    nobs = series.nobs_diffuse + began_diffuse.astype(series.nobs_diffuse.dtype)
+    factor, rank = shrink(params, series.diffuse, series.rank, part, observed=innovation.observed)
+    live = run.t < series.left
+    # What is diffuse when a series ends is what its forecasts start from.
+    factor = jnp.where(live[None, None], factor, series.diffuse)
+    rank = jnp.where(live, rank, series.rank)
+    nobs = series.nobs_diffuse + ((series.rank > 0) & live).astype(series.nobs_diffuse.dtype)
     return filtered, Carry(following.mean, following.cov, factor, rank, series.left, nobs), part
 
 
@@ -157,24 +159,6 @@ def _correct_fenced(params: Params, predicted: Moments, y: Float[Array, " batch"
         return corrected()
     filtered: Moments = lax.cond(jnp.any(~jnp.isnan(y)), corrected, lambda: predicted)
     return filtered
-
-
-def _shrink(
-    params: Params, series: Carry, innovation: Innovation, part: DiffusePart
-) -> tuple[Float[Array, "state shock batch"], Int[Array, " batch"]]:
-    """Take from A the direction that the observation revealed, then move it one step in time.
-
-    A (I - w' w / |w|²) with w = Z A is the factor of P∞ - M∞ M∞' / F∞ (Durbin & Koopman eq. 5.14). Each such
-    step lowers the rank by one, which is counted: rounding never leaves a series diffuse for ever.
-    """
-    meets = (part.var > 0) & innovation.observed
-    signal = jnp.sum(series.diffuse * params.design[:, None], axis=0)
-    ratio = part.state_obs_cov / jnp.where(meets, part.var, 1.0)[None]
-    kept = series.diffuse - jnp.where(meets[None], ratio, 0.0)[:, None] * signal[None]
-    rank = series.rank - meets.astype(series.rank.dtype)
-    factor = jnp.where((rank > 0)[None, None], matmul(params.transition, kept), 0.0)
-    # A transition that forgets (T singular) ends the phase without an observation.
-    return factor, jnp.where(jnp.any(factor != 0, axis=(0, 1)), rank, 0)
 
 
 def _derive(params: Params, run: _Run, y: Float[Array, "time batch"]) -> dict[str, Array]:

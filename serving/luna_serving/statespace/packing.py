@@ -91,23 +91,23 @@ def pack_models(models: Sequence[Model], lengths: Sequence[int], width: int) -> 
     left[:used] = lengths
     square = (n, n, width)
     params = Params(
-        transition=_as_argument(transition.reshape(square)),
-        design=_as_argument(design),
-        obs_var=_as_argument(obs_var[0]),
-        state_cov=_as_argument(state_cov.reshape(square)),
+        transition=as_argument(transition.reshape(square)),
+        design=as_argument(design),
+        obs_var=as_argument(obs_var[0]),
+        state_cov=as_argument(state_cov.reshape(square)),
     )
     carry = Carry(
-        mean=_as_argument(mean),
-        cov=_as_argument(cov.reshape(square)),
-        diffuse=_as_argument(diffuse.reshape(square)),
-        rank=_as_argument(rank[0].astype(np.int32)),
-        left=_as_argument(left),
-        nobs_diffuse=_as_argument(np.zeros(width, np.int32)),
+        mean=as_argument(mean),
+        cov=as_argument(cov.reshape(square)),
+        diffuse=as_argument(diffuse.reshape(square)),
+        rank=as_argument(rank[0].astype(np.int32)),
+        left=as_argument(left),
+        nobs_diffuse=as_argument(np.zeros(width, np.int32)),
     )
     return params, carry
 
 
-def _as_argument(array: NDArray[np.float64] | NDArray[np.int32]) -> Array:
+def as_argument(array: NDArray[np.float64] | NDArray[np.int32]) -> Array:
     """Pass a NumPy array as it is: jit copies it in under 5 µs, `jnp.asarray` in 19, and a batch has eleven."""
     return cast("Array", array)
 

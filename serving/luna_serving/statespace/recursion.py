@@ -16,7 +16,7 @@ It holds for any gain, and so serves the diffuse step too, whose gain is K∞ (D
 from typing import Final, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 # Z P Z' is judged zero below this multiple of the sum of its terms' sizes: what rounding alone leaves.
 ROUNDING: Final = 16 * 2.220446049250313e-16
@@ -146,3 +146,26 @@ def predict(params: Params, filtered: Moments) -> Moments:
     t = params.transition
     spread = matmul(matmul(t, filtered.cov), t.transpose(1, 0, 2))
     return Moments(matvec(t, filtered.mean), symmetric(spread + params.state_cov))
+
+
+def shrink(
+    params: Params,
+    factor: Float[Array, "state shock batch"],
+    rank: Int[Array, " batch"],
+    part: DiffusePart,
+    *,
+    observed: Bool[Array, " batch"],
+) -> tuple[Float[Array, "state shock batch"], Int[Array, " batch"]]:
+    """Take from A the direction that the observation revealed, then move it one step in time.
+
+    A (I - w' w / |w|²) with w = Z A is the factor of P∞ - M∞ M∞' / F∞ (Durbin & Koopman eq. 5.14). Each such
+    step lowers the rank by one, which is counted: rounding never leaves a series diffuse for ever.
+    """
+    meets = (part.var > 0) & observed
+    signal = jnp.sum(factor * params.design[:, None], axis=0)
+    ratio = part.state_obs_cov / jnp.where(meets, part.var, 1.0)[None]
+    kept = factor - jnp.where(meets[None], ratio, 0.0)[:, None] * signal[None]
+    rank = rank - meets.astype(rank.dtype)
+    following = jnp.where((rank > 0)[None, None], matmul(params.transition, kept), 0.0)
+    # A transition that forgets (T singular) ends the phase without an observation.
+    return following, jnp.where(jnp.any(following != 0, axis=(0, 1)), rank, 0)

@@ -30,6 +30,16 @@ class FullOutputs:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SmoothedOutputs:
+    """The state given all observations, also those after it; time first."""
+
+    smoothed_state: NDArray[np.float64]  # [T, n]
+    smoothed_state_cov: NDArray[np.float64]  # [T, n, n]
+    # [T, n]; True: no observation tells of this state, its variance is infinite and its moments mean nothing.
+    smoothed_state_diffuse: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SeriesResult:
     """One series' answer. Its arrays are C-contiguous views into the batch's."""
 
@@ -37,12 +47,32 @@ class SeriesResult:
     filtered_state: NDArray[np.float64]  # [T, n]
     finite: bool  # False: the model or the series overflowed, and the numbers must not be shown
     full: FullOutputs | None
+    smoothed: SmoothedOutputs | None = None
 
     @property
     def filtered_signal(self) -> NDArray[np.float64]:
         """The filtered mean of design · state [T]: the level of a level model, the position of a track."""
         signal: NDArray[np.float64] = self.filtered_state @ self.model.design
         return signal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForecastResult:
+    """One series' forecasts; row 0 is one step after its last observation, missing ones included."""
+
+    model: Model
+    mean: NDArray[np.float64]  # [h], of the observation
+    variance: NDArray[np.float64]  # [h], of the observation; +inf: still diffuse, and the mean means nothing
+    state: NDArray[np.float64]  # [h, n]
+    state_cov: NDArray[np.float64]  # [h, n, n], the finite part
+    state_diffuse: NDArray[np.bool_]  # [h, n]; True: infinite variance, and the state's moments mean nothing
+    finite: bool  # False: overflow, and the numbers must not be shown; a diffuse forecast is no overflow
+    filtered: SeriesResult
+
+    @property
+    def diffuse(self) -> NDArray[np.bool_]:
+        """Where the forecast has no finite variance [h]: answer null there."""
+        return np.isposinf(self.variance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +92,12 @@ class BatchResult:
     """The answers in the order of the items, and how they were computed."""
 
     series: list[SeriesResult]
+    report: BatchReport
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastBatchResult:
+    """The forecasts in the order of the items, and how they were computed."""
+
+    series: list[ForecastResult]
     report: BatchReport
