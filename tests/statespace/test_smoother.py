@@ -98,6 +98,13 @@ def test_a_prior_far_wider_than_the_data_keeps_its_digits(kind, gaps):
     assert_exact(model, model, series(GAPS[gaps])[:20], rtol=1e-5)
 
 
+def test_a_direction_that_is_barely_seen_at_the_end_of_the_diffuse_phase_keeps_its_digits():
+    """The second observation leaves a variance of 2469; what is left of A after it is rounding, not a direction."""
+    y = np.array([2.04, 0.42, -0.88, -2.78, 3.06, -7.05, 2.96, 2.13, 0.27, -6.64, 4.69, 1.71])
+    parts = np.array([[-1.05, 0.31], [0.89, -0.86]]), np.array([-0.96, -0.64]), 1.0, np.diag([0.6889, 0.0])
+    assert_exact(Model(*parts, Diffuse()), Model(*parts, Known(np.zeros(2), 1e60 * np.eye(2))), y, rtol=1e-8)
+
+
 @pytest.mark.parametrize("kind", ["level", "trend", "track"])
 def test_a_diffuse_phase_of_several_chunks_is_the_limit_of_ever_wider_priors(kind):
     """Against exact fractions: statsmodels takes the slope, seen late, for a state that is not diffuse."""

@@ -25,7 +25,8 @@ from luna_serving.statespace.recursion import (
     gain,
     innovate,
     predict,
-    shrink,
+    propagate,
+    reveal,
     symmetric,
 )
 
@@ -134,7 +135,8 @@ def _advance(
     part = diffuse_part(params, series.diffuse)
     filtered = correct(params, predicted, innovation, diffuse_gain(innovation, part))
     following = predict(params, filtered)
-    factor, rank = shrink(params, series.diffuse, series.rank, part, observed=innovation.observed)
+    kept, rank = reveal(params, series.diffuse, series.rank, part, observed=innovation.observed)
+    factor, rank = propagate(params, kept, rank)
     live = run.t < series.left
     # What is diffuse when a series ends is what its forecasts start from.
     factor = jnp.where(live[None, None], factor, series.diffuse)

@@ -148,7 +148,7 @@ def predict(params: Params, filtered: Moments) -> Moments:
     return Moments(matvec(t, filtered.mean), symmetric(spread + params.state_cov))
 
 
-def shrink(
+def reveal(
     params: Params,
     factor: Float[Array, "state shock batch"],
     rank: Int[Array, " batch"],
@@ -156,7 +156,7 @@ def shrink(
     *,
     observed: Bool[Array, " batch"],
 ) -> tuple[Float[Array, "state shock batch"], Int[Array, " batch"]]:
-    """Take from A the direction that the observation revealed, then move it one step in time.
+    """Take from A the direction that the observation reveals.
 
     A (I - w' w / |w|²) with w = Z A is the factor of P∞ - M∞ M∞' / F∞ (Durbin & Koopman eq. 5.14). Each such
     step lowers the rank by one, which is counted: rounding never leaves a series diffuse for ever.
@@ -164,8 +164,14 @@ def shrink(
     meets = (part.var > 0) & observed
     signal = jnp.sum(factor * params.design[:, None], axis=0)
     ratio = part.state_obs_cov / jnp.where(meets, part.var, 1.0)[None]
-    kept = factor - jnp.where(meets[None], ratio, 0.0)[:, None] * signal[None]
     rank = rank - meets.astype(rank.dtype)
-    following = jnp.where((rank > 0)[None, None], matmul(params.transition, kept), 0.0)
-    # A transition that forgets (T singular) ends the phase without an observation.
+    kept = factor - jnp.where(meets[None], ratio, 0.0)[:, None] * signal[None]
+    return jnp.where((rank > 0)[None, None], kept, 0.0), rank
+
+
+def propagate(
+    params: Params, kept: Float[Array, "state shock batch"], rank: Int[Array, " batch"]
+) -> tuple[Float[Array, "state shock batch"], Int[Array, " batch"]]:
+    """Move A one step in time; a transition that forgets (T singular) ends the phase without an observation."""
+    following = matmul(params.transition, kept)
     return following, jnp.where(jnp.any(following != 0, axis=(0, 1)), rank, 0)

@@ -98,12 +98,12 @@ def smooth_chunk(
     live = jnp.arange(length, dtype=start.left.dtype)[:, None] < start.left[None]
     y = jnp.where(live, y, jnp.nan)
     factors, diffuse_end = replay(params, start, forward, y, end)
-    rows = jax.vmap(lambda *at: _observed(params, *at))(forward, factors, y)
+    rows = jax.vmap(lambda *at: _observed(params, *at))(forward, factors.before, y)
     run = _later_observations(params, rows, end, back)
     outputs = jax.vmap(lambda *at: _combine(params, *at))(forward, run.written["r"], run.written["n"])
     faint, outputs = smooth_diffuse(params, forward, y, factors, diffuse_end, run.written, back.faint, outputs)
-    doubtful, kept = outputs.pop("doubtful") & live, outputs.pop("kept")
-    cov = restore(params, forward, doubtful, kept, outputs["smoothed_state_cov"], back.cov)
+    doubtful = outputs.pop("doubtful") & live
+    cov = restore(params, forward, doubtful, factors.after, outputs["smoothed_state_cov"], back.cov)
     # Once more, on what a loop has written down: what is computed anew for each entry may round differently.
     cov = jax.vmap(symmetric)(cov)
     return Backward(run.r, run.n, faint, cov[0]), outputs | {"smoothed_state_cov": cov}

@@ -22,7 +22,8 @@ from luna_serving.statespace.recursion import (
     innovate,
     matmul,
     matvec,
-    shrink,
+    propagate,
+    reveal,
     symmetric,
 )
 from luna_serving.statespace.smoother_algebra import between, covariance, lost, row, transpose, unexplained, write
@@ -37,6 +38,13 @@ class Forward(NamedTuple):
     filtered_state: Float[Array, "time state batch"]
     filtered_state_cov: Float[Array, "time state state batch"]
     forecast_error_diffuse_cov: Float[Array, "time batch"]  # F∞
+
+
+class Factors(NamedTuple):
+    """A, P∞ = A A', of each row's prediction and once its observation is folded in; zero out of the phase."""
+
+    before: Float[Array, "time state shock batch"]
+    after: Float[Array, "time state shock batch"]
 
 
 class Faint(NamedTuple):
@@ -61,13 +69,13 @@ class _Replay(NamedTuple):
     t: Int[Array, ""]
     factor: Float[Array, "state shock batch"]
     rank: Int[Array, " batch"]
-    written: Float[Array, "time state shock batch"]
+    written: dict[str, Array]
 
 
 def replay(
     params: Params, start: Carry, forward: Forward, y: Float[Array, "time batch"], end: Int[Array, ""]
-) -> tuple[Float[Array, "time state shock batch"], Int[Array, ""]]:
-    """Return the diffuse part A of each prediction, which the filter does not store, and where the last one ended."""
+) -> tuple[Factors, Int[Array, ""]]:
+    """Return the diffuse parts, which the filter does not store, and the row where the last phase was over."""
 
     def still_diffuse(run: _Replay) -> Bool[Array, ""]:
         return (run.t < end) & jnp.any((run.rank > 0) & (run.t < start.left))
@@ -75,13 +83,14 @@ def replay(
     def step(run: _Replay) -> _Replay:
         now, var = row((y, forward.forecast_error_diffuse_cov), run.t)
         part = diffuse_part_of(params, run.factor, var)
-        written = lax.dynamic_update_index_in_dim(run.written, run.factor, run.t, 0)
-        factor, rank = shrink(params, run.factor, run.rank, part, observed=~jnp.isnan(now))
-        return _Replay(run.t + 1, factor, rank, written)
+        kept, rank = reveal(params, run.factor, run.rank, part, observed=~jnp.isnan(now))
+        written = write(run.written, run.t, {"before": run.factor, "after": kept})
+        return _Replay(run.t + 1, *propagate(params, kept, rank), written)
 
     empty = jnp.zeros((y.shape[0], *start.diffuse.shape), start.diffuse.dtype)
-    run = lax.while_loop(still_diffuse, step, _Replay(jnp.zeros_like(end), start.diffuse, start.rank, empty))
-    return run.written, run.t
+    written = {"before": empty, "after": empty}
+    run = lax.while_loop(still_diffuse, step, _Replay(jnp.zeros_like(end), start.diffuse, start.rank, written))
+    return Factors(**run.written), run.t
 
 
 def diffuse_part_of(
@@ -96,23 +105,19 @@ def smooth_diffuse(
     params: Params,
     forward: Forward,
     y: Float[Array, "time batch"],
-    factors: Float[Array, "time state shock batch"],
+    factors: Factors,
     diffuse_end: Int[Array, ""],
     later: dict[str, Array],
     faint: Faint,
     outputs: dict[str, Array],
 ) -> tuple[Faint, dict[str, Array]]:
-    """Replace the outputs of series in their diffuse phase; `later` holds r and N after each row.
-
-    Adds `kept` [time, state, shock, batch]: A once the observation is folded in; zero out of the phase.
-    """
-    outputs = outputs | {"kept": jnp.zeros_like(factors)}
+    """Replace the outputs of series in their diffuse phase; `later` holds r and N after each row."""
 
     def step(run: _Run) -> _Run:
         t = run.t - 1
         now, rows, factor, leading = row((y, forward, factors, later), t)
         innovation = innovate(params, Moments(rows.predicted_state, rows.predicted_state_cov), now)
-        part = diffuse_part_of(params, factor, rows.forecast_error_diffuse_cov)
+        part = diffuse_part_of(params, factor.before, rows.forecast_error_diffuse_cov)
         # From state[t+1] to state[t] after its observation: T' r and T' N T.
         r, n = matvec(transpose(params.transition), leading["r"]), between(params.transition, leading["n"])
         across = Faint(
@@ -120,13 +125,10 @@ def smooth_diffuse(
             between(params.transition, run.faint.n1),
             between(params.transition, run.faint.n2),
         )
-        meets = (part.var > 0) & innovation.observed
-        revealed = jnp.where(meets[None], diffuse_gain(innovation, part), 0.0)
-        kept = factor - revealed[:, None] * matvec(transpose(factor), params.design)[None]
-        diffuse = jnp.any(factor != 0, axis=(0, 1))
+        diffuse = jnp.any(factor.before != 0, axis=(0, 1))
         replaced = {
             name: jnp.where(diffuse.reshape((1,) * (new.ndim - 1) + diffuse.shape), new, row(run.outputs[name], t))
-            for name, new in (_combine(rows, kept, r, n, across) | {"kept": kept}).items()
+            for name, new in _combine(rows, factor.after, r, n, across).items()
         }
         return _Run(t, _observe(params, innovation, part, r, n, across), write(run.outputs, t, replaced))
 

@@ -83,7 +83,10 @@ def _step_back(
 def _divide(
     left: Float[Array, "row state batch"], cov: Float[Array, "state state batch"], least: float
 ) -> Float[Array, "row state batch"]:
-    """Left cov⁻¹ by cov = C D C', C unit lower triangular; a direction without variance, up to rounding, is left out."""
+    """Return left cov⁻¹ by cov = C D C', C unit lower triangular.
+
+    A pivot below `least` of its diagonal entry is a direction without variance, up to rounding, and is left out.
+    """
     states = cov.shape[0]
     lower: dict[tuple[int, int], Array] = {}
     pivots: list[Array] = []
