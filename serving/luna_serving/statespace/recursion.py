@@ -166,6 +166,10 @@ def reveal(
     ratio = part.state_obs_cov / jnp.where(meets, part.var, 1.0)[None]
     rank = rank - meets.astype(rank.dtype)
     kept = factor - jnp.where(meets[None], ratio, 0.0)[:, None] * signal[None]
+    # A singular transition can drop a direction that the rank still counts. What is then left of a state is rounding,
+    # told by the state's own row: rows differ as widely as the units of their states.
+    before, after = jnp.sum(factor * factor, axis=1), jnp.sum(kept * kept, axis=1)
+    kept = jnp.where((after <= DIFFUSE_TOLERANCE**2 * before)[:, None], 0.0, kept)
     return jnp.where((rank > 0)[None, None], kept, 0.0), rank
 
 
