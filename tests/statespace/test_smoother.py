@@ -296,6 +296,8 @@ def test_a_direction_that_a_singular_transition_drops_leaves_no_rounding_behind(
         state_cov=np.zeros((2, 2)),
     )
     (result,) = smooth_batch([(np.array([np.nan, 0.0, 3.0]), model)]).series
-    np.testing.assert_array_equal(result.smoothed.smoothed_state_diffuse, [[True, False], [False, False], [False, False]])
+    np.testing.assert_array_equal(
+        result.smoothed.smoothed_state_diffuse, [[True, False], [False, False], [False, False]]
+    )
     np.testing.assert_allclose(result.filtered_state[2], [0.0, 2.0])
     np.testing.assert_allclose(result.full.filtered_state_cov[2], [[0, 0], [0, 1 / (2 * 0.75**2)]], atol=1e-15)
