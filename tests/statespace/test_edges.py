@@ -10,8 +10,6 @@ from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.initial import Diffuse, Known
 from luna_serving.statespace.models import Model, constant_velocity, local_level, local_linear_trend
 
-from .oracle import Joint
-
 LEVEL = local_level(obs_var=1.0, level_var=0.5)
 TREND = local_linear_trend(obs_var=1.0, level_var=0.5, trend_var=0.1)
 
@@ -122,24 +120,6 @@ def test_a_transition_that_forgets_ends_the_diffuse_phase():
     result = full([np.nan, 2.0, 3.0], forgetful)
     assert result.full.nobs_diffuse == 1
     np.testing.assert_allclose(result.filtered_state[:, 0], [0.0, 1.0, 1.5])
-
-
-@pytest.mark.parametrize(
-    ("transition", "design", "y"),
-    [
-        ([[1.2, 1.2], [-1.2, -1.2]], [0.37, 1.0], [0.0, np.nan, 0.25, 1.0]),
-        ([[-0.01, 0.37], [0.0, 0.0]], [-0.01, 0.37], [0.1, 1.0, np.nan, -1.0]),
-        ([[-1.2, 1.2], [-1.2, 1.2]], [0.37, 1.0], [np.nan, np.nan, np.nan, np.nan, 0.02, 3.0]),
-        ([[0.1, 0.1], [1.0, 1.0]], [0.99, 0.99], [np.nan, -1.0, 0.5]),
-    ],
-)
-def test_what_a_transition_forgets_leaves_no_rounding_that_looks_diffuse(transition, design, y):
-    model = Model(np.array(transition), np.array(design), 1.0, np.eye(2), Diffuse())
-    result, joint = full(y, model), Joint(model, np.array(y))
-    assert ((result.full.forecast_error_diffuse_cov == 0) | (result.full.forecast_error_diffuse_cov > 1e-20)).all()
-    belief = joint.state(len(y), len(y) - 1)
-    np.testing.assert_allclose(result.full.predicted_state[-2], joint.state(len(y) - 1, len(y) - 1).mean, atol=1e-12)
-    assert belief.mean.shape == (2,)
 
 
 # A prior 1e12 times wider than the noise leaves 16 - 12 digits of the trend in any form but a square root.

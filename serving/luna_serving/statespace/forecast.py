@@ -53,19 +53,13 @@ def forecast(models: Sequence[Model], origin: Origin, steps: int) -> Forecast:
                 cov = (cov + cov.swapaxes(1, 2)) / 2
             means[:, h], covs[:, h] = mean, cov
             if any_diffuse:
-                diffuse = _moved(transition, diffuse) if h else diffuse
+                diffuse = transition @ diffuse if h else diffuse
                 signals[:, h], state_diffuse[:, h] = _still_diffuse(design, diffuse)
         observed = np.einsum("bi,bhi->bh", design, means)
         variance = np.einsum("bi,bhij,bj->bh", design, covs, design) + np.array([[model.obs_var] for model in models])
     finite = np.isfinite(observed) & np.isfinite(variance)
     finite &= np.isfinite(means).all(axis=2) & np.isfinite(covs).all(axis=(2, 3))
     return Forecast(observed, np.where(signals, np.inf, variance), means, covs, state_diffuse, finite)
-
-
-def _moved(transition: Floats, factor: Floats) -> Floats:
-    """T A without what is only rounding, as in `recursion.propagate`."""
-    moved, size = transition @ factor, np.abs(transition) @ np.abs(factor)
-    return np.where(np.abs(moved) > DIFFUSE_TOLERANCE * size, moved, 0.0)
 
 
 def _still_diffuse(design: Floats, factor: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

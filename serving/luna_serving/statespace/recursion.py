@@ -173,20 +173,9 @@ def reveal(
     return jnp.where((rank > 0)[None, None], kept, 0.0), rank
 
 
-def without_rounding(
-    factor: Float[Array, "state shock batch"], size: Float[Array, "state shock batch"]
-) -> Float[Array, "state shock batch"]:
-    """Put zero for entries that are only what their terms, of the given size, have left when they cancelled.
-
-    Left in, they would be all there is to A once T forgets a direction, and F∞, judged against A, not zero.
-    """
-    return jnp.where(jnp.abs(factor) > DIFFUSE_TOLERANCE * size, factor, 0.0)
-
-
 def propagate(
     params: Params, kept: Float[Array, "state shock batch"], rank: Int[Array, " batch"]
 ) -> tuple[Float[Array, "state shock batch"], Int[Array, " batch"]]:
     """Move A one step in time; a transition that forgets (T singular) ends the phase without an observation."""
-    moved = matmul(params.transition, kept)
-    following = without_rounding(moved, matmul(jnp.abs(params.transition), jnp.abs(kept)))
+    following = matmul(params.transition, kept)
     return following, jnp.where(jnp.any(following != 0, axis=(0, 1)), rank, 0)
