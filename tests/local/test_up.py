@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -251,9 +252,12 @@ def test_accounts_are_made_and_changed_while_it_runs(luna: Up) -> None:
 
 def test_settlement_that_dies_is_started_again(luna: Up) -> None:
     def settlers() -> list[psutil.Process]:
-        children = psutil.Process(luna.process.pid).children()
-        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return [child for child in alive if "settle" in child.cmdline()]
+        found = []
+        for child in psutil.Process(luna.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # killed, and gone between two questions
+                if child.status() != psutil.STATUS_ZOMBIE and "settle" in child.cmdline():
+                    found.append(child)
+        return found
 
     (first,) = settlers()
     first.kill()
