@@ -45,11 +45,15 @@ def variance(pointer: str, value: float) -> float:
     return number
 
 
-def _array(pointer: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _numbers(pointer: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     try:
-        array = np.array(value, dtype=np.float64)
+        return np.array(value, dtype=np.float64)
     except (TypeError, ValueError) as cause:
         raise ModelError(pointer, f"must be numbers of shape {list(shape)}") from cause
+
+
+def _array(pointer: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array = _numbers(pointer, value, shape)
     if array.shape != shape:
         raise ModelError(pointer, f"must have shape {list(shape)}; got {list(array.shape)}")
     if not np.isfinite(array).all():
@@ -69,22 +73,45 @@ def matrix(pointer: str, value: ArrayLike, n: int) -> NDArray[np.float64]:
     return _array(pointer, value, (n, n))
 
 
-def covariance(pointer: str, value: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Return a copy of `value`, exactly symmetric, or say why it is no covariance.
+def fitting(pointer: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return a copy of `value` as float64 of that shape, or with a leading axis of time."""
+    rank = len(shape)
+    if np.ndim(_numbers(pointer, value, shape)) != rank + 1:
+        return _array(pointer, value, shape)
+    length = len(np.asarray(value))
+    if length == 0:
+        raise ModelError(pointer, "must cover at least one period")
+    return _array(pointer, value, (length, *shape))
 
-    Judged after scaling to correlations, so that the units of the states do not matter.
-    """
-    cov = matrix(pointer, value, n)
-    diagonal = np.diagonal(cov)
+
+def covariance(pointer: str, value: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Return a copy of `value` [n, n], exactly symmetric, or say why it is no covariance."""
+    return _covariance(pointer, matrix(pointer, value, n))
+
+
+def covariances(pointer: str, value: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Return a copy of `value` [n, n], or [T, n, n], exactly symmetric, or say why it is no covariance."""
+    return _covariance(pointer, fitting(pointer, value, (n, n)))
+
+
+def _covariance(pointer: str, cov: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Judged after scaling to correlations, so that the units of the states do not matter."""
+    diagonal = np.diagonal(cov, axis1=-2, axis2=-1)
     if (diagonal < 0).any():
         raise ModelError(pointer, "has a negative variance on its diagonal; variances must be zero or more")
+    if ((diagonal > 0) & (diagonal < SMALLEST_VARIANCE)).any():
+        raise ModelError(
+            pointer,
+            f"must have variances of zero or at least {SMALLEST_VARIANCE:g}: measure the series in a smaller unit",
+        )
     scale = np.sqrt(diagonal)
-    bound = np.outer(scale, scale)
-    if (np.abs(cov - cov.T) > COVARIANCE_TOLERANCE * bound).any():
+    bound = scale[..., :, None] * scale[..., None, :]
+    turned = np.swapaxes(cov, -1, -2)
+    if (np.abs(cov - turned) > COVARIANCE_TOLERANCE * bound).any():
         raise ModelError(pointer, "must be symmetric: use (cov + its transpose) / 2")
-    cov = (cov + cov.T) / 2
+    cov = (cov + turned) / 2
     correlation = cov / np.where(bound > 0, bound, 1.0)
     outside = (np.abs(cov) > bound * (1 + COVARIANCE_TOLERANCE)).any()
-    if outside or np.linalg.eigvalsh(correlation)[0] < -COVARIANCE_TOLERANCE * n:
+    if outside or (np.linalg.eigvalsh(correlation)[..., 0] < -COVARIANCE_TOLERANCE * cov.shape[-1]).any():
         raise ModelError(pointer, "must be positive semi-definite: a covariance's eigenvalues are zero or more")
     return cov

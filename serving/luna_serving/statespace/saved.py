@@ -1,0 +1,21 @@
+"""Where a series stands, so that it can be put away and gone on with later."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saved:
+    """The state before the next observation: all that the past has to say about the future.
+
+    Filtering on from it gives, to the last digit, what one pass over everything would have given.
+    """
+
+    mean: NDArray[np.float64]  # a [n]
+    cov: NDArray[np.float64]  # P* [n, n], the finite part
+    diffuse: NDArray[np.float64]  # A [n, n]; the diffuse part is P∞ = A A', zero once the diffuse phase is over
+    rank: int  # of A
+    period: int  # of the next observation, counted from 0: where matrices that vary in time go on
+    nobs_diffuse: int  # periods that began diffuse
