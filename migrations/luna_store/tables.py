@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     MetaData,
     Text,
@@ -128,3 +129,44 @@ class UsageEvent(Table):
     """No foreign key: the ledger outlives its account."""
     units: Mapped[int]
     route: Mapped[str]
+
+
+class NamedModel(Table):
+    """A name under which an account keeps the versions of a model.
+
+    The row outlives the deletion of its versions, so that a later model of the same name goes on counting: what
+    (account, name, version) means never changes.
+    """
+
+    __tablename__ = "named_models"
+    __table_args__ = (
+        CheckConstraint("name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'", name="name"),
+        CheckConstraint("last_version >= 1", name="last_version"),
+    )
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last_version: Mapped[int]
+    """The highest number ever given; the latest version while the model is not deleted."""
+    stored_bytes: Mapped[int] = mapped_column(BigInteger)
+    """What its versions weigh against the account's limit; 0 once deleted."""
+    deleted_at: Mapped[datetime | None]
+
+
+class ModelVersion(Table):
+    """One immutable document of a named model."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "name"], ["named_models.account_id", "named_models.name"], ondelete="CASCADE"
+        ),
+    )
+
+    account_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str]
+    document: Mapped[str]
+    """JSON as text: jsonb would print numbers differently from how they came (1e22 as an integer of 23 digits)."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
