@@ -132,25 +132,26 @@ class UsageEvent(Table):
 
 
 class NamedModel(Table):
-    """A name under which an account keeps the versions of a model.
+    """A name under which an account keeps the versions `first_version` to `last_version` of a model.
 
-    The row outlives the deletion of its versions, so that a later model of the same name goes on counting: what
-    (account, name, version) means never changes.
+    The row outlives the deletion of its versions, which leaves it an empty span: a later model of the same name goes
+    on counting, and what (account, name, version) means never changes.
     """
 
     __tablename__ = "named_models"
     __table_args__ = (
         CheckConstraint("name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'", name="name"),
-        CheckConstraint("last_version >= 1", name="last_version"),
+        CheckConstraint("first_version BETWEEN 1 AND last_version + 1", name="versions"),
     )
 
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
+    first_version: Mapped[int]
+    """The oldest version that was not deleted; `last_version` + 1 where none is left."""
     last_version: Mapped[int]
-    """The highest number ever given; the latest version while the model is not deleted."""
+    """The highest number ever given."""
     stored_bytes: Mapped[int] = mapped_column(BigInteger)
     """What its versions weigh against the account's limit; 0 once deleted."""
-    deleted_at: Mapped[datetime | None]
 
 
 class ModelVersion(Table):

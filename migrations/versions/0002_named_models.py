@@ -22,13 +22,13 @@ def upgrade() -> None:
         "named_models",
         sa.Column("account_id", sa.Integer, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
+        sa.Column("first_version", sa.Integer, nullable=False),
         sa.Column("last_version", sa.Integer, nullable=False),
         sa.Column("stored_bytes", sa.BigInteger, nullable=False),
-        sa.Column("deleted_at", ZONED, nullable=True),
         sa.PrimaryKeyConstraint("account_id", "name", name="pk_named_models"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_named_models_account_id", ondelete="CASCADE"),
         sa.CheckConstraint("name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'", name="ck_named_models_name"),
-        sa.CheckConstraint("last_version >= 1", name="ck_named_models_last_version"),
+        sa.CheckConstraint("first_version BETWEEN 1 AND last_version + 1", name="ck_named_models_versions"),
     )
     op.create_table(
         "model_versions",
