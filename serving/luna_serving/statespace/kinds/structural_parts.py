@@ -1,0 +1,176 @@
+"""The components of a structural model, one block of states each.
+
+Matrices and their order are those of statsmodels' `UnobservedComponents`; the equations are Durbin & Koopman's (2012,
+section 3.2). A component without "var" is fixed: it has no shock at all. With a variance of zero it has one that
+never strikes, so that a variance can be estimated without the model changing its shape.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import cos, pi, sin
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.checks import ModelError, magnitude, variance
+from luna_serving.statespace.initial import Diffuse, Stationary
+from luna_serving.statespace.kinds.fields import optional_variance
+from luna_serving.statespace.kinds.lag_polynomials import require_stationary
+
+Floats = NDArray[np.float64]
+Words = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """States that depend on no other block's."""
+
+    pointer: str
+    """The field that sets how many states there are."""
+    names: tuple[str, ...]
+    transition: Floats
+    """[k, k]"""
+    design: Floats
+    """[k], or [T, k]"""
+    shocked: tuple[int, ...]
+    """The states that a shock of their own moves."""
+    variances: tuple[float, ...]
+    """Of those shocks."""
+    start: Diffuse | Stationary = field(default_factory=Diffuse)
+
+
+def level_and_trend(level: Words | None, trend: Words | None) -> Block:
+    """A level, and a slope that is added to it (eq. 3.2). A trend needs a level."""
+    if level is None:
+        raise ModelError("/level", 'is needed by "trend": give {} for a level with no shocks of its own')
+    n = 1 if trend is None else 2
+    walks = [optional_variance("/level/var", level.get("var"))]
+    if trend is not None:
+        walks.append(optional_variance("/trend/var", trend.get("var")))
+    transition = np.array([[1.0, 1.0], [0.0, 1.0]])[:n, :n]
+    shocked = tuple(i for i, var in enumerate(walks) if var is not None)
+    return Block("/level", ("level", "trend")[:n], transition, np.eye(1, n)[0], shocked, _given(walks))
+
+
+def seasonal(words: Words) -> Block:
+    """Dummy seasonal: the effects of one period sum to the shock (eq. 3.3). `period` - 1 states."""
+    period = _count("/seasonal/period", words["period"], 2)
+    n = period - 1
+    transition = np.eye(n, k=-1)
+    transition[0] = -1.0
+    var = optional_variance("/seasonal/var", words.get("var"))
+    names = ("seasonal", *(f"seasonal.L{i}" for i in range(1, n)))
+    return Block("/seasonal/period", names, transition, np.eye(1, n)[0], *_first(var))
+
+
+def freq_seasonal(number: int, words: Words) -> Block:
+    """Trigonometric seasonal, two states a harmonic that share a variance (eq. 3.7, 3.8).
+
+    `harmonics` is at most `period` / 2, and that where it is not given. A harmonic of exactly half the period has one
+    state: its second one moves nothing that is observed. statsmodels keeps it, and so never leaves the diffuse phase.
+    """
+    at = f"/freq_seasonal/{number}"
+    period = magnitude(f"{at}/period", words["period"])
+    if period < 2:
+        raise ModelError(f"{at}/period", "must be at least 2 steps of the series")
+    most = int(period // 2)
+    harmonics = most if words.get("harmonics") is None else _count(f"{at}/harmonics", words["harmonics"], 1)
+    if harmonics > most:
+        raise ModelError(f"{at}/harmonics", f"must be at most {most}, half the period; got {harmonics}")
+    n = 2 * harmonics - (2 * harmonics == period)
+    transition = np.zeros((n, n))
+    for j in range(harmonics):
+        pair = slice(2 * j, min(2 * j + 2, n))
+        size = pair.stop - pair.start
+        transition[pair, pair] = _rotation(2 * pi * (j + 1) / period)[:size, :size]
+    var = optional_variance(f"{at}/var", words.get("var"))
+    names = tuple(f"freq_seasonal.{number}.{i}" for i in range(n))
+    return Block(
+        f"{at}/harmonics",
+        names,
+        transition,
+        np.tile([1.0, 0.0], harmonics)[:n],
+        () if var is None else tuple(range(n)),
+        () if var is None else (var,) * n,
+    )
+
+
+def cycle(words: Words) -> Block:
+    """A cycle of `period` steps (section 3.2.4): a rotation times `damping`; below 1 it is stationary."""
+    period = magnitude("/cycle/period", words["period"])
+    if period < 2:
+        raise ModelError("/cycle/period", "must be at least 2 steps of the series: nothing faster can be seen")
+    damping = 1.0 if words.get("damping") is None else magnitude("/cycle/damping", words["damping"])
+    if not 0 < damping <= 1:
+        raise ModelError("/cycle/damping", f"must lie above 0 and at most 1 (undamped); got {damping:g}")
+    var = optional_variance("/cycle/var", words.get("var"))
+    return Block(
+        "/cycle",
+        ("cycle", "cycle.auxilliary"),
+        damping * _rotation(2 * pi / period),
+        np.array([1.0, 0.0]),
+        () if var is None else (0, 1),
+        () if var is None else (var, var),
+        Diffuse() if damping == 1 else Stationary(),
+    )
+
+
+def autoregression(words: Words, *, starts_stationary: bool) -> Block:
+    """A stationary autoregression beside the other components. State: its last values."""
+    coefficients = _list("/ar/coefficients", words["coefficients"])
+    n = len(coefficients)
+    if starts_stationary:
+        require_stationary("/ar/coefficients", coefficients)
+    transition = np.eye(n, k=-1)
+    transition[0] = coefficients
+    names = tuple(f"ar.L{i + 1}" for i in range(n))
+    var = variance("/ar/var", words["var"])
+    return Block("/ar/coefficients", names, transition, np.eye(1, n)[0], *_first(var), Stationary())
+
+
+def regression(words: Words) -> Block:
+    """Regressors [T, k], one row a period, with a state for each coefficient; `var` lets them walk."""
+    try:
+        regressors = np.array(words["regressors"], dtype=np.float64)
+    except (TypeError, ValueError) as cause:
+        raise ModelError("/regression/regressors", "must be rows of numbers, all of the same length") from cause
+    if regressors.ndim != 2 or 0 in regressors.shape:
+        raise ModelError("/regression/regressors", "must hold one row a period, with one number a regressor")
+    k = regressors.shape[1]
+    var = words.get("var")
+    walks: tuple[float, ...] = ()
+    if isinstance(var, list | tuple):
+        if len(var) != k:
+            raise ModelError("/regression/var", f"must hold one variance for each of {k} coefficients; got {len(var)}")
+        walks = tuple(variance(f"/regression/var/{i}", each) for i, each in enumerate(var))
+    elif var is not None:
+        walks = (variance("/regression/var", var),) * k
+    names = tuple(f"beta.x{i + 1}" for i in range(k))
+    return Block("/regression/regressors", names, np.eye(k), regressors, tuple(range(len(walks))), walks)
+
+
+def _rotation(angle: float) -> Floats:
+    return np.array([[cos(angle), sin(angle)], [-sin(angle), cos(angle)]])
+
+
+def _given(walks: list[float | None]) -> tuple[float, ...]:
+    return tuple(var for var in walks if var is not None)
+
+
+def _first(var: float | None) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Shocks of a block whose first state alone is moved."""
+    return ((), ()) if var is None else ((0,), (var,))
+
+
+def _count(pointer: str, value: float, least: int) -> int:
+    if value != int(value) or value < least:
+        raise ModelError(pointer, f"must be a whole number of at least {least}; got {value:g}")
+    return int(value)
+
+
+def _list(pointer: str, values: Any) -> Floats:  # noqa: ANN401  JSON
+    coefficients = np.array([magnitude(f"{pointer}/{i}", each) for i, each in enumerate(values)])
+    if len(coefficients) == 0:
+        raise ModelError(pointer, "must hold at least one coefficient")
+    return coefficients
