@@ -8,8 +8,23 @@ from numpy.typing import NDArray
 
 from luna_serving.statespace.filter import LOG_2PI
 from luna_serving.statespace.forecast import Origin, forecast
+from luna_serving.statespace.model import over_time
+from luna_serving.statespace.observations import factor, solve
 from luna_serving.statespace.passes import ONE_MORE, Passed
-from luna_serving.statespace.results import Convention, ForecastResult, FullOutputs, SeriesResult, SmoothedOutputs
+from luna_serving.statespace.prepared import Prepared
+from luna_serving.statespace.results import (
+    Convention,
+    ForecastResult,
+    FullOutputs,
+    SeriesResult,
+    SmoothedOutputs,
+    signal,
+)
+from luna_serving.statespace.saved import Saved
+
+Floats = NDArray[np.float64]
+# The filter's carry after a series' last row, by name.
+End = dict[str, NDArray[np.generic]]
 
 # The rounding of what was vague stays in what is precise: a smoothed variance below this multiple of the filtered
 # one has fewer than 8 digits.
@@ -17,47 +32,139 @@ POOR: Final = 1e-8
 # A filtered variance below this multiple of the predicted one is the rounding of zero, and has no digits to lose.
 NOTHING: Final = 1e-12
 
+MEANS: Final = frozenset({"filtered_state", "predicted_state", "smoothed_state"})
+COVARIANCES: Final = frozenset({"filtered_state_cov", "predicted_state_cov", "smoothed_state_cov"})
+
 
 def series_results(passed: Passed, loglike: Convention) -> list[SeriesResult]:
     """Cut each series' outputs out of the batch's; there are as many as passes that it has been through."""
-    nobs_diffuse = np.asarray(passed.carry.nobs_diffuse)
+    ends = {name: np.asarray(getattr(passed.carry, name)) for name in ("diffuse", "rank", "nobs_diffuse")}
     return [
-        _series_result(passed, lane, int(nobs), loglike)
-        for lane, nobs in zip(range(len(passed.series)), nobs_diffuse, strict=False)
+        _series_result(passed, lane, {name: end[..., lane] for name, end in ends.items()}, loglike)
+        for lane in range(len(passed.lanes))
     ]
 
 
-def _series_result(passed: Passed, lane: int, nobs_diffuse: int, loglike: Convention) -> SeriesResult:
-    y, model = passed.series[lane], passed.models[lane]
-    rows = {name: all_[lane, : len(y) + (name in ONE_MORE)] for name, all_ in passed.lanes.items()}
-    filtered_state = rows.pop("filtered_state")
-    if not rows:
+def _series_result(
+    passed: Passed, number: int, end: dict[str, NDArray[np.generic]], loglike: Convention
+) -> SeriesResult:
+    (y, model), lane = passed.items[number], passed.lanes[number]
+    prepared, count = lane.prepared, len(lane.rows.y)
+    rows = {name: all_[number, : count + (name in ONE_MORE)] for name, all_ in passed.outputs.items()}
+    rows = {name: _in_model_units(name, row, prepared) for name, row in rows.items()}
+    if "predicted_state" not in rows:
+        filtered_state = rows["filtered_state"]
         return SeriesResult(model, filtered_state, bool(np.isfinite(filtered_state).all()), None)
-    smoothed = _smoothed(rows, int(model.packed[-1])) if "smoothed_state" in rows else None
-    if loglike == "kfas":
-        rows["loglike_obs"] = rows["loglike_obs"] + np.where(_met(rows), LOG_2PI / 2, 0.0)
-    floats = {name: rows[name] for name in FullOutputs.__dataclass_fields__ if name in rows}
-    full = FullOutputs(**floats, loglike=float(rows["loglike_obs"].sum()), nobs_diffuse=nobs_diffuse)
+    met = (rows["forecast_error_diffuse_cov"] > 0) & ~np.isnan(rows["forecast_error"])
+    rows["loglike_obs"] = rows["loglike_obs"] + np.where(met, _of_met(prepared, loglike), 0.0)
+    states = _per_period(rows, model.observed)
+    full = _full(prepared, y.reshape(len(states["filtered_state"]), -1), rows, states, end, lane.saved.period)
+    smoothed = _smoothed(states, int(np.count_nonzero(met)) == lane.saved.rank) if "smoothed_state" in rows else None
+    saved = _saved(prepared, lane.saved, states, end)
     # Missing observations leave NaN on purpose in the two outputs about errors; they follow from these.
-    checked = [filtered_state, full.filtered_state_cov, full.predicted_state, full.predicted_state_cov]
+    checked = [states["filtered_state"], full.filtered_state_cov, full.predicted_state, full.predicted_state_cov]
     if smoothed is not None:
         checked += [smoothed.smoothed_state, smoothed.smoothed_state_cov]
     finite = all(np.isfinite(array).all() for array in checked) and bool(np.isfinite(full.loglike))
-    return SeriesResult(model, filtered_state, finite, full, smoothed)
+    return SeriesResult(model, states["filtered_state"], finite, full, smoothed, saved)
 
 
-def _met(rows: dict[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
-    """Where an observation told a diffuse direction."""
-    met: NDArray[np.bool_] = (rows["forecast_error_diffuse_cov"] > 0) & ~np.isnan(rows["forecast_error"])
-    return met
+def _in_model_units(name: str, row: Floats, prepared: Prepared) -> Floats:
+    n, scale = prepared.model.states, prepared.scale
+    if prepared.simple:
+        return row
+    if name in MEANS:
+        return row[:, :n] / scale
+    if name in COVARIANCES:
+        return row[:, :n, :n] / (scale[:, None] * scale)
+    return row[:, :n] if name == "smoothed_state_diffuse" else row
 
 
-def _smoothed(rows: dict[str, NDArray[np.float64]], diffuse_states: int) -> SmoothedOutputs:
-    diffuse = rows["smoothed_state_diffuse"].astype(bool)
-    if np.count_nonzero(_met(rows)) == diffuse_states:
+def _of_met(prepared: Prepared, loglike: Convention) -> float:
+    """What an observation that told a diffuse direction adds to the log-likelihood besides F∞'s part.
+
+    The engine's units change the sum over all directions, and nobody can say whose share is which: each bears the same.
+    """
+    units = prepared.log_scale / prepared.saved.rank if prepared.log_scale else 0.0
+    return (LOG_2PI / 2 if loglike == "kfas" else 0.0) - units
+
+
+def _per_period(rows: dict[str, Floats], m: int) -> dict[str, Floats]:
+    """The states' moments a period: predicted before its first row, filtered and smoothed after its last."""
+    if m == 1:
+        return {name: row for name, row in rows.items() if name in MEANS | COVARIANCES | {"smoothed_state_diffuse"}}
+    first, last = slice(0, None, m), slice(m - 1, None, m)
+    picked = {name: rows[name][first] for name in ONE_MORE}
+    after = ("filtered_state", "filtered_state_cov", "smoothed_state", "smoothed_state_cov", "smoothed_state_diffuse")
+    return picked | {name: rows[name][last] for name in after if name in rows}
+
+
+def _full(
+    prepared: Prepared,
+    y: Floats,
+    rows: dict[str, Floats],
+    states: dict[str, Floats],
+    end: End,
+    first: int,
+) -> FullOutputs:
+    model, periods = prepared.model, len(y)
+    m = model.observed
+    diffuse: NDArray[np.bool_] = np.any(rows["forecast_error_diffuse_cov"].reshape(periods, m) > 0, axis=1)
+    if m == 1:
+        intercept = over_time(model.obs_intercept, 1, first, periods)[:, 0]
+        forecasts, error = rows["forecasts"] + intercept, rows["forecast_error"]
+        cov, standardized = rows["forecast_error_cov"], rows["standardized_forecast_error"]
+    else:
+        forecasts = signal(model, states["predicted_state"][:-1], first)
+        error = y - forecasts
+        design = over_time(model.design, 2, first, periods)
+        spread = design @ states["predicted_state_cov"][:-1] @ design.swapaxes(1, 2)
+        cov = (spread + spread.swapaxes(1, 2)) / 2 + over_time(model.obs_cov, 2, first, periods)
+        standardized = _standardized(error, cov, diffuse)
+    loglike_obs = rows["loglike_obs"].reshape(periods, m).sum(axis=1)
+    return FullOutputs(
+        filtered_state_cov=states["filtered_state_cov"],
+        predicted_state=states["predicted_state"],
+        predicted_state_cov=states["predicted_state_cov"],
+        forecasts=forecasts,
+        forecast_error=error,
+        forecast_error_cov=cov,
+        forecast_diffuse=diffuse,
+        standardized_forecast_error=standardized,
+        loglike_obs=loglike_obs,
+        loglike=float(loglike_obs.sum()),
+        nobs_diffuse=-(-int(end["nobs_diffuse"]) // m),
+    )
+
+
+def _standardized(error: Floats, cov: Floats, diffuse: NDArray[np.bool_]) -> Floats:
+    lower, pivots = factor(cov, np.isnan(error))
+    independent = solve(lower, error[:, :, None])[:, :, 0]
+    known = (pivots > 0) & ~diffuse[:, None]
+    return np.where(known, independent / np.sqrt(np.where(known, pivots, 1.0)), np.nan)
+
+
+def _saved(prepared: Prepared, start: Saved, states: dict[str, Floats], end: dict[str, NDArray[np.generic]]) -> Saved:
+    inner = Saved(
+        start.mean, start.cov, np.asarray(end["diffuse"], np.float64), int(end["rank"]), 0, int(end["nobs_diffuse"])
+    )
+    outer = prepared.outward(inner)
+    return Saved(
+        mean=states["predicted_state"][-1],
+        cov=states["predicted_state_cov"][-1],
+        diffuse=outer.diffuse,
+        rank=outer.rank,
+        period=start.period + len(states["filtered_state"]),
+        nobs_diffuse=outer.nobs_diffuse,
+    )
+
+
+def _smoothed(states: dict[str, Floats], all_told: bool) -> SmoothedOutputs:
+    diffuse = states["smoothed_state_diffuse"].astype(bool)
+    if all_told:
         # Every direction was told. The flags are judged with a tolerance; counting needs none.
         diffuse = np.zeros_like(diffuse)
-    return SmoothedOutputs(rows["smoothed_state"], rows["smoothed_state_cov"], diffuse)
+    return SmoothedOutputs(states["smoothed_state"], states["smoothed_state_cov"], diffuse)
 
 
 def poorly_smoothed(result: SeriesResult) -> bool:
@@ -76,26 +183,32 @@ def poorly_smoothed(result: SeriesResult) -> bool:
     return bool(lost.any())
 
 
-def forecast_results(passed: Passed, steps: Sequence[int], filtered: Sequence[SeriesResult]) -> list[ForecastResult]:
+def forecast_results(steps: Sequence[int], filtered: Sequence[SeriesResult]) -> list[ForecastResult]:
     """Forecast each series from its own end."""
-    lanes = np.arange(len(passed.series))
-    lengths = np.array([len(y) for y in passed.series])
-    origin = Origin(
-        mean=passed.lanes["predicted_state"][lanes, lengths],
-        cov=passed.lanes["predicted_state_cov"][lanes, lengths],
-        diffuse=np.moveaxis(np.asarray(passed.carry.diffuse), -1, 0)[lanes],
-    )
-    ahead = forecast(passed.models, origin, max(steps))
-    return [
-        ForecastResult(
-            model=result.model,
-            mean=ahead.mean[lane, :count],
-            variance=ahead.variance[lane, :count],
-            state=ahead.state[lane, :count],
-            state_cov=ahead.state_cov[lane, :count],
-            state_diffuse=ahead.state_diffuse[lane, :count],
-            finite=result.finite and bool(ahead.finite[lane, :count].all()),
-            filtered=result,
+    results: dict[int, ForecastResult] = {}
+    alike: dict[object, list[int]] = {}
+    for place, result in enumerate(filtered):
+        model = result.model
+        # Those that vary in time go alone: their matrices are large, and seldom shared.
+        key = (model.states, model.observed) if model.length is None else place
+        alike.setdefault(key, []).append(place)
+    for places in alike.values():
+        part = [filtered[place] for place in places]
+        ahead = forecast(
+            [result.model for result in part],
+            Origin.of([result.saved for result in part]),
+            max(steps[p] for p in places),
         )
-        for lane, (count, result) in enumerate(zip(steps, filtered, strict=True))
-    ]
+        for row, (place, result) in enumerate(zip(places, part, strict=True)):
+            count = steps[place]
+            results[place] = ForecastResult(
+                model=result.model,
+                mean=ahead.mean[row, :count],
+                variance=ahead.variance[row, :count],
+                state=ahead.state[row, :count],
+                state_cov=ahead.state_cov[row, :count],
+                state_diffuse=ahead.state_diffuse[row, :count],
+                finite=result.finite and bool(ahead.finite[row, :count].all()),
+                filtered=result,
+            )
+    return [results[place] for place in range(len(filtered))]

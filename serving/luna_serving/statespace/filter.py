@@ -16,9 +16,13 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from luna_serving.statespace.recursion import (
+    FUSED_STATES,
     DiffusePart,
+    Innovation,
     Moments,
     Params,
+    System,
+    at,
     correct,
     diffuse_gain,
     diffuse_part,
@@ -41,8 +45,8 @@ class Carry(NamedTuple):
     cov: Float[Array, "state state batch"]  # P*, the finite part
     diffuse: Float[Array, "state shock batch"]  # A; the diffuse part is P∞ = A A'
     rank: Int[Array, " batch"]  # of A; zero once the diffuse phase is over
-    left: Int[Array, " batch"]  # observations still to come, missing ones included; later rows are padding
-    nobs_diffuse: Int[Array, " batch"]  # periods that began diffuse, missing ones included
+    left: Int[Array, " batch"]  # rows still to come, missing observations included; later rows are padding
+    nobs_diffuse: Int[Array, " batch"]  # rows that began diffuse, missing observations included
 
 
 class _Run(NamedTuple):
@@ -55,9 +59,9 @@ class _Run(NamedTuple):
 
 @partial(jax.jit, static_argnames="variant")
 def filter_chunk(
-    params: Params, carry: Carry, y: Float[Array, "time batch"], *, variant: Variant
+    system: System, carry: Carry, y: Float[Array, "time batch"], *, variant: Variant
 ) -> tuple[Carry, dict[str, Array]]:
-    """Filter one chunk of every series in the batch.
+    """Filter one chunk of every series in the batch; time is counted in rows (`recursion.System`).
 
     `y` is NaN where an observation is missing and on padding. Rows past a series' end (`carry.left`) and rows
     past the longest series hold nothing of meaning. Outputs are time-major:
@@ -81,38 +85,43 @@ def filter_chunk(
         live = (run.series.rank > 0) & (run.t < run.series.left)
         return (run.t < end) & jnp.any(live)
 
-    run = lax.while_loop(still_diffuse, lambda run: step(params, run, y, diffuse=True), run)
-    run = lax.while_loop(lambda run: run.t < end, lambda run: step(params, run, y, diffuse=False), run)
+    run = lax.while_loop(still_diffuse, lambda run: step(system, run, y, diffuse=True), run)
+    run = lax.while_loop(lambda run: run.t < end, lambda run: step(system, run, y, diffuse=False), run)
     series = run.series._replace(left=jnp.maximum(carry.left - length, 0))
     if variant == "means":
         return series, run.written
-    return series, _derive(params, run, y)
+    return series, _derive(system, run, y)
 
 
 def _buffers(carry: Carry, length: int, variant: Variant) -> dict[str, Array]:
     states, batch = carry.mean.shape
     dtype = carry.mean.dtype
+    means = {"filtered_state": jnp.zeros((length, states, batch), dtype)}
     if variant == "means":
-        return {"filtered_state": jnp.zeros((length, states, batch), dtype)}
-    return {
+        return means
+    full = {
         "predicted_state": jnp.zeros((length + 1, states, batch), dtype),
         "predicted_state_cov": jnp.zeros((length + 1, states, states, batch), dtype),
-        "diffuse_state_obs_cov": jnp.zeros((length, states, batch), dtype),
         "diffuse_var": jnp.zeros((length, batch), dtype),
     }
+    if states > FUSED_STATES:
+        return full | means | {"filtered_state_cov": jnp.zeros((length, states, states, batch), dtype)}
+    return full | {"diffuse_state_obs_cov": jnp.zeros((length, states, batch), dtype)}
 
 
-def _means_step(params: Params, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool) -> _Run:
-    filtered, series, _ = _advance(params, run, y, diffuse=diffuse)
+def _means_step(system: System, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool) -> _Run:
+    filtered, series, _ = _advance(at(system, run.t), run, y, diffuse=diffuse)
     return _Run(run.t + 1, series, _write(run, {"filtered_state": filtered.mean}))
 
 
-def _full_step(params: Params, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool) -> _Run:
+def _full_step(system: System, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool) -> _Run:
     rows = {"predicted_state": run.series.mean, "predicted_state_cov": run.series.cov}
-    _, series, part = _advance(params, run, y, diffuse=diffuse)
+    filtered, series, part = _advance(at(system, run.t), run, y, diffuse=diffuse)
+    if "filtered_state" in run.written:
+        rows |= {"filtered_state": filtered.mean, "filtered_state_cov": symmetric(filtered.cov)}
     if part is not None:
         rows |= {"diffuse_state_obs_cov": part.state_obs_cov, "diffuse_var": part.var}
-    return _Run(run.t + 1, series, _write(run, rows))
+    return _Run(run.t + 1, series, _write(run, {name: row for name, row in rows.items() if name in run.written}))
 
 
 def _write(run: _Run, rows: dict[str, Array]) -> dict[str, Array]:
@@ -163,34 +172,58 @@ def _correct_fenced(params: Params, predicted: Moments, y: Float[Array, " batch"
     return filtered
 
 
-def _derive(params: Params, run: _Run, y: Float[Array, "time batch"]) -> dict[str, Array]:
-    """Everything that follows from the predictions: computed for all times at once, outside the loop."""
+def _derive(system: System, run: _Run, y: Float[Array, "time batch"]) -> dict[str, Array]:
+    """Everything that follows from what the loop wrote: computed for all times at once, outside the loop.
+
+    With few states that includes the filtered moments: to correct twice is cheaper than to write covariances twice.
+    """
     written = _write(run, {"predicted_state": run.series.mean, "predicted_state_cov": run.series.cov})
-    rows = (
-        Moments(written["predicted_state"][:-1], written["predicted_state_cov"][:-1]),
-        DiffusePart(written["diffuse_state_obs_cov"], written["diffuse_var"]),
-        y,
-    )
-    derived: dict[str, Array] = jax.vmap(partial(_derive_row, params))(*rows)
-    return derived | {name: written[name] for name in ("predicted_state", "predicted_state_cov")}
+    predicted = Moments(written["predicted_state"][:-1], written["predicted_state_cov"][:-1])
+    times = jnp.arange(y.shape[0], dtype=run.t.dtype)
+    derived: dict[str, Array]
+    if "filtered_state" in written:
+        derived = jax.vmap(partial(_derive_row, system))(times, predicted, written["diffuse_var"], y)
+    else:
+        part = DiffusePart(written["diffuse_state_obs_cov"], written["diffuse_var"])
+        derived = jax.vmap(partial(_correct_row, system))(times, predicted, part, y)
+        derived |= jax.vmap(partial(_derive_row, system))(times, predicted, written["diffuse_var"], y)
+    kept = ("predicted_state", "predicted_state_cov", "filtered_state", "filtered_state_cov")
+    return derived | {name: written[name] for name in kept if name in written}
 
 
-def _derive_row(params: Params, predicted: Moments, part: DiffusePart, y: Float[Array, " batch"]) -> dict[str, Array]:
+def _correct_row(
+    system: System, t: Int[Array, ""], predicted: Moments, part: DiffusePart, y: Float[Array, " batch"]
+) -> dict[str, Array]:
+    params = at(system, t)
     innovation = innovate(params, predicted, y)
     filtered = correct(params, predicted, innovation, diffuse_gain(innovation, part))
+    return {"filtered_state": filtered.mean, "filtered_state_cov": symmetric(filtered.cov)}
+
+
+def _derive_row(
+    system: System,
+    t: Int[Array, ""],
+    predicted: Moments,
+    diffuse_var: Float[Array, " batch"],
+    y: Float[Array, " batch"],
+) -> dict[str, Array]:
+    innovation = innovate(at(system, t), predicted, y)
+    standard = innovation.informative & ~(diffuse_var > 0)
     finite_var = jnp.where(innovation.informative, innovation.var, 1.0)
-    regular = LOG_2PI + jnp.log(finite_var) + innovation.error**2 / finite_var
-    met = innovation.observed & (part.var > 0)
-    loglike = jnp.where(innovation.informative, -0.5 * regular, 0.0)
-    loglike = jnp.where(met, -0.5 * (LOG_2PI + jnp.log(jnp.where(met, part.var, 1.0))), loglike)
-    standard = innovation.informative & ~(part.var > 0)
     return {
-        "filtered_state": filtered.mean,
-        "filtered_state_cov": symmetric(filtered.cov),
         "forecasts": innovation.forecast,
         "forecast_error": jnp.where(innovation.observed, innovation.error, jnp.nan),
         "forecast_error_cov": innovation.var,
-        "forecast_error_diffuse_cov": part.var,
+        "forecast_error_diffuse_cov": diffuse_var,
         "standardized_forecast_error": jnp.where(standard, innovation.error / jnp.sqrt(finite_var), jnp.nan),
-        "loglike_obs": loglike,
+        "loglike_obs": loglike_of(innovation, diffuse_var),
     }
+
+
+def loglike_of(innovation: Innovation, diffuse_var: Float[Array, " batch"]) -> Float[Array, " batch"]:
+    """What one observation adds to the log-likelihood (Durbin & Koopman eq. 7.2, 7.4); zero where it tells nothing."""
+    finite_var = jnp.where(innovation.informative, innovation.var, 1.0)
+    regular = LOG_2PI + jnp.log(finite_var) + innovation.error**2 / finite_var
+    met = innovation.observed & (diffuse_var > 0)
+    loglike = jnp.where(innovation.informative, -0.5 * regular, 0.0)
+    return jnp.where(met, -0.5 * (LOG_2PI + jnp.log(jnp.where(met, diffuse_var, 1.0))), loglike)

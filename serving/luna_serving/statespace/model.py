@@ -43,9 +43,10 @@ class Model:
     design: Floats
     obs_cov: Floats
     state_cov: Floats
-    selection: Floats = field(default=None)  # type: ignore[assignment]  # never None once constructed
-    obs_intercept: Floats = field(default=None)  # type: ignore[assignment]
-    state_intercept: Floats = field(default=None)  # type: ignore[assignment]
+    # Never None once constructed.
+    selection: Floats = None  # type: ignore[assignment]
+    obs_intercept: Floats = None  # type: ignore[assignment]
+    state_intercept: Floats = None  # type: ignore[assignment]
     initial: Initial = field(default_factory=Diffuse)
     state_names: tuple[str, ...] = ()
     states: int = field(init=False)
@@ -85,6 +86,13 @@ class Model:
         object.__setattr__(self, "start", first)
 
     @property
+    def varying(self) -> str:
+        """A pointer to a matrix that varies in time; "" where none does."""
+        ranks = {"transition": 2, "design": 2, "obs_cov": 2, "state_cov": 2, "selection": 2}
+        ranks |= {"obs_intercept": 1, "state_intercept": 1}
+        return next((f"/{name}" for name, rank in ranks.items() if getattr(self, name).ndim > rank), "")
+
+    @property
     def disturbance_cov(self) -> Floats:
         """R Q R' [n, n], or [T, n, n] where R or Q vary."""
         r = self.selection
@@ -100,7 +108,7 @@ class Model:
         return _at(self.disturbance_cov, t, 2)
 
     def state_intercept_at(self, t: int) -> Floats:
-        """c of period t [n]."""
+        """C of period t [n]."""
         return _at(self.state_intercept, t, 1)
 
 
@@ -116,7 +124,7 @@ def _at(array: Floats, t: int, rank: int) -> Floats:
 
 
 def _sizes(design: ArrayLike) -> tuple[int, int]:
-    """m and n."""
+    """M and n."""
     shape = np.shape(design)
     if len(shape) not in {2, 3} or 0 in shape:
         raise ModelError("/design", f"must have shape [m, n] or [T, m, n]; got {list(shape)}")

@@ -9,10 +9,12 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.filter import Carry, Variant
-from luna_serving.statespace.models import Model
-from luna_serving.statespace.recursion import Params
+from luna_serving.statespace.model import Model, over_time
+from luna_serving.statespace.observations import Rows, rows_of
+from luna_serving.statespace.prepared import SIMPLE_STATES, STATE_BUCKETS, Prepared, prepare
+from luna_serving.statespace.recursion import Moving, Observing, System
+from luna_serving.statespace.saved import Saved
 
 Series = NDArray[np.float64]
 Item = tuple[Series, Model]
@@ -30,36 +32,84 @@ class Buckets(NamedTuple):
 # (the loop's overhead), so nothing narrower is worth a compile; 256 halve that overhead again.
 # `full` computes so much beside the loop that larger buckets would gain 0 to 30 %; they took half of the
 # warm-up to compile.
-BUCKETS: Final[Mapping[Variant, Buckets]] = MappingProxyType(
+SIMPLE_BUCKETS: Final[Mapping[Variant, Buckets]] = MappingProxyType(
     {"means": Buckets((256, 2048), (32, 256)), "full": Buckets((256,), (32,))}
 )
-STATE_COUNTS: Final = (1, 2)
+# By number of states: what a chunk's covariances take stays below 40 MB, and many states fill a core by themselves.
+BUCKETS: Final[Mapping[int, Buckets]] = MappingProxyType(
+    {
+        4: Buckets((256,), (32,)),
+        8: Buckets((256,), (8,)),
+        16: Buckets((128,), (8,)),
+        32: Buckets((64,), (1, 8)),
+        64: Buckets((64,), (1,)),
+    }
+)
 # 64 rows of 256 float64 are 128 KiB: a block that turning it over keeps in the second-level cache.
 ROWS_AT_A_TIME: Final = 64
+
+
+class Kind(NamedTuple):
+    """What models must have in common to run in one batch."""
+
+    simple: bool
+    states: int  # padded
+    observed: int
+    varies: bool
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What is compiled for it."""
+        return ("means", "full") if self.simple else ("full",)
+
+    def buckets(self, variant: Variant) -> Buckets:
+        """The shapes that it runs in."""
+        return SIMPLE_BUCKETS[variant] if self.simple else BUCKETS[self.states]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Series that run in one batch: their places in the request, in order of the batch's lanes."""
 
-    states: int
+    kind: Kind
+    variant: Variant
     width: int
     places: tuple[int, ...]
 
 
-def group(items: Sequence[Item], widths: Sequence[int]) -> Iterator[Group]:
-    """Split a request into batches: by number of states, then by length, so that few lanes wait for one."""
-    widest = widths[-1]
-    for states in sorted({model.states for _, model in items}):
-        if states not in STATE_COUNTS:
-            known = " or ".join(map(str, STATE_COUNTS))
-            raise ModelError("/design", f"must name {known} states; got {states}")
-        places = [place for place, (_, model) in enumerate(items) if model.states == states]
-        if len(places) > widest:
+class Lane(NamedTuple):
+    """One series of a batch."""
+
+    prepared: Prepared
+    rows: Rows
+    saved: Saved  # where it starts, in the engine's units
+
+
+def kinds() -> list[Kind]:
+    """Every kind of model that programs are compiled for; m is data."""
+    simple = [Kind(simple=True, states=n, observed=1, varies=False) for n in SIMPLE_STATES]
+    return simple + [Kind(False, n, 1, varies) for n in STATE_BUCKETS for varies in (False, True)]
+
+
+def kind_of(model: Model) -> Kind:
+    """The kind of a model."""
+    prepared = prepare(model)
+    return Kind(prepared.simple, prepared.states, model.observed, prepared.varies)
+
+
+def group(items: Sequence[Item], variant: Variant) -> Iterator[Group]:
+    """Split a request into batches: by kind, then by length, so that few lanes wait for one."""
+    places_of: dict[Kind, list[int]] = {}
+    for place, (_, model) in enumerate(items):
+        places_of.setdefault(kind_of(model), []).append(place)
+    for kind, places in sorted(places_of.items()):
+        run = variant if variant in kind.variants else "full"
+        widths = kind.buckets(run).widths
+        if len(places) > widths[-1]:
             places.sort(key=lambda place: len(items[place][0]))
-        for first in range(0, len(places), widest):
-            part = tuple(places[first : first + widest])
-            yield Group(states, bucket(widths, len(part)), part)
+        for first in range(0, len(places), widths[-1]):
+            part = tuple(places[first : first + widths[-1]])
+            yield Group(kind, run, bucket(widths, len(part)), part)
 
 
 def bucket(sizes: Sequence[int], needed: int) -> int:
@@ -78,33 +128,86 @@ def spans(longest: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
             return
 
 
-def pack_models(models: Sequence[Model], lengths: Sequence[int], width: int) -> tuple[Params, Carry]:
-    """Lay the models' rows side by side; lanes without a series repeat the first and are already over."""
-    n = models[0].states
-    used = len(models)
-    slab = np.empty((models[0].packed.size, width))
-    slab[:, :used] = np.array([model.packed for model in models]).T
+def lane(y: Series, model: Model, start: Saved | None) -> Lane:
+    """One series as rows, from its model's own start or a saved state."""
+    prepared = prepare(model)
+    if start is None:
+        saved, first = prepared.saved, 0
+    else:
+        saved, first = prepared.inward(start), start.period
+    if prepared.simple:
+        # As rows_of would, without its tables.
+        rows = Rows(y.reshape(-1) - model.obs_intercept[0], model.design, model.obs_cov)
+    else:
+        rows = rows_of(model, y.reshape(-1, model.observed), first)
+    return Lane(prepared, rows, saved)
+
+
+def pack_carry(lanes: Sequence[Lane], kind: Kind, width: int) -> tuple[System | None, Carry]:
+    """Lay the starts side by side, and the matrices of simple models; idle lanes are already over."""
+    n, used = kind.states, len(lanes)
+    rows = np.array([lane.prepared.row(lane.saved) for lane in lanes])
+    slab = np.empty((rows.shape[1], width))
+    slab[:, :used] = rows.T
     slab[:, used:] = slab[:, :1]
-    sizes = np.cumsum([n * n, n, 1, n * n, n, n * n, n * n])
-    transition, design, obs_var, state_cov, mean, cov, diffuse, rank = np.split(slab, sizes)
-    left = np.zeros(width, np.int32)
-    left[:used] = lengths
     square = (n, n, width)
-    params = Params(
-        transition=as_argument(transition.reshape(square)),
-        design=as_argument(design),
-        obs_var=as_argument(obs_var[0]),
-        state_cov=as_argument(state_cov.reshape(square)),
-    )
+    head = (n * n, n, n, 1, n * n) if kind.simple else ()
+    parts = np.split(slab, np.cumsum([*head, n, n * n, n * n, 1]))
+    *matrices, mean, cov, diffuse, rank, nobs_diffuse = parts
+    left = np.zeros(width, np.int32)
+    left[:used] = [len(lane.rows.y) for lane in lanes]
     carry = Carry(
         mean=as_argument(mean),
         cov=as_argument(cov.reshape(square)),
         diffuse=as_argument(diffuse.reshape(square)),
         rank=as_argument(rank[0].astype(np.int32)),
         left=as_argument(left),
-        nobs_diffuse=as_argument(np.zeros(width, np.int32)),
+        nobs_diffuse=as_argument(nobs_diffuse[0].astype(np.int32)),
     )
-    return params, carry
+    if not kind.simple:
+        return None, carry
+    transition, intercept, design, obs_var, state_cov = matrices
+    moving = Moving(
+        as_argument(transition.reshape(square)), as_argument(intercept), as_argument(state_cov.reshape(square))
+    )
+    return System(Observing(as_argument(design), as_argument(obs_var[0])), moving, None), carry
+
+
+def pack_system(lanes: Sequence[Lane], kind: Kind, first: int, length: int, width: int) -> System:
+    """Lay rows `first` to `first + length` of the matrices of models that are not simple side by side."""
+    n, m = kind.states, kind.observed
+    design, obs_var = np.zeros((width, length, n)), np.ones((width, length))
+    for number, lane in enumerate(lanes):
+        piece = lane.rows.obs_var[first : first + length]
+        obs_var[number, : len(piece)] = piece
+        design[number, : len(piece)] = lane.prepared.design(lane.rows.design[first : first + length])
+    row = np.arange(first, first + length)
+    moving = _pack_moving(lanes, kind, row // m, width)
+    observing = Observing(_batch_last(design), _batch_last(obs_var))
+    return System(observing, moving, cast("Array", row % m == m - 1))
+
+
+def _pack_moving(lanes: Sequence[Lane], kind: Kind, periods: NDArray[np.int_], width: int) -> Moving:
+    n, count = kind.states, len(periods)
+    shape = (width, count) if kind.varies else (width,)
+    # An idle lane stands still.
+    transition = np.broadcast_to(np.eye(n), (*shape, n, n)).copy()
+    intercept, state_cov = np.zeros((*shape, n)), np.zeros((*shape, n, n))
+    for number, lane in enumerate(lanes):
+        prepared = lane.prepared
+        parts = ((transition, prepared.transition, 2), (intercept, prepared.state_intercept, 1))
+        for packed, matrix, rank in (*parts, (state_cov, prepared.state_cov, 2)):
+            if not kind.varies:
+                packed[number] = matrix
+                continue
+            covered = over_time(matrix, rank, lane.saved.period, len(lane.rows.y) // kind.observed)
+            used = np.searchsorted(periods, len(covered))
+            packed[number, :used] = covered[periods[:used]]
+    return Moving(_batch_last(transition), _batch_last(intercept), _batch_last(state_cov))
+
+
+def _batch_last(packed: NDArray[np.float64]) -> Array:
+    return as_argument(np.ascontiguousarray(np.moveaxis(packed, 0, -1)))
 
 
 def as_argument(array: NDArray[np.float64] | NDArray[np.int32]) -> Array:
@@ -112,12 +215,12 @@ def as_argument(array: NDArray[np.float64] | NDArray[np.int32]) -> Array:
     return cast("Array", array)
 
 
-def pack_chunk(series: Sequence[Series], first: int, length: int, width: int) -> NDArray[np.float64]:
+def pack_chunk(lanes: Sequence[Lane], first: int, length: int, width: int) -> NDArray[np.float64]:
     """Lay rows `first` to `first + length` of each series side by side, time-major; NaN where there is none."""
     chunk = np.full((width, length), np.nan)
-    for lane, y in enumerate(series):
-        piece = y[first : first + length]
-        chunk[lane, : len(piece)] = piece
+    for number, lane in enumerate(lanes):
+        piece = lane.rows.y[first : first + length]
+        chunk[number, : len(piece)] = piece
     return np.ascontiguousarray(chunk.T)
 
 

@@ -1,7 +1,8 @@
 """One batch of series through all its chunks: forward with the filter, backward with the smoother.
 
-Outputs are collected series-major in NumPy. For the way back the filter's outputs of the last chunks are at
-hand; those of earlier ones are computed anew from the carry before the chunk, so that memory stays bounded.
+Outputs are collected series-major in NumPy, a row an observation. For the way back the filter's outputs of the last
+chunks are at hand; those of earlier ones are computed anew from the carry before the chunk, so that memory stays
+bounded.
 """
 
 from collections.abc import Sequence
@@ -12,24 +13,25 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.statespace.filter import Carry, Variant, filter_chunk
-from luna_serving.statespace.models import Model
+from luna_serving.statespace.filter import Carry, filter_chunk
 from luna_serving.statespace.packing import (
-    BUCKETS,
     Group,
     Item,
-    Series,
+    Lane,
     as_argument,
+    lane,
+    pack_carry,
     pack_chunk,
-    pack_models,
+    pack_system,
     spans,
     unpack_chunk,
 )
-from luna_serving.statespace.recursion import Params
+from luna_serving.statespace.recursion import System
+from luna_serving.statespace.saved import Saved
 from luna_serving.statespace.smoother import NEEDED, Backward, smooth_chunk
 from luna_serving.statespace.smoother_diffuse import Faint
 
-# Known a step further than the observations: state[T+1] is predicted too.
+# Known a row further than the observations: the state after the last is predicted too.
 ONE_MORE: Final = frozenset({"predicted_state", "predicted_state_cov"})
 # 1.2 MB each with two states; 16 chunks are 4096 rows of time.
 KEPT_CHUNKS: Final = 16
@@ -49,31 +51,39 @@ class _Chunk:
 class Passed:
     """A batch that the filter, and perhaps the smoother, has been through."""
 
-    series: list[Series]
-    models: list[Model]
-    width: int
-    params: Params
+    group: Group
+    items: list[Item]
+    lanes: list[Lane]
+    system: System | None  # of simple models; others have one a chunk
     carry: Carry  # after the last observation of each series
     padded: int = 0  # rows of time, padding included
-    lanes: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # [series, time, ...]
+    outputs: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # [series, row, ...]
     chunks: list[_Chunk] = field(default_factory=list)
 
     @property
     def longest(self) -> int:
         """Rows of time that mean something for some series."""
-        return max(map(len, self.series))
+        return max(len(lane.rows.y) for lane in self.lanes)
+
+    def system_of(self, first: int, length: int) -> System:
+        """The matrices of a chunk."""
+        if self.system is not None:
+            return self.system
+        return pack_system(self.lanes, self.group.kind, first, length, self.group.width)
 
 
-def forward_pass(items: Sequence[Item], part: Group, variant: Variant, *, keep: bool = False) -> Passed:
+def forward_pass(
+    items: Sequence[Item], part: Group, starts: Sequence[Saved | None] | None, *, keep: bool = False
+) -> Passed:
     """Filter the series of one group; `keep` what `backward_pass` needs."""
-    series = [items[place][0] for place in part.places]
-    models = [items[place][1] for place in part.places]
-    params, carry = pack_models(models, [len(y) for y in series], part.width)
-    passed = Passed(series, models, part.width, params, carry)
-    plan = list(spans(passed.longest, BUCKETS[variant].lengths))
+    own = [items[place] for place in part.places]
+    lanes = [lane(*items[place], starts[place] if starts else None) for place in part.places]
+    system, carry = pack_carry(lanes, part.kind, part.width)
+    passed = Passed(part, own, lanes, system, carry)
+    plan = list(spans(passed.longest, part.kind.buckets(part.variant).lengths))
     for number, (first, length) in enumerate(plan):
         start = passed.carry
-        passed.carry, outputs = _filter(passed, start, first, length, variant)
+        passed.carry, outputs = _filter(passed, start, first, length)
         if keep:
             late = number >= len(plan) - KEPT_CHUNKS
             passed.chunks.append(_Chunk(first, length, start, needed(outputs) if late else None))
@@ -83,16 +93,17 @@ def forward_pass(items: Sequence[Item], part: Group, variant: Variant, *, keep: 
 
 
 def backward_pass(passed: Passed) -> None:
-    """Smooth what `forward_pass` kept; adds the smoother's outputs to `lanes`."""
-    back = no_later_observation(passed.models[0].states, passed.width)
+    """Smooth what `forward_pass` kept; adds the smoother's outputs."""
+    back = no_later_observation(passed.group.kind.states, passed.group.width)
     while passed.chunks:
         chunk = passed.chunks.pop()
         filtered = chunk.filtered
         if filtered is None:
-            _, outputs = _filter(passed, chunk.start, chunk.first, chunk.length, "full")
+            _, outputs = _filter(passed, chunk.start, chunk.first, chunk.length)
             filtered = needed(outputs)
-        y = pack_chunk(passed.series, chunk.first, chunk.length, passed.width)
-        back, smoothed = smooth_chunk(passed.params, chunk.start, filtered, y, back)
+        y = pack_chunk(passed.lanes, chunk.first, chunk.length, passed.group.width)
+        system = passed.system_of(chunk.first, chunk.length)
+        back, smoothed = smooth_chunk(system, chunk.start, filtered, y, back)
         _gather(passed, smoothed, chunk.first)
 
 
@@ -102,11 +113,9 @@ def no_later_observation(states: int, width: int) -> Backward:
     return Backward(r=vector, n=square, faint=Faint(r1=vector, n1=square, n2=square), cov=square)
 
 
-def _filter(
-    passed: Passed, start: Carry, first: int, length: int, variant: Variant
-) -> tuple[Carry, dict[str, jax.Array]]:
-    chunk = pack_chunk(passed.series, first, length, passed.width)
-    after, outputs = filter_chunk(passed.params, start, chunk, variant=variant)
+def _filter(passed: Passed, start: Carry, first: int, length: int) -> tuple[Carry, dict[str, jax.Array]]:
+    chunk = pack_chunk(passed.lanes, first, length, passed.group.width)
+    after, outputs = filter_chunk(passed.system_of(first, length), start, chunk, variant=passed.group.variant)
     return after, outputs
 
 
@@ -117,10 +126,10 @@ def needed(outputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
 
 def _gather(passed: Passed, outputs: dict[str, jax.Array], first: int) -> None:
     """Copy a chunk's outputs, time-major with the batch last, to series-major arrays of the whole length."""
-    used = len(passed.series)
+    used = len(passed.lanes)
     for name, output in outputs.items():
         rows = passed.longest + 1 if name in ONE_MORE else passed.longest
         piece = np.asarray(output)[: rows - first, ..., :used]
-        if name not in passed.lanes:
-            passed.lanes[name] = np.empty((used, rows, *piece.shape[1:-1]), piece.dtype)
-        unpack_chunk(piece, passed.lanes[name][:, first : first + len(piece)])
+        if name not in passed.outputs:
+            passed.outputs[name] = np.empty((used, rows, *piece.shape[1:-1]), piece.dtype)
+        unpack_chunk(piece, passed.outputs[name][:, first : first + len(piece)])

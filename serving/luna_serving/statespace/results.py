@@ -1,4 +1,7 @@
-"""What a batch answers: plain NumPy, one object a series, and a report of what was run."""
+"""What a batch answers: plain NumPy, one object a series, and a report of what was run.
+
+Where one thing is observed, what is said of observations has no axis for it: [T] for [T, m], [T] for [T, m, m].
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.statespace.models import Model
+from luna_serving.statespace.model import Model, over_time
+from luna_serving.statespace.saved import Saved
 
 # Of the log-likelihood: kfas leaves out ½ ln 2π for each observation that a diffuse start used up.
 Convention = Literal["full", "kfas"]
@@ -19,11 +23,12 @@ class FullOutputs:
     filtered_state_cov: NDArray[np.float64]  # [T, n, n]
     predicted_state: NDArray[np.float64]  # [T+1, n]
     predicted_state_cov: NDArray[np.float64]  # [T+1, n, n]
-    forecasts: NDArray[np.float64]  # [T]
-    forecast_error: NDArray[np.float64]  # [T], NaN where missing
-    forecast_error_cov: NDArray[np.float64]  # [T]
-    forecast_error_diffuse_cov: NDArray[np.float64]  # [T]
-    standardized_forecast_error: NDArray[np.float64]  # [T], NaN where missing or diffuse
+    forecasts: NDArray[np.float64]  # [T, m]
+    forecast_error: NDArray[np.float64]  # [T, m], NaN where missing
+    forecast_error_cov: NDArray[np.float64]  # [T, m, m]
+    forecast_diffuse: NDArray[np.bool_]  # [T]; True: the forecast has no finite variance
+    # [T, m], L⁻¹ v with F = L L' of what is observed, L lower triangular; NaN where missing or diffuse
+    standardized_forecast_error: NDArray[np.float64]
     loglike_obs: NDArray[np.float64]  # [T], 0 where missing
     loglike: float
     nobs_diffuse: int
@@ -48,12 +53,24 @@ class SeriesResult:
     finite: bool  # False: the model or the series overflowed, and the numbers must not be shown
     full: FullOutputs | None
     smoothed: SmoothedOutputs | None = None
+    saved: Saved | None = None
+    """Where the series stands after its last observation; with `full`."""
 
     @property
     def filtered_signal(self) -> NDArray[np.float64]:
-        """The filtered mean of design · state [T]: the level of a level model, the position of a track."""
-        signal: NDArray[np.float64] = self.filtered_state @ self.model.design
-        return signal
+        """The filtered mean of what is observed, [T] or [T, m]: the level of a level model, a track's position."""
+        return signal(self.model, self.filtered_state)
+
+
+def signal(model: Model, states: NDArray[np.float64], first: int = 0) -> NDArray[np.float64]:
+    """What states [T, n] from period `first` on would be observed as without noise, [T] or [T, m]."""
+    if model.length is None and model.observed == 1:
+        constant: NDArray[np.float64] = states @ model.design[0] + model.obs_intercept[0]
+        return constant
+    design = over_time(model.design, 2, first, len(states))
+    seen: NDArray[np.float64] = np.einsum("tmn,tn->tm", design, states)
+    seen = seen + over_time(model.obs_intercept, 1, first, len(states))
+    return seen[:, 0] if model.observed == 1 else seen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +78,8 @@ class ForecastResult:
     """One series' forecasts; row 0 is one step after its last observation, missing ones included."""
 
     model: Model
-    mean: NDArray[np.float64]  # [h], of the observation
-    variance: NDArray[np.float64]  # [h], of the observation; +inf: still diffuse, and the mean means nothing
+    mean: NDArray[np.float64]  # [h, m], of the observation
+    variance: NDArray[np.float64]  # [h, m], of the observation; +inf: still diffuse, and the mean means nothing
     state: NDArray[np.float64]  # [h, n]
     state_cov: NDArray[np.float64]  # [h, n, n], the finite part
     state_diffuse: NDArray[np.bool_]  # [h, n]; True: infinite variance, and the state's moments mean nothing
@@ -71,7 +88,7 @@ class ForecastResult:
 
     @property
     def diffuse(self) -> NDArray[np.bool_]:
-        """Where the forecast has no finite variance [h]: answer null there."""
+        """Where the forecast has no finite variance, shaped as `variance`: answer null there."""
         return np.isposinf(self.variance)
 
 

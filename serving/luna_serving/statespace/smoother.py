@@ -24,6 +24,8 @@ from luna_serving.statespace.recursion import (
     DiffusePart,
     Moments,
     Params,
+    System,
+    at,
     diffuse_gain,
     innovate,
     matmul,
@@ -73,7 +75,7 @@ NEEDED: Final = (
 
 @jax.jit
 def smooth_chunk(
-    params: Params, start: Carry, filtered: dict[str, Array], y: Float[Array, "time batch"], back: Backward
+    system: System, start: Carry, filtered: dict[str, Array], y: Float[Array, "time batch"], back: Backward
 ) -> tuple[Backward, dict[str, Array]]:
     """Smooth one chunk of every series.
 
@@ -97,13 +99,16 @@ def smooth_chunk(
     end = jnp.clip(jnp.max(start.left), 0, length)
     live = jnp.arange(length, dtype=start.left.dtype)[:, None] < start.left[None]
     y = jnp.where(live, y, jnp.nan)
-    factors, diffuse_end = replay(params, start, forward, y, end)
-    rows = jax.vmap(lambda *at: _observed(params, *at))(forward, factors.before, y)
-    run = _later_observations(params, rows, end, back)
-    outputs = jax.vmap(lambda *at: _combine(params, *at))(forward, run.written["r"], run.written["n"])
-    faint, outputs = smooth_diffuse(params, forward, y, factors, diffuse_end, run.written, back.faint, outputs)
+    factors, diffuse_end = replay(system, start, forward, y, end)
+    times = jnp.arange(length, dtype=end.dtype)
+    rows = jax.vmap(lambda t, *here: _observed(at(system, t), *here))(times, forward, factors.before, y)
+    run = _later_observations(system, rows, end, back)
+    outputs = jax.vmap(lambda t, *here: _combine(at(system, t), *here))(
+        times, forward, run.written["r"], run.written["n"]
+    )
+    faint, outputs = smooth_diffuse(system, forward, y, factors, diffuse_end, run.written, back.faint, outputs)
     doubtful = outputs.pop("doubtful") & live
-    cov = restore(params, forward, doubtful, factors.after, outputs["smoothed_state_cov"], back.cov)
+    cov = restore(system, forward, doubtful, factors.after, outputs["smoothed_state_cov"], back.cov)
     # Once more, on what a loop has written down: what is computed anew for each entry may round differently.
     cov = jax.vmap(symmetric)(cov)
     return Backward(run.r, run.n, faint, cov[0]), outputs | {"smoothed_state_cov": cov}
@@ -121,17 +126,15 @@ def _observed(
     return _Observed(link, innovation.error * weight, weight)
 
 
-def _later_observations(params: Params, rows: _Observed, end: Int[Array, ""], back: Backward) -> _Run:
+def _later_observations(system: System, rows: _Observed, end: Int[Array, ""], back: Backward) -> _Run:
     """Run r and N back to the chunk's first row; row t written is what the observations after t say."""
-    z = params.design
-    squared = z[:, None] * z[None]
 
     def step(run: _Run) -> _Run:
         t = run.t - 1
-        at = row(rows, t)
+        here, z = row(rows, t), at(system, t).design
         written = write(run.written, t, {"r": run.r, "n": run.n})
-        r = z * at.score[None] + matvec(transpose(at.link), run.r)
-        n = squared * at.weight[None, None] + between(at.link, run.n)
+        r = z * here.score[None] + matvec(transpose(here.link), run.r)
+        n = (z[:, None] * z[None]) * here.weight[None, None] + between(here.link, run.n)
         return _Run(t, r, 0.5 * (n + transpose(n)), written)
 
     length = rows.weight.shape[0]

@@ -18,6 +18,8 @@ from luna_serving.statespace.recursion import (
     Innovation,
     Moments,
     Params,
+    System,
+    at,
     diffuse_gain,
     innovate,
     matmul,
@@ -73,7 +75,7 @@ class _Replay(NamedTuple):
 
 
 def replay(
-    params: Params, start: Carry, forward: Forward, y: Float[Array, "time batch"], end: Int[Array, ""]
+    system: System, start: Carry, forward: Forward, y: Float[Array, "time batch"], end: Int[Array, ""]
 ) -> tuple[Factors, Int[Array, ""]]:
     """Return the diffuse parts, which the filter does not store, and the row where the last phase was over."""
 
@@ -81,6 +83,7 @@ def replay(
         return (run.t < end) & jnp.any((run.rank > 0) & (run.t < start.left))
 
     def step(run: _Replay) -> _Replay:
+        params = at(system, run.t)
         now, var = row((y, forward.forecast_error_diffuse_cov), run.t)
         part = diffuse_part_of(params, run.factor, var)
         kept, rank = reveal(params, run.factor, run.rank, part, observed=~jnp.isnan(now))
@@ -102,7 +105,7 @@ def diffuse_part_of(
 
 
 def smooth_diffuse(
-    params: Params,
+    system: System,
     forward: Forward,
     y: Float[Array, "time batch"],
     factors: Factors,
@@ -115,6 +118,7 @@ def smooth_diffuse(
 
     def step(run: _Run) -> _Run:
         t = run.t - 1
+        params = at(system, t)
         now, rows, factor, leading = row((y, forward, factors, later), t)
         innovation = innovate(params, Moments(rows.predicted_state, rows.predicted_state_cov), now)
         part = diffuse_part_of(params, factor.before, rows.forecast_error_diffuse_cov)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from luna_serving.statespace.recursion import ROUNDING, Params, matmul
+from luna_serving.statespace.recursion import FUSED_STATES, ROUNDING, Params, System, at, matmul
 from luna_serving.statespace.smoother_algebra import covariance, row, transpose
 from luna_serving.statespace.smoother_diffuse import Forward
 
@@ -21,7 +21,7 @@ HALF_WAY: Final = 1e-3
 
 
 def restore(
-    params: Params,
+    system: System,
     forward: Forward,
     doubtful: Bool[Array, "time batch"],
     factors: Float[Array, "time state shock batch"],
@@ -40,7 +40,7 @@ def restore(
     def step(run: tuple[Int[Array, ""], Array, Array]) -> tuple[Int[Array, ""], Array, Array]:
         t, following, covs = run[0] - 1, run[1], run[2]
         here, doubt, factor, known = row((forward, doubtful, factors, covs), t)
-        again, valid = _step_back(params, here, factor, following)
+        again, valid = _step_back(at(system, t), here, factor, following)
         cov = jnp.where((doubt & valid)[None, None], again, known)
         return t, cov, lax.dynamic_update_index_in_dim(covs, cov, t, 0)
 
@@ -61,7 +61,7 @@ def _step_back(
     """
     moved = matmul(params.transition, factor)
     size = jnp.sum(moved * moved, axis=(0, 1))
-    spread = sum((here.following_cov[i, i] for i in range(factor.shape[0])), start=0 * size)
+    spread = jnp.einsum("iib->b", here.following_cov)
     diffuse = size > 0
     # Large enough that b' W⁻ b is near a projection, which tells its rank; not so large that W forgets P*.
     scale = jnp.where(diffuse, jnp.where(spread > 0, 100 * spread, 1.0) / jnp.where(diffuse, size, 1.0), 0.0)
@@ -88,6 +88,8 @@ def _divide(
     A pivot below `least` of its diagonal entry is a direction without variance, up to rounding, and is left out.
     """
     states = cov.shape[0]
+    if states > FUSED_STATES:
+        return _divide_by_eigenvalues(left, cov, least)
     lower: dict[tuple[int, int], Array] = {}
     pivots: list[Array] = []
     for j in range(states):
@@ -106,3 +108,15 @@ def _divide(
         for k in range(j + 1, states):
             columns[j] = columns[j] - columns[k] * lower[k, j][None]
     return jnp.stack(columns, axis=1)
+
+
+def _divide_by_eigenvalues(
+    left: Float[Array, "row state batch"], cov: Float[Array, "state state batch"], least: float
+) -> Float[Array, "row state batch"]:
+    """The same for many states, where the loops of C D C' written out would take XLA minutes."""
+    diagonal = jnp.einsum("iib->ib", cov)
+    scale = jnp.where(diagonal > 0, 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1.0)), 0.0)
+    values, vectors = jnp.linalg.eigh(jnp.moveaxis(cov * scale[:, None] * scale[None], -1, 0))
+    inverse = jnp.where(values > least, 1 / jnp.where(values > least, values, 1.0), 0.0)
+    turned = jnp.einsum("rib,bij->brj", left * scale[None], vectors)
+    return jnp.einsum("brj,bij->rib", turned * inverse[:, None], vectors) * scale[None]

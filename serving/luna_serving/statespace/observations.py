@@ -1,0 +1,75 @@
+"""From periods of m correlated observations to rows of one uncorrelated observation each. Pure NumPy.
+
+With H = L D L', L unit lower triangular, L⁻¹ y has the design L⁻¹ Z and the diagonal covariance D, and |L| = 1
+leaves the likelihood as it is (Durbin & Koopman 2012, section 6.4.3). Where elements are missing the same is done
+to what is left of H.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.model import Model, over_time
+
+Floats = NDArray[np.float64]
+
+# A pivot below this multiple of its diagonal entry is the rounding of zero: H is singular there.
+SINGULAR = 1e-14
+
+
+class Rows(NamedTuple):
+    """Scalar observations, m a period; views where nothing varies."""
+
+    y: Floats  # [T·m], without obs_intercept; NaN where missing
+    design: Floats  # [T·m, n]
+    obs_var: Floats  # [T·m]
+
+
+def rows_of(model: Model, y: Floats, first: int = 0) -> Rows:
+    """Rows of a series y [T, m] whose first period is period `first` of the model."""
+    periods, m, n = len(y), model.observed, model.states
+    y = y - over_time(model.obs_intercept, 1, first, periods)
+    design = over_time(model.design, 2, first, periods)
+    obs_cov = over_time(model.obs_cov, 2, first, periods)
+    diagonal = np.diagonal(obs_cov, axis1=1, axis2=2)
+    constant = model.obs_cov.ndim == 2
+    off = model.obs_cov.copy()
+    np.einsum("...ii->...i", off)[...] = 0.0
+    if off.any():
+        missing = np.isnan(y)
+        if constant and not missing.any():
+            # One factor serves all periods.
+            lower, pivots = factor(model.obs_cov[None], np.zeros((1, m), bool))
+        else:
+            lower, pivots = factor(obs_cov, missing)
+        y, design = solve(lower, y[:, :, None])[:, :, 0], solve(lower, design)
+        diagonal = np.broadcast_to(pivots, (periods, m))
+    return Rows(y.reshape(-1), design.reshape(-1, n), diagonal.reshape(-1))
+
+
+def factor(cov: Floats, missing: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """L [T, m, m] and D [T, m] of each cov [T, m, m] without its missing rows and columns, which keep L = I."""
+    m = cov.shape[-1]
+    gone = missing[:, :, None] | missing[:, None, :]
+    work = np.where(gone, 0.0, cov)
+    lower = np.broadcast_to(np.eye(m), work.shape).copy()
+    pivots = np.zeros(work.shape[:-1])
+    for j in range(m):
+        pivot = work[:, j, j] - np.einsum("tk,tk,tk->t", lower[:, j, :j], lower[:, j, :j], pivots[:, :j])
+        regular = pivot > SINGULAR * work[:, j, j]
+        pivots[:, j] = np.where(regular, pivot, 0.0)
+        rest = work[:, j + 1 :, j] - np.einsum("tik,tk,tk->ti", lower[:, j + 1 :, :j], lower[:, j, :j], pivots[:, :j])
+        lower[:, j + 1 :, j] = np.where(regular, 1.0 / np.where(regular, pivot, 1.0), 0.0)[:, None] * rest
+    # A missing row is skipped for its NaN; any variance does.
+    return lower, np.where(missing, np.diagonal(cov, axis1=1, axis2=2), pivots)
+
+
+def solve(lower: Floats, right: Floats) -> Floats:
+    """L⁻¹ right [T, m, k]; a NaN of a missing element stays in its own row."""
+    periods, m, width = len(right), right.shape[1], right.shape[2]
+    solved = np.empty((periods, m, width))
+    for i in range(m):
+        known = np.where(np.isnan(solved[:, :i]), 0.0, solved[:, :i])
+        solved[:, i] = right[:, i] - np.einsum("tk,tkj->tj", np.broadcast_to(lower[:, i, :i], (periods, i)), known)
+    return solved
