@@ -22,19 +22,23 @@ def render(job: Job, results: Sequence[Any], report: BatchReport) -> bytes | Ref
             return Refused("/results" if job.task == "means" else f"/observations/{i}", OVERFLOW)
     if job.task == "means":
         return orjson.dumps(_means(job, results[0]), option=orjson.OPT_SERIALIZE_NUMPY)
-    plan = {
+    answers: list[dict[str, object]]
+    if job.task == "forecast":
+        answers = [_forecast(result, job.level) for result in results]
+    else:
+        answers = [{name: _output(result, name) for name in job.outputs} for result in results]
+    return orjson.dumps({"plan": plan_of(report), "results": answers}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def plan_of(report: BatchReport) -> dict[str, object]:
+    """What was run, as the answer says it."""
+    return {
         "algorithm": report.algorithm,
         "precision": report.precision,
         "device": report.device,
         "batch_shape": report.batch_shape,
         "warnings": report.warnings,
     }
-    answers: list[dict[str, object]]
-    if job.task == "forecast":
-        answers = [_forecast(result, job.level) for result in results]
-    else:
-        answers = [{name: _output(result, name) for name in job.outputs} for result in results]
-    return orjson.dumps({"plan": plan, "results": answers}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _means(job: Job, result: SeriesResult) -> NDArray[np.float64]:

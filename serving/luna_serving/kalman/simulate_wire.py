@@ -1,0 +1,166 @@
+"""From the body of a call of `/kalman/simulate` to a job."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.ingress import problems
+from luna_serving.ingress.problems import FieldError
+from luna_serving.kalman.documents import NUMBERS, SPARE_LISTS, first, misfits, read_object
+from luna_serving.kalman.forms import read_form, read_model
+from luna_serving.kalman.simulate_job import SimulateJob
+from luna_serving.kalman.simulate_schemas import LARGEST_SEED, MAX_DRAWS, SimulateRequest
+from luna_serving.kalman.wire import Limits
+from luna_serving.statespace.checks import LARGEST, ModelError
+from luna_serving.statespace.model import Model
+from luna_serving.statespace.simulate import pinned
+
+
+@dataclass(frozen=True, slots=True)
+class SimulateWork:
+    """A call of `/kalman/simulate`."""
+
+    job: SimulateJob
+
+    @property
+    def units(self) -> int:
+        """Series in the call; a call without any costs one."""
+        return max(len(self.job.series), 1)
+
+    @property
+    def model(self) -> str:
+        """The model's kind."""
+        return self.job.model.kind
+
+    @property
+    def points(self) -> int:
+        """Periods that are computed."""
+        return self.job.draws * self.job.periods
+
+    def finish(self, result: bytes) -> bytes:
+        """The body of the answer, which the replica has made already."""
+        return result
+
+
+def random_seed() -> int:
+    """A seed nobody can foresee."""
+    return secrets.randbelow(LARGEST_SEED + 1)
+
+
+def parse_simulate(limits: Limits, body: bytes, new_seed: Callable[[], int] = random_seed) -> SimulateWork:
+    """Read `{"model", "length" or "observations", ...}`.
+
+    `new_seed` is asked where the body holds none.
+
+    Raises:
+        Problem: 422.
+    """
+    # The draws are bounded, not the lists: a series of several observed elements holds a list a period.
+    document = read_object(body, "observations", limits.max_answer_numbers + SPARE_LISTS)
+    observations = document.get("observations")
+    request = read_form(
+        SimulateRequest, {**document, "observations": [[0.0]]} if observations is not None else document
+    )
+    _check_members(request)
+    spec = read_model(document["model"])
+    model = spec.build()
+    job = SimulateJob(
+        model=spec,
+        draws=request.draws,
+        seed=new_seed() if request.seed is None else request.seed,
+        outputs=tuple(dict.fromkeys(request.outputs)),
+        length=request.length or 0,
+        initial_state=_initial_state(model, request) if request.length else None,
+        series=() if observations is None else _series(model, observations, limits),
+        steps=request.steps,
+    )
+    _check_size(job, model, limits)
+    return SimulateWork(job)
+
+
+def _check_members(request: SimulateRequest) -> None:
+    """Which members go together."""
+    given = request.observations is not None
+    if given and request.length is not None:
+        wrong = FieldError("/length", "Leave it out where observations are sent; steps draw beyond their end.")
+    elif not given and request.length is None:
+        wrong = FieldError("/length", "Say how many periods to draw, or send observations.")
+    elif given and request.initial_state is not None:
+        wrong = FieldError("/initial_state", "Leave it out where observations are sent: they tell of the start.")
+    elif not given and request.steps:
+        wrong = FieldError("/steps", "Leave it out where no observations are sent: length says how far to draw.")
+    else:
+        return
+    raise problems.invalid(wrong)
+
+
+def _initial_state(model: Model, request: SimulateRequest) -> tuple[float, ...] | None:
+    state = request.initial_state
+    n = model.states
+    values = np.full(n, np.nan) if state is None else np.array(state, dtype=np.float64)
+    if len(values) != n:
+        raise problems.invalid(FieldError("/initial_state", f"Must hold {n} numbers or nulls, one a state."))
+    if not (np.isnan(values) | (np.abs(values) <= LARGEST)).all():
+        raise problems.invalid(FieldError("/initial_state", f"Must hold numbers of at most {LARGEST:g} in size."))
+    try:
+        pinned(model.start, values)
+    except ModelError as e:
+        raise problems.invalid(FieldError(f"/model{e.pointer}", e.message)) from e
+    return None if state is None else tuple(values.tolist())
+
+
+def _series(model: Model, observations: object, limits: Limits) -> tuple[NDArray[np.float64], ...]:
+    if not isinstance(observations, list) or not observations:
+        raise problems.invalid(FieldError("/observations", "Must be a list of at least one series."))
+    if len(observations) > limits.max_series_per_request:
+        most = limits.max_series_per_request
+        raise problems.invalid(FieldError("/observations", f"Must hold at most {most} series. Split the call."))
+    for i, each in enumerate(observations):
+        _check_series(f"/observations/{i}", each, model.observed, limits.max_series_length)
+    return tuple(np.array(each, dtype=np.float64) for each in observations)
+
+
+def _check_series(pointer: str, series: Any, observed: int, longest: int) -> None:  # noqa: ANN401  from JSON
+    if not isinstance(series, list) or not series:
+        raise problems.invalid(FieldError(pointer, "Must be a list of at least one number or null."))
+    if len(series) > longest:
+        detail = f"Has {len(series)} points; at most {longest} are taken. Split it."
+        raise problems.invalid(FieldError(pointer, detail))
+    if observed == 1:
+        points = [(pointer, series)]
+    else:
+        for t, point in enumerate(series):
+            if not isinstance(point, list) or len(point) != observed:
+                detail = f"Must be a list of {observed} numbers or nulls, for the model observes as many."
+                raise problems.invalid(FieldError(f"{pointer}/{t}", detail))
+        points = [(f"{pointer}/{t}", point) for t, point in enumerate(series)]
+    for at, numbers in points:
+        if not set(map(type, numbers)) <= NUMBERS:
+            raise problems.invalid(*first(misfits(at, numbers)))
+
+
+def _check_size(job: SimulateJob, model: Model, limits: Limits) -> None:
+    longest = max((len(each) + job.steps for each in job.series), default=job.length)
+    if longest > limits.max_series_length:
+        most = limits.max_series_length
+        detail = f"Would draw {longest} periods; at most {most} are drawn."
+        raise problems.invalid(FieldError("/steps" if job.series else "/length", detail))
+    if model.length is not None and longest > model.length:
+        detail = f"Covers {model.length} periods; the draws have {longest}."
+        raise problems.invalid(FieldError(f"/model{model.varying}", detail))
+    draws = job.draws * max(len(job.series), 1)
+    if draws > MAX_DRAWS:
+        detail = f"Would make {draws} draws of {len(job.series)} series; at most {MAX_DRAWS} in all. Split the call."
+        raise problems.invalid(FieldError("/draws", detail))
+    # Whatever is answered of it: states and observations are drawn either way.
+    numbers, most = job.draws * job.periods * (model.states + model.observed), limits.max_answer_numbers
+    if numbers > most:
+        detail = (
+            f"Would draw {numbers} numbers, states and observations together; at most {most} are drawn. "
+            "Ask for fewer draws or periods, or split the call."
+        )
+        raise problems.invalid(FieldError("/draws", detail))
