@@ -37,6 +37,7 @@ class Model:
         state_intercept: c [n]; None is zero.
         initial: where the state starts.
         state_names: one name a state, for people; may be empty.
+        varies_by: a pointer to the field that the matrices varying in time were made from; "" where it is they.
     """
 
     transition: Floats
@@ -49,6 +50,7 @@ class Model:
     state_intercept: Floats = None  # type: ignore[assignment]
     initial: Initial = field(default_factory=Diffuse)
     state_names: tuple[str, ...] = ()
+    varies_by: str = ""
     states: int = field(init=False)
     observed: int = field(init=False)
     shocks: int = field(init=False)
@@ -87,7 +89,11 @@ class Model:
 
     @property
     def varying(self) -> str:
-        """A pointer to a matrix that varies in time; "" where none does."""
+        """A pointer to what varies in time; "" where nothing does."""
+        if self.length is None:
+            return ""
+        if self.varies_by:
+            return self.varies_by
         ranks = {"transition": 2, "design": 2, "obs_cov": 2, "state_cov": 2, "selection": 2}
         ranks |= {"obs_intercept": 1, "state_intercept": 1}
         return next((f"/{name}" for name, rank in ranks.items() if getattr(self, name).ndim > rank), "")

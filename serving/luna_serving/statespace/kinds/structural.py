@@ -64,6 +64,7 @@ def structural(
             selection=_selection(blocks, states),
             initial=initial or default,
             state_names=tuple(name for block in blocks for name in block.names),
+            varies_by="/regression/regressors",
         )
 
 

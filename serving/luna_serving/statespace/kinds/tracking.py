@@ -99,4 +99,5 @@ def _moving(steps: Floats, shock: Floats, obs_var: float, accel_var: float, init
             state_cov=state_cov,
             initial=initial or Diffuse(),
             state_names=("position", "velocity", "acceleration")[:n],
+            varies_by="/dt",
         )
