@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from luna_serving.statespace.models import Model
+from luna_serving.statespace.model import Model
 
 Matrix = list[list[Fraction]]
 
@@ -38,16 +38,14 @@ def inverse(m: Matrix) -> Matrix:
 
 def smoothed(model: Model, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means [T, n] and covariances [T, n, n] of a model with one or two states and a start that is not diffuse."""
-    n = model.states
-    _, _, _, _, mean, cov, _, _ = np.split(model.packed, np.cumsum([n * n, n, 1, n * n, n, n * n, n * n]))
-    t, q, z = fractions(model.transition), fractions(model.state_cov), fractions(model.design)
-    a, p = turned(fractions(mean)), fractions(cov.reshape(n, n))
+    t, q, z = fractions(model.transition), fractions(model.disturbance_cov), fractions(model.design)
+    a, p = turned(fractions(model.start.mean)), fractions(model.start.cov)
     predicted, filtered = [], []
     for value in y:
         predicted.append((a, p))
         if not np.isnan(value):
             m = product(p, turned(z))
-            f = product(z, m)[0][0] + Fraction(model.obs_var)
+            f = product(z, m)[0][0] + Fraction(float(model.obs_cov[0, 0]))
             v = Fraction(float(value)) - product(z, a)[0][0]
             a = total(a, [[x[0] * v / f] for x in m])
             p = total(p, [[x / f for x in line] for line in product(m, turned(m))], -1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from luna_serving.statespace.batch import VARIANTS, compiled_shapes, filter_batch, forecast_batch, smooth_batch, warm_up
-from luna_serving.statespace.models import constant_velocity, local_level
+from luna_serving.statespace.kinds import constant_velocity, local_level
 from luna_serving.statespace.precision import Float64RequiredError
 
 COMPILED = "/jax/core/compile/backend_compile_duration"

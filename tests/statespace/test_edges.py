@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from luna_serving.statespace.batch import filter_batch
-from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.initial import Diffuse, Known
-from luna_serving.statespace.models import Model, constant_velocity, local_level, local_linear_trend
+from luna_serving.statespace.kinds import constant_velocity, local_level, local_linear_trend
+
+from .univariate import univariate
 
 LEVEL = local_level(obs_var=1.0, level_var=0.5)
 TREND = local_linear_trend(obs_var=1.0, level_var=0.5, trend_var=0.1)
@@ -96,7 +97,7 @@ def test_an_observation_that_is_known_already_is_skipped():
 
 
 def test_a_state_that_is_never_seen_stays_diffuse_and_harms_nothing():
-    blind = Model(np.eye(2), np.array([1.0, 0.0]), 1.0, np.eye(2), Diffuse())
+    blind = univariate(np.eye(2), np.array([1.0, 0.0]), 1.0, np.eye(2), Diffuse())
     y = np.random.default_rng(3).normal(size=300)
     result, seen = full(y, blind), full(y, local_level(obs_var=1.0, level_var=1.0))
     np.testing.assert_allclose(result.filtered_state[:, 0], seen.filtered_state[:, 0], rtol=1e-12)
@@ -107,7 +108,7 @@ def test_a_direction_that_is_never_seen_is_told_from_rounding():
     """Only the sum of two states is observed; what is left of P∞ in its direction is rounding, not F∞ > 0."""
     angle = 0.3
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    blind = Model(np.eye(2), turn @ np.array([0.7, 0.0]), 1.0, np.eye(2), Diffuse())
+    blind = univariate(np.eye(2), turn @ np.array([0.7, 0.0]), 1.0, np.eye(2), Diffuse())
     y = np.random.default_rng(4).normal(size=200)
     result = full(y, blind)
     assert (result.full.forecast_error_diffuse_cov > 0).sum() == 1
@@ -116,7 +117,7 @@ def test_a_direction_that_is_never_seen_is_told_from_rounding():
 
 
 def test_a_transition_that_forgets_ends_the_diffuse_phase():
-    forgetful = Model(np.zeros((1, 1)), np.ones(1), 1.0, np.ones((1, 1)), Diffuse())
+    forgetful = univariate(np.zeros((1, 1)), np.ones(1), 1.0, np.ones((1, 1)), Diffuse())
     result = full([np.nan, 2.0, 3.0], forgetful)
     assert result.full.nobs_diffuse == 1
     np.testing.assert_allclose(result.filtered_state[:, 0], [0.0, 1.0, 1.5])
@@ -150,7 +151,7 @@ def exact_trend(y, ratio, prior):
 
 @pytest.mark.parametrize("variant", ["means", "full"])
 def test_an_overflow_is_flagged_and_named_in_the_report(variant):
-    exploding = Model(np.array([[1e50]]), np.ones(1), 1.0, np.ones((1, 1)), Known([1.0], [[1.0]]))
+    exploding = univariate(np.array([[1e50]]), np.ones(1), 1.0, np.ones((1, 1)), Known([1.0], [[1.0]]))
     y = np.array([1.0, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, 1.0])
     answer = filter_batch([(y, LEVEL), (y, exploding)], variant)
     assert [result.finite for result in answer.series] == [True, False]
@@ -165,9 +166,3 @@ def test_a_series_that_swings_across_all_floats_is_flagged(variant):
 
 def test_infinite_observations_are_flagged():
     assert not filter_batch([(np.array([1.0, np.inf, 2.0]), LEVEL)], "means").series[0].finite
-
-
-def test_more_states_than_are_compiled_are_refused_by_name():
-    wide = Model(np.eye(3), np.ones(3), 1.0, np.eye(3))
-    with pytest.raises(ModelError, match="1 or 2 states"):
-        filter_batch([(np.ones(3), wide)], "means")

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from luna_serving.statespace.batch import filter_batch, forecast_batch
-from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.initial import Diffuse, Known
-from luna_serving.statespace.models import Model, local_level, local_linear_trend
+from luna_serving.statespace.kinds import local_level, local_linear_trend
+from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import ForecastResult
 
 from .peer import statsmodels_filter
 from .test_invariances import mixed
 from .test_statsmodels import GAPS, KINDS, STARTS, series
+from .univariate import univariate
 
 LEVEL = local_level(obs_var=1.0, level_var=0.5)
 TREND = local_linear_trend(obs_var=1.0, level_var=0.5, trend_var=0.1)
@@ -101,14 +102,14 @@ def test_a_longer_neighbour_does_not_move_what_is_diffuse_at_a_series_end():
 
 
 def test_a_state_that_no_observation_sees_does_not_make_the_forecast_infinite():
-    blind = Model(np.eye(2), np.array([1.0, 0.0]), 1.0, np.eye(2), Diffuse())
+    blind = univariate(np.eye(2), np.array([1.0, 0.0]), 1.0, np.eye(2), Diffuse())
     result, seen = ahead([1.0, 2.0], blind, 3), ahead([1.0, 2.0], local_level(obs_var=1.0, level_var=1.0), 3)
     np.testing.assert_allclose(result.variance, seen.variance, rtol=1e-12)
     assert result.state_diffuse.tolist() == [[False, True]] * 3
 
 
 def test_an_overflowing_forecast_is_flagged_for_its_series_alone():
-    exploding = Model(np.array([[1e50]]), np.ones(1), 1.0, np.ones((1, 1)), Known([1.0], [[1.0]]))
+    exploding = univariate(np.array([[1e50]]), np.ones(1), 1.0, np.ones((1, 1)), Known([1.0], [[1.0]]))
     answer = forecast_batch([(np.ones(1), exploding), (np.ones(1), LEVEL)], [20, 20])
     assert [result.finite for result in answer.series] == [False, True]
     assert answer.report.warnings == ("1 of 2 series overflowed float64",)
@@ -119,8 +120,6 @@ def test_impossible_steps_are_refused():
         forecast_batch([(np.ones(3), LEVEL)], [1, 2])
     with pytest.raises(ValueError, match="zero or more"):
         forecast_batch([(np.ones(3), LEVEL)], [-1])
-    with pytest.raises(ModelError, match="1 or 2 states"):
-        forecast_batch([(np.ones(3), Model(np.eye(3), np.ones(3), 1.0, np.eye(3)))], [1])
 
 
 def test_no_series_at_all_is_no_error():

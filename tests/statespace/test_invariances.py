@@ -9,7 +9,8 @@ from luna_serving.statespace import packing
 from luna_serving.statespace.batch import filter_batch
 from luna_serving.statespace.filter import filter_chunk
 from luna_serving.statespace.initial import Known
-from luna_serving.statespace.models import Model, constant_velocity, local_level, local_linear_trend
+from luna_serving.statespace.kinds import constant_velocity, local_level, local_linear_trend
+from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import FullOutputs, SeriesResult
 
 
@@ -98,12 +99,13 @@ def test_chunks_that_carry_on_are_one_pass(states, variant):
     slow, usual = rng.normal(size=(2, 700)).cumsum(axis=1)
     slow[: 256 * 2 - 1] = np.nan  # its diffuse phase spans three chunks
     usual[250:260] = np.nan
-    params, start = packing.pack_models([model, model], [700, 700], 32)
-    whole_carry, whole = filter_chunk(params, start, packing.pack_chunk([slow, usual], 0, 2048, 32), variant=variant)
+    lanes = [packing.lane(y, model, None) for y in (slow, usual)]
+    system, start = packing.pack_carry(lanes, packing.kind_of(model), 32)
+    whole_carry, whole = filter_chunk(system, start, packing.pack_chunk(lanes, 0, 2048, 32), variant=variant)
     pieces, carry = [], start
     for first in range(0, 700, 256):
-        chunk = packing.pack_chunk([slow, usual], first, 256, 32)
-        carry, outputs = filter_chunk(params, carry, chunk, variant=variant)
+        chunk = packing.pack_chunk(lanes, first, 256, 32)
+        carry, outputs = filter_chunk(system, carry, chunk, variant=variant)
         pieces.append({name: np.asarray(output)[:256] for name, output in outputs.items()})
     for name, output in whole.items():
         joined = np.concatenate([piece[name] for piece in pieces])[:700, ..., :2]
@@ -115,12 +117,13 @@ def test_chunks_that_carry_on_are_one_pass(states, variant):
 def test_what_stands_in_the_padding_is_never_read():
     y = np.random.default_rng(6).normal(size=100).cumsum()
     model = local_linear_trend(obs_var=1.0, level_var=0.5, trend_var=0.1)
-    params, carry = packing.pack_models([model], [100], 32)
-    chunk = packing.pack_chunk([y], 0, 256, 32)
-    _, clean = filter_chunk(params, carry, chunk, variant="full")
+    lanes = [packing.lane(y, model, None)]
+    system, carry = packing.pack_carry(lanes, packing.kind_of(model), 32)
+    chunk = packing.pack_chunk(lanes, 0, 256, 32)
+    _, clean = filter_chunk(system, carry, chunk, variant="full")
     chunk[100:] = 1e300
     chunk[:, 1:] = np.inf
-    _, dirty = filter_chunk(params, carry, chunk, variant="full")
+    _, dirty = filter_chunk(system, carry, chunk, variant="full")
     for name, output in clean.items():
         rows = 101 if name.startswith("predicted") else 100
         np.testing.assert_array_equal(

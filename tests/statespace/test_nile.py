@@ -5,7 +5,7 @@ import pytest
 
 from luna_serving.statespace.batch import filter_batch
 from luna_serving.statespace.initial import Diffuse, Initial, Known
-from luna_serving.statespace.models import local_level
+from luna_serving.statespace.kinds import local_level
 
 from .peer import statsmodels_filter
 

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from luna_serving.statespace.batch import filter_batch
 from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Known
-from luna_serving.statespace.models import Model
+from luna_serving.statespace.model import Model
 
 from .oracle import Joint
+from .univariate import univariate
 
 
 def numbers(low: float, high: float) -> st.SearchStrategy[float]:
@@ -34,7 +35,7 @@ def models(draw) -> Model:
             st.builds(Known, st.just(mean), covariances(n), st.sampled_from(["predicted", "filtered"])),
         )
     )
-    return Model(transition, design, draw(numbers(0.1, 5)), draw(covariances(n)), start)
+    return univariate(transition, design, draw(numbers(0.1, 5)), draw(covariances(n)), start)
 
 
 observations = st.lists(st.one_of(st.just(np.nan), numbers(-20, 20)), min_size=1, max_size=10).map(np.array)

@@ -6,14 +6,16 @@ import pytest
 from luna_serving.statespace import passes
 from luna_serving.statespace.batch import filter_batch, smooth_batch
 from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Known
-from luna_serving.statespace.models import Model, local_level, local_linear_trend
-from luna_serving.statespace.packing import pack_chunk, pack_models
+from luna_serving.statespace.kinds import local_level, local_linear_trend
+from luna_serving.statespace.model import Model
+from luna_serving.statespace.packing import Group, kind_of, pack_carry, pack_chunk
 from luna_serving.statespace.results import SeriesResult
 
 from . import exact
 from .peer import statsmodels_smoother
 from .test_invariances import assert_identical, mixed
 from .test_statsmodels import GAPS, KINDS, STARTS, series
+from .univariate import univariate
 
 LEVEL = local_level(obs_var=1.0, level_var=0.5)
 TREND = local_linear_trend(obs_var=1.0, level_var=0.5, trend_var=0.1)
@@ -102,7 +104,7 @@ def test_a_direction_that_is_barely_seen_at_the_end_of_the_diffuse_phase_keeps_i
     """The second observation leaves a variance of 2469; what is left of A after it is rounding, not a direction."""
     y = np.array([2.04, 0.42, -0.88, -2.78, 3.06, -7.05, 2.96, 2.13, 0.27, -6.64, 4.69, 1.71])
     parts = np.array([[-1.05, 0.31], [0.89, -0.86]]), np.array([-0.96, -0.64]), 1.0, np.diag([0.6889, 0.0])
-    assert_exact(Model(*parts, Diffuse()), Model(*parts, Known(np.zeros(2), 1e60 * np.eye(2))), y, rtol=1e-8)
+    assert_exact(univariate(*parts, Diffuse()), univariate(*parts, Known(np.zeros(2), 1e60 * np.eye(2))), y, rtol=1e-8)
 
 
 @pytest.mark.parametrize("kind", ["level", "trend", "track"])
@@ -219,7 +221,7 @@ def test_one_observation_tells_the_level_but_not_the_trend():
 
 
 def test_a_state_that_is_never_seen_stays_diffuse_and_harms_nothing():
-    blind = Model(np.eye(2), np.array([1.0, 0.0]), 1.0, np.eye(2), Diffuse())
+    blind = univariate(np.eye(2), np.array([1.0, 0.0]), 1.0, np.eye(2), Diffuse())
     y = np.random.default_rng(3).normal(size=300)
     result, seen = smooth(y, blind), smooth(y, local_level(obs_var=1.0, level_var=1.0))
     np.testing.assert_allclose(
@@ -233,7 +235,7 @@ def test_a_state_that_is_never_seen_stays_diffuse_and_harms_nothing():
 
 
 def test_what_a_transition_forgets_before_it_is_seen_stays_diffuse():
-    forgetful = Model(np.zeros((1, 1)), np.ones(1), 1.0, np.ones((1, 1)), Diffuse())
+    forgetful = univariate(np.zeros((1, 1)), np.ones(1), 1.0, np.ones((1, 1)), Diffuse())
     smoothed = smooth([np.nan, 2.0, 3.0], forgetful).smoothed
     assert smoothed.smoothed_state_diffuse[:, 0].tolist() == [True, False, False]
     np.testing.assert_allclose(smoothed.smoothed_state[1:, 0], [1.0, 1.5])
@@ -250,22 +252,23 @@ def test_scaling_the_series_and_its_variances_scales_the_smoothed_answer(unit):
 
 
 def test_what_stands_in_the_padding_is_never_read_on_the_way_back():
-    y = series([5], 100)
-    params, start = pack_models([TREND], [100], 32)
-    chunk = pack_chunk([y], 0, 256, 32)
-    _, outputs = passes.filter_chunk(params, start, chunk, variant="full")
+    item = (series([5], 100), TREND)
+    passed = passes.forward_pass([item], Group(kind_of(TREND), "full", 32, (0,)), None)
+    system, start = pack_carry(passed.lanes, passed.group.kind, 32)
+    chunk = pack_chunk(passed.lanes, 0, 256, 32)
+    _, outputs = passes.filter_chunk(system, start, chunk, variant="full")
     forward, none_later = passes.needed(outputs), passes.no_later_observation(2, 32)
-    _, clean = passes.smooth_chunk(params, start, forward, chunk, none_later)
+    _, clean = passes.smooth_chunk(system, start, forward, chunk, none_later)
     chunk[100:] = 1e300
     chunk[:, 1:] = np.inf
-    _, dirty = passes.smooth_chunk(params, start, forward, chunk, none_later)
+    _, dirty = passes.smooth_chunk(system, start, forward, chunk, none_later)
     for name, output in clean.items():
         np.testing.assert_array_equal(np.asarray(output)[:100, ..., 0], np.asarray(dirty[name])[:100, ..., 0])
 
 
 def test_an_overflow_is_flagged_for_its_series_alone():
     y = np.array([1.0, *[np.nan] * 7, 1.0])
-    exploding = Model(np.array([[1e50]]), np.ones(1), 1.0, np.ones((1, 1)), Known([1.0], [[1.0]]))
+    exploding = univariate(np.array([[1e50]]), np.ones(1), 1.0, np.ones((1, 1)), Known([1.0], [[1.0]]))
     answer = smooth_batch([(y, LEVEL), (y, exploding)])
     assert [result.finite for result in answer.series] == [True, False]
     assert answer.report.warnings == ("1 of 2 series overflowed float64",)
@@ -289,7 +292,7 @@ def test_no_series_at_all_is_no_error():
 
 
 def test_a_direction_that_a_singular_transition_drops_leaves_no_rounding_behind():
-    model = Model(
+    model = univariate(
         transition=np.array([[0.0, 0.0], [0.0, 1.0]]),
         design=np.array([0.0, 0.75]),
         obs_var=1.0,

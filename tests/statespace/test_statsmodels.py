@@ -5,7 +5,8 @@ import pytest
 
 from luna_serving.statespace.batch import filter_batch
 from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Known
-from luna_serving.statespace.models import Model, constant_velocity, local_level, local_linear_trend
+from luna_serving.statespace.kinds import constant_velocity, local_level, local_linear_trend
+from luna_serving.statespace.model import Model
 
 from .peer import statsmodels_filter
 

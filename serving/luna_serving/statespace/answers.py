@@ -58,7 +58,7 @@ def _series_result(
     met = (rows["forecast_error_diffuse_cov"] > 0) & ~np.isnan(rows["forecast_error"])
     rows["loglike_obs"] = rows["loglike_obs"] + np.where(met, _of_met(prepared, loglike), 0.0)
     states = _per_period(rows, model.observed)
-    full = _full(prepared, y.reshape(len(states["filtered_state"]), -1), rows, states, end, lane.saved.period)
+    full = _full(prepared, y.reshape(-1, model.observed), rows, states, end, lane.saved.period)
     smoothed = _smoothed(states, int(np.count_nonzero(met)) == lane.saved.rank) if "smoothed_state" in rows else None
     saved = _saved(prepared, lane.saved, states, end)
     # Missing observations leave NaN on purpose in the two outputs about errors; they follow from these.
@@ -109,7 +109,7 @@ def _full(
 ) -> FullOutputs:
     model, periods = prepared.model, len(y)
     m = model.observed
-    diffuse: NDArray[np.bool_] = np.any(rows["forecast_error_diffuse_cov"].reshape(periods, m) > 0, axis=1)
+    diffuse_cov = rows["forecast_error_diffuse_cov"].reshape(periods, m)
     if m == 1:
         intercept = over_time(model.obs_intercept, 1, first, periods)[:, 0]
         forecasts, error = rows["forecasts"] + intercept, rows["forecast_error"]
@@ -120,7 +120,7 @@ def _full(
         design = over_time(model.design, 2, first, periods)
         spread = design @ states["predicted_state_cov"][:-1] @ design.swapaxes(1, 2)
         cov = (spread + spread.swapaxes(1, 2)) / 2 + over_time(model.obs_cov, 2, first, periods)
-        standardized = _standardized(error, cov, diffuse)
+        standardized = _standardized(error, cov, (diffuse_cov > 0).any(axis=1))
     loglike_obs = rows["loglike_obs"].reshape(periods, m).sum(axis=1)
     return FullOutputs(
         filtered_state_cov=states["filtered_state_cov"],
@@ -129,7 +129,7 @@ def _full(
         forecasts=forecasts,
         forecast_error=error,
         forecast_error_cov=cov,
-        forecast_diffuse=diffuse,
+        forecast_error_diffuse_cov=diffuse_cov[:, 0] if m == 1 else diffuse_cov,
         standardized_forecast_error=standardized,
         loglike_obs=loglike_obs,
         loglike=float(loglike_obs.sum()),

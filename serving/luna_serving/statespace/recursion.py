@@ -213,7 +213,8 @@ def predict(params: Params, filtered: Moments) -> Moments:
 
     if params.moves is None:
         return move()
-    return lax.cond(params.moves, move, lambda: Moments(filtered.mean, symmetric(filtered.cov)))
+    moved: Moments = lax.cond(params.moves, move, lambda: Moments(filtered.mean, symmetric(filtered.cov)))
+    return moved
 
 
 def reveal(

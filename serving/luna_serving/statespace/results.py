@@ -26,12 +26,19 @@ class FullOutputs:
     forecasts: NDArray[np.float64]  # [T, m]
     forecast_error: NDArray[np.float64]  # [T, m], NaN where missing
     forecast_error_cov: NDArray[np.float64]  # [T, m, m]
-    forecast_diffuse: NDArray[np.bool_]  # [T]; True: the forecast has no finite variance
+    # F∞ [T, m] of the observations taken one by one; above zero: the forecast has no finite variance
+    forecast_error_diffuse_cov: NDArray[np.float64]
     # [T, m], L⁻¹ v with F = L L' of what is observed, L lower triangular; NaN where missing or diffuse
     standardized_forecast_error: NDArray[np.float64]
     loglike_obs: NDArray[np.float64]  # [T], 0 where missing
     loglike: float
     nobs_diffuse: int
+
+    @property
+    def forecast_diffuse(self) -> NDArray[np.bool_]:
+        """Where the forecast has no finite variance [T]."""
+        diffuse: NDArray[np.bool_] = self.forecast_error_diffuse_cov.reshape(len(self.forecasts), -1).max(axis=1) > 0
+        return diffuse
 
 
 @dataclass(frozen=True, slots=True, eq=False)

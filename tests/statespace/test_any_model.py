@@ -1,0 +1,164 @@
+"""Models of many states and observations, drawn at random, against the dense joint Gaussian.
+
+To 6 states, 4 observations with correlated noise, gaps element by element, every matrix varying in time or none,
+selection, intercepts, and every start. 1e-8 relative where the diffuse part is told clearly.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from luna_serving.statespace.batch import filter_batch, forecast_batch, smooth_batch
+from luna_serving.statespace.initial import ApproximateDiffuse, Blocks, Diffuse, Known, Stationary
+from luna_serving.statespace.model import Model
+
+from .oracle import Joint
+
+STEPS = 3
+
+
+def model_and_series(seed: int) -> tuple[Model, np.ndarray]:
+    """A model that covers the series and STEPS periods more, drawn by NumPy: thousands of numbers are no example."""
+    rng = np.random.default_rng(seed)
+    n, m, length = int(rng.integers(1, 7)), int(rng.integers(1, 5)), int(rng.integers(1, 13))
+    shocks = int(rng.integers(1, n + 1))
+    vary = rng.random() < 0.5
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.normal(size=(length + STEPS, *shape) if vary and rng.random() < 0.5 else shape)
+
+    def cov(size: int, rank: int) -> np.ndarray:
+        root = draw(size, rank)
+        return root @ np.swapaxes(root, -1, -2)
+
+    transition = draw(n, n)
+    # Below 1: a start one has, a stationary one too. Around 1 it grows and shrinks.
+    radius = np.abs(np.linalg.eigvals(transition)).max(axis=-1)[..., None, None]
+    transition = transition / radius * rng.choice([0.7, 1.0])
+    root = rng.normal(size=(n, n))
+    known = Known(rng.normal(size=n), root @ root.T, rng.choice(["predicted", "filtered"]))
+    starts = [Diffuse(), ApproximateDiffuse(100.0), known]
+    if n > 1:
+        starts.append(Blocks(((1, Diffuse()), (n - 1, Known(np.ones(n - 1), np.eye(n - 1))))))
+    constant = transition.ndim == 2
+    if constant and np.abs(np.linalg.eigvals(transition)).max() < 0.9:
+        starts.append(Stationary())
+    noise = cov(m, m)
+    model = Model(
+        transition=transition,
+        design=draw(m, n),
+        obs_cov=noise + 0.1 * np.eye(m) if rng.random() < 0.7 else np.abs(rng.normal(size=m) + 0.1) * np.eye(m),
+        state_cov=cov(shocks, shocks),
+        selection=draw(n, shocks),
+        obs_intercept=draw(m),
+        state_intercept=draw(n),
+        initial=starts[rng.integers(len(starts))],
+    )
+    y = 5 * rng.normal(size=(length, m))
+    y[rng.random((length, m)) < rng.choice([0.0, 0.3, 0.6])] = np.nan
+    return model, y
+
+
+def identified(joint: Joint, upto: int) -> bool:
+    """Whether the observations determine the diffuse part with digits to spare."""
+    information = joint.information(upto)
+    if not len(information):
+        return True
+    values = np.linalg.eigvalsh(information)
+    return bool(values[0] > 1e-3 * values[-1] and values[-1] > 1e-3)
+
+
+def close(ours: np.ndarray, theirs: np.ndarray, size: float) -> None:
+    np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8 * max(1.0, size))
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=200)
+@given(seeds)
+def test_filtered_and_predicted_moments_are_those_of_the_joint_gaussian(seed):
+    model, y = model_and_series(seed)
+    (result,) = filter_batch([(y, model)], "full").series
+    joint = Joint(model, y)
+    size = float(np.nanmax(np.abs(result.full.predicted_state), initial=0.0))
+    assert result.finite
+    for t in range(len(y) + 1):
+        if identified(joint, t):
+            belief = joint.state(t, t)
+            scale = float(np.abs(belief.cov).max())
+            close(result.full.predicted_state[t], belief.mean, size)
+            close(result.full.predicted_state_cov[t], belief.cov, scale)
+            if t < len(y):
+                observation = joint.observation(t, t)
+                forecast = np.atleast_1d(result.full.forecasts[t])
+                close(forecast, observation.mean, float(np.abs(observation.mean).max()))
+                cov = result.full.forecast_error_cov[t].reshape(observation.cov.shape)
+                close(cov, observation.cov, float(np.abs(observation.cov).max()))
+        if t < len(y) and identified(joint, t + 1):
+            belief = joint.state(t, t + 1)
+            close(result.filtered_state[t], belief.mean, size)
+            close(result.full.filtered_state_cov[t], belief.cov, float(np.abs(belief.cov).max()))
+
+
+@settings(max_examples=150)
+@given(seeds)
+def test_the_log_likelihood_is_that_of_the_joint_gaussian(seed):
+    model, y = model_and_series(seed)
+    joint = Joint(model, y)
+    assume(identified(joint, len(y)))
+    (result,) = filter_batch([(y, model)], "full").series
+    close(np.array(result.full.loglike), np.array(joint.loglike()), abs(joint.loglike()))
+    assert result.full.loglike == pytest.approx(result.full.loglike_obs.sum(), rel=1e-12)
+
+
+@settings(max_examples=150)
+@given(seeds)
+def test_smoothed_moments_are_those_of_the_joint_gaussian(seed):
+    model, y = model_and_series(seed)
+    joint = Joint(model, y)
+    assume(identified(joint, len(y)))
+    (result,) = smooth_batch([(y, model)]).series
+    assert result.finite
+    assert not result.smoothed.smoothed_state_diffuse.any()
+    size = float(np.abs(result.smoothed.smoothed_state).max())
+    for t in range(len(y)):
+        belief = joint.state(t, len(y))
+        close(result.smoothed.smoothed_state[t], belief.mean, size)
+        close(result.smoothed.smoothed_state_cov[t], belief.cov, float(np.abs(belief.cov).max()))
+
+
+@settings(max_examples=100)
+@given(seeds)
+def test_forecasts_are_those_of_the_joint_gaussian(seed):
+    model, y = model_and_series(seed)
+    joint = Joint(model, np.concatenate([y, np.full((STEPS, model.observed), np.nan)]))
+    assume(identified(joint, len(y)))
+    (result,) = forecast_batch([(y, model)], [STEPS]).series
+    assert result.finite
+    assert not result.diffuse.any()
+    for h in range(STEPS):
+        observation, state = joint.observation(len(y) + h, len(y)), joint.state(len(y) + h, len(y))
+        size = float(np.abs(observation.cov).max())
+        close(np.atleast_1d(result.mean[h]), observation.mean, float(np.abs(observation.mean).max()))
+        close(np.atleast_1d(result.variance[h]), np.diagonal(observation.cov), size)
+        close(result.state[h], state.mean, float(np.abs(state.mean).max()))
+        close(result.state_cov[h], state.cov, float(np.abs(state.cov).max()))
+
+
+@settings(max_examples=100)
+@given(seeds, st.integers(0, 12))
+def test_to_stop_and_go_on_is_one_pass(seed, cut):
+    model, y = model_and_series(seed)
+    assume(cut <= len(y))
+    (whole,) = smooth_batch([(y, model)]).series
+    (before,) = filter_batch([(y[:cut], model)], "full").series
+    (after,) = smooth_batch([(y[cut:], model)], starts=[before.saved]).series
+    np.testing.assert_array_equal(np.concatenate([before.filtered_state, after.filtered_state]), whole.filtered_state)
+    np.testing.assert_array_equal(after.full.filtered_state_cov, whole.full.filtered_state_cov[cut:])
+    np.testing.assert_array_equal(after.full.loglike_obs, whole.full.loglike_obs[cut:])
+    np.testing.assert_array_equal(after.smoothed.smoothed_state, whole.smoothed.smoothed_state[cut:])
+    assert after.full.nobs_diffuse == whole.full.nobs_diffuse
+    for name in ("mean", "cov", "diffuse", "rank", "period", "nobs_diffuse"):
+        np.testing.assert_array_equal(getattr(after.saved, name), getattr(whole.saved, name), err_msg=name)
