@@ -25,12 +25,14 @@ from luna_serving.ingress.health import Health
 from luna_serving.ingress.metrics_deployment import MetricsReplica, Reporter
 from luna_serving.ingress.tokens import Tokens
 from luna_serving.kalman.deployment import KalmanReplica
+from luna_serving.kalman.named_models import NamedModels
 from luna_serving.kalman.routes import operations
 from luna_serving.kalman.wire import Limits
 from luna_serving.settings import Secrets, Settings
 from luna_store.accounts import Accounts
 from luna_store.cache import AccountCache
 from luna_store.fallback import PostgresQuota
+from luna_store.models import ModelLimits, Models
 from luna_store.postgres import async_engine
 from luna_store.quota import RedisQuota, redis_client
 
@@ -103,6 +105,7 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
     tokens = Tokens(peppers, settings.token_lifetime_s)
     authenticator = Authenticator(peppers, tokens)
     callers = Callers(authenticator, admission)
+    models = Models(engine, ModelLimits(settings.max_models, settings.max_stored_model_bytes))
     reporter = Reporter(metrics)
     reporter.start("ingress")
 
@@ -123,6 +126,7 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
             request_timeout_s=settings.request_timeout_s,
         ),
         Limits(settings.max_series_length, settings.max_series_per_request, settings.max_answer_numbers),
+        NamedModels(models, cache_bytes=settings.model_cache_bytes, timeout_s=settings.store_timeout_s),
     )
 
     def facts() -> dict[str, Any]:

@@ -34,11 +34,35 @@ class Settings(BaseSettings):
         4_000_000, gt=0, description="Numbers that one answer may hold: at about 20 bytes each, 80 MB of JSON."
     )
 
+    max_models: int = Field(
+        1_000,
+        gt=0,
+        description="Named models of one account: a page of names, not a data set; one more is answered 409.",
+    )
+    max_model_bytes: int = Field(
+        1024 * 1024,
+        gt=0,
+        description="Bytes of one named model, some 50,000 numbers; checking a larger one would hold up other calls.",
+    )
+    max_stored_model_bytes: int = Field(
+        64 * 1024 * 1024,
+        gt=0,
+        description="Bytes of all versions of an account's named models, 128 more for each; beyond is answered 409.",
+    )
+    model_cache_bytes: int = Field(
+        16 * 1024 * 1024,
+        gt=0,
+        description="JSON of the named models that an ingress replica keeps parsed; in memory some ten times as much.",
+    )
+
     request_timeout_s: float = Field(
         30.0, gt=0, description="Seconds until a call is answered 408; a caller may ask for less."
     )
     store_timeout_s: float = Field(
-        1.0, gt=0, description="Seconds that Redis has to answer before Postgres takes over the debits."
+        1.0,
+        gt=0,
+        description="Seconds that Redis has to answer before Postgres takes over the debits, and Postgres before a "
+        "named model comes from memory.",
     )
     max_queued: int = Field(
         2_000, gt=0, description="Calls that wait in one ingress replica; more are answered 503 at once."

@@ -12,13 +12,14 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from luna_serving.ingress import problems
 from luna_serving.ingress.callers import Callers
+from luna_serving.ingress.credentials import Credential
 from luna_serving.ingress.gate import Call, Gate
 from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.metrics import REQUEST_SECONDS, REQUESTS
@@ -73,13 +74,23 @@ class Work(Protocol):
         """The body of the answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A parsed call that names what a store keeps, such as one of the account's models."""
+
+    at_hand: Callable[[int], Work | None]
+    """For an account: the whole call, where memory is enough. Raises Problem 422."""
+    look_up: Callable[[int], Awaitable[Work]]
+    """The same by asking the store, for a caller who is known. Raises Problem 422 or 503."""
+
+
 @dataclass(frozen=True)
 class Operation:
     """One POST route of a capability, below `/api/v1/{account_id}/`."""
 
     path: str
     gate: Gate
-    parse: Callable[[bytes], Work]
+    parse: Callable[[bytes], Work | Unresolved]
     """Raises Problem 422."""
     openapi: Mapping[str, Any] = field(default_factory=dict)
     """The OpenAPI operation object."""
@@ -152,6 +163,9 @@ class Edge:
             if len(body) > PARSE_FIRST_BYTES:
                 await self._callers.standing(credential, account_id, operation.path)
             work = operation.parse(body)
+            if isinstance(work, Unresolved):
+                found = work.at_hand(account_id)
+                work = found or await self._looked_up(work, credential, account_id, operation.path, until, seconds)
             debit = Debit(
                 account_id=account_id,
                 key_prefix=credential.key_prefix,
@@ -176,6 +190,20 @@ class Edge:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(STANDING_S):
                         problem.standing = await self._callers.standing(credential, account_id, operation.path)
+            raise
+
+    async def _looked_up(
+        self, call: Unresolved, credential: Credential, account_id: int, route: str, until: float, seconds: float
+    ) -> Work:
+        # First who it is: a stranger makes us ask no store for anybody's models.
+        standing = await self._callers.standing(credential, account_id, route)
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                return await call.look_up(account_id)
+        except TimeoutError as e:
+            raise problems.deadline(seconds) from e
+        except Problem as problem:
+            problem.standing = standing
             raise
 
     def _record(self, operation: Operation, scope: Scope, status: int, seconds: float) -> None:

@@ -8,16 +8,19 @@ from pydantic import TypeAdapter, ValidationError
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.documents import MAX_ERRORS, first
-from luna_serving.kalman.jobs import ModelSpec
+from luna_serving.kalman.jobs import ModelReference, ModelSpec
 from luna_serving.kalman.schemas import (
     ApproximateDiffuse,
     ConstantVelocity,
+    DescribedModel,
     Diffuse,
     Known,
     LocalLevel,
     LocalLinearTrend,
     Model,
+    NamedModel,
     Words,
+    names_a_model,
 )
 from luna_serving.statespace.checks import ModelError
 
@@ -30,6 +33,8 @@ MODELS: dict[str, type[Words]] = {
 }
 STARTS: dict[str, type[Words]] = {"known": Known, "diffuse": Diffuse, "approximate_diffuse": ApproximateDiffuse}
 TAGS = MODELS.keys() | STARTS.keys()
+# How the model is given: these branches stand in pydantic's path, too.
+WAYS = {"described", "named"}
 # A name or a value of the caller's that an error repeats: enough to find it again.
 MAX_ECHO = 64
 MAX_MESSAGE = 300
@@ -65,10 +70,30 @@ def read_model(words: object) -> ModelSpec:
     return spec
 
 
+def read_model_alone(words: object) -> ModelSpec:
+    """The model that the words describe, of which nothing has been checked yet; pointers begin with /model.
+
+    Raises:
+        Problem: 422.
+    """
+    read_form(DescribedModel, {"model": words})
+    return read_model(words)
+
+
+def read_reference(words: object) -> ModelReference | None:
+    """The stored model that the words name, in a form that was read; None where they describe one themselves."""
+    if not names_a_model(words):
+        return None
+    named = NamedModel.model_validate(words)
+    return ModelReference(named.name, named.version)
+
+
 def _unknown(schema: type[Words], document: dict[str, Any]) -> Iterator[FieldError]:
     """The fields that nobody asked for, before pydantic makes an error of each, ten or a million."""
     yield from _extra((), document, schema)
     model = document.get("model")
+    if names_a_model(model):
+        yield from _extra(("model",), model, NamedModel)
     if not isinstance(model, dict) or (kind := _kind(model, MODELS)) is None:
         return
     yield from _extra(("model",), model, kind)
@@ -89,6 +114,8 @@ def _extra(path: tuple[str, ...], words: dict[str, Any], schema: type[Words]) ->
 
 def _field_error(error: Any) -> FieldError:  # noqa: ANN401  pydantic_core.ErrorDetails
     steps = [str(step) for step in error["loc"]]
+    if len(steps) > 1 and steps[0] == "model" and steps[1] in WAYS:
+        del steps[1]
     kept = [s for i, s in enumerate(steps) if not (i and steps[i - 1] in {"model", "initial"} and s in TAGS)]
     return FieldError(_pointer(kept), f"{_cut(error['msg'], MAX_MESSAGE)}.")
 

@@ -40,6 +40,15 @@ Task = Literal["means", "filter", "smooth", "forecast"]
 
 
 @dataclass(frozen=True, slots=True)
+class ModelReference:
+    """One of the account's stored models."""
+
+    name: str
+    version: int | None = None
+    """None asks for the latest."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model as plain, hashable values: cheap to send, built once on each side."""
 

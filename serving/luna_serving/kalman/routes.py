@@ -8,6 +8,7 @@ from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.edge import Operation
 from luna_serving.ingress.gate import Gate, GateLimits
 from luna_serving.ingress.openapi import describe
+from luna_serving.kalman.named_models import NamedModels
 from luna_serving.kalman.schemas import (
     FilterRequest,
     ForecastAnswer,
@@ -26,6 +27,7 @@ def operations(
     compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]],
     gate_limits: GateLimits,
     limits: Limits,
+    named: NamedModels,
 ) -> list[Operation]:
     """The routes below `/api/v1/{account_id}/`; all of them share one gate, and so one batch."""
     gate = Gate(admission, compute, gate_limits)
@@ -67,9 +69,9 @@ def operations(
         ),
     ]
     return [
-        Operation("kalman", gate, wire.parse_original, original),
+        Operation("kalman", gate, named.resolving(wire.parse_original), original),
         *(
-            Operation(f"kalman/{schema.TASK}", gate, partial(wire.parse_series, schema), openapi)
+            Operation(f"kalman/{schema.TASK}", gate, named.resolving(partial(wire.parse_series, schema)), openapi)
             for schema, openapi in many
         ),
     ]

@@ -1,10 +1,11 @@
 """The wire schemas, in words (`statespace.md`): pydantic checks form, `luna_serving.statespace` checks meaning."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from luna_serving.kalman.jobs import FILTERED, SMOOTHED, ModelSpec, Task
+from luna_store.models import NAME
 
 # A point that is missing is null; NaN and Infinity are not JSON.
 Point = Annotated[float | None, Field(description="One observation; null where it is missing.")]
@@ -89,11 +90,35 @@ class ConstantVelocity(_Model):
 Model = Annotated[LocalLevel | LocalLinearTrend | ConstantVelocity, Field(discriminator="kind")]
 
 
+class DescribedModel(Words):
+    """A model alone."""
+
+    model: Model
+
+
+class NamedModel(Words):
+    """A model that was stored by `PUT /api/v1/{account_id}/models/{name}`."""
+
+    name: str = Field(pattern=f"^{NAME.pattern}$")
+    version: int | None = Field(None, ge=1, lt=2**31, description="Default: the latest.")
+
+
+def names_a_model(words: object) -> TypeGuard[dict[str, Any]]:
+    """Whether the words name a stored model instead of describing one."""
+    return isinstance(words, dict) and "kind" not in words and bool(words.keys() & NamedModel.model_fields.keys())
+
+
+ModelOrName = Annotated[
+    Annotated[Model, Tag("described")] | Annotated[NamedModel, Tag("named")],
+    Discriminator(lambda words: "named" if names_a_model(words) else "described"),
+]
+
+
 class KalmanRequest(Words):
     """The original contract: one series."""
 
     results: list[Point] = Field(min_length=1, examples=[EXAMPLE])
-    model: Model = Field(
+    model: ModelOrName = Field(
         LocalLevel(),
         description="Default: local_level with obs_var 1.0, level_var 0.1 and an exact diffuse start.",
     )
@@ -114,7 +139,7 @@ class SeriesRequest(Words):
 
     TASK: ClassVar[Task]
 
-    model: Model
+    model: ModelOrName
     observations: list[list[Point]] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
     precision: Literal["float64"] = "float64"
     loglike_convention: Literal["full", "kfas"] = Field(

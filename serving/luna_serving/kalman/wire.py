@@ -4,8 +4,10 @@ JSON is what a call costs: the usual body goes from text to a NumPy array withou
 the numbers that are echoed are never parsed and printed again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -15,8 +17,8 @@ from numpy.typing import NDArray
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.documents import NUMBERS, SPARE_LISTS, first, misfits, read_object, refuse_mark
-from luna_serving.kalman.forms import read_form, read_model
-from luna_serving.kalman.jobs import FORECASTS, Job
+from luna_serving.kalman.forms import read_form, read_model, read_reference
+from luna_serving.kalman.jobs import FORECASTS, Job, ModelReference, ModelSpec
 from luna_serving.kalman.schemas import KalmanRequest, LocalLevel, SeriesRequest
 
 DEFAULT_MODEL = LocalLevel().spec()
@@ -81,6 +83,18 @@ class SeriesWork:
         return result
 
 
+KalmanWork = TypeVar("KalmanWork", OriginalWork, SeriesWork)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCall:
+    """A call under a model that the account has stored."""
+
+    reference: ModelReference
+    under: Callable[[ModelSpec], OriginalWork | SeriesWork]
+    """The call's work, given the model. Raises Problem 422."""
+
+
 class Wire:
     """Parses the bodies of the Kalman routes. Not safe for several threads: simdjson's parser is reused."""
 
@@ -88,7 +102,7 @@ class Wire:
         self._limits = limits
         self._simdjson = simdjson.Parser()
 
-    def parse_original(self, body: bytes) -> OriginalWork:
+    def parse_original(self, body: bytes) -> OriginalWork | NamedCall:
         """Read `{"results": [...], "model"?: {...}}`.
 
         Raises:
@@ -104,12 +118,15 @@ class Wire:
         document = read_object(body, "results", SPARE_LISTS)
         series = document.get("results")
         read_form(KalmanRequest, {**document, "results": [0.0]} if "results" in document else document)
-        model = read_model(document["model"]) if "model" in document else DEFAULT_MODEL
+        under = partial(self._original_work, series)
+        return _under(document["model"], under) if "model" in document else under(DEFAULT_MODEL)
+
+    def _original_work(self, series: object, model: ModelSpec) -> OriginalWork:
         self._check_series("/results", series)
         values = np.array(series, dtype=np.float64)
         return OriginalWork(Job(model, values, (len(values),)), orjson.dumps(series))
 
-    def parse_series(self, schema: type[SeriesRequest], body: bytes) -> SeriesWork:
+    def parse_series(self, schema: type[SeriesRequest], body: bytes) -> SeriesWork | NamedCall:
         """Read `{"model", "observations": [series, ...], ...}`, the rest as `schema` has it.
 
         Raises:
@@ -118,7 +135,9 @@ class Wire:
         document = read_object(body, "observations", self._limits.max_series_per_request + SPARE_LISTS)
         observations = document.get("observations")
         request = read_form(schema, {**document, "observations": [[0.0]]} if observations is not None else document)
-        model = read_model(document["model"])
+        return _under(document["model"], partial(self._series_work, request, observations))
+
+    def _series_work(self, request: SeriesRequest, observations: object, model: ModelSpec) -> SeriesWork:
         if not isinstance(observations, list) or not observations:
             raise problems.invalid(FieldError("/observations", "Must be a list of at least one series."))
         if len(observations) > self._limits.max_series_per_request:
@@ -131,7 +150,7 @@ class Wire:
             model=model,
             values=np.concatenate([np.array(each, dtype=np.float64) for each in observations]),
             lengths=tuple(map(len, observations)),
-            task=schema.TASK,
+            task=request.TASK,
             outputs=tuple(dict.fromkeys(getattr(request, "outputs", FORECASTS))),
             loglike=request.loglike_convention,
             steps=getattr(request, "steps", 0),
@@ -174,3 +193,8 @@ class Wire:
         if job.numbers > most:
             wrong = f"Would answer {job.numbers} numbers; at most {most} are sent. Ask for fewer, or split the call."
             raise problems.invalid(FieldError("/steps" if job.task == "forecast" else "/outputs", wrong))
+
+
+def _under(words: object, under: Callable[[ModelSpec], KalmanWork]) -> KalmanWork | NamedCall:
+    reference = read_reference(words)
+    return under(read_model(words)) if reference is None else NamedCall(reference, under)
