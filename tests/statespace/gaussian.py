@@ -11,8 +11,7 @@ def assert_drawn_from(draws: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> N
     """
     count = len(draws)
     draws, mean = draws.reshape(count, -1), mean.reshape(-1)
-    scale = np.sqrt(np.diagonal(cov))
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = np.sqrt(np.where(np.diagonal(cov) > 0, np.diagonal(cov), 1.0))
     values, vectors = np.linalg.eigh(cov / np.outer(scale, scale))
     there = values > 1e-9
     turned = ((draws - mean) / scale) @ vectors
