@@ -16,6 +16,8 @@ from luna_serving.ingress.metrics import LUNA, SECONDS
 from luna_serving.ingress.metrics_deployment import Reporter
 from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.render import render
+from luna_serving.kalman.simulate_compute import simulate_job
+from luna_serving.kalman.simulate_job import SimulateJob
 from luna_serving.statespace.models import Model
 from luna_serving.statespace.precision import enable_float64
 from luna_serving.statespace.results import Convention, ForecastResult, SeriesResult
@@ -36,7 +38,7 @@ class KalmanReplica:
         await asyncio.get_running_loop().run_in_executor(self._thread, _warm_up)
         Reporter(metrics).start("kalman")
 
-    async def compute(self, jobs: Sequence[Job]) -> list[bytes | Refused]:
+    async def compute(self, jobs: Sequence[Job | SimulateJob]) -> list[bytes | Refused]:
         """Answer jobs in their order: JSON, or why there is none."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, compute, jobs)
 
@@ -49,17 +51,22 @@ def _warm_up() -> None:
     warm_up()
 
 
-def compute(jobs: Sequence[Job]) -> list[bytes | Refused]:
+def compute(jobs: Sequence[Job | SimulateJob]) -> list[bytes | Refused]:
     """Compute jobs together where they want the same of the engine."""
     started = time.perf_counter()
     answers: dict[int, bytes | Refused] = {}
     groups: dict[tuple[Work, Convention], list[int]] = {}
+    batched: dict[int, Job] = {}
     for i, job in enumerate(jobs):
-        groups.setdefault((_work(job), job.loglike), []).append(i)
+        if isinstance(job, SimulateJob):
+            answers[i] = simulate_job(job)
+        else:
+            batched[i] = job
+            groups.setdefault((_work(job), job.loglike), []).append(i)
     for (work, loglike), members in groups.items():
-        answers.update(zip(members, _run([jobs[i] for i in members], work, loglike), strict=True))
+        answers.update(zip(members, _run([batched[i] for i in members], work, loglike), strict=True))
     FILTER_SECONDS.observe(time.perf_counter() - started)
-    POINTS.inc(sum(len(job.values) for job in jobs))
+    POINTS.inc(sum(len(job.values) for job in batched.values()))
     return [answers[i] for i in range(len(jobs))]
 
 
