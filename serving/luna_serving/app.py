@@ -24,10 +24,11 @@ from luna_serving.ingress.gate import GateLimits, ModelUnavailable
 from luna_serving.ingress.health import Health
 from luna_serving.ingress.metrics_deployment import MetricsReplica, Reporter
 from luna_serving.ingress.tokens import Tokens
+from luna_serving.kalman import model_routes
 from luna_serving.kalman.deployment import KalmanReplica
 from luna_serving.kalman.named_models import NamedModels
 from luna_serving.kalman.routes import operations
-from luna_serving.kalman.wire import Limits
+from luna_serving.kalman.series import Limits
 from luna_serving.settings import Secrets, Settings
 from luna_store.accounts import Accounts
 from luna_store.cache import AccountCache
@@ -138,6 +139,9 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
             operations_routes.router(health, reporter, facts),
             token_routes.router(authenticator, callers, tokens),
             account_routes.router(callers, accounts, engine),
+            model_routes.router(
+                callers, models, max_bytes=settings.max_model_bytes, timeout_s=settings.request_timeout_s
+            ),
         ],
     )
     edge = Edge(

@@ -40,6 +40,11 @@ REFUSALS = {
     429: "Rate or quota; see Retry-After.",
     503: "Overloaded, or dependencies gone; see Retry-After.",
 }
+# Answers of routes that change something: not of those that compute.
+CONFLICTS = {
+    409: "The account keeps as much as it may.",
+    412: "What stands there is not what If-Match or If-None-Match expects.",
+}
 SECURITY: list[dict[str, list[str]]] = [{"apiKey": []}, {"bearer": []}]
 SECURITY_SCHEMES = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -50,7 +55,7 @@ SECURITY_SCHEMES = {
 def problem_responses(statuses: Sequence[int] = tuple(REFUSALS)) -> dict[str, Any]:
     """The `responses` entries of errors."""
     content = {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="Problem")}}}
-    return {str(status): {"description": REFUSALS[status], "content": content} for status in statuses}
+    return {str(status): {"description": (REFUSALS | CONFLICTS)[status], "content": content} for status in statuses}
 
 
 def describe(summary: str, description: str, request: type[BaseModel], answer: type[BaseModel]) -> Mapping[str, Any]:

@@ -145,6 +145,16 @@ def too_large(limit: int) -> Problem:
     )
 
 
+def limit_reached(detail: str) -> Problem:
+    """409: the account keeps as much as it may."""
+    return Problem("limit-reached", 409, "The account keeps as much as it may.", detail)
+
+
+def precondition_failed(detail: str) -> Problem:
+    """412: what stands there is not what the caller expects (RFC 9110, section 15.5.13)."""
+    return Problem("precondition-failed", 412, "What is stored is not what the call expects.", detail)
+
+
 def unsupported_media_type(found: str) -> Problem:
     """415."""
     return Problem(

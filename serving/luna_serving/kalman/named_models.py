@@ -20,8 +20,9 @@ from luna_serving.ingress.coalescer import Coalescer, QueueFull
 from luna_serving.ingress.edge import Unresolved, Work
 from luna_serving.ingress.problems import FieldError, Problem
 from luna_serving.kalman.forms import read_model_alone
-from luna_serving.kalman.jobs import ModelReference, ModelSpec
+from luna_serving.kalman.jobs import ModelSpec
 from luna_serving.kalman.model_cache import Key, ModelCache, Name
+from luna_serving.kalman.named_schemas import NamedModel
 from luna_serving.kalman.wire import NamedCall
 from luna_store.models import Models
 
@@ -39,7 +40,7 @@ MAX_WAITING = 2_000
 @dataclass(slots=True, eq=False)
 class _Question:
     account_id: int
-    reference: ModelReference
+    reference: NamedModel
     answer: asyncio.Future[ModelSpec]
 
     @property
@@ -102,14 +103,14 @@ class NamedModels:
     async def _work(self, call: NamedCall, account_id: int) -> Work:
         return call.under(await self.look_up(account_id, call.reference))
 
-    def at_hand(self, account_id: int, reference: ModelReference) -> ModelSpec | None:
+    def at_hand(self, account_id: int, reference: NamedModel) -> ModelSpec | None:
         """The model, where memory alone can tell: a version that existed within the last `CONFIRMED_S`."""
         if reference.version is None:
             return None
         key = (account_id, reference.name, reference.version)
         return self._cache.get(key, confirmed_since=time.monotonic() - CONFIRMED_S)
 
-    async def look_up(self, account_id: int, reference: ModelReference) -> ModelSpec:
+    async def look_up(self, account_id: int, reference: NamedModel) -> ModelSpec:
         """The model as the store has it now; as memory has it, while the store is gone.
 
         Raises:
