@@ -15,12 +15,10 @@ from luna_serving.statespace.precision import enable_float64
 
 enable_float64()
 NAN = math.nan
-DIFFUSE = (("kind", "diffuse"),)
-TREND = ModelSpec("local_linear_trend", (("obs_var", 1.0), ("level_var", 0.5), ("trend_var", 0.1)), DIFFUSE)
-KNOWN = ModelSpec(
+TREND = ModelSpec.of("local_linear_trend", {"obs_var": 1.0, "level_var": 0.5, "trend_var": 0.1})
+KNOWN = ModelSpec.of(
     "local_level",
-    (("obs_var", 1.0), ("level_var", 0.1)),
-    (("kind", "known"), ("mean", (5.0,)), ("cov", ((2.0,),)), ("timing", "predicted")),
+    {"obs_var": 1.0, "level_var": 0.1, "initial": {"kind": "known", "mean": [5.0], "cov": [[2.0]]}},
 )
 
 

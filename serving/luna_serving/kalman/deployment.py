@@ -18,7 +18,7 @@ from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.render import render
 from luna_serving.kalman.simulate_compute import simulate_job
 from luna_serving.kalman.simulate_job import SimulateJob
-from luna_serving.statespace.models import Model
+from luna_serving.statespace.model import Model
 from luna_serving.statespace.precision import enable_float64
 from luna_serving.statespace.results import Convention, ForecastResult, SeriesResult
 

@@ -1,27 +1,28 @@
 """From a JSON object to a checked form: which field is wrong, missing or unknown."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
-from luna_serving.kalman.documents import MAX_ERRORS, first
-from luna_serving.kalman.jobs import ModelReference, ModelSpec
-from luna_serving.kalman.schemas import (
-    ApproximateDiffuse,
+from luna_serving.kalman.documents import MAX_ERRORS, cut, first, pointer_of
+from luna_serving.kalman.jobs import ModelSpec
+from luna_serving.kalman.kind_schemas import (
+    Arima,
+    ConstantAcceleration,
     ConstantVelocity,
-    DescribedModel,
-    Diffuse,
-    Known,
     LocalLevel,
     LocalLinearTrend,
     Model,
-    NamedModel,
-    Words,
-    names_a_model,
+    StateSpace,
+    Structural,
 )
+from luna_serving.kalman.named_schemas import WAYS, NamedModel, names_a_model
+from luna_serving.kalman.schemas import KalmanRequest
+from luna_serving.kalman.start_schemas import ApproximateDiffuse, Diffuse, Known, Stationary
+from luna_serving.kalman.words import Words
 from luna_serving.statespace.checks import ModelError
 
 MODEL: TypeAdapter[Any] = TypeAdapter(Model)
@@ -30,13 +31,18 @@ MODELS: dict[str, type[Words]] = {
     "local_level": LocalLevel,
     "local_linear_trend": LocalLinearTrend,
     "constant_velocity": ConstantVelocity,
+    "constant_acceleration": ConstantAcceleration,
+    "structural": Structural,
+    "arima": Arima,
+    "state_space": StateSpace,
 }
-STARTS: dict[str, type[Words]] = {"known": Known, "diffuse": Diffuse, "approximate_diffuse": ApproximateDiffuse}
+STARTS: dict[str, type[Words]] = {
+    "known": Known,
+    "diffuse": Diffuse,
+    "approximate_diffuse": ApproximateDiffuse,
+    "stationary": Stationary,
+}
 TAGS = MODELS.keys() | STARTS.keys()
-# How the model is given: these branches stand in pydantic's path, too.
-WAYS = {"described", "named"}
-# A name or a value of the caller's that an error repeats: enough to find it again.
-MAX_ECHO = 64
 MAX_MESSAGE = 300
 
 
@@ -76,16 +82,10 @@ def read_model_alone(words: object) -> ModelSpec:
     Raises:
         Problem: 422.
     """
-    read_form(DescribedModel, {"model": words})
+    if names_a_model(words):
+        raise problems.invalid(FieldError("/model/kind", "Field required: the model itself, not the name of one."))
+    read_form(KalmanRequest, {"model": words, "results": [0.0]})
     return read_model(words)
-
-
-def read_reference(words: object) -> ModelReference | None:
-    """The stored model that the words name, in a form that was read; None where they describe one themselves."""
-    if not names_a_model(words):
-        return None
-    named = NamedModel.model_validate(words)
-    return ModelReference(named.name, named.version)
 
 
 def _unknown(schema: type[Words], document: dict[str, Any]) -> Iterator[FieldError]:
@@ -107,9 +107,9 @@ def _kind(words: dict[str, Any], kinds: dict[str, type[Words]]) -> type[Words] |
     return kinds.get(kind) if isinstance(kind, str) else None
 
 
-def _extra(path: tuple[str, ...], words: dict[str, Any], schema: type[Words]) -> Iterator[FieldError]:
+def _extra(path: tuple[str, ...], words: dict[str, Any], schema: type[BaseModel]) -> Iterator[FieldError]:
     names = (name for name in words if name not in schema.model_fields)
-    return (FieldError(_pointer((*path, name)), "Extra inputs are not permitted.") for name in names)
+    return (FieldError(pointer_of((*path, name)), "Extra inputs are not permitted.") for name in names)
 
 
 def _field_error(error: Any) -> FieldError:  # noqa: ANN401  pydantic_core.ErrorDetails
@@ -117,12 +117,4 @@ def _field_error(error: Any) -> FieldError:  # noqa: ANN401  pydantic_core.Error
     if len(steps) > 1 and steps[0] == "model" and steps[1] in WAYS:
         del steps[1]
     kept = [s for i, s in enumerate(steps) if not (i and steps[i - 1] in {"model", "initial"} and s in TAGS)]
-    return FieldError(_pointer(kept), f"{_cut(error['msg'], MAX_MESSAGE)}.")
-
-
-def _pointer(steps: Iterable[str]) -> str:
-    return "".join("/" + _cut(step, MAX_ECHO).replace("~", "~0").replace("/", "~1") for step in steps)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"
+    return FieldError(pointer_of(kept), f"{cut(error['msg'], MAX_MESSAGE)}.")

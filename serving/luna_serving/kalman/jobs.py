@@ -1,35 +1,37 @@
 """What travels from the ingress to a Kalman replica, and the model that it names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
-from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Initial, Known
-from luna_serving.statespace.models import KINDS, Model
+from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Initial, Known, Stationary
+from luna_serving.statespace.kinds import KINDS
+from luna_serving.statespace.model import Model
 
-# Numbers a point of an n-state model, for each output; zero: one number a series.
-SIZES: Final[dict[str, Callable[[int], int]]] = {
-    "filtered_state": lambda n: n,
-    "filtered_state_cov": lambda n: n * n,
-    "predicted_state": lambda n: n,
-    "predicted_state_cov": lambda n: n * n,
-    "forecasts": lambda _: 1,
-    "forecast_error": lambda _: 1,
-    "forecast_error_cov": lambda _: 1,
-    "standardized_forecast_error": lambda _: 1,
-    "loglike": lambda _: 0,
-    "loglike_obs": lambda _: 1,
-    "nobs_diffuse": lambda _: 0,
-    "smoothed_state": lambda n: n,
-    "smoothed_state_cov": lambda n: n * n,
-    "mean": lambda _: 1,
-    "variance": lambda _: 1,
-    "lower": lambda _: 1,
-    "upper": lambda _: 1,
+# Numbers a point of a model with m observed elements and n states, for each output; zero: one number a series.
+SIZES: Final[dict[str, Callable[[int, int], int]]] = {
+    "filtered_state": lambda _, n: n,
+    "filtered_state_cov": lambda _, n: n * n,
+    "predicted_state": lambda _, n: n,
+    "predicted_state_cov": lambda _, n: n * n,
+    "forecasts": lambda m, _: m,
+    "forecast_error": lambda m, _: m,
+    "forecast_error_cov": lambda m, _: m * m,
+    "standardized_forecast_error": lambda m, _: m,
+    "loglike": lambda *_: 0,
+    "loglike_obs": lambda *_: 1,
+    "nobs_diffuse": lambda *_: 0,
+    "smoothed_state": lambda _, n: n,
+    "smoothed_state_cov": lambda _, n: n * n,
+    "mean": lambda m, _: m,
+    "variance": lambda m, _: m,
+    "lower": lambda m, _: m,
+    "upper": lambda m, _: m,
 }
 FORECASTS: Final = ("mean", "variance", "lower", "upper")
 SMOOTHED: Final = ("smoothed_state", "smoothed_state_cov")
@@ -37,46 +39,70 @@ FILTERED: Final = tuple(name for name in SIZES if name not in {*FORECASTS, *SMOO
 
 # means: the original route; the others are named after their routes.
 Task = Literal["means", "filter", "smooth", "forecast"]
+Precision = Literal["float64", "float32"]
+Algorithm = Literal["shared_gain", "steady_state", "per_series", "parallel_in_time", "square_root"]
 
-
-@dataclass(frozen=True, slots=True)
-class ModelReference:
-    """One of the account's stored models."""
-
-    name: str
-    version: int | None = None
-    """None asks for the latest."""
+# A model whose matrices vary in time may take megabytes: such ones are not kept by the hundred.
+LARGE_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model as plain, hashable values: cheap to send, built once on each side."""
+    """A model as canonical JSON: hashable, cheap to send and to compare, built once on each side."""
 
     kind: str
-    parameters: tuple[tuple[str, Any], ...]
-    initial: tuple[tuple[str, Any], ...]
+    json: bytes
+    """The wire's fields but for the kind, as one object, keys in order."""
+
+    @classmethod
+    def of(cls, kind: str, fields: Mapping[str, Any]) -> Self:
+        """The model of these wire fields, `initial` among them or not; they are not checked here."""
+        return cls(kind, orjson.dumps(fields, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY))
+
+    def fields(self) -> dict[str, Any]:
+        """The wire's fields, a copy of one's own."""
+        fields: dict[str, Any] = orjson.loads(self.json)
+        return fields
 
     def build(self) -> Model:
         """Build the model.
 
         Raises:
-            ModelError: a parameter is out of its range; points to it.
+            ModelError: a field is out of its range; points to it.
         """
-        return _build(self)
+        return (_build_large if len(self.json) > LARGE_BYTES else _build)(self)
 
 
-@lru_cache(maxsize=1024)
+def build_model(kind: str, fields: Mapping[str, Any]) -> Model:
+    """The model of wire fields, `initial` among them or not; kept nowhere.
+
+    Raises:
+        ModelError: a field is out of its range; points to it.
+    """
+    fields = dict(fields)
+    initial = fields.pop("initial", None)
+    return KINDS[kind](**fields, initial=None if initial is None else _initial(initial))
+
+
+@lru_cache(maxsize=256)
 def _build(spec: ModelSpec) -> Model:
-    return KINDS[spec.kind](**dict(spec.parameters), initial=_initial(dict(spec.initial)))
+    return build_model(spec.kind, spec.fields())
 
 
-def _initial(words: dict[str, Any]) -> Initial:
-    match words.pop("kind"):
+@lru_cache(maxsize=2)
+def _build_large(spec: ModelSpec) -> Model:
+    return build_model(spec.kind, spec.fields())
+
+
+def _initial(words: Mapping[str, Any]) -> Initial:
+    match words["kind"]:
         case "known":
             # As they came: Known's own checks name a ragged list by its field, where np.array would only raise.
-            return Known(words["mean"], words["cov"], words["timing"])
+            return Known(words["mean"], words["cov"], words.get("timing", "predicted"))
         case "approximate_diffuse":
             return ApproximateDiffuse(words["variance"])
+        case "stationary":
+            return Stationary()
         case _:
             return Diffuse()
 
@@ -87,7 +113,7 @@ class Job:
 
     model: ModelSpec
     values: NDArray[np.float64]
-    """All series one after the other; NaN where missing."""
+    """All series one after the other: [points], or [points, m] where m > 1 things are observed; NaN where missing."""
     lengths: tuple[int, ...]
     task: Task = "means"
     outputs: tuple[str, ...] = ()
@@ -97,10 +123,14 @@ class Job:
     """How far to forecast."""
     level: float = 0.95
     """The share of futures that a forecast's interval holds."""
+    precision: Precision | None = None
+    """None: what suits the device."""
+    algorithm: Algorithm | None = None
+    """None: the engine chooses."""
 
     @property
     def numbers(self) -> int:
         """How many numbers the answer holds, about."""
-        states = self.model.build().states
+        model = self.model.build()
         points = self.steps * len(self.lengths) if self.task == "forecast" else len(self.values)
-        return points * sum(SIZES[name](states) for name in self.outputs)
+        return points * sum(SIZES[name](model.observed, model.states) for name in self.outputs)

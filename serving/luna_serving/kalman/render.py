@@ -43,7 +43,7 @@ def plan_of(report: BatchReport) -> dict[str, object]:
 
 def _means(job: Job, result: SeriesResult) -> NDArray[np.float64]:
     means = result.filtered_signal
-    if dict(job.model.initial)["kind"] == "diffuse" and np.isnan(job.values[0]):
+    if result.model.start.rank and np.isnan(job.values[0]):
         # Before the first observation nothing is known: zero would look like an answer.
         means = np.where(np.logical_and.accumulate(np.isnan(job.values)), np.nan, means)
     return np.ascontiguousarray(means)

@@ -19,7 +19,10 @@ from luna_serving.kalman.schemas import (
     SeriesRequest,
     SmoothRequest,
 )
-from luna_serving.kalman.wire import Limits, Wire
+from luna_serving.kalman.series import Limits
+from luna_serving.kalman.simulate_schemas import SimulateAnswer, SimulateRequest
+from luna_serving.kalman.simulate_wire import parse_simulate
+from luna_serving.kalman.wire import Wire
 
 
 def operations(
@@ -68,10 +71,18 @@ def operations(
             ),
         ),
     ]
+    simulate = describe(
+        "Draw from a model",
+        "Paths of its states and observations; or, given series, of their states, gaps and futures. "
+        "Costs 1 unit a series, and 1 where none is given.",
+        SimulateRequest,
+        SimulateAnswer,
+    )
     return [
         Operation("kalman", gate, named.resolving(wire.parse_original), original),
         *(
             Operation(f"kalman/{schema.TASK}", gate, named.resolving(partial(wire.parse_series, schema)), openapi)
             for schema, openapi in many
         ),
+        Operation("kalman/simulate", gate, named.resolving(partial(parse_simulate, limits)), simulate),
     ]

@@ -1,117 +1,15 @@
-"""The wire schemas, in words (`statespace.md`): pydantic checks form, `luna_serving.statespace` checks meaning."""
+"""The wire schemas of requests and answers, in words (`statespace.md`): pydantic checks form, the engine meaning."""
 
-from typing import Annotated, Any, ClassVar, Literal, TypeGuard
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, Field, Tag
 
-from luna_serving.kalman.jobs import FILTERED, SMOOTHED, ModelSpec, Task
-from luna_store.models import NAME
+from luna_serving.kalman.jobs import FILTERED, SMOOTHED, Algorithm, Precision, Task
+from luna_serving.kalman.kind_schemas import LocalLevel, Model
+from luna_serving.kalman.named_schemas import BY_WAY, NamedModel
+from luna_serving.kalman.words import EXAMPLE, Point, Series, Words
 
-# A point that is missing is null; NaN and Infinity are not JSON.
-Point = Annotated[float | None, Field(description="One observation; null where it is missing.")]
-Variance = Annotated[float, Field(ge=0, description="A variance, in the square of the observations' unit.")]
-
-# Without lengths a body of megabytes becomes as many errors, on the event loop of all callers. No model here has more.
-MAX_STATES = 64
-
-EXAMPLE = [1120.0, 1160.0, 963.0, None, 1160.0]
-
-
-class Words(BaseModel):
-    """Strict: an unknown field or a number in quotes is an error, never a guess."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Known(Words):
-    """A start that the caller knows."""
-
-    kind: Literal["known"]
-    mean: list[float] = Field(max_length=MAX_STATES)
-    cov: list[Annotated[list[float], Field(max_length=MAX_STATES)]] = Field(max_length=MAX_STATES)
-    timing: Literal["predicted", "filtered"] = Field(
-        "predicted",
-        description="predicted: moments of the state before the first observation; filtered: one transition earlier.",
-    )
-
-
-class Diffuse(Words):
-    """Nothing is known at the start: exact, not a large variance (Durbin & Koopman 2012, ch. 5)."""
-
-    kind: Literal["diffuse"] = "diffuse"
-
-
-class ApproximateDiffuse(Words):
-    """A start with a large variance."""
-
-    kind: Literal["approximate_diffuse"]
-    variance: float = Field(1e6, gt=0)
-
-
-Initial = Annotated[Known | Diffuse | ApproximateDiffuse, Field(discriminator="kind")]
-
-
-class _Model(Words):
-    initial: Initial = Diffuse()
-
-    def spec(self) -> ModelSpec:
-        """The model as plain, hashable values."""
-        words = self.model_dump()
-        kind, initial = words.pop("kind"), words.pop("initial")
-        return ModelSpec(kind, _plain(words), _plain(initial))
-
-
-class LocalLevel(_Model):
-    """A level that walks at random, observed with noise."""
-
-    kind: Literal["local_level"] = "local_level"
-    obs_var: Variance = 1.0
-    level_var: Variance = 0.1
-
-
-class LocalLinearTrend(_Model):
-    """A level with a slope; both walk at random."""
-
-    kind: Literal["local_linear_trend"]
-    obs_var: Variance
-    level_var: Variance
-    trend_var: Variance
-
-
-class ConstantVelocity(_Model):
-    """A position with a velocity that random accelerations change; the position is observed."""
-
-    kind: Literal["constant_velocity"]
-    dt: float = Field(gt=0, description="Time between observations.")
-    obs_var: Variance
-    accel_var: Variance
-
-
-Model = Annotated[LocalLevel | LocalLinearTrend | ConstantVelocity, Field(discriminator="kind")]
-
-
-class DescribedModel(Words):
-    """A model alone."""
-
-    model: Model
-
-
-class NamedModel(Words):
-    """A model that was stored by `PUT /api/v1/{account_id}/models/{name}`."""
-
-    name: str = Field(pattern=f"^{NAME.pattern}$")
-    version: int | None = Field(None, ge=1, lt=2**31, description="Default: the latest.")
-
-
-def names_a_model(words: object) -> TypeGuard[dict[str, Any]]:
-    """Whether the words name a stored model instead of describing one."""
-    return isinstance(words, dict) and "kind" not in words and bool(words.keys() & NamedModel.model_fields.keys())
-
-
-ModelOrName = Annotated[
-    Annotated[Model, Tag("described")] | Annotated[NamedModel, Tag("named")],
-    Discriminator(lambda words: "named" if names_a_model(words) else "described"),
-]
+ModelOrName = Annotated[Annotated[Model, Tag("described")] | Annotated[NamedModel, Tag("named")], BY_WAY]
 
 
 class KalmanRequest(Words):
@@ -140,8 +38,9 @@ class SeriesRequest(Words):
     TASK: ClassVar[Task]
 
     model: ModelOrName
-    observations: list[list[Point]] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
-    precision: Literal["float64"] = "float64"
+    observations: list[Series] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
+    precision: Precision | None = Field(None, description="Default: float64 on a CPU, float32 on a GPU.")
+    algorithm: Algorithm | None = Field(None, description="Default: the engine's choice, which the plan reports.")
     loglike_convention: Literal["full", "kfas"] = Field(
         "full", description="full keeps the constant of every observation, kfas drops it for diffuse ones."
     )
@@ -197,17 +96,18 @@ class SeriesAnswer(BaseModel):
 
     plan: Plan
     results: list[dict[str, object]] = Field(
-        description="The outputs asked for; null where a value is not identified yet (a diffuse start)."
+        description="The outputs asked for, time first; null where a value is not identified yet (a diffuse start). "
+        "Where the model observes one thing, what is said of observations has no axis for it."
     )
 
 
 class Forecast(BaseModel):
-    """The forecast of one series, a number a step; null while it is still diffuse."""
+    """The forecast of one series, a number a step, or m numbers; null while it is still diffuse."""
 
-    mean: list[float | None]
-    variance: list[float | None]
-    lower: list[float | None]
-    upper: list[float | None]
+    mean: list[float | None] | list[list[float | None]]
+    variance: list[float | None] | list[list[float | None]]
+    lower: list[float | None] | list[list[float | None]]
+    upper: list[float | None] | list[list[float | None]]
 
 
 class ForecastAnswer(BaseModel):
@@ -215,11 +115,3 @@ class ForecastAnswer(BaseModel):
 
     plan: Plan
     results: list[Forecast]
-
-
-def _plain(words: dict[str, object]) -> tuple[tuple[str, object], ...]:
-    return tuple((name, _tuple(value)) for name, value in words.items())
-
-
-def _tuple(value: object) -> object:
-    return tuple(_tuple(v) for v in value) if isinstance(value, list) else value

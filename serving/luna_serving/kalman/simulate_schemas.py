@@ -4,7 +4,9 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
-from luna_serving.kalman.schemas import EXAMPLE, MAX_STATES, Model, Plan, Point, Words
+from luna_serving.kalman.schemas import ModelOrName, Plan
+from luna_serving.kalman.words import EXAMPLE, Series, Words
+from luna_serving.statespace.model import MAX_STATES
 
 # Beyond 2^53 a JSON reader that keeps numbers as float64 would send back another seed.
 LARGEST_SEED: Final = 2**53 - 1
@@ -17,9 +19,9 @@ Output = Literal["states", "observations"]
 class SimulateRequest(Words):
     """Draw from a model: `length` periods of it, or its states and gaps given `observations`."""
 
-    model: Model
+    model: ModelOrName
     length: int | None = Field(None, ge=1, description="Periods to draw. Either this or observations.")
-    observations: list[list[Point | list[Point]]] | None = Field(
+    observations: list[Series] | None = Field(
         None,
         min_length=1,
         examples=[[EXAMPLE]],

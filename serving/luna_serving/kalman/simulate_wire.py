@@ -3,18 +3,20 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
-from luna_serving.kalman.documents import NUMBERS, SPARE_LISTS, first, misfits, read_object
+from luna_serving.kalman.documents import SPARE_LISTS, read_object
 from luna_serving.kalman.forms import read_form, read_model
+from luna_serving.kalman.jobs import ModelSpec
+from luna_serving.kalman.named_schemas import read_reference
+from luna_serving.kalman.series import Limits, check_covered, read_many
 from luna_serving.kalman.simulate_job import SimulateJob
 from luna_serving.kalman.simulate_schemas import LARGEST_SEED, MAX_DRAWS, SimulateRequest
-from luna_serving.kalman.wire import Limits
+from luna_serving.kalman.wire import NamedCall
 from luna_serving.statespace.checks import LARGEST, ModelError
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.simulate import pinned
@@ -51,7 +53,7 @@ def random_seed() -> int:
     return secrets.randbelow(LARGEST_SEED + 1)
 
 
-def parse_simulate(limits: Limits, body: bytes, new_seed: Callable[[], int] = random_seed) -> SimulateWork:
+def parse_simulate(limits: Limits, body: bytes, new_seed: Callable[[], int] = random_seed) -> SimulateWork | NamedCall:
     """Read `{"model", "length" or "observations", ...}`.
 
     `new_seed` is asked where the body holds none.
@@ -59,14 +61,20 @@ def parse_simulate(limits: Limits, body: bytes, new_seed: Callable[[], int] = ra
     Raises:
         Problem: 422.
     """
-    # The draws are bounded, not the lists: a series of several observed elements holds a list a period.
-    document = read_object(body, "observations", limits.max_answer_numbers + SPARE_LISTS)
+    document = read_object(body, "observations", limits.max_series_per_request + SPARE_LISTS)
     observations = document.get("observations")
     request = read_form(
         SimulateRequest, {**document, "observations": [[0.0]]} if observations is not None else document
     )
     _check_members(request)
-    spec = read_model(document["model"])
+    under = partial(_work, limits, request, observations, new_seed)
+    reference = read_reference(document["model"])
+    return under(read_model(document["model"])) if reference is None else NamedCall(reference, under)
+
+
+def _work(
+    limits: Limits, request: SimulateRequest, observations: object, new_seed: Callable[[], int], spec: ModelSpec
+) -> SimulateWork:
     model = spec.build()
     job = SimulateJob(
         model=spec,
@@ -75,7 +83,7 @@ def parse_simulate(limits: Limits, body: bytes, new_seed: Callable[[], int] = ra
         outputs=tuple(dict.fromkeys(request.outputs)),
         length=request.length or 0,
         initial_state=_initial_state(model, request) if request.length else None,
-        series=() if observations is None else _series(model, observations, limits),
+        series=() if observations is None else tuple(read_many(observations, model, limits)),
         steps=request.steps,
     )
     _check_size(job, model, limits)
@@ -113,45 +121,13 @@ def _initial_state(model: Model, request: SimulateRequest) -> tuple[float, ...] 
     return None if state is None else tuple(values.tolist())
 
 
-def _series(model: Model, observations: object, limits: Limits) -> tuple[NDArray[np.float64], ...]:
-    if not isinstance(observations, list) or not observations:
-        raise problems.invalid(FieldError("/observations", "Must be a list of at least one series."))
-    if len(observations) > limits.max_series_per_request:
-        most = limits.max_series_per_request
-        raise problems.invalid(FieldError("/observations", f"Must hold at most {most} series. Split the call."))
-    for i, each in enumerate(observations):
-        _check_series(f"/observations/{i}", each, model.observed, limits.max_series_length)
-    return tuple(np.array(each, dtype=np.float64) for each in observations)
-
-
-def _check_series(pointer: str, series: Any, observed: int, longest: int) -> None:  # noqa: ANN401  from JSON
-    if not isinstance(series, list) or not series:
-        raise problems.invalid(FieldError(pointer, "Must be a list of at least one number or null."))
-    if len(series) > longest:
-        detail = f"Has {len(series)} points; at most {longest} are taken. Split it."
-        raise problems.invalid(FieldError(pointer, detail))
-    if observed == 1:
-        points = [(pointer, series)]
-    else:
-        for t, point in enumerate(series):
-            if not isinstance(point, list) or len(point) != observed:
-                detail = f"Must be a list of {observed} numbers or nulls, for the model observes as many."
-                raise problems.invalid(FieldError(f"{pointer}/{t}", detail))
-        points = [(f"{pointer}/{t}", point) for t, point in enumerate(series)]
-    for at, numbers in points:
-        if not set(map(type, numbers)) <= NUMBERS:
-            raise problems.invalid(*first(misfits(at, numbers)))
-
-
 def _check_size(job: SimulateJob, model: Model, limits: Limits) -> None:
     longest = max((len(each) + job.steps for each in job.series), default=job.length)
     if longest > limits.max_series_length:
         most = limits.max_series_length
         detail = f"Would draw {longest} periods; at most {most} are drawn."
         raise problems.invalid(FieldError("/steps" if job.series else "/length", detail))
-    if model.length is not None and longest > model.length:
-        detail = f"Covers {model.length} periods; the draws have {longest}."
-        raise problems.invalid(FieldError(f"/model{model.varying}", detail))
+    check_covered(model, longest)
     draws = job.draws * max(len(job.series), 1)
     if draws > MAX_DRAWS:
         detail = f"Would make {draws} draws of {len(job.series)} series; at most {MAX_DRAWS} in all. Split the call."

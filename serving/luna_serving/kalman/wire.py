@@ -15,22 +15,17 @@ import simdjson
 from numpy.typing import NDArray
 
 from luna_serving.ingress import problems
+from luna_serving.ingress.edge import Work
 from luna_serving.ingress.problems import FieldError
-from luna_serving.kalman.documents import NUMBERS, SPARE_LISTS, first, misfits, read_object, refuse_mark
-from luna_serving.kalman.forms import read_form, read_model, read_reference
-from luna_serving.kalman.jobs import FORECASTS, Job, ModelReference, ModelSpec
-from luna_serving.kalman.schemas import KalmanRequest, LocalLevel, SeriesRequest
+from luna_serving.kalman.documents import SPARE_LISTS, read_object, refuse_mark
+from luna_serving.kalman.forms import read_form, read_model
+from luna_serving.kalman.jobs import FORECASTS, Job, ModelSpec
+from luna_serving.kalman.kind_schemas import LocalLevel
+from luna_serving.kalman.named_schemas import NamedModel, read_reference
+from luna_serving.kalman.schemas import KalmanRequest, SeriesRequest
+from luna_serving.kalman.series import Limits, check_covered, check_length, check_series, read_many
 
 DEFAULT_MODEL = LocalLevel().spec()
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """See `luna_serving.settings.Settings`."""
-
-    max_series_length: int
-    max_series_per_request: int
-    max_answer_numbers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +85,8 @@ KalmanWork = TypeVar("KalmanWork", OriginalWork, SeriesWork)
 class NamedCall:
     """A call under a model that the account has stored."""
 
-    reference: ModelReference
-    under: Callable[[ModelSpec], OriginalWork | SeriesWork]
+    reference: NamedModel
+    under: Callable[[ModelSpec], Work]
     """The call's work, given the model. Raises Problem 422."""
 
 
@@ -111,7 +106,7 @@ class Wire:
         refuse_mark(body)
         values = self._only_numbers(body)
         if values is not None:
-            self._check_length("/results", len(values))
+            check_length("/results", len(values), self._limits)
             return OriginalWork(
                 Job(DEFAULT_MODEL, values, (len(values),)), body[body.index(b"[") : body.index(b"]") + 1]
             )
@@ -122,8 +117,13 @@ class Wire:
         return _under(document["model"], under) if "model" in document else under(DEFAULT_MODEL)
 
     def _original_work(self, series: object, model: ModelSpec) -> OriginalWork:
-        self._check_series("/results", series)
+        built = model.build()
+        if built.observed > 1:
+            wrong = f"Observes {built.observed} elements; this route takes one. Use /kalman/filter."
+            raise problems.invalid(FieldError("/model", wrong))
+        check_series("/results", series, built.observed, self._limits)
         values = np.array(series, dtype=np.float64)
+        check_covered(built, len(values))
         return OriginalWork(Job(model, values, (len(values),)), orjson.dumps(series))
 
     def parse_series(self, schema: type[SeriesRequest], body: bytes) -> SeriesWork | NamedCall:
@@ -138,23 +138,21 @@ class Wire:
         return _under(document["model"], partial(self._series_work, request, observations))
 
     def _series_work(self, request: SeriesRequest, observations: object, model: ModelSpec) -> SeriesWork:
-        if not isinstance(observations, list) or not observations:
-            raise problems.invalid(FieldError("/observations", "Must be a list of at least one series."))
-        if len(observations) > self._limits.max_series_per_request:
-            most = self._limits.max_series_per_request
-            raise problems.invalid(FieldError("/observations", f"Must hold at most {most} series. Split the call."))
-        # All are checked before the first is turned into numbers: a refusal costs less than an answer.
-        for i, each in enumerate(observations):
-            self._check_series(f"/observations/{i}", each)
+        built = model.build()
+        series = read_many(observations, built, self._limits)
+        steps = getattr(request, "steps", 0)
+        check_covered(built, max(map(len, series)) + steps)
         job = Job(
             model=model,
-            values=np.concatenate([np.array(each, dtype=np.float64) for each in observations]),
-            lengths=tuple(map(len, observations)),
+            values=np.concatenate(series),
+            lengths=tuple(map(len, series)),
             task=request.TASK,
             outputs=tuple(dict.fromkeys(getattr(request, "outputs", FORECASTS))),
             loglike=request.loglike_convention,
-            steps=getattr(request, "steps", 0),
+            steps=steps,
             level=getattr(request, "level", 0.95),
+            precision=request.precision,
+            algorithm=request.algorithm,
         )
         self._check_answer(job)
         return SeriesWork(job)
@@ -175,18 +173,6 @@ class Wire:
             # The parser can be used again only when nothing refers to its document.
             document = None
         return values if len(values) else None
-
-    def _check_series(self, pointer: str, series: object) -> None:
-        if not isinstance(series, list) or not series:
-            raise problems.invalid(FieldError(pointer, "Must be a list of at least one number or null."))
-        self._check_length(pointer, len(series))
-        if not set(map(type, series)) <= NUMBERS:
-            raise problems.invalid(*first(misfits(pointer, series)))
-
-    def _check_length(self, pointer: str, length: int) -> None:
-        most = self._limits.max_series_length
-        if length > most:
-            raise problems.invalid(FieldError(pointer, f"Has {length} points; at most {most} are taken. Split it."))
 
     def _check_answer(self, job: Job) -> None:
         most = self._limits.max_answer_numbers

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from luna_serving.statespace.checks import ModelError, magnitude, variance
 from luna_serving.statespace.initial import Blocks, Diffuse, Initial, Stationary
-from luna_serving.statespace.kinds.fields import OBS_VAR, refuse_more_states, told_by
+from luna_serving.statespace.kinds.fields import refuse_more_states, told_by
 from luna_serving.statespace.kinds.lag_polynomials import coefficients, product, require_stationary
 from luna_serving.statespace.model import MAX_STATES, Model
 
@@ -81,7 +81,9 @@ def arima(
     state_intercept[differences] = magnitude("/intercept", intercept)
     arma: tuple[int, Diffuse | Stationary] = (k, Stationary())
     default = Blocks(((differences, Diffuse()), arma)) if differences else Stationary()
-    with told_by({**OBS_VAR, "/transition": "/ar", "/selection": "/ma", "/state_cov": "/var"}):
+    start = {"/initial": "/ar", "/initial/parts/1": "/ar"} if initial is None else {}
+    # Noise of measurement is rare: where nothing varies, it is `var` that is missing.
+    with told_by({"/obs_cov": "/var", "/transition": "/ar", "/selection": "/ma", "/state_cov": "/var", **start}):
         return Model(
             transition=transition,
             design=_design(d, seasonal_d, s, k),

@@ -55,7 +55,8 @@ def structural(
     refuse_more_states(largest.pointer, states, "leave components out, or make this one smaller")
     starts = tuple((len(block.names), block.start) for block in blocks)
     default = Diffuse() if all(isinstance(each, Diffuse) for _, each in starts) else Blocks(starts)
-    with told_by({**OBS_VAR, "/design": "/regression/regressors"}):
+    to_blame = {f"/initial/parts/{i}": block.pointer for i, block in enumerate(blocks)} if initial is None else {}
+    with told_by({**OBS_VAR, "/design": "/regression/regressors", **to_blame}):
         return Model(
             transition=_transition(blocks, states),
             design=_design(blocks),

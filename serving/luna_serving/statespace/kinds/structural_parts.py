@@ -27,7 +27,7 @@ class Block:
     """States that depend on no other block's."""
 
     pointer: str
-    """The field that sets how many states there are."""
+    """The field to blame for too many states, or for a stationary start that there is not."""
     names: tuple[str, ...]
     transition: Floats
     """[k, k]"""
@@ -106,7 +106,7 @@ def cycle(words: Words) -> Block:
         raise ModelError("/cycle/damping", f"must lie above 0 and at most 1 (undamped); got {damping:g}")
     var = optional_variance("/cycle/var", words.get("var"))
     return Block(
-        "/cycle",
+        "/cycle/damping",
         ("cycle", "cycle.auxilliary"),
         damping * _rotation(2 * pi / period),
         np.array([1.0, 0.0]),

@@ -1,0 +1,80 @@
+"""What all wire schemas are made of: strict objects, points, variances, and arrays of numbers."""
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+# A point that is missing is null; NaN and Infinity are not JSON.
+Point = Annotated[float | None, Field(description="One observation; null where it is missing.")]
+Series = Annotated[
+    list[Point] | list[list[Point]],
+    Field(description="One number a point; where the model observes m things, a list of m numbers a point."),
+]
+Variance = Annotated[float, Field(ge=0, description="A variance, in the square of the observations' unit.")]
+
+EXAMPLE: Final = [1120.0, 1160.0, 963.0, None, 1160.0]
+
+
+class Words(BaseModel):
+    """Strict: an unknown field or a number in quotes is an error, never a guess."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    def words(self) -> dict[str, Any]:
+        """The object as JSON has it, without what is null. Lists are shared, not copied."""
+        values = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: _plain(value) for name, value in values if value is not None}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  JSON
+    if isinstance(value, Words):
+        return value.words()
+    # Lists of objects are short; those of numbers may have a million rows.
+    return [each.words() for each in value] if isinstance(value, list) and _holds_words(value) else value
+
+
+def _holds_words(values: list[Any]) -> bool:
+    return bool(values) and isinstance(values[0], Words)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """In `Annotated[Any, ...]`: an array with `least` to `most` axes, as lists within lists; no axes are a number.
+
+    pydantic would make an error of each element that is wrong, a million; here an array is wrong once.
+    """
+
+    least: int
+    most: int
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """How pydantic checks it."""
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """How OpenAPI tells of it."""
+        shapes: list[JsonSchemaValue] = [{"type": "number"}]
+        for _ in range(self.most):
+            shapes.append({"type": "array", "items": shapes[-1], "minItems": 1})
+        return shapes[self.least] if self.least == self.most else {"anyOf": shapes[self.least :]}
+
+    def _check(self, value: Any) -> Any:  # noqa: ANN401  JSON
+        level, axes = [value], 0
+        while (types := set(map(type, level))) == {list} and axes < self.most:
+            if len(set(map(len, level))) > 1 or not level[0]:
+                raise _wrong("Must have lists of the same length, none of them empty")
+            level, axes = list(chain.from_iterable(level)), axes + 1
+        if not types <= {int, float} or axes < self.least:
+            raise _wrong(f"Must hold numbers only, {', or '.join(SHAPES[self.least : self.most + 1])}")
+        return value
+
+
+SHAPES: Final = ("alone", "in a list", "in a list of rows", "in a list of matrices, one a period")
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("numbers", message)
