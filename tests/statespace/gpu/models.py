@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
 from .plain import Answer, kalman
 
 Floats = NDArray[np.float64]
