@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from luna_serving.ingress import problems
 from luna_serving.ingress.edge import Operation, problem_response
@@ -17,6 +18,7 @@ from luna_serving.ingress.problems import FieldError, Problem
 
 log = logging.getLogger("luna.requests")
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 DESCRIPTION = "Time-series models over HTTP: authenticated, metered, batched."
 
 
@@ -63,10 +65,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  Starlette dispatches by type
     if error.status_code == 405:
-        return _respond(problems.method_not_allowed((error.headers or {}).get("Allow", "GET")), request)
+        return _respond(problems.method_not_allowed(", ".join(_methods(request))), request)
     if error.status_code == 404:
         return _respond(problems.not_found(f"Nothing is served at {request.url.path}. See /docs."), request)
     return _respond(Problem("http", error.status_code, str(error.detail), str(error.detail)), request)
+
+
+def _methods(request: Request) -> list[str]:
+    """Those of all routes at this path: Starlette's own answer names only the first route's."""
+    asked = {method: {**request.scope, "method": method} for method in METHODS}
+    return [m for m, scope in asked.items() if any(r.matches(scope)[0] is Match.FULL for r in request.app.routes)]
 
 
 async def _internal(request: Request, error: Exception) -> Response:

@@ -15,8 +15,8 @@ from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.openapi import REFERENCE, SECURITY, problem_responses
 from luna_serving.ingress.problems import FieldError
 from luna_serving.ingress.requests import Disconnected, header_map, read_body, require_json
+from luna_serving.kalman.kind_schemas import Model
 from luna_serving.kalman.model_documents import entity_tag, expectation, read_document, render, versions_of
-from luna_serving.kalman.schemas import Model
 from luna_serving.kalman.stored_schemas import EXAMPLE_MODEL, ModelPage, ModelVersion, StoredModel, VersionPage
 from luna_store.accounts import AccountNotFound
 from luna_store.models import (

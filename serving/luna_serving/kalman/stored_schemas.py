@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from luna_serving.kalman.schemas import Model
+from luna_serving.kalman.kind_schemas import Model
 
 EXAMPLE_MODEL = {"kind": "local_level", "obs_var": 15099.0, "level_var": 1469.1}
 EXAMPLE: dict[str, Any] = {"name": "nile", "version": 1, "model": EXAMPLE_MODEL, "created_at": "2026-11-21T12:00:00Z"}
