@@ -158,7 +158,7 @@ def test_the_first_state_may_be_given() -> None:
         ({"length": 1, "draws": 0}, "/draws", "greater"),
         ({"length": 1, "draws": MAX_DRAWS + 1}, "/draws", "less"),
         ({"observations": [[1.0], [2.0]], "draws": MAX_DRAWS // 2 + 1}, "/draws", f"at most {MAX_DRAWS} in all"),
-        ({"length": 501, "draws": 50}, "/draws", "50100 numbers, states and observations together; at most 50000"),
+        ({"length": 335, "draws": 50}, "/draws", "50250 numbers: states, shocks and observations; at most 50000"),
         ({"length": 1, "seed": -1}, "/seed", "greater"),
         ({"length": 1, "seed": 2**53}, "/seed", "less"),
         ({"length": 1, "seed": 1.5}, "/seed", "integer"),

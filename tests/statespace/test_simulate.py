@@ -135,6 +135,15 @@ def test_states_left_open_are_drawn_given_the_others() -> None:
     assert_drawn_from(drawn[:, 1:], np.array([-1 + 0.6 / 2 * (8 - 5)]), np.array([[1 - 0.6**2 / 2]]))
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-30, 1e30])
+def test_a_state_that_the_others_tell_for_certain_has_no_variance_left(unit: float) -> None:
+    # Not exact in binary: the conditional variance comes out as rounding of either sign.
+    cov = np.array([[0.49, 0.21 * unit], [0.21 * unit, 0.09 * unit**2]])
+    model = local_linear_trend(obs_var=1.0, level_var=1.0, trend_var=1.0, initial=Known([0.0, 0.0], cov))
+    drawn = simulate(model, 1, 20, 0, initial_state=[0.7, np.nan]).states[:, 0, 1]
+    np.testing.assert_allclose(drawn, 0.3 * unit, rtol=1e-12)
+
+
 def test_diffuse_states_take_their_values_and_the_others_are_drawn() -> None:
     initial = Blocks(((1, Diffuse()), (1, Known([4.0], [[9.0]]))))
     model = Model(np.eye(2), [[1.0, 1.0]], [[0.0]], np.eye(2), obs_intercept=[1.0], initial=initial)

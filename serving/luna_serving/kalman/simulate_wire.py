@@ -132,11 +132,12 @@ def _check_size(job: SimulateJob, model: Model, limits: Limits) -> None:
     if draws > MAX_DRAWS:
         detail = f"Would make {draws} draws of {len(job.series)} series; at most {MAX_DRAWS} in all. Split the call."
         raise problems.invalid(FieldError("/draws", detail))
-    # Whatever is answered of it: states and observations are drawn either way.
-    numbers, most = job.draws * job.periods * (model.states + model.observed), limits.max_answer_numbers
+    # Whatever is answered of it: this is what drawing holds in memory.
+    numbers = job.draws * job.periods * (model.states + model.shocks + model.observed)
+    most = limits.max_answer_numbers
     if numbers > most:
         detail = (
-            f"Would draw {numbers} numbers, states and observations together; at most {most} are drawn. "
+            f"Would draw {numbers} numbers: states, shocks and observations; at most {most} are drawn. "
             "Ask for fewer draws or periods, or split the call."
         )
         raise problems.invalid(FieldError("/draws", detail))

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 # the last one filled up with zeros, so that a draw has the same bits however many are asked for. Larger groups are
 # faster for thousands of draws and waste memory on a single one.
 DRAWS_A_GROUP: Final = 4
+# Correlations nearer to one than this are one; see `regression`.
+TOLD: Final = 1e-12
 
 
 class Paths(NamedTuple):
@@ -79,7 +81,10 @@ def pinned(start: Start, values: Floats) -> Start:
     cov, mean = np.zeros_like(start.cov), np.where(fixed, values, start.mean)
     weights = regression(start.cov, free, known)
     mean[free] += weights @ (values[known] - start.mean[known])
-    cov[np.ix_(free, free)] = start.cov[np.ix_(free, free)] - weights @ start.cov[np.ix_(known, free)]
+    left = start.cov[np.ix_(free, free)] - weights @ start.cov[np.ix_(known, free)]
+    # Of a state that the others tell for certain, the difference leaves only rounding.
+    told = np.diagonal(left) <= TOLD * np.diagonal(start.cov)[free]
+    cov[np.ix_(free, free)] = np.where(told[:, None] | told, 0.0, left)
     return Start(mean, (cov + cov.T) / 2, np.zeros_like(cov), 0)
 
 
@@ -140,7 +145,7 @@ def regression(cov: Floats, free: NDArray[np.bool_], known: NDArray[np.bool_]) -
     scale = np.sqrt(np.diagonal(cov))
     scale = np.where(scale > 0, scale, 1.0)
     correlation = cov / np.outer(scale, scale)
-    inverse = np.linalg.pinv(correlation[np.ix_(known, known)], rcond=1e-12, hermitian=True)
+    inverse = np.linalg.pinv(correlation[np.ix_(known, known)], rcond=TOLD, hermitian=True)
     weights: Floats = correlation[np.ix_(free, known)] @ inverse
     return scale[free, None] * weights / scale[known]
 
