@@ -1,0 +1,104 @@
+"""The searches for one series, from several starts, and the best that they have found."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.fit.objective import Subject
+from luna_serving.statespace.fit.quasi_newton import Evaluation, Stop
+from luna_serving.statespace.fit.together import Traced
+
+Floats = NDArray[np.float64]
+
+# Log-likelihoods that differ by less are the same maximum.
+SAME: Final = 1e-4
+# A search that ends for rounding with no component of the gradient above this, per observation, has arrived.
+ROUGH: Final = 1e-5
+# Of a coordinate's unit (a start's standard deviation): a variance this far below its start may be zero.
+NEAR_ZERO: Final = 1e-2
+# What setting a variance to zero may cost in log-likelihood and still be rounding and a search's end.
+ZERO_COST: Final = 1e-6
+
+
+@dataclass(slots=True, eq=False)
+class Contest:
+    """What is known about the best parameters of one series."""
+
+    subject: Subject
+    starts: list[Floats]
+    traces: list[Traced] = field(default_factory=list)
+    best: Evaluation | None = None
+    """At the subject's free coordinates."""
+    stop: Stop = "deadline"
+    iterations: int = 0
+    extra_evaluations: int = 0
+    above_zero: set[int] = field(default_factory=set)
+    """Small variances that are not zero."""
+
+    def enter(self, trace: Traced) -> None:
+        """Take a search's end, or where it was cut short."""
+        self.traces.append(trace)
+        if trace.best is not None and (self.best is None or trace.best.value < self.best.value):
+            self.best, self.iterations = trace.best, trace.iterations
+            self.stop = trace.outcome.stop if trace.outcome is not None else "deadline"
+
+    def replace(self, subject: Subject, trace: Traced) -> None:
+        """Take the end of a search with other parameters held at zero."""
+        self.extra_evaluations += trace.evaluations
+        if trace.best is not None:
+            self.subject, self.best = subject, trace.best
+            self.iterations += trace.iterations
+            self.stop = trace.outcome.stop if trace.outcome is not None else "deadline"
+
+    def improve(self, there: Evaluation, tolerance: float) -> None:
+        """Take a Newton step's end if it is flatter there and no higher."""
+        self.extra_evaluations += 1
+        best = self.best
+        if best is None or not there.defined or there.steepness >= best.steepness:
+            return
+        if there.value <= best.value + 1e-12 * max(1.0, abs(best.value)):
+            self.best = there
+            if there.steepness <= tolerance and self.stop == "no further improvement":
+                self.stop = "gradient below tolerance"
+
+    @property
+    def loglike(self) -> float:
+        """Of the best; -inf where there is none."""
+        return -np.inf if self.best is None else -self.best.value * self.subject.observations
+
+    @property
+    def converged(self) -> bool:
+        """Whether the best is a maximum, as far as a gradient tells."""
+        if self.best is None:
+            return False
+        arrived = self.stop == "no further improvement" and self.best.steepness <= ROUGH
+        return arrived or self.stop == "gradient below tolerance"
+
+    @property
+    def agreed(self) -> int:
+        """Searches that ended where the best is."""
+        ends = [-t.best.value * self.subject.observations for t in self.traces if t.best is not None]
+        return sum(end >= self.loglike - SAME for end in ends)
+
+    @property
+    def evaluations(self) -> int:
+        """Over all searches."""
+        return self.extra_evaluations + sum(trace.evaluations for trace in self.traces)
+
+    def nearly_zero(self) -> list[int]:
+        """The free variances, among all k, that may be zero."""
+        if self.best is None:
+            return []
+        whole = self.subject.whole(self.best.x)
+        small = self.subject.free & self.subject.wanted.variances & (np.abs(whole) < NEAR_ZERO)
+        return [int(place) for place in np.flatnonzero(small) if int(place) not in self.above_zero]
+
+    def without(self, places: list[int]) -> Subject:
+        """The subject at its best, with these variances held at zero too."""
+        assert self.best is not None  # noqa: S101  nearly_zero has looked
+        free = self.subject.free.copy()
+        free[places] = False
+        subject = self.subject
+        return Subject(subject.wanted, subject.y, subject.affine, free, subject.whole(self.best.x))

@@ -1,0 +1,140 @@
+"""Fit one model to each of many series: searches from several starts, variances of zero, precision.
+
+All series advance together: each round of evaluations is as few engine calls as shapes allow. A series' answer does
+not depend on its neighbours, but for where the deadline cuts it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.fit.contest import Contest
+from luna_serving.statespace.fit.em import blocks, climb
+from luna_serving.statespace.fit.information import Information, information, stencil
+from luna_serving.statespace.fit.objective import Affine, Subject, affine_in
+from luna_serving.statespace.fit.quasi_newton import Search, minimise
+from luna_serving.statespace.fit.report import report, unfit
+from luna_serving.statespace.fit.results import Method, SeriesFit
+from luna_serving.statespace.fit.wanted import Wanted, want
+from luna_serving.statespace.fit.work import OutOfTime, evaluations, run_searches
+from luna_serving.statespace.fit.zeros import settle_zeros
+from luna_serving.statespace.initial import Initial
+from luna_serving.statespace.model import Model
+from luna_serving.statespace.precision import require_float64
+from luna_serving.statespace.results import Convention
+
+Floats = NDArray[np.float64]
+
+# Per observation and in coordinates of unit size: eight digits of an estimate, or more after a Newton step.
+TOLERANCE: Final[Mapping[Method, float]] = {"mle": 1e-8, "em": 1e-7}
+NEWTON_STEPS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be fitted, and how."""
+
+    kind: str
+    fields: Mapping[str, Any]
+    """The model's wire fields, which are the first start."""
+    initial: Initial | None
+    free: tuple[str, ...]
+    """Names of `kinds.parameters`."""
+    method: Method = "mle"
+    starts: int = 3
+    """Searches: from the model's own values, from a guess off the data, from random places about it. EM takes one."""
+    max_iterations: int = 500
+    loglike: Convention = "full"
+
+
+def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> list[SeriesFit]:
+    """Estimate for each series y [T, m], NaN where missing; with the best so far when time is out.
+
+    Raises:
+        NotEstimable: a name in `free` is no parameter of the model.
+        ModelError: the model as it stands is none.
+        NoClosedForm: the method is EM and a parameter has no M-step.
+    """
+    require_float64()
+    everything = _contests(task, series)
+    contests = [contest for contest in everything if isinstance(contest, Contest)]
+    for number in range(1 if task.method == "em" else task.starts):
+        starts = [replace(contest.subject, x=contest.starts[number]) for contest in contests]
+        traces = run_searches(starts, [_search(task, start) for start in starts], out_of_time)
+        for contest, trace in zip(contests, traces, strict=True):
+            contest.enter(trace)
+    settle_zeros(contests, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
+    found = _precisions(task, contests, out_of_time)
+    answers = iter([report(contest, each, task.loglike) for contest, each in zip(contests, found, strict=True)])
+    return [
+        next(answers) if isinstance(each, Contest) else unfit(each.names, "too few observations") for each in everything
+    ]
+
+
+def _contests(task: Task, series: Sequence[Floats]) -> list[Contest | Wanted]:
+    """One a series, or only what was wanted of it where it is too short."""
+    found: list[Contest | Wanted] = []
+    affine: Affine | None = None
+    for number, y in enumerate(series):
+        wanted, starts = want(task.kind, task.fields, task.initial, task.free, y)
+        guess = wanted.values(starts[-1])
+        model = wanted.model(guess)
+        _require_cover(model, y)
+        if number == 0:
+            affine = affine_in(wanted, guess)
+            if task.method == "em":
+                blocks(wanted, guess)
+        if np.count_nonzero(~np.isnan(y)) < len(guess) + model.start.rank:
+            found.append(wanted)
+            continue
+        starts += [_further(wanted, starts[-1], number) for number in range(task.starts - len(starts))]
+        found.append(Contest(Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), starts[0]), starts))
+    return found
+
+
+def _further(wanted: Wanted, guess: Floats, number: int) -> Floats:
+    """A random place about the guess, the same for every series and every call."""
+    shift = np.random.default_rng(number).standard_normal(len(guess))
+    scales = np.isin(wanted.constraints, ("variance", "covariance"))
+    return np.where(scales, guess * np.exp(shift), guess + shift)
+
+
+def _search(task: Task, start: Subject) -> Search:
+    tolerance = TOLERANCE[task.method]
+    if task.method == "mle":
+        return minimise(start.x, tolerance=tolerance, max_iterations=task.max_iterations, floor=start.floor)
+    parts = blocks(start.wanted, start.wanted.values(start.x))
+    return climb(start, parts, tolerance=tolerance, max_iterations=task.max_iterations)
+
+
+def _precisions(task: Task, contests: Sequence[Contest], out_of_time: OutOfTime) -> list[Information | None]:
+    """The information at each series' estimates, which a Newton step or two have made more exact."""
+    ends = [(contest.subject, contest.best.x) for contest in contests if contest.best is not None]
+    points = [[(subject, x) for x in stencil(subject, best)[1]] for subject, best in ends]
+    worth = iter(evaluations([point for some in points for point in some], out_of_time))
+    informed = iter(
+        information(subject, best, [next(worth) for _ in some])
+        for (subject, best), some in zip(ends, points, strict=True)
+    )
+    found = [None if contest.best is None else next(informed) for contest in contests]
+    for _ in range(NEWTON_STEPS if task.method == "mle" else 0):
+        steps = []
+        for contest, each in zip(contests, found, strict=True):
+            if each is not None and contest.best is not None:
+                step = each.newton_step(contest.best.gradient)
+                if step is not None:
+                    steps.append((contest, contest.best.x + step))
+        there = evaluations([(contest.subject, x) for contest, x in steps], out_of_time)
+        for (contest, _), each_there in zip(steps, there, strict=True):
+            contest.improve(each_there, TOLERANCE[task.method])
+    return found
+
+
+def _require_cover(model: Model, y: Floats) -> None:
+    if model.length is not None and len(y) > model.length:
+        where = f"covers {model.length} periods; a series has {len(y)}"
+        raise ModelError("", f"{where}: matrices that vary in time must cover every series")

@@ -1,0 +1,168 @@
+"""What parameters are worth: minus the log-likelihood per observation, and its gradient.
+
+The gradient is exact up to the derivative of the model's matrices, which are cheap: where they are affine in the
+parameters (all variances of a model with a diffuse start) that is exact too; else it is a central difference of the
+matrices, good to about ten digits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.checks import LARGEST, ModelError
+from luna_serving.statespace.fit.lanes import Lane, Tangent, combine, difference, lane, scores
+from luna_serving.statespace.fit.quasi_newton import Evaluation
+from luna_serving.statespace.fit.wanted import Wanted
+
+Floats = NDArray[np.float64]
+
+# The cube root of float64's rounding: where a central difference loses as much to rounding as to curvature.
+STEP: Final = 6e-6
+# Relative: two ways to the same matrices agree to this if the matrices are affine.
+AFFINE: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affine:
+    """A lane that is affine in the parameters: its flat numbers and what the table's column y moves by."""
+
+    lane: Lane
+    values: Floats  # [k], of `lane`
+    tangents: tuple[Tangent, ...]
+
+    def at(self, values: Floats, y: Floats) -> Lane:
+        """The lane of a series at other parameters."""
+        moved = combine(list(values - self.values), self.tangents)
+        flat = self.lane.flat + moved.flat
+        # What should cancel to zero, and is a zero that the filter tells from others.
+        flat[np.abs(flat) <= AFFINE * (np.abs(self.lane.flat) + np.abs(moved.flat))] = 0.0
+        shift = self.lane.table[0, 0] + (0.0 if moved.table is None else moved.table[0, 0])
+        return Lane(self.lane.form, self.lane.rank, flat, y + shift, self.lane.unit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """One series whose parameters are sought; some may be held at zero."""
+
+    wanted: Wanted
+    y: Floats  # [T, m]
+    affine: Affine | None
+    free: NDArray[np.bool_]
+    """Of all k parameters; the others are variances, and zero."""
+    x: Floats
+    """All k coordinates, where the search begins."""
+    observations: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "observations", max(1, int(np.count_nonzero(~np.isnan(self.y)))))
+
+    @property
+    def floor(self) -> float:
+        """An objective so low that the model explains the series exactly: the likelihood has no maximum.
+
+        The one-step error's standard deviation is then about 1e-5 of the spread of the series' steps.
+        """
+        steps = np.diff(self.y, axis=0)
+        spreads = [np.std(column[np.isfinite(column)]) for column in steps.T if np.isfinite(column).any()]
+        return float(np.log(min((spread for spread in spreads if spread > 0), default=1.0))) - 11.5
+
+    def values(self, x: Floats) -> Floats:
+        """The wire's numbers [k] at the free ones' coordinates."""
+        whole = self.whole(x)
+        with np.errstate(over="ignore", under="ignore"):
+            return np.where(self.free, self.wanted.values(whole), 0.0)
+
+    def whole(self, x: Floats) -> Floats:
+        """All k coordinates at the free ones'; of what is held at zero the coordinate is zero."""
+        whole = np.where(self.free, self.x, 0.0)
+        whole[self.free] = x
+        return whole
+
+    def jacobian(self, x: Floats) -> Floats:
+        """The derivative of `values` [k, free]."""
+        return np.stack([self._slope(x, i) for i in range(len(x))], axis=1)
+
+    def _slope(self, x: Floats, i: int) -> Floats:
+        step = np.zeros_like(x)
+        step[i] = STEP * max(1.0, abs(x[i]))
+        slope: Floats = (self.values(x + step) - self.values(x - step)) / (2 * step[i])
+        return slope
+
+    def lanes(self, x: Floats) -> list[tuple[Lane, Tangent | None]]:
+        """A lane for each free parameter's derivative; one without where there is none.
+
+        Raises:
+            ModelError: no model has these parameters.
+        """
+        here, along = self._affine(x) if self.affine is not None else self._general(x)
+        return [(here, tangent) for tangent in along] or [(here, None)]
+
+    def _affine(self, x: Floats) -> tuple[Lane, list[Tangent]]:
+        assert self.affine is not None  # noqa: S101  the caller asked
+        values, slopes = self.values(x), self.jacobian(x)
+        if not (np.abs(values).max(initial=0.0) <= LARGEST and np.isfinite(slopes).all()):
+            raise ModelError("", "overflows")
+        return self.affine.at(values, self.y), [combine(list(slope), self.affine.tangents) for slope in slopes.T]
+
+    def _general(self, x: Floats) -> tuple[Lane, list[Tangent]]:
+        here = self._lane(x)
+        along = []
+        for i in range(len(x)):
+            step = np.zeros_like(x)
+            step[i] = STEP * max(1.0, abs(x[i]))
+            along.append(difference(self._lane(x + step), self._lane(x - step), 2 * step[i]))
+        return here, along
+
+    def _lane(self, x: Floats) -> Lane:
+        return lane(self.wanted.model(self.values(x)), self.y)
+
+
+def evaluate(points: Sequence[tuple[Subject, Floats]]) -> list[Evaluation]:
+    """The objective of each subject at coordinates of its free parameters; +inf where there is no model."""
+    lanes: list[tuple[Lane, Tangent | None]] = []
+    parts: list[slice | None] = []
+    for subject, x in points:
+        try:
+            some = subject.lanes(x)
+        except (ModelError, np.linalg.LinAlgError):
+            parts.append(None)
+            continue
+        parts.append(slice(len(lanes), len(lanes) + len(some)))
+        lanes += some
+    found = scores(lanes)
+    evaluations = []
+    for (subject, x), part in zip(points, parts, strict=True):
+        if part is None:
+            evaluations.append(Evaluation(x, np.inf, np.zeros_like(x)))
+            continue
+        gradient = -found.slope[part][: len(x)] / subject.observations
+        evaluations.append(Evaluation(x, -float(found.loglike[part][0]) / subject.observations, gradient))
+    return evaluations
+
+
+def affine_in(wanted: Wanted, values: Floats) -> Affine | None:
+    """The lane as an affine function of the parameters, if it is one and does not vary in time."""
+    no_series = np.zeros((1, wanted.model(values).observed))
+    here = lane(wanted.model(values), no_series)
+    if here.form.observing_varies or not values.all():
+        return None
+    try:
+        # Halving is exact, and so is then the derivative of a matrix that holds the parameter itself.
+        halved = [np.where(np.arange(len(values)) == k, values / 2, values) for k in range(len(values))]
+        lanes = [lane(wanted.model(other), no_series) for other in halved]
+        far = values / (2 + np.arange(len(values)))
+        there = lane(wanted.model(far), no_series)
+    except ModelError:
+        return None
+    tangents = [difference(here, other, value / 2) for other, value in zip(lanes, values, strict=True)]
+    affine = Affine(here, values, tuple(tangents))
+    guess = affine.at(far, no_series)
+    same = there.form == guess.form and there.rank == guess.rank and there.unit == guess.unit
+    return affine if same and _close(guess.flat, there.flat) and _close(guess.table, there.table) else None
+
+
+def _close(left: Floats, right: Floats) -> bool:
+    return bool((np.abs(left - right) <= AFFINE * (np.abs(left) + np.abs(right))).all())

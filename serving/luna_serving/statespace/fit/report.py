@@ -1,0 +1,86 @@
+"""From a contest's end to an answer."""
+
+from typing import Final
+
+import numpy as np
+
+from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.filter import LOG_2PI
+from luna_serving.statespace.fit.contest import Contest
+from luna_serving.statespace.fit.information import Information
+from luna_serving.statespace.fit.lanes import lane, scores
+from luna_serving.statespace.fit.results import SeriesFit, WhyStopped
+from luna_serving.statespace.model import Model
+from luna_serving.statespace.results import Convention
+
+# All variances together this far below where they started: the model explains the series exactly, and the likelihood
+# grows without bound as they shrink.
+VANISHED: Final = 1e-12
+
+
+def report(contest: Contest, precision: Information | None, loglike: Convention) -> SeriesFit:
+    """The answer for one series. Without `precision` there are no standard errors."""
+    subject, wanted = contest.subject, contest.subject.wanted
+    if contest.best is None:
+        stopped: WhyStopped = "the likelihood is not finite at any start"
+        if contest.stop == "deadline" and not contest.evaluations:
+            stopped = "deadline"
+        return unfit(wanted.names, stopped, contest)
+    if contest.stop == "the likelihood has no maximum":
+        return unfit(wanted.names, contest.stop, contest)
+    values = subject.values(contest.best.x)
+    try:
+        model = wanted.model(values)
+    except ModelError:
+        return unfit(wanted.names, "the likelihood has no maximum", contest)
+    if _size(model) < VANISHED * _size(wanted.model(wanted.values(contest.starts[-1]))):
+        return unfit(wanted.names, "the likelihood has no maximum", contest)
+    (value,), _, (met,) = scores([(lane(model, subject.y), None)])
+    log_likelihood = float(value) + (LOG_2PI / 2 * int(met) if loglike == "kfas" else 0.0)
+    if not np.isfinite(log_likelihood):
+        return unfit(wanted.names, "the likelihood is not finite at any start", contest)
+    errors = precision.standard_errors() if precision is not None else [None] * len(values)
+    bound = wanted.at_bound(subject.whole(contest.best.x)) | ~subject.free
+    # As statsmodels counts: the free parameters and the states that start diffuse; periods, missing ones included.
+    size = len(values) + model.start.rank
+    return SeriesFit(
+        estimates=dict(zip(wanted.names, map(float, values), strict=True)),
+        standard_errors=dict(zip(wanted.names, errors, strict=True)),
+        at_bound=tuple(name for name, here in zip(wanted.names, bound, strict=True) if here),
+        loglike=log_likelihood,
+        aic=2 * size - 2 * log_likelihood,
+        bic=float(np.log(len(subject.y)) * size - 2 * log_likelihood),
+        iterations=contest.iterations,
+        evaluations=contest.evaluations,
+        converged=contest.converged,
+        why_stopped=contest.stop,
+        starts=len(contest.traces),
+        agreed=contest.agreed,
+        fields=wanted.fields(values),
+    )
+
+
+def unfit(names: tuple[str, ...], why: WhyStopped, contest: Contest | None = None) -> SeriesFit:
+    """The answer where there are no estimates."""
+    nothing: dict[str, float | None] = dict.fromkeys(names)
+    return SeriesFit(
+        estimates=nothing,
+        standard_errors=dict(nothing),
+        at_bound=(),
+        loglike=None,
+        aic=None,
+        bic=None,
+        iterations=contest.iterations if contest else 0,
+        evaluations=contest.evaluations if contest else 0,
+        converged=False,
+        why_stopped=why,
+        starts=len(contest.traces) if contest else 0,
+        agreed=0,
+        fields=None,
+    )
+
+
+def _size(model: Model) -> float:
+    return float(np.trace(model.obs_cov.max(axis=0) if model.obs_cov.ndim == 3 else model.obs_cov)) + float(
+        np.abs(model.disturbance_cov).max()
+    )

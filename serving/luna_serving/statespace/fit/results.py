@@ -1,0 +1,35 @@
+"""What a fit answers, one object a series."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from luna_serving.statespace.fit.quasi_newton import Stop
+
+Method = Literal["mle", "em"]
+WhyStopped = Stop | Literal["too few observations", "the likelihood is not finite at any start"]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFit:
+    """The estimates for one series; where none was reached, the values are None."""
+
+    estimates: dict[str, float | None]
+    standard_errors: dict[str, float | None]
+    """None at a bound, where the information is singular, and where time was out."""
+    at_bound: tuple[str, ...]
+    """Estimates on the edge of what they may be: a variance of zero, a unit root."""
+    loglike: float | None
+    aic: float | None
+    bic: float | None
+    iterations: int
+    """Of the search that found the estimates."""
+    evaluations: int
+    """Of the log-likelihood and its gradient, over all searches."""
+    converged: bool
+    why_stopped: WhyStopped
+    starts: int
+    """Searches that were begun."""
+    agreed: int
+    """Searches that ended with this log-likelihood, to 1e-4."""
+    fields: dict[str, Any] | None
+    """The model's wire fields with the estimates in them."""

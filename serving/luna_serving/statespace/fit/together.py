@@ -1,0 +1,62 @@
+"""Run many searches side by side: each round evaluates every point that one of them waits for."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from luna_serving.statespace.fit.quasi_newton import Evaluation, Floats, Outcome, Point, Search
+
+# Between two looks at the clock: a few engine calls' worth.
+POINTS_AT_A_TIME: Final = 64
+
+Points = Sequence[tuple[int, Floats]]
+
+
+Evaluate = Callable[[Points], Sequence[Evaluation]]
+"""The function: (search's number, x) of each point to what it is worth, in order."""
+
+
+@dataclass(slots=True)
+class Traced:
+    """A search's way so far."""
+
+    outcome: Outcome | None = None
+    """None: it was cut short, or never began."""
+    best: Evaluation | None = None
+    evaluations: int = 0
+    waiting: Point | None = field(default=None, repr=False)
+    """None: ended, or not begun."""
+    iterations: int = 0
+
+
+def run_together(searches: Sequence[Search], evaluate: Evaluate, out_of_time: Callable[[], bool]) -> list[Traced]:
+    """Advance all searches until each has ended or time is out; those that were cut short hold their best."""
+    traces = [Traced() for _ in searches]
+    for trace, search in zip(traces, searches, strict=True):
+        trace.waiting = next(search)
+    while waiting := [(i, trace.waiting.x) for i, trace in enumerate(traces) if trace.waiting is not None]:
+        for some in _slices(waiting):
+            if out_of_time():
+                return traces
+            for (i, _), there in zip(some, evaluate(some), strict=True):
+                _advance(traces[i], searches[i], there)
+    return traces
+
+
+def _advance(trace: Traced, search: Search, there: Evaluation) -> None:
+    trace.evaluations += 1
+    if there.defined and (trace.best is None or there.value < trace.best.value):
+        trace.best = there
+    try:
+        trace.waiting = search.send(there)
+        trace.iterations = trace.waiting.iteration
+    except StopIteration as ended:
+        trace.outcome, trace.waiting = ended.value, None
+        trace.iterations = ended.value.iterations
+        if trace.outcome.best.defined:
+            trace.best = trace.outcome.best
+
+
+def _slices(points: Points) -> Iterator[Points]:
+    for first in range(0, len(points), POINTS_AT_A_TIME):
+        yield points[first : first + POINTS_AT_A_TIME]

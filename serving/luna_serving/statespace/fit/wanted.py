@@ -1,0 +1,152 @@
+"""What is sought for one model: the wire's numbers, and as many coordinates of about unit size for the search."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.initial import Initial
+from luna_serving.statespace.kinds import KINDS
+from luna_serving.statespace.kinds.estimable import estimable
+from luna_serving.statespace.kinds.parameters import Parameters, free_parameters
+from luna_serving.statespace.model import Model
+
+Floats = NDArray[np.float64]
+
+# Beyond these coordinates a bounded number is so near to its bound that the likelihood is flat: a partial
+# autocorrelation within 5e-5 of 1, a share within 6e-6 of 0 or 1.
+AT_BOUND: Final[Mapping[str, float]] = {"stationary": 100.0, "invertible": 100.0, "unit_interval": 12.0, "period": 12.0}
+# A covariance whose correlations' smallest eigenvalue is below this is on the edge of being singular.
+SINGULAR: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """The parameters of a model that are to be estimated, k numbers.
+
+    A coordinate is `Parameters`' unconstrained number by its `scale` [k]: BFGS takes steps of unit size at first.
+    """
+
+    parameters: Parameters
+    initial: Initial | None
+    scale: Floats
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As the wire calls them."""
+        return self.parameters.names
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """What binds each [k]."""
+        return tuple(each.constraint for each in self.parameters.free for _ in each.names)
+
+    @property
+    def variances(self) -> NDArray[np.bool_]:
+        """Which may be zero each by itself [k]."""
+        return np.array([constraint == "variance" for constraint in self.constraints], dtype=bool)
+
+    def values(self, x: Floats) -> Floats:
+        """The wire's numbers at coordinates x [k]."""
+        return self.parameters.values(x * self.scale)
+
+    def coordinates(self, values: Floats) -> Floats:
+        """The other way round."""
+        return self.parameters.theta(values) / self.scale
+
+    def model(self, values: Floats) -> Model:
+        """The model with these numbers.
+
+        Raises:
+            ModelError: there is none.
+        """
+        return KINDS[self.parameters.kind](**self.fields(values), initial=self.initial)
+
+    def fields(self, values: Floats) -> dict[str, Any]:
+        """The wire's fields with these numbers in them."""
+        return self.parameters.with_values(values)
+
+    def at_bound(self, x: Floats) -> NDArray[np.bool_]:
+        """Which of the numbers stand on a bound, where their errors are not normal [k]."""
+        values, found = self.values(x), []
+        first = 0
+        for each in self.parameters.free:
+            here = slice(first, first + len(each.names))
+            if each.constraint == "covariance":
+                found.append(np.full(len(each.names), _singular(np.array(each.read(self.fields(values))))))
+            else:
+                # A vector of lags is bound as a whole: one partial autocorrelation at 1 is a unit root.
+                far = np.abs(x[here] * self.scale[here]) > AT_BOUND.get(each.constraint, np.inf)
+                found.append(np.full(len(far), far.any()))
+            first = here.stop
+        return np.concatenate(found)
+
+
+def want(
+    kind: str, fields: Mapping[str, Any], initial: Initial | None, names: Sequence[str], y: Floats
+) -> tuple[Wanted, list[Floats]]:
+    """The named parameters for a series y [T, m], and coordinates to start from: the fields' own and a guess.
+
+    Raises:
+        NotEstimable: see `kinds.parameters`.
+    """
+    parameters = free_parameters(kind, fields, names)
+    guess = parameters.start([y])
+    scale = _scale(parameters, guess, y)
+    wanted = Wanted(parameters, initial, scale)
+    own, guess = parameters.unconstrain(fields) / scale, guess / scale
+    # At a variance of zero the gradient vanishes: no place to start from.
+    return wanted, [np.where((own == 0) & (np.array(wanted.constraints) != "free"), guess, own), guess]
+
+
+def usual(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is estimated where the caller names nothing: what the model has and is not zero.
+
+    Of a `state_space` model only the covariances: its other matrices are rarely identified all together.
+    """
+    found = []
+    for name, each in estimable(kind, fields).items():
+        held_at_zero = each.constraint in {"variance", "free"} and not each.read(fields).any()
+        if not held_at_zero and not (kind == "state_space" and each.constraint == "free"):
+            found.append(name)
+    return tuple(found)
+
+
+def _scale(parameters: Parameters, guess: Floats, y: Floats) -> Floats:
+    """The size that each unconstrained number has, about."""
+    steps = np.diff(y, axis=0)
+    known = steps[np.isfinite(steps)]
+    spread = float(np.std(known)) if len(known) > 1 and np.std(known) > 0 else 1.0
+    scale, first = np.ones(parameters.size), 0
+    for each in parameters.free:
+        here = slice(first, first + len(each.names))
+        match each.constraint:
+            case "variance":
+                scale[here] = np.where(guess[here] != 0, np.abs(guess[here]), spread)
+            case "covariance":
+                rows = np.sqrt(np.diagonal(_square(each.shape[0], guess[here])))
+                scale[here] = np.repeat(np.where(rows > 0, rows, spread), np.arange(1, each.shape[0] + 1))
+            case "free" if each.path[-1] in {"intercept", "obs_intercept", "state_intercept"}:
+                scale[here] = spread
+        first = here.stop
+    return scale
+
+
+def _square(size: int, factor: Floats) -> Floats:
+    lower = np.zeros((size, size))
+    lower[np.tril_indices(size)] = factor
+    product: Floats = lower @ lower.T
+    return product
+
+
+def _singular(elements: Floats) -> bool:
+    size = round((np.sqrt(8 * len(elements) + 1) - 1) / 2)
+    cov = np.zeros((size, size))
+    cov[np.tril_indices(size)] = elements
+    cov = cov + np.tril(cov, -1).T
+    sizes = np.sqrt(np.diagonal(cov))
+    if not sizes.all():
+        return True
+    return bool(np.linalg.eigvalsh(cov / np.outer(sizes, sizes))[0] < SINGULAR)
