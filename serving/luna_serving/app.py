@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -23,16 +24,21 @@ from luna_serving.ingress.edge import Edge
 from luna_serving.ingress.gate import GateLimits, ModelUnavailable
 from luna_serving.ingress.health import Health
 from luna_serving.ingress.metrics_deployment import MetricsReplica, Reporter
+from luna_serving.ingress.sockets import SocketRoute, Sockets
 from luna_serving.ingress.tokens import Tokens
-from luna_serving.kalman import model_routes
+from luna_serving.kalman import model_routes, stream_routes
 from luna_serving.kalman.deployment import KalmanReplica
 from luna_serving.kalman.named_models import NamedModels
 from luna_serving.kalman.routes import operations
 from luna_serving.kalman.series import Limits
+from luna_serving.kalman.stream_protocol import StreamRules
+from luna_serving.kalman.stream_session import ROUTE as STREAM
+from luna_serving.kalman.stream_session import Desk, SessionLimits
 from luna_serving.settings import Secrets, Settings
 from luna_store.accounts import Accounts
 from luna_store.cache import AccountCache
 from luna_store.fallback import PostgresQuota
+from luna_store.kalman_streams import KalmanStreams, StreamLimits
 from luna_store.models import ModelLimits, Models
 from luna_store.postgres import async_engine
 from luna_store.quota import RedisQuota, redis_client
@@ -116,6 +122,7 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
 
     compute = partial(on_replica, kalman.compute.remote)
     health = Health({"redis": redis.ping, "postgres": ask_postgres, "model": partial(compute, [])})
+    named = NamedModels(models, cache_bytes=settings.model_cache_bytes, timeout_s=settings.store_timeout_s)
     served = operations(
         admission,
         compute,
@@ -127,7 +134,26 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
             request_timeout_s=settings.request_timeout_s,
         ),
         Limits(settings.max_series_length, settings.max_series_per_request, settings.max_answer_numbers),
-        NamedModels(models, cache_bytes=settings.model_cache_bytes, timeout_s=settings.store_timeout_s),
+        named,
+    )
+    streams = KalmanStreams(
+        engine,
+        StreamLimits(settings.stream_max_streams, timedelta(days=settings.stream_unused_days)),
+        timeout_s=STORE_ANSWER_S,
+    )
+    desk = Desk(
+        streams,
+        served[0].gate,
+        admission,
+        callers,
+        named,
+        StreamRules(
+            settings.stream_max_points,
+            settings.stream_replay_points,
+            settings.stream_replay_numbers,
+            settings.stream_max_lag,
+        ),
+        SessionLimits(settings.stream_idle_s, settings.stream_max_message_bytes, settings.request_timeout_s),
     )
 
     def facts() -> dict[str, Any]:
@@ -142,12 +168,14 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
             model_routes.router(
                 callers, models, max_bytes=settings.max_model_bytes, timeout_s=settings.request_timeout_s
             ),
+            stream_routes.router(callers, streams),
         ],
     )
     edge = Edge(
         served,
         callers,
         api,
+        Sockets([SocketRoute(STREAM, desk.serve)], callers, max_connections=settings.stream_max_connections),
         max_body_bytes=settings.max_body_bytes,
         timeout_s=settings.request_timeout_s,
         log_requests=settings.log_requests,

@@ -74,6 +74,33 @@ class Settings(BaseSettings):
     batches_in_flight: int = Field(
         2, ge=1, description="Round trips under way at once: one debits while the one before computes."
     )
+    stream_max_streams: int = Field(
+        100, gt=0, description="Streams of online filtering that an account may keep; another is refused with 409."
+    )
+    stream_unused_days: float = Field(
+        30.0, gt=0, le=36_500, description="Days after which an unused stream makes room for another of its account."
+    )
+    stream_max_points: int = Field(
+        1_000, gt=0, description="Points of one message of a stream; more are answered 422. It costs one unit."
+    )
+    stream_replay_points: int = Field(
+        1_000, gt=0, description="Points whose answers a stream keeps for a client that lost its connection."
+    )
+    stream_replay_numbers: int = Field(
+        1_000_000, gt=0, description="Numbers in these answers; where each is large, fewer are kept: 20 MB of text."
+    )
+    stream_max_lag: int = Field(
+        100, gt=0, description="Steps of a fixed-lag smoother; what a point costs to compute grows with them."
+    )
+    stream_max_message_bytes: int = Field(
+        1024 * 1024, gt=0, le=16 * 1024 * 1024, description="Bytes of one message; uvicorn itself takes up to 16 MiB."
+    )
+    stream_max_connections: int = Field(
+        1_000, gt=0, description="WebSockets of one ingress replica; more are refused with 503 before the upgrade."
+    )
+    stream_idle_s: float = Field(
+        900.0, gt=0, description="Seconds without a message after which a stream's connection is closed."
+    )
     token_lifetime_s: int = Field(900, gt=0, description="Seconds that a token from /api/v1/auth/token is valid.")
     log_requests: bool = Field(
         default=False, description="One JSON line a request; off by default, for it costs a tenth of the throughput."

@@ -104,6 +104,7 @@ class Edge:
         operations: list[Operation],
         callers: Callers,
         rest: ASGIApp,
+        sockets: ASGIApp,
         *,
         max_body_bytes: int,
         timeout_s: float,
@@ -112,12 +113,16 @@ class Edge:
         self._operations = {operation.path: operation for operation in operations}
         self._callers = callers
         self._rest = rest
+        self._sockets = sockets
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
         self._log_requests = log_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
+            return
         match = ACCOUNT_PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
         operation = self._operations.get(match[2]) if match else None
         if match is None or operation is None:

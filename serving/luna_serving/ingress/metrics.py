@@ -47,3 +47,4 @@ MODEL_SECONDS = Histogram(
 )
 QUEUED = Gauge("luna_queued_calls", "Calls that wait for a round trip.", registry=LUNA)
 FALLBACK = Gauge("luna_redis_gone", "Ingress replicas whose debits Postgres takes at present.", registry=LUNA)
+SOCKETS = Gauge("luna_open_sockets", "WebSocket connections that are open.", registry=LUNA)

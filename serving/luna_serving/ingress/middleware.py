@@ -30,11 +30,12 @@ class ServeManners:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one connection on."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         scope["headers"] = rewritten(scope["headers"])
-        await self._app(scope, receive, _Rewriter(send))
+        # Serve's errors before an upgrade cannot be rewritten: uvicorn takes no plain response to one.
+        await self._app(scope, receive, _Rewriter(send) if scope["type"] == "http" else send)
 
 
 def rewritten(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

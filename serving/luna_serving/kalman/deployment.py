@@ -18,6 +18,8 @@ from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.render import render
 from luna_serving.kalman.simulate_compute import simulate_job
 from luna_serving.kalman.simulate_job import SimulateJob
+from luna_serving.kalman.stream_compute import append
+from luna_serving.kalman.stream_job import Appended, AppendJob
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.precision import enable_float64
 from luna_serving.statespace.results import Convention, ForecastResult, SeriesResult
@@ -38,7 +40,7 @@ class KalmanReplica:
         await asyncio.get_running_loop().run_in_executor(self._thread, _warm_up)
         Reporter(metrics).start("kalman")
 
-    async def compute(self, jobs: Sequence[Job | SimulateJob]) -> list[bytes | Refused]:
+    async def compute(self, jobs: Sequence[Job | SimulateJob | AppendJob]) -> list[bytes | Appended | Refused]:
         """Answer jobs in their order: JSON, or why there is none."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, compute, jobs)
 
@@ -51,22 +53,26 @@ def _warm_up() -> None:
     warm_up()
 
 
-def compute(jobs: Sequence[Job | SimulateJob]) -> list[bytes | Refused]:
+def compute(jobs: Sequence[Job | SimulateJob | AppendJob]) -> list[bytes | Appended | Refused]:
     """Compute jobs together where they want the same of the engine."""
     started = time.perf_counter()
-    answers: dict[int, bytes | Refused] = {}
+    answers: dict[int, bytes | Appended | Refused] = {}
     groups: dict[tuple[Work, Convention], list[int]] = {}
     batched: dict[int, Job] = {}
+    streamed: dict[int, AppendJob] = {}
     for i, job in enumerate(jobs):
         if isinstance(job, SimulateJob):
             answers[i] = simulate_job(job)
+        elif isinstance(job, AppendJob):
+            streamed[i] = job
         else:
             batched[i] = job
             groups.setdefault((_work(job), job.loglike), []).append(i)
     for (work, loglike), members in groups.items():
         answers.update(zip(members, _run([batched[i] for i in members], work, loglike), strict=True))
+    answers.update(zip(streamed, append(list(streamed.values())), strict=True))
     FILTER_SECONDS.observe(time.perf_counter() - started)
-    POINTS.inc(sum(len(job.values) for job in batched.values()))
+    POINTS.inc(sum(len(job.values) for job in batched.values()) + sum(len(job.values) for job in streamed.values()))
     return [answers[i] for i in range(len(jobs))]
 
 
