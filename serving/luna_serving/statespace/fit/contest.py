@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from luna_serving.statespace.fit.objective import Subject
 from luna_serving.statespace.fit.quasi_newton import Evaluation, Stop
 from luna_serving.statespace.fit.together import Traced
+from luna_serving.statespace.model import Model
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +29,8 @@ class Contest:
 
     subject: Subject
     starts: list[Floats]
+    guess: Model
+    """From the data alone: what is of usual size."""
     traces: list[Traced] = field(default_factory=list)
     best: Evaluation | None = None
     """At the subject's free coordinates."""

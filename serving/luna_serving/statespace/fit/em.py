@@ -108,7 +108,8 @@ def climb(subject: Subject, parts: Sequence[Block], *, tolerance: float, max_ite
         values = subject.values(now.x)
         # From coordinates to values: least squares, for a variance of zero has no derivative to divide by.
         jacobian = subject.jacobian(now.x)
-        score: Floats = np.linalg.lstsq(jacobian.T, -now.gradient * subject.observations, rcond=None)[0]
+        slopes = -now.gradient * subject.observations
+        score = np.asarray(np.linalg.lstsq(jacobian.T, slopes, rcond=None)[0], dtype=np.float64)
         moved = values.copy()
         for block, count in zip(parts, counts, strict=True):
             moved[block.places] = _step(block, count, values[block.places], score[block.places])

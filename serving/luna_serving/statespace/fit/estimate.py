@@ -19,10 +19,10 @@ from luna_serving.statespace.fit.objective import Affine, Subject, affine_in
 from luna_serving.statespace.fit.quasi_newton import Search, minimise
 from luna_serving.statespace.fit.report import report, unfit
 from luna_serving.statespace.fit.results import Method, SeriesFit
-from luna_serving.statespace.fit.wanted import Wanted, want
+from luna_serving.statespace.fit.wanted import Build, Wanted, want
 from luna_serving.statespace.fit.work import OutOfTime, evaluations, run_searches
 from luna_serving.statespace.fit.zeros import settle_zeros
-from luna_serving.statespace.initial import Initial
+from luna_serving.statespace.kinds.parameters import free_parameters
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.precision import require_float64
 from luna_serving.statespace.results import Convention
@@ -41,7 +41,7 @@ class Task:
     kind: str
     fields: Mapping[str, Any]
     """The model's wire fields, which are the first start."""
-    initial: Initial | None
+    build: Build
     free: tuple[str, ...]
     """Names of `kinds.parameters`."""
     method: Method = "mle"
@@ -60,7 +60,7 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
         NoClosedForm: the method is EM and a parameter has no M-step.
     """
     require_float64()
-    everything = _contests(task, series)
+    everything = _contests(task, series, out_of_time)
     contests = [contest for contest in everything if isinstance(contest, Contest)]
     for number in range(1 if task.method == "em" else task.starts):
         starts = [replace(contest.subject, x=contest.starts[number]) for contest in contests]
@@ -70,29 +70,33 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
     settle_zeros(contests, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
     found = _precisions(task, contests, out_of_time)
     answers = iter([report(contest, each, task.loglike) for contest, each in zip(contests, found, strict=True)])
-    return [
-        next(answers) if isinstance(each, Contest) else unfit(each.names, "too few observations") for each in everything
-    ]
+    return [next(answers) if isinstance(each, Contest) else each for each in everything]
 
 
-def _contests(task: Task, series: Sequence[Floats]) -> list[Contest | Wanted]:
-    """One a series, or only what was wanted of it where it is too short."""
-    found: list[Contest | Wanted] = []
+def _contests(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> list[Contest | SeriesFit]:
+    """One a series, or the answer where there is nothing to search."""
+    found: list[Contest | SeriesFit] = []
+    names = free_parameters(task.kind, task.fields, task.free).names
     affine: Affine | None = None
     for number, y in enumerate(series):
-        wanted, starts = want(task.kind, task.fields, task.initial, task.free, y)
+        if out_of_time():
+            found.append(unfit(names, "deadline"))
+            continue
+        wanted, starts = want(task.kind, task.fields, task.build, task.free, y)
         guess = wanted.values(starts[-1])
         model = wanted.model(guess)
         _require_cover(model, y)
         if number == 0:
             affine = affine_in(wanted, guess)
             if task.method == "em":
+                # Here and not in the search, so that a parameter without a step is told before anything is computed.
                 blocks(wanted, guess)
         if np.count_nonzero(~np.isnan(y)) < len(guess) + model.start.rank:
-            found.append(wanted)
+            found.append(unfit(names, "too few observations"))
             continue
-        starts += [_further(wanted, starts[-1], number) for number in range(task.starts - len(starts))]
-        found.append(Contest(Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), starts[0]), starts))
+        places = starts + [_further(wanted, starts[-1], place) for place in range(task.starts - len(starts))]
+        subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), places[0])
+        found.append(Contest(subject, places[: task.starts], model))
     return found
 
 

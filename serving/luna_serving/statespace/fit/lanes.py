@@ -4,7 +4,7 @@ Everything that the score program (`score.py`) takes of one lane stands in two a
 in time, and `table` [rows, columns], which does. What goes where is the lane's `Form`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
 
@@ -120,8 +120,16 @@ class Scores(NamedTuple):
     """Observations that told a diffuse direction."""
 
 
-def scores(lanes: Sequence[tuple[Lane, Tangent | None]]) -> Scores:
-    """The log-likelihood of each lane, ½ ln 2π kept for every observation, and its derivative."""
+class TimeIsUp(Exception):
+    """The deadline came before the answer."""
+
+
+def scores(lanes: Sequence[tuple[Lane, Tangent | None]], out_of_time: Callable[[], bool]) -> Scores:
+    """The log-likelihood of each lane, ½ ln 2π kept for every observation, and its derivative.
+
+    Raises:
+        TimeIsUp: looked at between two chunks of time.
+    """
     count = len(lanes)
     found = Scores(np.empty(count), np.empty(count), np.empty(count, np.int32))
     forms = [each.form for each, _ in lanes]
@@ -135,14 +143,17 @@ def scores(lanes: Sequence[tuple[Lane, Tangent | None]]) -> Scores:
             some, places = places[-most:], places[:-most]
             batch = [lanes[place] for place in some]
             width = next(size for size in widths if size >= len(batch))
-            part = _run(batch, form, length, width)
+            part = _run(batch, form, (length, width), out_of_time)
             found.loglike[some], found.slope[some], found.met[some] = part.loglike, part.slope, part.met
     # What the engine's units add for each diffuse direction that was told (`answers.py`).
     found.loglike[:] -= [each.unit * met for (each, _), met in zip(lanes, found.met, strict=True)]
     return found
 
 
-def _run(batch: Sequence[tuple[Lane, Tangent | None]], form: Form, length: int, width: int) -> Scores:
+def _run(
+    batch: Sequence[tuple[Lane, Tangent | None]], form: Form, shape: tuple[int, int], out_of_time: Callable[[], bool]
+) -> Scores:
+    length, width = shape
     used = len(batch)
     flat, flat_tangent = np.zeros((2, len(batch[0][0].flat), width))
     rank, left, met = np.zeros((3, width), np.int32)
@@ -157,6 +168,8 @@ def _run(batch: Sequence[tuple[Lane, Tangent | None]], form: Form, length: int, 
     counts = Counts(_as_argument(rank), _as_argument(left), _as_argument(met))
     moves = None
     for first in range(0, max(1, int(left.max())), length):
+        if out_of_time():
+            raise TimeIsUp
         if form.observing_varies:
             moves = np.arange(first, first + length) % form.observed == form.observed - 1
         standing, standing_tangent, counts = score_chunk(

@@ -5,7 +5,7 @@ parameters (all variances of a model with a diffuse start) that is exact too; el
 matrices, good to about ten digits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.checks import LARGEST, ModelError
-from luna_serving.statespace.fit.lanes import Lane, Tangent, combine, difference, lane, scores
+from luna_serving.statespace.fit.lanes import Lane, Tangent, TimeIsUp, combine, difference, lane, scores
 from luna_serving.statespace.fit.quasi_newton import Evaluation
 from luna_serving.statespace.fit.wanted import Wanted
 
@@ -120,11 +120,17 @@ class Subject:
         return lane(self.wanted.model(self.values(x)), self.y)
 
 
-def evaluate(points: Sequence[tuple[Subject, Floats]]) -> list[Evaluation]:
-    """The objective of each subject at coordinates of its free parameters; +inf where there is no model."""
+def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]) -> list[Evaluation]:
+    """The objective of each subject at coordinates of its free parameters; +inf where there is no model.
+
+    Raises:
+        TimeIsUp: before all were evaluated.
+    """
     lanes: list[tuple[Lane, Tangent | None]] = []
     parts: list[slice | None] = []
     for subject, x in points:
+        if out_of_time():
+            raise TimeIsUp
         try:
             some = subject.lanes(x)
         except (ModelError, np.linalg.LinAlgError):
@@ -132,14 +138,15 @@ def evaluate(points: Sequence[tuple[Subject, Floats]]) -> list[Evaluation]:
             continue
         parts.append(slice(len(lanes), len(lanes) + len(some)))
         lanes += some
-    found = scores(lanes)
+    found = scores(lanes, out_of_time)
     evaluations = []
     for (subject, x), part in zip(points, parts, strict=True):
         if part is None:
             evaluations.append(Evaluation(x, np.inf, np.zeros_like(x)))
             continue
         gradient = -found.slope[part][: len(x)] / subject.observations
-        evaluations.append(Evaluation(x, -float(found.loglike[part][0]) / subject.observations, gradient))
+        value = -float(found.loglike[part][0]) / subject.observations
+        evaluations.append(Evaluation(x, value, gradient, int(found.met[part][0])))
     return evaluations
 
 

@@ -50,6 +50,8 @@ class Evaluation:
     x: Floats
     value: float
     gradient: Floats
+    diffuse_told: int = 0
+    """Of a likelihood: observations that told a diffuse direction."""
 
     @property
     def defined(self) -> bool:

@@ -8,7 +8,6 @@ from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.filter import LOG_2PI
 from luna_serving.statespace.fit.contest import Contest
 from luna_serving.statespace.fit.information import Information
-from luna_serving.statespace.fit.lanes import lane, scores
 from luna_serving.statespace.fit.results import SeriesFit, WhyStopped
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import Convention
@@ -33,12 +32,9 @@ def report(contest: Contest, precision: Information | None, loglike: Convention)
         model = wanted.model(values)
     except ModelError:
         return unfit(wanted.names, "the likelihood has no maximum", contest)
-    if _size(model) < VANISHED * _size(wanted.model(wanted.values(contest.starts[-1]))):
+    if _size(model) < VANISHED * _size(contest.guess):
         return unfit(wanted.names, "the likelihood has no maximum", contest)
-    (value,), _, (met,) = scores([(lane(model, subject.y), None)])
-    log_likelihood = float(value) + (LOG_2PI / 2 * int(met) if loglike == "kfas" else 0.0)
-    if not np.isfinite(log_likelihood):
-        return unfit(wanted.names, "the likelihood is not finite at any start", contest)
+    log_likelihood = contest.loglike + (LOG_2PI / 2 * contest.best.diffuse_told if loglike == "kfas" else 0.0)
     errors = precision.standard_errors() if precision is not None else [None] * len(values)
     bound = wanted.at_bound(subject.whole(contest.best.x)) | ~subject.free
     # As statsmodels counts: the free parameters and the states that start diffuse; periods, missing ones included.

@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from luna_serving.statespace.fit.lanes import TimeIsUp
 from luna_serving.statespace.fit.quasi_newton import Evaluation, Floats, Outcome, Point, Search
 
-# Between two looks at the clock: a few engine calls' worth.
+# What a deadline loses at most of a round: a few engine calls' worth.
 POINTS_AT_A_TIME: Final = 64
 
 Points = Sequence[tuple[int, Floats]]
 
 
 Evaluate = Callable[[Points], Sequence[Evaluation]]
-"""The function: (search's number, x) of each point to what it is worth, in order."""
+"""The function: (search's number, x) of each point to what it is worth, in order; raises TimeIsUp."""
 
 
 @dataclass(slots=True)
@@ -29,16 +30,18 @@ class Traced:
     iterations: int = 0
 
 
-def run_together(searches: Sequence[Search], evaluate: Evaluate, out_of_time: Callable[[], bool]) -> list[Traced]:
+def run_together(searches: Sequence[Search], evaluate: Evaluate) -> list[Traced]:
     """Advance all searches until each has ended or time is out; those that were cut short hold their best."""
     traces = [Traced() for _ in searches]
     for trace, search in zip(traces, searches, strict=True):
         trace.waiting = next(search)
     while waiting := [(i, trace.waiting.x) for i, trace in enumerate(traces) if trace.waiting is not None]:
         for some in _slices(waiting):
-            if out_of_time():
+            try:
+                answers = evaluate(some)
+            except TimeIsUp:
                 return traces
-            for (i, _), there in zip(some, evaluate(some), strict=True):
+            for (i, _), there in zip(some, answers, strict=True):
                 _advance(traces[i], searches[i], there)
     return traces
 

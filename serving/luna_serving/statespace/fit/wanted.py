@@ -1,19 +1,19 @@
 """What is sought for one model: the wire's numbers, and as many coordinates of about unit size for the search."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.statespace.initial import Initial
-from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.kinds.estimable import estimable
 from luna_serving.statespace.kinds.parameters import Parameters, free_parameters
 from luna_serving.statespace.model import Model
 
 Floats = NDArray[np.float64]
+Build = Callable[[Mapping[str, Any]], Model]
+"""A kind's model from its wire fields, `initial` among them; raises ModelError."""
 
 # Beyond these coordinates a bounded number is so near to its bound that the likelihood is flat: a partial
 # autocorrelation within 5e-5 of 1, a share within 6e-6 of 0 or 1.
@@ -30,7 +30,7 @@ class Wanted:
     """
 
     parameters: Parameters
-    initial: Initial | None
+    build: Build
     scale: Floats
 
     @property
@@ -62,7 +62,7 @@ class Wanted:
         Raises:
             ModelError: there is none.
         """
-        return KINDS[self.parameters.kind](**self.fields(values), initial=self.initial)
+        return self.build(self.fields(values))
 
     def fields(self, values: Floats) -> dict[str, Any]:
         """The wire's fields with these numbers in them."""
@@ -85,7 +85,7 @@ class Wanted:
 
 
 def want(
-    kind: str, fields: Mapping[str, Any], initial: Initial | None, names: Sequence[str], y: Floats
+    kind: str, fields: Mapping[str, Any], build: Build, names: Sequence[str], y: Floats
 ) -> tuple[Wanted, list[Floats]]:
     """The named parameters for a series y [T, m], and coordinates to start from: the fields' own and a guess.
 
@@ -95,7 +95,7 @@ def want(
     parameters = free_parameters(kind, fields, names)
     guess = parameters.start([y])
     scale = _scale(parameters, guess, y)
-    wanted = Wanted(parameters, initial, scale)
+    wanted = Wanted(parameters, build, scale)
     own, guess = parameters.unconstrain(fields) / scale, guess / scale
     # At a variance of zero the gradient vanishes: no place to start from.
     return wanted, [np.where((own == 0) & (np.array(wanted.constraints) != "free"), guess, own), guess]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.statespace.fit.lanes import TimeIsUp
 from luna_serving.statespace.fit.objective import Subject, evaluate
 from luna_serving.statespace.fit.quasi_newton import Evaluation, Search
 from luna_serving.statespace.fit.together import POINTS_AT_A_TIME, Points, Traced, run_together
@@ -17,9 +18,9 @@ def run_searches(subjects: Sequence[Subject], searches: Sequence[Search], out_of
     """One search a subject, side by side."""
 
     def worth(points: Points) -> list[Evaluation]:
-        return evaluate([(subjects[i], x) for i, x in points])
+        return evaluate([(subjects[i], x) for i, x in points], out_of_time)
 
-    return run_together(searches, worth, out_of_time)
+    return run_together(searches, worth)
 
 
 def evaluations(points: Sequence[tuple[Subject, Floats]], out_of_time: OutOfTime) -> list[Evaluation]:
@@ -27,7 +28,8 @@ def evaluations(points: Sequence[tuple[Subject, Floats]], out_of_time: OutOfTime
     found: list[Evaluation] = []
     for first in range(0, len(points), POINTS_AT_A_TIME):
         some = points[first : first + POINTS_AT_A_TIME]
-        if out_of_time():
+        try:
+            found += evaluate(some, out_of_time)
+        except TimeIsUp:
             return found + [Evaluation(x, np.inf, np.zeros_like(x)) for _, x in points[first:]]
-        found += evaluate(some)
     return found
