@@ -1,7 +1,7 @@
 """`/api/v1/{account_id}/models`: named models, versioned. They cost no units; using one costs what its call costs."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +13,7 @@ from luna_serving.ingress import problems
 from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.openapi import REFERENCE, SECURITY, problem_responses
+from luna_serving.ingress.patience import answer_within
 from luna_serving.ingress.problems import FieldError
 from luna_serving.ingress.requests import Disconnected, header_map, read_body, require_json
 from luna_serving.kalman.kind_schemas import Model
@@ -185,15 +186,14 @@ def _shown(info: VersionInfo) -> ModelVersion:
     return ModelVersion(name=info.name, version=info.version, kind=info.kind, created_at=info.created_at)
 
 
-async def _asked(question: Awaitable[T]) -> T:
+async def _asked(question: Coroutine[Any, Any, T]) -> T:
     """An answer of the store.
 
     Raises:
         Problem: 404, 409, 412 or 503.
     """
     try:
-        async with asyncio.timeout(STORE_ANSWER_S):
-            return await question
+        return await answer_within(STORE_ANSWER_S, question)
     except (ModelNotFound, AccountNotFound) as e:
         raise problems.not_found(str(e)) from e
     except ModelChanged as e:

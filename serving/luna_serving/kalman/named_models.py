@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from luna_serving.ingress import problems
 from luna_serving.ingress.coalescer import Coalescer, QueueFull
 from luna_serving.ingress.edge import Unresolved, Work
+from luna_serving.ingress.patience import answer_within
 from luna_serving.ingress.problems import FieldError, Problem
 from luna_serving.kalman.forms import read_model_alone
 from luna_serving.kalman.jobs import ModelSpec
@@ -129,10 +130,9 @@ class NamedModels:
             self._from_memory(questions)
             return
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._from_store(questions)
+            await answer_within(self._timeout_s, self._from_store(questions))
         except (SQLAlchemyError, OSError, TimeoutError) as e:
-            log.warning("named models cannot be read from Postgres: %s", e)
+            log.warning("named models cannot be read from Postgres: %r", e)
             self._gone_until = time.monotonic() + RETRY_S
             self._from_memory(questions)
         except Exception:
