@@ -31,7 +31,7 @@ FIRST_LAG: Final = 0.5
 
 def starting_values(kind: str, fields: Fields, free: Sequence[Estimable], series: Sequence[Floats]) -> list[Floats]:
     """One vector for each that is free, in order. What the data say nothing of stays as the fields have it."""
-    columns = [column for y in series for column in np.asarray(y, dtype=np.float64).reshape(len(y), -1).T]
+    columns = [column for y in series for column in (y[None] if y.ndim == 1 else y.T)]
     match kind:
         case "structural":
             guess = _structural(fields, columns)

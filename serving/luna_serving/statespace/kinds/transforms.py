@@ -31,7 +31,7 @@ class Constraint:
 
 
 def _squares(theta: Floats) -> Floats:
-    squares = np.minimum(theta**2, LARGEST)
+    squares = np.minimum(np.abs(theta), np.sqrt(LARGEST)) ** 2
     return np.where(squares < SMALLEST_VARIANCE, 0.0, squares)
 
 
