@@ -187,7 +187,7 @@ def test_matrices_that_vary_must_cover_what_is_drawn() -> None:
     assert "Covers 3 periods of 4" in errors(model=varying, length=4)["/model/transition"]
     series = [[[1.0, 2.0]] * 3]
     assert "/model/transition" in errors(model=varying, observations=series, steps=1)
-    assert len(answered(model=varying, observations=series)["results"]) == 1
+    assert parsed(model=varying, observations=series).units == 1
 
 
 def test_a_model_that_explodes_is_refused() -> None:
@@ -197,7 +197,7 @@ def test_a_model_that_explodes_is_refused() -> None:
 
 
 def test_observations_that_leave_a_state_open_are_refused_at_their_series() -> None:
-    answer = refused(model=TREND, observations=[[1.0, 2.0], [1.0]])
+    answer = refused(model=DIFFUSE, observations=[[1.0, 2.0], [None]])
     assert answer.pointer == "/observations/1"
     assert "known or stationary start" in answer.detail
 
