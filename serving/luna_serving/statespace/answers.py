@@ -34,6 +34,7 @@ NOTHING: Final = 1e-12
 
 MEANS: Final = frozenset({"filtered_state", "predicted_state", "smoothed_state"})
 COVARIANCES: Final = frozenset({"filtered_state_cov", "predicted_state_cov", "smoothed_state_cov"})
+STATES: Final = MEANS | COVARIANCES | {"predicted_root", "smoothed_state_diffuse"}
 
 
 def series_results(passed: Passed, loglike: Convention) -> list[SeriesResult]:
@@ -59,6 +60,8 @@ def _series_result(
     rows["loglike_obs"] = rows["loglike_obs"] + np.where(met, _of_met(prepared, loglike), 0.0)
     states = _per_period(rows, model.observed)
     full = _full(prepared, y.reshape(-1, model.observed), rows, states, end, lane.saved.period)
+    if "smoothed_state" in rows:
+        _hold(states, prepared.still)
     smoothed = _smoothed(states, int(np.count_nonzero(met)) == lane.saved.rank) if "smoothed_state" in rows else None
     saved = _saved(prepared, lane.saved, states, end)
     # Missing observations leave NaN on purpose in the two outputs about errors; they follow from these.
@@ -75,6 +78,8 @@ def _in_model_units(name: str, row: Floats, prepared: Prepared) -> Floats:
         return row
     if name in MEANS:
         return row[:, :n] / scale
+    if name == "predicted_root":
+        return row[:, :n, :n] / scale[:, None]
     if name in COVARIANCES:
         return row[:, :n, :n] / (scale[:, None] * scale)
     return row[:, :n] if name == "smoothed_state_diffuse" else row
@@ -92,9 +97,9 @@ def _of_met(prepared: Prepared, loglike: Convention) -> float:
 def _per_period(rows: dict[str, Floats], m: int) -> dict[str, Floats]:
     """The states' moments a period: predicted before its first row, filtered and smoothed after its last."""
     if m == 1:
-        return {name: row for name, row in rows.items() if name in MEANS | COVARIANCES | {"smoothed_state_diffuse"}}
+        return {name: row for name, row in rows.items() if name in STATES}
     first, last = slice(0, None, m), slice(m - 1, None, m)
-    picked = {name: rows[name][first] for name in ONE_MORE}
+    picked = {name: rows[name][first] for name in ONE_MORE if name in rows}
     after = ("filtered_state", "filtered_state_cov", "smoothed_state", "smoothed_state_cov", "smoothed_state_diffuse")
     return picked | {name: rows[name][last] for name in after if name in rows}
 
@@ -120,7 +125,7 @@ def _full(
         design = over_time(model.design, 2, first, periods)
         spread = design @ states["predicted_state_cov"][:-1] @ design.swapaxes(1, 2)
         cov = (spread + spread.swapaxes(1, 2)) / 2 + over_time(model.obs_cov, 2, first, periods)
-        standardized = _standardized(error, cov, (diffuse_cov > 0).any(axis=1))
+        standardized = _standardized(error, cov, diffuse_cov.max(axis=1) > 0)
     loglike_obs = rows["loglike_obs"].reshape(periods, m).sum(axis=1)
     return FullOutputs(
         filtered_state_cov=states["filtered_state_cov"],
@@ -156,7 +161,17 @@ def _saved(prepared: Prepared, start: Saved, states: dict[str, Floats], end: dic
         rank=outer.rank,
         period=start.period + len(states["filtered_state"]),
         nobs_diffuse=outer.nobs_diffuse,
+        root=states["predicted_root"][-1] if "predicted_root" in states else None,
     )
+
+
+def _hold(states: dict[str, Floats], still: NDArray[np.bool_]) -> None:
+    """What never moves is in every period what it is in the last; on its way back it would gather rounding."""
+    places = np.flatnonzero(still)
+    if len(places) and len(states["smoothed_state"]):
+        states["smoothed_state"][:, places] = states["smoothed_state"][-1, places]
+        within = np.ix_(places, places)
+        states["smoothed_state_cov"][(slice(None), *within)] = states["smoothed_state_cov"][-1][within]
 
 
 def _smoothed(states: dict[str, Floats], all_told: bool) -> SmoothedOutputs:

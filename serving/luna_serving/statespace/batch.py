@@ -100,6 +100,7 @@ def _passed(
     *,
     smooth: bool,
     steps: Sequence[int] | None = None,
+    root: bool | None = None,
 ) -> tuple[list[SeriesResult], list[Passed]]:
     require_float64()
     for place, (y, model) in enumerate(items):
@@ -107,7 +108,7 @@ def _passed(
         _check_fits(y, model, (start.period if start else 0) + (steps[place] if steps else 0))
     results: dict[int, SeriesResult] = {}
     batches: list[Passed] = []
-    for part in group(items, variant):
+    for part in group(items, variant, root):
         passed = forward_pass(items, part, starts, keep=smooth)
         if smooth:
             backward_pass(passed)

@@ -111,7 +111,7 @@ def _stationary(transition: Floats, state_cov: Floats, state_intercept: Floats, 
             f"cannot be stationary: the transition's largest eigenvalue has size {largest:.10g}, not below 1; "
             "use a diffuse start",
         )
-    mean: Floats = np.linalg.solve(np.eye(n) - transition, state_intercept)
+    mean = np.asarray(np.linalg.solve(np.eye(n) - transition, state_intercept), np.float64)
     cov: Floats = solve_discrete_lyapunov(transition, state_cov)
     cov = (cov + cov.T) / 2
     return Start(mean, cov, np.zeros((n, n)), 0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple, cast
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from luna_serving.statespace.filter import Carry, Variant
 from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.observations import Rows, rows_of
-from luna_serving.statespace.prepared import SIMPLE_STATES, STATE_BUCKETS, Prepared, prepare
+from luna_serving.statespace.prepared import SIMPLE_STATES, STATE_BUCKETS, Prepared, needs_square_root, prepare
 from luna_serving.statespace.recursion import Moving, Observing, System
 from luna_serving.statespace.saved import Saved
 
@@ -56,6 +57,7 @@ class Kind(NamedTuple):
     states: int  # padded
     observed: int
     varies: bool
+    root: bool  # for the square-root filter; then every matrix has an axis of time
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -87,21 +89,24 @@ class Lane(NamedTuple):
 
 def kinds() -> list[Kind]:
     """Every kind of model that programs are compiled for; m is data."""
-    simple = [Kind(simple=True, states=n, observed=1, varies=False) for n in SIMPLE_STATES]
-    return simple + [Kind(False, n, 1, varies) for n in STATE_BUCKETS for varies in (False, True)]
+    simple = [Kind(simple=True, states=n, observed=1, varies=False, root=False) for n in SIMPLE_STATES]
+    forms = ((False, False), (True, False), (True, True))
+    return simple + [Kind(False, n, 1, varies, root) for n in STATE_BUCKETS for varies, root in forms]
 
 
-def kind_of(model: Model) -> Kind:
-    """The kind of a model."""
-    prepared = prepare(model)
-    return Kind(prepared.simple, prepared.states, model.observed, prepared.varies)
+@lru_cache(maxsize=1024)
+def kind_of(model: Model, root: bool | None = None) -> Kind:
+    """The kind of a model; `root` forces or forbids the square-root filter, None is for the model to say."""
+    root = needs_square_root(model) if root is None else root
+    prepared = prepare(model, root=root)
+    return Kind(prepared.simple, prepared.states, model.observed, prepared.varies or root, root)
 
 
-def group(items: Sequence[Item], variant: Variant) -> Iterator[Group]:
-    """Split a request into batches: by kind, then by length, so that few lanes wait for one."""
+def group(items: Sequence[Item], variant: Variant, root: bool | None = None) -> Iterator[Group]:
+    """Split a request into batches: by kind (see `kind_of`), then by length, so that few lanes wait for one."""
     places_of: dict[Kind, list[int]] = {}
     for place, (_, model) in enumerate(items):
-        places_of.setdefault(kind_of(model), []).append(place)
+        places_of.setdefault(kind_of(model, root), []).append(place)
     for kind, places in sorted(places_of.items()):
         run = variant if variant in kind.variants else "full"
         widths = kind.buckets(run).widths
@@ -128,9 +133,9 @@ def spans(longest: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
             return
 
 
-def lane(y: Series, model: Model, start: Saved | None) -> Lane:
+def lane(y: Series, model: Model, start: Saved | None, *, root: bool = False) -> Lane:
     """One series as rows, from its model's own start or a saved state."""
-    prepared = prepare(model)
+    prepared = prepare(model, root=root)
     if start is None:
         saved, first = prepared.saved, 0
     else:
@@ -187,9 +192,20 @@ def pack_system(lanes: Sequence[Lane], kind: Kind, first: int, length: int, widt
     return System(observing, moving, cast("Array", row % m == m - 1))
 
 
+def pack_noise_root(lanes: Sequence[Lane], kind: Kind, first: int, length: int, width: int) -> Array:
+    """Lay G of rows `first` to `first + length` side by side, zero where no transition follows the row."""
+    row = np.arange(first, first + length)
+    packed = np.zeros((width, length, kind.states, kind.states))
+    for number, lane in enumerate(lanes):
+        if lane.prepared.noise_root is not None:
+            _fill(packed[number], lane, lane.prepared.noise_root, 2, row // kind.observed)
+    packed[:, row % kind.observed != kind.observed - 1] = 0.0
+    return _batch_last(packed)
+
+
 def _pack_moving(lanes: Sequence[Lane], kind: Kind, periods: NDArray[np.int_], width: int) -> Moving:
-    n, count = kind.states, len(periods)
-    shape = (width, count) if kind.varies else (width,)
+    n = kind.states
+    shape = (width, len(periods)) if kind.varies else (width,)
     # An idle lane stands still.
     transition = np.broadcast_to(np.eye(n), (*shape, n, n)).copy()
     intercept, state_cov = np.zeros((*shape, n)), np.zeros((*shape, n, n))
@@ -197,13 +213,20 @@ def _pack_moving(lanes: Sequence[Lane], kind: Kind, periods: NDArray[np.int_], w
         prepared = lane.prepared
         parts = ((transition, prepared.transition, 2), (intercept, prepared.state_intercept, 1))
         for packed, matrix, rank in (*parts, (state_cov, prepared.state_cov, 2)):
-            if not kind.varies:
+            if kind.varies:
+                _fill(packed[number], lane, matrix, rank, periods)
+            else:
                 packed[number] = matrix
-                continue
-            covered = over_time(matrix, rank, lane.saved.period, len(lane.rows.y) // kind.observed)
-            used = np.searchsorted(periods, len(covered))
-            packed[number, :used] = covered[periods[:used]]
     return Moving(_batch_last(transition), _batch_last(intercept), _batch_last(state_cov))
+
+
+def _fill(
+    packed: NDArray[np.float64], lane: Lane, matrix: NDArray[np.float64], rank: int, periods: NDArray[np.int_]
+) -> None:
+    """Write a lane's matrix of each period in `periods`, counted from its start, as far as its series goes."""
+    covered = over_time(matrix, rank, lane.saved.period, len(lane.rows.y) // lane.prepared.model.observed)
+    used = np.searchsorted(periods, len(covered))
+    packed[:used] = covered[periods[:used]]
 
 
 def _batch_last(packed: NDArray[np.float64]) -> Array:

@@ -22,6 +22,7 @@ from luna_serving.statespace.packing import (
     lane,
     pack_carry,
     pack_chunk,
+    pack_noise_root,
     pack_system,
     spans,
     unpack_chunk,
@@ -30,9 +31,11 @@ from luna_serving.statespace.recursion import System
 from luna_serving.statespace.saved import Saved
 from luna_serving.statespace.smoother import NEEDED, Backward, smooth_chunk
 from luna_serving.statespace.smoother_diffuse import Faint
+from luna_serving.statespace.smoother_digits import Smoothed
+from luna_serving.statespace.square_root import filter_chunk_root
 
 # Known a row further than the observations: the state after the last is predicted too.
-ONE_MORE: Final = frozenset({"predicted_state", "predicted_state_cov"})
+ONE_MORE: Final = frozenset({"predicted_state", "predicted_state_cov", "predicted_root"})
 # 1.2 MB each with two states; 16 chunks are 4096 rows of time.
 KEPT_CHUNKS: Final = 16
 
@@ -77,7 +80,8 @@ def forward_pass(
 ) -> Passed:
     """Filter the series of one group; `keep` what `backward_pass` needs."""
     own = [items[place] for place in part.places]
-    lanes = [lane(*items[place], starts[place] if starts else None) for place in part.places]
+    root = part.kind.root
+    lanes = [lane(*items[place], starts[place] if starts else None, root=root) for place in part.places]
     system, carry = pack_carry(lanes, part.kind, part.width)
     passed = Passed(part, own, lanes, system, carry)
     plan = list(spans(passed.longest, part.kind.buckets(part.variant).lengths))
@@ -110,12 +114,19 @@ def backward_pass(passed: Passed) -> None:
 def no_later_observation(states: int, width: int) -> Backward:
     """What the smoother starts from after the last row."""
     vector, square = as_argument(np.zeros((states, width))), as_argument(np.zeros((states, states, width)))
-    return Backward(r=vector, n=square, faint=Faint(r1=vector, n1=square, n2=square), cov=square)
+    faint = Faint(r1=vector, n1=square, n2=square)
+    return Backward(r=vector, n=square, faint=faint, smoothed=Smoothed(vector, square))
 
 
 def _filter(passed: Passed, start: Carry, first: int, length: int) -> tuple[Carry, dict[str, jax.Array]]:
-    chunk = pack_chunk(passed.lanes, first, length, passed.group.width)
-    after, outputs = filter_chunk(passed.system_of(first, length), start, chunk, variant=passed.group.variant)
+    kind, width = passed.group.kind, passed.group.width
+    chunk = pack_chunk(passed.lanes, first, length, width)
+    system = passed.system_of(first, length)
+    if kind.root:
+        root = pack_noise_root(passed.lanes, kind, first, length, width)
+        after, outputs = filter_chunk_root(system, root, start, chunk)
+    else:
+        after, outputs = filter_chunk(system, start, chunk, variant=passed.group.variant)
     return after, outputs
 
 

@@ -31,7 +31,9 @@ class Prepared:
     state_intercept: Floats
     state_cov: Floats  # R Q R'
     saved: Saved  # the start
+    noise_root: Floats | None  # G, state_cov = G G', for the square-root filter
     log_scale: float  # what the units of diffuse states add to the log-likelihood
+    still: NDArray[np.bool_]  # [n], states that never move
     simple: bool  # one constant observation, constant matrices, few states
     packed: Floats  # a simple model and its start as one row: a batch of them is then one array of rows
 
@@ -45,7 +47,13 @@ class Prepared:
     def inward(self, saved: Saved) -> Saved:
         """A state in the model's units and periods, in the engine's units and rows."""
         inner = _rescaled(saved, self.scale, self.states)
-        return replace(inner, nobs_diffuse=saved.nobs_diffuse * self.model.observed)
+        return self._as_run(replace(inner, nobs_diffuse=saved.nobs_diffuse * self.model.observed))
+
+    def _as_run(self, inner: Saved) -> Saved:
+        """With S in the place of P for the square-root filter."""
+        if self.noise_root is None:
+            return inner
+        return replace(inner, cov=square_root(inner.cov) if inner.root is None else inner.root)
 
     def outward(self, saved: Saved) -> Saved:
         """The other way round."""
@@ -66,13 +74,34 @@ class Prepared:
         return padded
 
 
+def square_root(cov: Floats) -> Floats:
+    """Some S [.., n, n] with S S' = cov, which may be singular."""
+    values, vectors = np.linalg.eigh(cov)
+    root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+    return root
+
+
+def never_moves(model: Model) -> NDArray[np.bool_]:
+    """States that are the same in every period [n]: coefficients of regressors, say."""
+    noise = np.abs(model.disturbance_cov).reshape(-1, model.states, model.states).max(axis=0)
+    own = np.diagonal(model.transition, axis1=-2, axis2=-1).reshape(-1, model.states)
+    shifted = model.state_intercept.reshape(-1, model.states).any(axis=0)
+    still: NDArray[np.bool_] = _keeps_to_itself(model.transition) & (own == 1).all(axis=0)
+    return still & ~noise.any(axis=0) & ~shifted
+
+
+def needs_square_root(model: Model) -> bool:
+    """Whether a covariance could lose the digits: two coefficients or more that nothing is known of."""
+    return int((never_moves(model) & model.start.diffuse.any(axis=1)).sum()) >= 2
+
+
 @lru_cache(maxsize=256)
-def prepare(model: Model) -> Prepared:
-    """Prepare a model; the same object again costs nothing."""
+def prepare(model: Model, *, root: bool = False) -> Prepared:
+    """Prepare a model, for the square-root filter or the others; the same object again costs nothing."""
     n = model.states
     constant = model.length is None
     scale = _scale(model)
-    simple = constant and model.observed == 1 and n in SIMPLE_STATES and bool((scale == 1).all())
+    simple = constant and not root and model.observed == 1 and n in SIMPLE_STATES and bool((scale == 1).all())
     states = n if simple else next(size for size in STATE_BUCKETS if size >= n)
     first = model.start
     units = scale[first.diffuse[:, : first.rank].any(axis=1)] if first.rank else np.ones(1)
@@ -84,6 +113,9 @@ def prepare(model: Model) -> Prepared:
     transition = _padded(model.transition * scale[:, None] / scale, states)
     intercept = _padded_vector(model.state_intercept * scale, states)
     cov = _padded(model.disturbance_cov * scale[:, None] * scale, states)
+    noise_root = square_root(cov) if root else None
+    if root:
+        inner = replace(inner, cov=square_root(inner.cov))
     parts = (transition, intercept, model.design, model.obs_cov, cov) if simple else ()
     packed = np.concatenate([np.ravel(part) for part in (*parts, _flat(inner))])
     packed.flags.writeable = False
@@ -95,7 +127,9 @@ def prepare(model: Model) -> Prepared:
         state_intercept=intercept,
         state_cov=cov,
         saved=inner,
+        noise_root=noise_root,
         log_scale=float(np.log(units).sum()),
+        still=never_moves(model),
         simple=simple,
         packed=packed,
     )
@@ -138,6 +172,7 @@ def _rescaled(saved: Saved, scale: Floats, states: int) -> Saved:
         rank=saved.rank,
         period=saved.period,
         nobs_diffuse=saved.nobs_diffuse,
+        root=None if saved.root is None else _padded(saved.root[:n, :n] * scale[:, None], states),
     )
 
 

@@ -19,3 +19,5 @@ class Saved:
     rank: int  # of A
     period: int  # of the next observation, counted from 0: where matrices that vary in time go on
     nobs_diffuse: int  # periods that began diffuse
+    # S [n, n], cov = S S', where the square-root filter left it; cov alone would have half of its digits.
+    root: NDArray[np.float64] | None = None

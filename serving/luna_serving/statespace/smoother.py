@@ -34,7 +34,7 @@ from luna_serving.statespace.recursion import (
 )
 from luna_serving.statespace.smoother_algebra import between, covariance, lost, row, transpose, unexplained, write
 from luna_serving.statespace.smoother_diffuse import Faint, Forward, diffuse_part_of, replay, smooth_diffuse
-from luna_serving.statespace.smoother_digits import restore
+from luna_serving.statespace.smoother_digits import Smoothed, restore
 
 
 class Backward(NamedTuple):
@@ -43,7 +43,7 @@ class Backward(NamedTuple):
     r: Float[Array, "state batch"]
     n: Float[Array, "state state batch"]
     faint: Faint  # the same in the next powers of 1/κ, for the diffuse phase
-    cov: Float[Array, "state state batch"]  # V of state[t+1]
+    smoothed: Smoothed  # of state[t+1]
 
 
 class _Observed(NamedTuple):
@@ -90,6 +90,7 @@ def smooth_chunk(
     forward = Forward(
         predicted_state=filtered["predicted_state"][:-1],
         predicted_state_cov=filtered["predicted_state_cov"][:-1],
+        following_state=filtered["predicted_state"][1:],
         following_cov=filtered["predicted_state_cov"][1:],
         filtered_state=filtered["filtered_state"],
         filtered_state_cov=filtered["filtered_state_cov"],
@@ -108,10 +109,12 @@ def smooth_chunk(
     )
     faint, outputs = smooth_diffuse(system, forward, y, factors, diffuse_end, run.written, back.faint, outputs)
     doubtful = outputs.pop("doubtful") & live
-    cov = restore(system, forward, doubtful, factors.after, outputs["smoothed_state_cov"], back.cov)
+    smoothed = Smoothed(outputs["smoothed_state"], outputs["smoothed_state_cov"])
+    mean, cov = restore(system, forward, doubtful, factors.after, smoothed, back.smoothed)
     # Once more, on what a loop has written down: what is computed anew for each entry may round differently.
     cov = jax.vmap(symmetric)(cov)
-    return Backward(run.r, run.n, faint, cov[0]), outputs | {"smoothed_state_cov": cov}
+    restored = {"smoothed_state": mean, "smoothed_state_cov": cov}
+    return Backward(run.r, run.n, faint, Smoothed(mean[0], cov[0])), outputs | restored
 
 
 def _observed(

@@ -36,7 +36,8 @@ class Forward(NamedTuple):
 
     predicted_state: Float[Array, "time state batch"]  # a
     predicted_state_cov: Float[Array, "time state state batch"]  # P*
-    following_cov: Float[Array, "time state state batch"]  # P* of the row after
+    following_state: Float[Array, "time state batch"]  # a of the row after
+    following_cov: Float[Array, "time state state batch"]  # its P*
     filtered_state: Float[Array, "time state batch"]
     filtered_state_cov: Float[Array, "time state state batch"]
     forecast_error_diffuse_cov: Float[Array, "time batch"]  # F∞

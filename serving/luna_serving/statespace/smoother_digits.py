@@ -1,4 +1,4 @@
-"""Smoothed covariances where P|t - G N G' cancels: Rauch, Tung & Striebel's recursion in Joseph's form.
+"""Smoothed moments where P|t - G N G' cancels: Rauch, Tung & Striebel's recursion in Joseph's form.
 
 V[t] = (I - J T) P|t (I - J T)' + J (Q + V[t+1]) J' with J = P|t T' P[t+1]⁻¹ adds where the other form subtracts:
 with a prior variance of 1e6 on a trend 5e-10 off against 1e-3, and never negative. It inverts P[t+1], and where
@@ -6,13 +6,13 @@ that is nearly singular (a state that decays, without noise) each step back mult
 So it takes only those rows whose difference has lost digits; they start from the first good V after them.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from luna_serving.statespace.recursion import FUSED_STATES, ROUNDING, Params, System, at, matmul
+from luna_serving.statespace.recursion import FUSED_STATES, ROUNDING, Params, System, at, matmul, matvec
 from luna_serving.statespace.smoother_algebra import covariance, row, transpose
 from luna_serving.statespace.smoother_diffuse import Forward
 
@@ -20,31 +20,43 @@ from luna_serving.statespace.smoother_diffuse import Forward
 HALF_WAY: Final = 1e-3
 
 
+class Smoothed(NamedTuple):
+    """Smoothed moments of each row, or of one."""
+
+    mean: Float[Array, "*time state batch"]
+    cov: Float[Array, "*time state state batch"]
+
+
 def restore(
     system: System,
     forward: Forward,
     doubtful: Bool[Array, "time batch"],
     factors: Float[Array, "time state shock batch"],
-    covs: Float[Array, "time state state batch"],
-    after: Float[Array, "state state batch"],
-) -> Float[Array, "time state state batch"]:
-    """Compute the doubtful rows of `covs` anew, last first; `after` is V of the row after the last.
+    smoothed: Smoothed,
+    after: Smoothed,
+) -> Smoothed:
+    """Compute the doubtful rows of `smoothed` anew, last first; `after` is the row after the last.
 
     `factors` are the diffuse parts after each observation.
     """
     length = doubtful.shape[0]
     rows = jnp.arange(length, dtype=jnp.int32)
     end = jnp.max(jnp.where(jnp.any(doubtful, axis=1), rows + 1, 0))
-    following = jnp.where(end < length, row(covs, jnp.minimum(end, length - 1)), after)
+    within = row(smoothed, jnp.minimum(end, length - 1))
+    following = Smoothed(*(jnp.where(end < length, inner, outer) for inner, outer in zip(within, after, strict=True)))
 
-    def step(run: tuple[Int[Array, ""], Array, Array]) -> tuple[Int[Array, ""], Array, Array]:
-        t, following, covs = run[0] - 1, run[1], run[2]
-        here, doubt, factor, known = row((forward, doubtful, factors, covs), t)
+    def step(run: tuple[Int[Array, ""], Smoothed, Smoothed]) -> tuple[Int[Array, ""], Smoothed, Smoothed]:
+        t, following, written = run[0] - 1, run[1], run[2]
+        here, doubt, factor, known = row((forward, doubtful, factors, written), t)
         again, valid = _step_back(at(system, t), here, factor, following)
-        cov = jnp.where((doubt & valid)[None, None], again, known)
-        return t, cov, lax.dynamic_update_index_in_dim(covs, cov, t, 0)
+        chosen = Smoothed(
+            jnp.where((doubt & valid)[None], again.mean, known.mean),
+            jnp.where((doubt & valid)[None, None], again.cov, known.cov),
+        )
+        placed = (lax.dynamic_update_index_in_dim(all_, now, t, 0) for all_, now in zip(written, chosen, strict=True))
+        return t, chosen, Smoothed(*placed)
 
-    _, _, restored = lax.while_loop(lambda run: run[0] > 0, step, (end, following, covs))
+    _, _, restored = lax.while_loop(lambda run: run[0] > 0, step, (end, following, smoothed))
     return restored
 
 
@@ -52,9 +64,9 @@ def _step_back(
     params: Params,
     here: Forward,
     factor: Float[Array, "state shock batch"],
-    following: Float[Array, "state state batch"],
-) -> tuple[Float[Array, "state state batch"], Bool[Array, " batch"]]:
-    """V of this row from V of the next, and whether that tells of every diffuse direction.
+    following: Smoothed,
+) -> tuple[Smoothed, Bool[Array, " batch"]]:
+    """The smoothed moments of this row from those of the next, and whether they tell of every diffuse direction.
 
     With P|t = P* + κ A A', κ → ∞, J is that of generalised least squares: with W = P*[t+1] + s² b b', b = T A,
     any s (Rao's unified theory), and g = W⁻ b (b' W⁻ b)⁻, J = P*|t T' W⁻ (I - b g') + A g'.
@@ -77,7 +89,8 @@ def _step_back(
     left = matmul(forgotten, factor)
     valid = jnp.sum(left * left, axis=(0, 1)) <= 1e-12 * jnp.sum(factor * factor, axis=(0, 1))
     own = matmul(matmul(forgotten, here.filtered_state_cov), transpose(forgotten))
-    return covariance(own + matmul(matmul(back, params.state_cov + following), transpose(back))), valid
+    cov = covariance(own + matmul(matmul(back, params.state_cov + following.cov), transpose(back)))
+    return Smoothed(here.filtered_state + matvec(back, following.mean - here.following_state), cov), valid
 
 
 def _divide(

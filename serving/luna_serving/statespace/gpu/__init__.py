@@ -5,6 +5,6 @@ one thread a series (or a few), state in registers, observations streamed from [
 
 What belongs here: recursions over arrays of few states that start from known moments, and which device can run
 them. What does not: the exact diffuse phase, smoothing and gains in float64, which the ordinary engine computes
-before; choosing among plans, which asks `device.supported`. Not imported where nothing runs on a GPU: Pallas loads
-slowly, and a CPU runs these kernels only in tests (`interpret=True`).
+before; choosing among plans, which asks `device.supported`. The kernels' modules are to be imported
+where they run: Pallas takes 0.3 s to load, and a CPU runs it only in tests (`interpret=True`).
 """

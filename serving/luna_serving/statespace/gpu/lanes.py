@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
 from jaxtyping import Array, Bool, Float, Int
+from numpy.typing import DTypeLike
 
-from luna_serving.statespace.gpu.device import Layout
+from luna_serving.statespace.gpu.device import MAX_STATES, Layout
 
 State = TypeVar("State")
 Time = Int[Array, ""]
@@ -101,6 +103,31 @@ def over_time(
     state, _ = lax.fori_loop(jnp.int32(0), blocks, block, (state, first_rows))
     ended: State = lax.fori_loop(blocks * rows, length, single, state)
     return ended
+
+
+def fit(name: str, array: Array, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+    """Refuse an array of another shape or number format: the kernel would read past its end without a word."""
+    if array.shape != shape or array.dtype != dtype:
+        wanted = f"{np.dtype(dtype)}{list(shape)}"
+        raise ValueError(f"{name} must be {wanted} beside the other arrays; got {array.dtype}{list(array.shape)}")
+
+
+def sizes(y: Array, start: Array) -> tuple[int, int, int]:
+    """Rows of time, states and series of a batch that a kernel can run."""
+    rows, batch = y.shape
+    states = len(start)
+    if rows == 0 or batch == 0 or not 1 <= states <= MAX_STATES:
+        raise ValueError(
+            f"a kernel runs at least one row of at least one series of 1 to {MAX_STATES} states; "
+            f"got {rows} rows, {batch} series, {states} states: ask device.supported first"
+        )
+    return rows, states, batch
+
+
+def end_of(length: Int[Array, ""] | None, rows: int) -> Int[Array, " 1"]:
+    """Rows to run as a kernel takes it; never past the arrays."""
+    wanted = jnp.int32(rows) if length is None else length.astype(jnp.int32)
+    return jnp.clip(wanted, 0, rows).reshape(1)
 
 
 def whole(array: Array) -> pl.BlockSpec:

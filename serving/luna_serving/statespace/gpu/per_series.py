@@ -17,8 +17,22 @@ from jax.experimental.pallas import triton as plgpu
 from jaxtyping import Array, Float, Int
 
 from luna_serving.statespace.gpu.device import Layout, layout
-from luna_serving.statespace.gpu.lanes import Block, Lanes, Ref, Time, by_lanes, entry, over_time, unwritten, whole
+from luna_serving.statespace.gpu.lanes import (
+    Block,
+    Lanes,
+    Ref,
+    Time,
+    by_lanes,
+    end_of,
+    entry,
+    fit,
+    over_time,
+    sizes,
+    unwritten,
+    whole,
+)
 from luna_serving.statespace.gpu.unrolled import Matrix, Vector, as_type, dot, matvec, sandwich, symmetric
+from luna_serving.statespace.precision import require_float64
 
 LOG_2PI: Final = 1.8378770664093453
 # In units of the covariance's rounding; `recursion.ROUNDING` in float64.
@@ -75,11 +89,19 @@ def filter_series(
         cov: P[0], symmetric. Its number format is that of all covariances and gains: float64 beside a float32 y is
             "float64 gains".
         length: rows of y that count, an int32; all where None. One compiled program serves every length.
-        loglike: answer the log-likelihood too; needs JAX's float64.
+        loglike: answer the log-likelihood too.
         interpret: run on a CPU, slowly, for tests.
+
+    Raises:
+        ValueError: shapes or number formats do not go together.
+        Float64RequiredError: the log-likelihood is wanted while JAX truncates to float32.
     """
-    rows_of_time, batch = y.shape
-    states = len(start)
+    rows_of_time, states, batch = sizes(y, start)
+    fit("start", start, (states, batch), y.dtype)
+    fit("cov", cov, (states, states, batch), cov.dtype)
+    vector, square = (states, batch), (states, states, batch)
+    for name, shape in zip(Params._fields, (square, vector, (batch,), vector, square), strict=True):
+        fit(name, getattr(params, name), shape, cov.dtype)
     plan = layout(batch, shared=False)
     answers = [
         unwritten((rows_of_time, states, batch), y.dtype),
@@ -87,8 +109,9 @@ def filter_series(
         unwritten(cov.shape, cov.dtype),
     ]
     if loglike:
+        require_float64()
         answers.append(unwritten((batch,), jnp.float64))
-    end = jnp.full(1, rows_of_time, jnp.int32) if length is None else length.astype(jnp.int32).reshape(1)
+    end = end_of(length, rows_of_time)
     each = [*params, y, start, cov]
     found = pl.pallas_call(
         partial(_kernel, batch=batch, states=states, plan=plan, loglike=loglike),

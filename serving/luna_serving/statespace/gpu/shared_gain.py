@@ -18,7 +18,20 @@ from jax.experimental.pallas import triton as plgpu
 from jaxtyping import Array, Float, Int
 
 from luna_serving.statespace.gpu.device import Layout, layout
-from luna_serving.statespace.gpu.lanes import Block, Lanes, Ref, Time, by_lanes, entry, over_time, unwritten, whole
+from luna_serving.statespace.gpu.lanes import (
+    Block,
+    Lanes,
+    Ref,
+    Time,
+    by_lanes,
+    end_of,
+    entry,
+    fit,
+    over_time,
+    sizes,
+    unwritten,
+    whole,
+)
 from luna_serving.statespace.gpu.unrolled import Vector, dot
 
 # Rows in flight, by the number of states: what fits a thread's 255 registers beside their gains.
@@ -57,14 +70,21 @@ def filter_means(
         signal: a design: answer design · a[t], one number a step, instead of the state.
         length: rows of y that count, an int32; all where None. One compiled program serves every length.
         interpret: run on a CPU, slowly, for tests.
+
+    Raises:
+        ValueError: shapes or number formats do not go together.
     """
-    rows_of_time, batch = y.shape
-    states = len(start)
+    rows_of_time, states, batch = sizes(y, start)
+    fit("phi", phi, (rows_of_time, states, states), y.dtype)
+    fit("gain", gain, (rows_of_time, states), y.dtype)
+    fit("offset", offset, (rows_of_time, states), y.dtype)
+    fit("start", start, (states, batch), y.dtype)
+    if signal is not None:
+        fit("signal", signal, (states,), y.dtype)
     plan = layout(batch, shared=True)
     shape = (rows_of_time, batch) if signal is not None else (rows_of_time, states, batch)
     answers = (unwritten(shape, y.dtype), unwritten(start.shape, y.dtype))
-    end = jnp.full(1, rows_of_time, jnp.int32) if length is None else length.astype(jnp.int32).reshape(1)
-    shared = [end, phi, gain, offset] + ([] if signal is None else [signal])
+    shared = [end_of(length, rows_of_time), phi, gain, offset] + ([] if signal is None else [signal])
     each = [y, start]
     kernel = partial(_kernel, batch=batch, states=states, plan=plan, signal=signal is not None)
     filtered, last = pl.pallas_call(
