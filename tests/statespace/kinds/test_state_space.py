@@ -42,8 +42,8 @@ def test_numbers_are_matrices_of_one_element_and_a_flat_design_is_one_row():
 
 
 def test_any_matrix_may_vary_over_the_same_periods():
-    for name in WIDE:
-        model = state_space(**WIDE | {name: [WIDE[name]] * 7})
+    for name, value in WIDE.items():
+        model = state_space(**WIDE | {name: [value] * 7})
         assert (model.length, model.varying) == (7, f"/{name}")
 
 

@@ -31,7 +31,7 @@ class Constraint:
 
 
 def _squares(theta: Floats) -> Floats:
-    squares = np.minimum(np.abs(theta), np.sqrt(LARGEST)) ** 2
+    squares = np.minimum(np.minimum(np.abs(theta), np.sqrt(LARGEST)) ** 2, LARGEST)
     return np.where(squares < SMALLEST_VARIANCE, 0.0, squares)
 
 
