@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     model_cache_bytes: int = Field(
         16 * 1024 * 1024,
         gt=0,
-        description="JSON of the named models that an ingress replica keeps parsed; in memory some ten times as much.",
+        description="JSON of the named models that an ingress replica keeps parsed: sixteen of the largest.",
     )
 
     request_timeout_s: float = Field(
