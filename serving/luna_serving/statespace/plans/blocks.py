@@ -1,0 +1,119 @@
+"""Batches cut into blocks of a few known shapes, on as many threads as the caller lends.
+
+A block is `ROWS` periods of one tile of series: 2 MB of a batch of two states in float64, so that it stays in the
+second and third cache. Only these shapes are ever compiled.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Final, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Every new shape would be a fresh XLA compile on a live replica, so these are all there are.
+ROWS: Final = 512
+WIDTHS: Final = (32, 128, 512)
+# A transpose this many periods at a time stays in the cache.
+ROWS_AT_A_TIME: Final = 32
+
+Floats = NDArray[Any]  # float64 or float32
+Result = TypeVar("Result")
+
+
+class Tile(NamedTuple):
+    """Some neighbouring series of a batch, `used` of them, and the compiled width that holds them."""
+
+    first: int
+    used: int
+    width: int
+
+
+def tiles(batch: int, *, threads: int = 1) -> list[Tile]:
+    """Cut a batch into tiles; into one a thread at least, where that costs no padding."""
+    widest = WIDTHS[-1]
+    if threads > 1:
+        share = -(-batch // threads)
+        widest = next((width for width in WIDTHS if width >= share), widest)
+    cut = []
+    for first in range(0, batch, widest):
+        count = min(widest, batch - first)
+        cut.append(Tile(first, count, next(width for width in WIDTHS if width >= count)))
+    return cut
+
+
+def chunks(length: int) -> Iterator[tuple[int, int]]:
+    """Cut a time axis into (first row, rows), of at most `ROWS` rows."""
+    for first in range(0, length, ROWS):
+        yield first, min(ROWS, length - first)
+
+
+def on_threads(pool: Executor | None, task: Callable[[Tile], Result], cut: list[Tile]) -> list[Result]:
+    """Run a task a tile, in the pool if there is one; compiled programs run beside each other, outside the GIL."""
+    if pool is None or len(cut) == 1:
+        return [task(tile) for tile in cut]
+    return list(pool.map(task, cut))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """What a plan wrote, where the compiled program wrote it: nothing has been copied, and all of it is read-only.
+
+    `parts[tile][chunk]` is `[rows, ..., lanes]`; tiles follow each other along the batch, chunks along time.
+    """
+
+    parts: tuple[tuple[Floats, ...], ...]
+
+    @property
+    def length(self) -> int:
+        """Periods."""
+        return sum(len(part) for part in self.parts[0])
+
+    @property
+    def batch(self) -> int:
+        """Series."""
+        return sum(tile[0].shape[-1] for tile in self.parts)
+
+    def series(self, place: int) -> Floats:
+        """One series `[time, ...]`, copied."""
+        for tile in self.parts:
+            lanes = tile[0].shape[-1]
+            if place < lanes:
+                return np.concatenate([part[..., place] for part in tile])
+            place -= lanes
+        raise IndexError("the batch has fewer series")
+
+    def time_major(self) -> Floats:
+        """All of it as one array `[time, ..., batch]`, copied."""
+        first = self.parts[0][0]
+        whole = np.empty((self.length, *first.shape[1:-1], self.batch), first.dtype)
+        for tile, start in zip(self.parts, self._starts(), strict=True):
+            row = 0
+            for part in tile:
+                whole[row : row + len(part), ..., start : start + part.shape[-1]] = part
+                row += len(part)
+        return whole
+
+    def series_major(self) -> Floats:
+        """All of it as one array `[batch, time, ...]`, copied."""
+        first = self.parts[0][0]
+        whole = np.empty((self.batch, self.length, *first.shape[1:-1]), first.dtype)
+        for tile, start in zip(self.parts, self._starts(), strict=True):
+            row = 0
+            for part in tile:
+                turn(part, whole[start : start + part.shape[-1], row : row + len(part)])
+                row += len(part)
+        return whole
+
+    def _starts(self) -> list[int]:
+        return [0, *accumulate(tile[0].shape[-1] for tile in self.parts[:-1])]
+
+
+def turn(time_major: Floats, series_major: Floats) -> None:
+    """Copy `[time, ..., batch]` into `[batch, time, ...]`."""
+    turned = np.moveaxis(time_major, -1, 0)
+    for first in range(0, len(time_major), ROWS_AT_A_TIME):
+        rows = slice(first, first + ROWS_AT_A_TIME)
+        series_major[:, rows] = turned[:, rows]

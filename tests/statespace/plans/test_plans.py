@@ -1,0 +1,239 @@
+"""Every plan gives the numbers of the textbook's loop, whatever the model, the gaps and the shape of the batch."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.statespace.plans.textbook import Filtered, Matrices, drawn, holes, textbook
+
+from luna_serving.statespace.plans.outputs import Observation, shared_outputs
+from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
+from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
+from luna_serving.statespace.plans.recurrence import Recurrence, recurrence, settled
+from luna_serving.statespace.plans.shared_gain import shared_gain_means
+from luna_serving.statespace.plans.steady_state import steady_means
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def near(actual: np.ndarray, expected: np.ndarray, tolerance: float = 1e-11) -> None:
+    scale = 1 + np.abs(expected).max()
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale)
+
+
+def gains_of(model: Matrices, reference: Filtered) -> Recurrence:
+    return recurrence(
+        reference.array("gain"), model.transition, model.design, model.state_intercept, model.obs_intercept
+    )
+
+
+def lanes_of(models: list[Matrices]) -> Lanes:
+    def side_by_side(name: str) -> np.ndarray:
+        return np.stack([getattr(model, name)[0] for model in models], axis=-1)
+
+    return Lanes(
+        transition=side_by_side("transition"),
+        design=side_by_side("design")[0],
+        obs_var=side_by_side("obs_cov")[0, 0],
+        state_cov=side_by_side("state_cov"),
+        state_intercept=side_by_side("state_intercept"),
+        obs_intercept=side_by_side("obs_intercept")[0],
+    )
+
+
+def starts_of(models: list[Matrices]) -> Moments:
+    return Moments(
+        np.stack([model.mean for model in models], axis=-1), np.stack([model.cov for model in models], axis=-1)
+    )
+
+
+@given(seeds, st.integers(1, 6), st.integers(1, 3), st.integers(1, 40), st.integers(1, 5), st.booleans(), st.booleans())
+@settings(max_examples=60)
+def test_the_shared_gain_is_the_textbooks_filter(seed, n, m, length, batch, varying, intercepts):
+    rng = np.random.default_rng(seed)
+    model = drawn(rng, n, m, length, varying=varying, intercepts=intercepts)
+    missing = holes(rng, (length, m), 0.3)
+    y = rng.normal(size=(length, m, batch))
+    y[missing] = np.nan
+    references = [textbook(model, y[:, :, series]) for series in range(batch)]
+    start = np.repeat(model.mean[:, None], batch, axis=1)
+    means = shared_gain_means(gains_of(model, references[0]), y, start)
+    near(means.series_major(), np.stack([reference.array("mean") for reference in references]))
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 40), st.integers(1, 5), st.booleans())
+@settings(max_examples=60)
+def test_each_series_has_its_own_gaps_and_model(seed, n, length, batch, intercepts):
+    rng = np.random.default_rng(seed)
+    models = [drawn(rng, n, 1, length, varying=False, intercepts=intercepts) for _ in range(batch)]
+    y = rng.normal(size=(length, batch))
+    y[holes(rng, y.shape, 0.3)] = np.nan
+    references = [textbook(model, y[:, [series]]) for series, model in enumerate(models)]
+    means, after = per_series_means(lanes_of(models), y, starts_of(models))
+    near(means.series_major(), np.stack([reference.array("mean") for reference in references]))
+    near(after.mean, np.stack([reference.predicted_mean[-1] for reference in references], axis=-1))
+    near(after.cov, np.stack([reference.predicted_cov[-1] for reference in references], axis=-1))
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 3), st.integers(1, 700), st.integers(1, 4), st.booleans())
+@settings(max_examples=40)
+def test_a_constant_recurrence_in_blocks_is_its_loop(seed, n, m, length, batch, intercepts):
+    rng = np.random.default_rng(seed)
+    model = drawn(rng, n, m, 400, varying=False, intercepts=intercepts)
+    tail = gains_of(model, textbook(model, np.zeros((400, m))))
+    y, start = rng.normal(size=(batch, length, m)), rng.normal(size=(batch, n))
+    expected, latest = np.empty((batch, length, n)), start
+    for t in range(length):
+        latest = latest @ tail.phi[-1].T + y[:, t] @ tail.gain[-1].T + tail.offset[-1]
+        expected[:, t] = latest
+    near(steady_means(tail.phi[-1], tail.gain[-1], tail.offset[-1], y, start), expected)
+
+
+def trend(n: int, length: int, variances: list[float], obs_var: float = 1.0, start: float = 10.0) -> Matrices:
+    """A polynomial trend of n states."""
+    return Matrices(
+        transition=np.broadcast_to(np.eye(n) + np.eye(n, k=1), (length, n, n)),
+        design=np.broadcast_to(np.eye(1, n), (length, 1, n)),
+        obs_cov=np.full((length, 1, 1), obs_var),
+        state_cov=np.broadcast_to(np.diag(variances), (length, n, n)),
+        state_intercept=np.zeros((length, n)),
+        obs_intercept=np.zeros((length, 1)),
+        mean=np.zeros(n),
+        cov=start * np.eye(n),
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("length", "batch"), [(1, 1), (513, 33), (1100, 600)])
+def test_blocks_and_threads_change_no_digit(length, batch, threads):
+    model = trend(2, length, [0.1, 0.01])
+    gains = gains_of(model, textbook(model, np.zeros((length, 1))))
+    y = np.random.default_rng(0).normal(size=(length, 1, batch))
+    start = np.zeros((2, batch))
+    with ThreadPoolExecutor(threads) as pool:
+        means = shared_gain_means(gains, y, start, pool=pool, threads=threads)
+        own, _ = per_series_means(
+            lanes_of([model] * batch), y[:, 0], starts_of([model] * batch), pool=pool, threads=threads
+        )
+    assert (means.length, means.batch) == (length, batch)
+    whole = means.time_major()
+    np.testing.assert_array_equal(whole, means.series_major().transpose(1, 2, 0))
+    near(own.time_major(), whole)
+    for place in (0, batch - 1):
+        np.testing.assert_array_equal(whole[..., place], means.series(place))
+        alone = shared_gain_means(gains, y[..., [place]], start[:, [place]])
+        near(whole[..., place], alone.series(0), 1e-15)
+        near(whole[..., place], textbook(model, y[..., place]).array("mean"))
+
+
+def test_a_settled_covariance_goes_on_as_a_steady_state():
+    length = 3000
+    model = trend(2, length, [0.1, 0.01])
+    y = np.random.default_rng(0).normal(size=(1, length, 1)).cumsum(axis=1)
+    reference = textbook(model, y[0])
+    turn = settled(reference.array("predicted_cov"))
+    assert 20 < turn < 200
+    gains = gains_of(model, reference)
+    start = reference.array("mean")[None, turn]
+    tail = steady_means(gains.phi[turn], gains.gain[turn], gains.offset[turn], y[:, turn + 1 :], start)
+    near(tail[0], reference.array("mean")[turn + 1 :], 1e-12)
+
+
+def test_a_slow_filter_is_not_taken_for_a_settled_one():
+    level_var, cov = 1e-5, [10.0]
+    for _ in range(10_000):
+        # P / (P + 1) + level_var, the local level's recursion with obs_var 1
+        cov.append(cov[-1] / (cov[-1] + 1) + level_var)
+    rows = np.array(cov)[:, None, None]
+    assert settled(rows[:3000]) is None
+    limit = (level_var + np.sqrt(level_var**2 + 4 * level_var)) / 2
+    assert abs(cov[settled(rows)] / limit - 1) < 1e-12
+
+
+@pytest.mark.parametrize(("n", "variances"), [(1, [0.1]), (2, [0.1, 0.01]), (3, [0.1, 0.01, 0.001])])
+def test_one_long_series_with_gaps_may_be_cut(n, variances):
+    rng = np.random.default_rng(0)
+    length = 40_007
+    model = trend(n, length, variances)
+    y = 1e4 + rng.normal(size=length).cumsum()
+    y[holes(rng, y.shape, 0.1)] = np.nan
+    y[20_000:20_050] = np.nan
+    lanes, start = lanes_of([model]), starts_of([model])
+    result = parallel_in_time_means(lanes, y, start)
+    assert result is not None
+    means, after = result
+    sequential, expected = per_series_means(lanes, y[:, None], start)
+    near(means, sequential.series(0))
+    near(after.mean, expected.mean)
+    near(after.cov, expected.cov)
+    near(means[:300], textbook(model, y[:300, None]).array("mean"))
+
+
+def test_what_does_not_forget_is_not_cut():
+    length = 20_000
+    y = np.random.default_rng(0).normal(size=length)
+    never = trend(1, length, [0.0])
+    assert parallel_in_time_means(lanes_of([never]), y, starts_of([never])) is None
+    model = trend(1, length, [0.1])
+    # The seams of a series that is mostly gap cannot agree, though its beginning forgets at once.
+    y[1000:] = np.nan
+    assert parallel_in_time_means(lanes_of([model]), y, starts_of([model])) is None
+
+
+def test_a_short_series_is_not_cut():
+    model = trend(1, 1000, [0.1])
+    assert parallel_in_time_means(lanes_of([model]), np.zeros(1000), starts_of([model])) is None
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 3), st.booleans())
+@settings(max_examples=30)
+def test_outputs_of_a_shared_covariance_are_the_textbooks(seed, n, m, varying):
+    rng = np.random.default_rng(seed)
+    length, batch = 25, 3
+    model = drawn(rng, n, m, length, varying=varying, intercepts=True)
+    y = rng.normal(size=(length, m, batch))
+    y[holes(rng, (length, m), 0.3)] = np.nan
+    references = [textbook(model, y[:, :, series]) for series in range(batch)]
+    observation = Observation(
+        model.transition,
+        model.state_intercept,
+        model.design,
+        model.obs_intercept,
+        references[0].array("error_cov"),
+    )
+    start = np.repeat(model.mean[:, None], batch, axis=1)
+    filtered = np.stack([reference.array("mean") for reference in references], axis=-1)
+    got = shared_outputs(observation, y, filtered, start)
+    near(got.predicted_state, np.stack([each.array("predicted_mean") for each in references], axis=-1))
+    near(got.loglike_obs, np.stack([each.array("loglike") for each in references], axis=-1), 1e-10)
+    np.testing.assert_array_equal(np.isnan(got.standardized_forecast_error), np.isnan(y))
+    near(got.forecasts + np.where(np.isnan(y), 0.0, got.forecast_error), np.where(np.isnan(y), got.forecasts, y))
+    if m == 1:
+        var = references[0].array("error_cov")[:, :, :1]
+        near(np.nan_to_num(got.standardized_forecast_error), np.nan_to_num(got.forecast_error / np.sqrt(var)))
+
+
+def test_a_known_observation_adds_nothing_and_diffuse_rows_are_left_out():
+    observation = Observation(
+        np.eye(1), np.zeros(1), np.eye(1), np.zeros(1), np.array([[[np.inf]], [[0.0]], [[4.0]]]), first=1
+    )
+    got = shared_outputs(observation, np.full((3, 1, 2), 2.0), np.zeros((3, 1, 2)), np.zeros((1, 2)))
+    assert np.isnan(got.loglike_obs[0]).all()
+    np.testing.assert_array_equal(got.loglike_obs[1], 0.0)
+    np.testing.assert_allclose(got.loglike_obs[2], -0.5 * (np.log(2 * np.pi * 4) + 1), rtol=1e-15)
+    assert np.isnan(got.forecasts[0]).all()
+
+
+def test_more_states_than_are_compiled_are_refused_by_name():
+    model = trend(5, 3, [1.0] * 5)
+    with pytest.raises(ValueError, match="got 5"):
+        per_series_means(lanes_of([model]), np.zeros((3, 1)), starts_of([model]))
+
+
+def test_a_place_outside_the_batch_is_an_error():
+    model = trend(1, 3, [1.0])
+    means, _ = per_series_means(lanes_of([model]), np.zeros((3, 1)), starts_of([model]))
+    with pytest.raises(IndexError, match="fewer series"):
+        means.series(1)
