@@ -14,6 +14,7 @@ from luna_serving.kalman.deployment import compute
 from luna_serving.kalman.series import Limits
 from luna_serving.kalman.simulate_schemas import LARGEST_SEED, MAX_DRAWS, SimulateAnswer
 from luna_serving.kalman.simulate_wire import SimulateWork, parse_simulate, random_seed
+from luna_serving.kalman.wire import NamedCall
 from luna_serving.statespace.precision import enable_float64
 
 enable_float64()
@@ -124,6 +125,14 @@ def test_a_job_gets_its_own_answer_whatever_else_is_in_the_batch() -> None:
     together = compute(jobs)
     for answer, job in zip(together, jobs, strict=True):
         assert [answer] == compute([job])
+
+
+def test_a_stored_model_is_drawn_from_once_it_is_known() -> None:
+    call = parse_simulate(LIMITS, orjson.dumps({"model": {"name": "mine"}, "length": 3, "seed": 1}))
+    assert isinstance(call, NamedCall)
+    assert call.reference.name == "mine"
+    named = parsed(model=LEVEL, length=3, seed=1)
+    assert call.under(named.job.model) == named
 
 
 def test_a_call_costs_its_series_and_one_without_any() -> None:
