@@ -32,9 +32,9 @@ POOR: Final = 1e-8
 # A filtered variance below this multiple of the predicted one is the rounding of zero, and has no digits to lose.
 NOTHING: Final = 1e-12
 
-MEANS: Final = frozenset({"filtered_state", "predicted_state", "smoothed_state"})
+MEANS: Final = frozenset({"filtered_state", "predicted_state", "smoothed_state", "gain"})
 COVARIANCES: Final = frozenset({"filtered_state_cov", "predicted_state_cov", "smoothed_state_cov"})
-STATES: Final = MEANS | COVARIANCES | {"predicted_root", "smoothed_state_diffuse"}
+STATES: Final = MEANS - {"gain"} | COVARIANCES | {"predicted_root", "smoothed_state_diffuse"}
 
 
 def series_results(passed: Passed, loglike: Convention) -> list[SeriesResult]:

@@ -68,7 +68,7 @@ def filter_chunk(
 
     - means: `filtered_state` [time, state, batch].
     - full: also `filtered_state_cov`, `forecasts`, `forecast_error`, `forecast_error_cov`,
-      `forecast_error_diffuse_cov`, `standardized_forecast_error`, `loglike_obs`, and with one row more
+      `forecast_error_diffuse_cov`, `standardized_forecast_error`, `loglike_obs`, `gain`, and with one row more
       `predicted_state`, `predicted_state_cov`: row t is state[t] before y[t].
 
     In the diffuse phase a covariance is P* + κ P∞ with κ → ∞; as in statsmodels the finite part P* is what
@@ -105,23 +105,25 @@ def _buffers(carry: Carry, length: int, variant: Variant) -> dict[str, Array]:
         "diffuse_var": jnp.zeros((length, batch), dtype),
     }
     if states > FUSED_STATES:
-        return full | means | {"filtered_state_cov": jnp.zeros((length, states, states, batch), dtype)}
+        covs = {"filtered_state_cov": jnp.zeros((length, states, states, batch), dtype)}
+        return full | means | covs | {"gain": jnp.zeros((length, states, batch), dtype)}
     return full | {"diffuse_state_obs_cov": jnp.zeros((length, states, batch), dtype)}
 
 
 def _means_step(system: System, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool) -> _Run:
-    filtered, series, _ = _advance(at(system, run.t), run, y, diffuse=diffuse)
-    return _Run(run.t + 1, series, _write(run, {"filtered_state": filtered.mean}))
+    step = _advance(at(system, run.t), run, y, diffuse=diffuse)
+    return _Run(run.t + 1, step.series, _write(run, {"filtered_state": step.filtered.mean}))
 
 
 def _full_step(system: System, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool) -> _Run:
     rows = {"predicted_state": run.series.mean, "predicted_state_cov": run.series.cov}
-    filtered, series, part = _advance(at(system, run.t), run, y, diffuse=diffuse)
+    step = _advance(at(system, run.t), run, y, diffuse=diffuse)
     if "filtered_state" in run.written:
-        rows |= {"filtered_state": filtered.mean, "filtered_state_cov": symmetric(filtered.cov)}
-    if part is not None:
-        rows |= {"diffuse_state_obs_cov": part.state_obs_cov, "diffuse_var": part.var}
-    return _Run(run.t + 1, series, _write(run, {name: row for name, row in rows.items() if name in run.written}))
+        rows |= {"filtered_state": step.filtered.mean, "filtered_state_cov": symmetric(step.filtered.cov)}
+        rows |= {"gain": step.gain}
+    if step.part is not None:
+        rows |= {"diffuse_state_obs_cov": step.part.state_obs_cov, "diffuse_var": step.part.var}
+    return _Run(run.t + 1, step.series, _write(run, {name: row for name, row in rows.items() if name in run.written}))
 
 
 def _write(run: _Run, rows: dict[str, Array]) -> dict[str, Array]:
@@ -129,20 +131,28 @@ def _write(run: _Run, rows: dict[str, Array]) -> dict[str, Array]:
     return run.written | placed
 
 
-def _advance(
-    params: Params, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool
-) -> tuple[Moments, Carry, DiffusePart | None]:
-    """One observation and one prediction: the filtered moments, the next carry, what was diffuse."""
+class _Step(NamedTuple):
+    """What one row did."""
+
+    filtered: Moments
+    gain: Float[Array, "state batch"]
+    series: Carry
+    part: DiffusePart | None  # what was diffuse, in the loop that looks
+
+
+def _advance(params: Params, run: _Run, y: Float[Array, "time batch"], *, diffuse: bool) -> _Step:
+    """One observation and one prediction."""
     series = run.series
     predicted = Moments(series.mean, series.cov)
     now = lax.dynamic_index_in_dim(y, run.t, 0, keepdims=False)
     if not diffuse:
-        filtered = _correct_fenced(params, predicted, now)
+        filtered, k = _correct_fenced(params, predicted, now)
         following = predict(params, filtered)
-        return filtered, series._replace(mean=following.mean, cov=following.cov), None
+        return _Step(filtered, k, series._replace(mean=following.mean, cov=following.cov), None)
     innovation = innovate(params, predicted, now)
     part = diffuse_part(params, series.diffuse)
-    filtered = correct(params, predicted, innovation, diffuse_gain(innovation, part))
+    k = diffuse_gain(innovation, part)
+    filtered = correct(params, predicted, innovation, k)
     following = predict(params, filtered)
     kept, rank = reveal(params, series.diffuse, series.rank, part, observed=innovation.observed)
     factor, rank = propagate(params, kept, rank)
@@ -151,10 +161,12 @@ def _advance(
     factor = jnp.where(live[None, None], factor, series.diffuse)
     rank = jnp.where(live, rank, series.rank)
     nobs = series.nobs_diffuse + ((series.rank > 0) & live).astype(series.nobs_diffuse.dtype)
-    return filtered, Carry(following.mean, following.cov, factor, rank, series.left, nobs), part
+    return _Step(filtered, k, Carry(following.mean, following.cov, factor, rank, series.left, nobs), part)
 
 
-def _correct_fenced(params: Params, predicted: Moments, y: Float[Array, " batch"]) -> Moments:
+def _correct_fenced(
+    params: Params, predicted: Moments, y: Float[Array, " batch"]
+) -> tuple[Moments, Float[Array, "state batch"]]:
     """Correct with the ordinary gain; for several states in a computation of its own.
 
     XLA's CPU fusion would compute the correction, divisions included, anew for every entry of the predicted
@@ -162,14 +174,16 @@ def _correct_fenced(params: Params, predicted: Moments, y: Float[Array, " batch"
     for 2048 steps of 32 series with two states. With one state there is nothing to share and it costs 1 ms.
     """
 
-    def corrected() -> Moments:
+    def corrected() -> tuple[Moments, Float[Array, "state batch"]]:
         innovation = innovate(params, predicted, y)
-        return correct(params, predicted, innovation, gain(innovation))
+        k = gain(innovation)
+        return correct(params, predicted, innovation, k), k
 
     if predicted.mean.shape[0] == 1:
         return corrected()
-    filtered: Moments = lax.cond(jnp.any(~jnp.isnan(y)), corrected, lambda: predicted)
-    return filtered
+    nothing = (predicted, jnp.zeros_like(predicted.mean))
+    step: tuple[Moments, Float[Array, "state batch"]] = lax.cond(jnp.any(~jnp.isnan(y)), corrected, lambda: nothing)
+    return step
 
 
 def _derive(system: System, run: _Run, y: Float[Array, "time batch"]) -> dict[str, Array]:
@@ -187,7 +201,7 @@ def _derive(system: System, run: _Run, y: Float[Array, "time batch"]) -> dict[st
         part = DiffusePart(written["diffuse_state_obs_cov"], written["diffuse_var"])
         derived = jax.vmap(partial(_correct_row, system))(times, predicted, part, y)
         derived |= jax.vmap(partial(_derive_row, system))(times, predicted, written["diffuse_var"], y)
-    kept = ("predicted_state", "predicted_state_cov", "filtered_state", "filtered_state_cov")
+    kept = ("predicted_state", "predicted_state_cov", "filtered_state", "filtered_state_cov", "gain")
     return derived | {name: written[name] for name in kept if name in written}
 
 
@@ -196,8 +210,9 @@ def _correct_row(
 ) -> dict[str, Array]:
     params = at(system, t)
     innovation = innovate(params, predicted, y)
-    filtered = correct(params, predicted, innovation, diffuse_gain(innovation, part))
-    return {"filtered_state": filtered.mean, "filtered_state_cov": symmetric(filtered.cov)}
+    k = diffuse_gain(innovation, part)
+    filtered = correct(params, predicted, innovation, k)
+    return {"filtered_state": filtered.mean, "filtered_state_cov": symmetric(filtered.cov), "gain": k}
 
 
 def _derive_row(

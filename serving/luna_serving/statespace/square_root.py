@@ -74,6 +74,7 @@ def _buffers(carry: Carry, length: int) -> dict[str, Array]:
         "forecasts": zeros((length, batch)),
         "forecast_error_cov": zeros((length, batch)),
         "diffuse_var": zeros((length, batch)),
+        "gain": zeros((length, states, batch)),
     }
 
 
@@ -125,6 +126,7 @@ def _step(params: Params, noise_root: Float[Array, "state state batch"], run: _R
         "forecasts": forecast,
         "forecast_error_cov": var,
         "diffuse_var": part.var,
+        "gain": k,
     }
     return _Run(run.t + 1, following, _write(run, rows))
 
@@ -150,6 +152,7 @@ def _derive(written: dict[str, Array], y: Float[Array, "time batch"]) -> dict[st
         "filtered_state_cov": jax.vmap(_squared)(written["filtered_root"]),
         "forecasts": written["forecasts"],
         "forecast_error": jnp.where(observed, error, jnp.nan),
+        "gain": written["gain"],
         "forecast_error_cov": var,
         "forecast_error_diffuse_cov": diffuse_var,
         "standardized_forecast_error": jnp.where(standard, error / jnp.sqrt(jnp.where(informative, var, 1.0)), jnp.nan),
