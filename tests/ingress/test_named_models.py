@@ -165,7 +165,7 @@ async def test_what_does_not_fit_a_stored_model_is_refused_like_any(platform: Pl
         (b'{"kind":"local_level","x":1}', "/x"),
         (b'{"kind":"nothing"}', ""),
         (b'{"kind":"local_level","initial":{"kind":"known","mean":[0],"cov":[[-1]]}}', "/initial/cov"),
-        (b'{"kind":"local_level","obs_var":NaN}', ""),
+        (b'{"kind":"local_level","obs_var":NaN}', "/obs_var"),
         (b'{"model":{"kind":"local_level","obs_var":-1}}', "/model/obs_var"),
         (b'{"model":{"kind":"local_level"},"extra":1}', "/extra"),
         (b'{"model":{"kind":"local_level"},"name":"b"}', "/name"),
@@ -315,6 +315,42 @@ async def test_a_name_does_not_get_around_the_allowed_models(platform: Platform)
                     assert_problem(answer, 403, "model-not-allowed")
     assert statuses == {"level": 200, "trend": 403, "local-level": 403}
     assert platform.used(caller.id) == 3
+
+
+async def test_without_postgres_a_model_in_memory_goes_on_and_another_costs_nothing(platform: Platform) -> None:
+    caller = await platform.caller()
+    async with caller.client() as client:
+        for name in ("seen", "unseen"):
+            await client.put(f"/models/{name}", json=NILE_MODEL)
+    request = {"results": [1.0], "model": {"name": "seen", "version": 1}}
+
+    async def from_everywhere() -> set[int]:
+        statuses = set()
+        for _ in range(20):  # a connection of its own each: both replicas are asked
+            async with caller.client() as client:
+                for model in (request["model"], {"name": "seen"}):
+                    statuses.add((await client.post("/kalman", json=request | {"model": model})).status_code)
+        return statuses
+
+    assert await from_everywhere() == {200}
+    await asyncio.to_thread(platform.postgres.kill)
+    try:
+        assert await from_everywhere() == {200}
+        async with caller.client() as client:
+            for answer in (
+                await client.post("/kalman", json=request | {"model": {"name": "unseen"}}),
+                await client.post("/kalman", json=request | {"model": {"name": "unseen", "version": 1}}),
+                await client.get("/models"),
+                await client.get("/models/seen"),
+                await client.put("/models/seen", json=TREND),
+                await client.delete("/models/seen"),
+            ):
+                assert_problem(answer, 503, "dependencies-gone")
+                assert int(answer.headers["retry-after"]) >= 1
+                assert_limits(answer)
+    finally:
+        await asyncio.to_thread(platform.postgres.start)
+    assert platform.used(caller.id) == 80
 
 
 async def test_conditions_keep_updates_from_being_lost(platform: Platform) -> None:
