@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ class Call:
     answer: asyncio.Future[tuple[Any, Decision]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+    until: float = math.inf
+    """When it is given up, by `time.monotonic`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Gate:
         admission: Admission,
         compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]],
         limits: GateLimits,
+        within: Callable[[Any, float], Any] = lambda job, _: job,
     ) -> None:
         """Wire a gate.
 
@@ -72,8 +76,10 @@ class Gate:
             admission: who may.
             compute: answers jobs in their order, each with a result or `Refused`; raises ModelUnavailable.
             limits: batch and queue sizes.
+            within: what is sent of a job whose call has so many seconds left; by default the job.
         """
         self._admission = admission
+        self._within = within
         self._compute = compute
         self._limits = limits
         self._coalescer: Coalescer[Call] = Coalescer(
@@ -99,6 +105,7 @@ class Gate:
         Raises:
             Problem: 408, 422, 500 or 503; nothing is charged.
         """
+        call.until = time.monotonic() + left_s
         timer = asyncio.get_running_loop().call_later(left_s, self._give_up, call, asked_s)
         try:
             self._coalescer.submit(call)
@@ -145,7 +152,7 @@ class Gate:
         calls = [call for call, _ in admitted]
         try:
             async with asyncio.timeout(self._limits.request_timeout_s):
-                answers = await self._compute([call.job for call in calls])
+                answers = await self._compute([self._within(call.job, call.until - time.monotonic()) for call in calls])
         except (ModelUnavailable, TimeoutError) as e:
             log.warning("the model is not available: %r", e)
             self._undo(calls, problems.overloaded)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ from prometheus_client import Counter, Histogram
 from luna_serving.ingress.gate import Refused
 from luna_serving.ingress.metrics import LUNA, SECONDS
 from luna_serving.ingress.metrics_deployment import Reporter
+from luna_serving.kalman.fit_compute import fit_jobs, warm_up_fits
+from luna_serving.kalman.fit_job import FitJob
 from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.render import render
 from luna_serving.kalman.simulate_compute import simulate_job
@@ -38,11 +41,21 @@ class KalmanReplica:
         # One thread: XLA uses the cores by itself, and the event loop stays free to receive the next batch.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kalman")
         await asyncio.get_running_loop().run_in_executor(self._thread, _warm_up)
+        # A fit takes seconds: on a thread of its own it holds up no batch. One at a time, for it fills the cores.
+        self._fit_thread = ThreadPoolExecutor(1, thread_name_prefix="fit")
+        self._fit_thread.submit(warm_up_fits)
         Reporter(metrics).start("kalman")
 
-    async def compute(self, jobs: Sequence[Job | SimulateJob | AppendJob]) -> list[bytes | Appended | Refused]:
-        """Answer jobs in their order: JSON, or why there is none."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, compute, jobs)
+    async def compute(
+        self, jobs: Sequence[Job | SimulateJob | AppendJob | FitJob]
+    ) -> Sequence[bytes | Appended | Refused]:
+        """Answer jobs in their order: JSON, or why there is none. Fits come alone: they have a gate of their own."""
+        fits = [job for job in jobs if isinstance(job, FitJob)]
+        if fits:
+            run = partial(fit_jobs, fits, time.monotonic())
+            return await asyncio.get_running_loop().run_in_executor(self._fit_thread, run)
+        others = [job for job in jobs if not isinstance(job, FitJob)]
+        return await asyncio.get_running_loop().run_in_executor(self._thread, compute, others)
 
 
 def _warm_up() -> None:

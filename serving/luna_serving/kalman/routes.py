@@ -1,6 +1,7 @@
 """The Kalman routes: what the edge serves, and what the OpenAPI document says of it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,9 @@ from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.edge import Operation
 from luna_serving.ingress.gate import Gate, GateLimits
 from luna_serving.ingress.openapi import describe
+from luna_serving.kalman.fit_job import FitJob
+from luna_serving.kalman.fit_schemas import FitAnswer, FitRequest
+from luna_serving.kalman.fit_wire import parse_fit
 from luna_serving.kalman.named_models import NamedModels
 from luna_serving.kalman.schemas import (
     FilterRequest,
@@ -32,8 +36,10 @@ def operations(
     limits: Limits,
     named: NamedModels,
 ) -> list[Operation]:
-    """The routes below `/api/v1/{account_id}/`; all of them share one gate, and so one batch."""
+    """The routes below `/api/v1/{account_id}/`; all but fits share one gate, and so one batch."""
     gate = Gate(admission, compute, gate_limits)
+    # A gate of its own: a fit takes seconds, and calls in one batch with it would wait for it.
+    fits = Gate(admission, compute, replace(gate_limits, max_batch=1, batches_in_flight=1), FitJob.within)
     wire = Wire(limits)
     original = describe(
         "Filter one series",
@@ -78,6 +84,13 @@ def operations(
         SimulateRequest,
         SimulateAnswer,
     )
+    fit = describe(
+        "Estimate a model's parameters from each of many series",
+        "Maximum likelihood with exact gradients and standard errors, or EM. Answers within the deadline with the best "
+        "so far, and says why it stopped. Costs 1 unit a series.",
+        FitRequest,
+        FitAnswer,
+    )
     return [
         Operation("kalman", gate, named.resolving(wire.parse_original), original),
         *(
@@ -85,4 +98,5 @@ def operations(
             for schema, openapi in many
         ),
         Operation("kalman/simulate", gate, named.resolving(partial(parse_simulate, limits)), simulate),
+        Operation("kalman/fit", fits, named.resolving(partial(parse_fit, limits)), fit),
     ]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from luna_serving.statespace.fit.objective import Subject
 from luna_serving.statespace.fit.quasi_newton import Outcome, Point, Search
+from luna_serving.statespace.fit.results import NoClosedForm
 from luna_serving.statespace.fit.wanted import Wanted
 from luna_serving.statespace.model import over_time
 
@@ -30,15 +31,6 @@ STARTS: Final = ("mean", "cov", "diffuse")
 AFFINE: Final = 1e-12
 # Of the objective, which is of about unit size: EM creeps, and smaller steps than this are rounding.
 NO_IMPROVEMENT: Final = 1e-15
-
-
-class NoClosedForm(ValueError):
-    """A parameter that EM cannot estimate. `name` says which."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.name = name
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)

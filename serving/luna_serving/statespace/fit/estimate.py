@@ -4,8 +4,9 @@ All series advance together: each round of evaluations is as few engine calls as
 not depend on its neighbours, but for where the deadline cuts it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from luna_serving.statespace.fit.results import Method, SeriesFit
 from luna_serving.statespace.fit.wanted import Build, Wanted, want
 from luna_serving.statespace.fit.work import OutOfTime, evaluations, run_searches
 from luna_serving.statespace.fit.zeros import settle_zeros
+from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.kinds.parameters import free_parameters
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.precision import require_float64
@@ -32,6 +34,8 @@ Floats = NDArray[np.float64]
 # Per observation and in coordinates of unit size: eight digits of an estimate, or more after a Newton step.
 TOLERANCE: Final[Mapping[Method, float]] = {"mle": 1e-8, "em": 1e-7}
 NEWTON_STEPS: Final = 2
+# Of one state and of two.
+SMALLEST: Final = {"local_level": ("obs_var", "level_var"), "constant_velocity": ("dt", "obs_var", "accel_var")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +146,17 @@ def _require_cover(model: Model, y: Floats) -> None:
     if model.length is not None and len(y) > model.length:
         where = f"covers {model.length} periods; a series has {len(y)}"
         raise ModelError("", f"{where}: matrices that vary in time must cover every series")
+
+
+def warm_up(stop: Callable[[], bool] = lambda: False) -> None:
+    """Compile what the smallest models need, the rest when it is first asked for; ends early where `stop` says so."""
+    require_float64()
+    for kind, names in SMALLEST.items():
+        fields = dict.fromkeys(names, 1.0)
+        task = Task(kind, fields, partial(_build, kind), tuple(names[-2:]), starts=1, max_iterations=1)
+        if not stop():
+            fit_batch(task, [np.arange(12.0)[:, None] % 5], stop)
+
+
+def _build(kind: str, fields: Mapping[str, Any]) -> Model:
+    return KINDS[kind](**fields)

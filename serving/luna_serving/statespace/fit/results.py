@@ -9,6 +9,15 @@ Method = Literal["mle", "em"]
 WhyStopped = Stop | Literal["too few observations", "the likelihood is not finite at any start"]
 
 
+class NoClosedForm(ValueError):
+    """A parameter that EM cannot estimate. `name` says which."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.message = message
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesFit:
     """The estimates for one series; where none was reached, the values are None."""
