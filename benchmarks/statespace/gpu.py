@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--interpret",
         action="store_true",
-        help="run on the CPU with small float32 arrays and interpreted kernels: shows that the benchmark works, not a speed",
+        help="run on the CPU with small float32 arrays and interpreted kernels: shows that it works, not a speed",
     )
     options = parser.parse_args(arguments)
     enable_float64()
