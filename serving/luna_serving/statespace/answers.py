@@ -13,6 +13,7 @@ from luna_serving.statespace.observations import factor, solve
 from luna_serving.statespace.passes import ONE_MORE, Passed
 from luna_serving.statespace.prepared import Prepared
 from luna_serving.statespace.results import (
+    Algorithm,
     Convention,
     ForecastResult,
     FullOutputs,
@@ -69,7 +70,14 @@ def _series_result(
     if smoothed is not None:
         checked += [smoothed.smoothed_state, smoothed.smoothed_state_cov]
     finite = all(np.isfinite(array).all() for array in checked) and bool(np.isfinite(full.loglike))
-    return SeriesResult(model, states["filtered_state"], finite, full, smoothed, saved)
+    plan: Algorithm = "square_root" if passed.group.kind.root else "per_series"
+    return SeriesResult(model, states["filtered_state"], finite, full, smoothed, saved, plan)
+
+
+def gains(passed: Passed, number: int) -> Floats:
+    """The gains of a series' observations taken one by one [rows, n]."""
+    lane = passed.lanes[number]
+    return _in_model_units("gain", passed.outputs["gain"][number, : len(lane.rows.y)], lane.prepared)
 
 
 def _in_model_units(name: str, row: Floats, prepared: Prepared) -> Floats:
@@ -170,8 +178,8 @@ def _hold(states: dict[str, Floats], still: NDArray[np.bool_]) -> None:
     places = np.flatnonzero(still)
     if len(places) and len(states["smoothed_state"]):
         states["smoothed_state"][:, places] = states["smoothed_state"][-1, places]
-        within = np.ix_(places, places)
-        states["smoothed_state_cov"][(slice(None), *within)] = states["smoothed_state_cov"][-1][within]
+        rows, columns = np.ix_(places, places)
+        states["smoothed_state_cov"][:, rows, columns] = states["smoothed_state_cov"][-1, rows, columns]
 
 
 def _smoothed(states: dict[str, Floats], all_told: bool) -> SmoothedOutputs:

@@ -7,9 +7,11 @@ NaN where missing, of any length, also none; a model that varies in time covers 
 `starts` go on from where earlier calls stopped (`SeriesResult.saved`), None from the model's own start.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
 
 import jax
 import numpy as np
@@ -18,10 +20,14 @@ from luna_serving.statespace.answers import forecast_results, poorly_smoothed, s
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.model import Model
-from luna_serving.statespace.packing import Group, Item, Kind, group, kinds
+from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
+from luna_serving.statespace.plans.choose import Part, PlanError, choose
+from luna_serving.statespace.plans.long import in_pieces, steady
+from luna_serving.statespace.plans.together import together
 from luna_serving.statespace.precision import require_float64
 from luna_serving.statespace.results import (
+    Algorithm,
     BatchReport,
     BatchResult,
     Convention,
@@ -32,39 +38,101 @@ from luna_serving.statespace.saved import Saved
 
 VARIANTS: Final[tuple[Variant, ...]] = ("means", "full")
 Starts = Sequence[Saved | None] | None
+# Why a plan that fits in form gave up.
+UNFIT: Final[Mapping[Algorithm, str]] = MappingProxyType(
+    {
+        "shared_gain": "shared_gain needs series that go on after their diffuse start",
+        "steady_state": "the model's covariance does not settle within these series",
+        "parallel_in_time": "the model's filter does not forget fast enough to cut these series",
+    }
+)
 
 
-class Shape(NamedTuple):
-    """What one compiled program is for; "smooth" is the backward pass that follows a "full" filter."""
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a caller wants the engine to work."""
 
-    kind: Kind
-    variant: Variant | Literal["smooth"]
-    chunk: int
-    width: int
+    algorithm: Algorithm | None = None
+    """None: the engine chooses."""
+    precision: Literal["float64", "float32"] = "float64"
+    """Of data and means, where the shared gain serves; everything else is float64."""
+    pool: Executor | None = None
+    """Where the plans may use a second core."""
+
+
+DEFAULT: Final = Options()
 
 
 def filter_batch(
-    items: Sequence[Item], variant: Variant, *, loglike: Convention = "full", starts: Starts = None
+    items: Sequence[Item],
+    variant: Variant,
+    *,
+    loglike: Convention = "full",
+    starts: Starts = None,
+    options: Options = DEFAULT,
 ) -> BatchResult:
-    """Filter each series.
+    """Filter each series, by the plan that suits it (`plans.choose`) or the one that is forced.
 
-    `loglike="kfas"` leaves out ½ ln 2π for each observation that the diffuse start used up. The variant "means" is
-    a saving that models of one or two states have; others are answered in full.
+    `loglike="kfas"` leaves out ½ ln 2π for each observation that the diffuse start used up. The variant "means"
+    is a saving that models of one or two states have; others may be answered in full.
 
     Raises:
         ModelError: a model does not fit its series.
+        PlanError: a forced plan does not fit the call.
     """
-    results, batches = _passed(items, VARIANTS[VARIANTS.index(variant)], loglike, starts, smooth=False)
-    return BatchResult(results, _report(batches, _overflows([result.finite for result in results])))
+    variant = VARIANTS[VARIANTS.index(variant)]
+    _check(items, starts)
+    results: dict[int, SeriesResult] = {}
+    batches: list[Passed] = []
+    # A saved start is a series of its own: its gains are not its neighbours'.
+    forced: Algorithm | None = "per_series" if starts and options.algorithm is None else options.algorithm
+    if starts and forced not in {"per_series", "square_root"}:
+        raise PlanError(f"{forced} runs from a model's own start only")
+    root = _root(options) if forced in {"per_series", "square_root"} and options.algorithm else None
+    left: list[int] = []
+    for part in choose(items, variant, forced):
+        answers = _special(part, items, variant, loglike, options)
+        if answers is None and options.algorithm in {"shared_gain", "steady_state", "parallel_in_time"}:
+            raise PlanError(UNFIT[part.plan])
+        if answers is None:
+            left += part.places
+        else:
+            results.update(zip(part.places, answers, strict=True))
+    own = [items[place] for place in left]
+    answers, batches = _passed(own, variant, loglike, starts, smooth=False, root=root)
+    results.update(zip(left, answers, strict=True))
+    ordered = [results[place] for place in range(len(items))]
+    return BatchResult(ordered, _report(batches, _overflows([result.finite for result in ordered])))
 
 
-def smooth_batch(items: Sequence[Item], *, loglike: Convention = "full", starts: Starts = None) -> BatchResult:
+def _special(
+    part: Part, items: Sequence[Item], variant: Variant, loglike: Convention, options: Options
+) -> list[SeriesResult] | None:
+    """Answers of the plans beside the engine's own filter; None where a plan gives up, or is the engine's own."""
+    own = [items[place] for place in part.places]
+    match part.plan:
+        case "shared_gain":
+            precision = np.float32 if options.precision == "float32" else np.float64
+            return together(own, variant, loglike, precision, options.pool)
+        case "steady_state":
+            return steady(own, options.pool)
+        case "parallel_in_time":
+            single = in_pieces(own[0], options.pool)
+            return None if single is None else [single]
+        case _:
+            return None
+
+
+def smooth_batch(
+    items: Sequence[Item], *, loglike: Convention = "full", starts: Starts = None, options: Options = DEFAULT
+) -> BatchResult:
     """Filter and smooth each series: `SeriesResult` with both `full` and `smoothed`.
 
     Raises:
         ModelError: a model does not fit its series.
+        PlanError: another plan than per_series or square_root is forced.
     """
-    results, batches = _passed(items, "full", loglike, starts, smooth=True)
+    results, batches = _passed(items, "full", loglike, starts, smooth=True, root=_root(options))
     poor = sum(map(poorly_smoothed, results))
     warnings = _overflows([result.finite for result in results])
     if poor:
@@ -73,7 +141,12 @@ def smooth_batch(items: Sequence[Item], *, loglike: Convention = "full", starts:
 
 
 def forecast_batch(
-    items: Sequence[Item], steps: Sequence[int], *, loglike: Convention = "full", starts: Starts = None
+    items: Sequence[Item],
+    steps: Sequence[int],
+    *,
+    loglike: Convention = "full",
+    starts: Starts = None,
+    options: Options = DEFAULT,
 ) -> ForecastBatchResult:
     """Filter each series and forecast it, the first `steps[0]` periods beyond its end and so on; zero is none.
 
@@ -82,14 +155,25 @@ def forecast_batch(
 
     Raises:
         ModelError: a model does not fit its series, or does not cover its forecasts.
+        PlanError: another plan than per_series or square_root is forced.
     """
     if len(steps) != len(items):
         raise ValueError(f"steps must name one number a series: {len(items)} series, {len(steps)} steps")
     if min(steps, default=0) < 0:
         raise ValueError(f"steps must be zero or more; got {min(steps)}")
-    filtered, batches = _passed(items, "full", loglike, starts, smooth=False, steps=steps)
+    root = _root(options)
+    filtered, batches = _passed(items, "full", loglike, starts, smooth=False, steps=steps, root=root)
     results = forecast_results(steps, filtered)
     return ForecastBatchResult(results, _report(batches, _overflows([result.finite for result in results])))
+
+
+def _root(options: Options) -> bool | None:
+    """Whether the square-root filter is forced or forbidden."""
+    if options.algorithm in {None, "per_series", "square_root"}:
+        return None if options.algorithm is None else options.algorithm == "square_root"
+    raise PlanError(
+        f"{options.algorithm} is a plan of the filter: smoothing and forecasts run per_series or square_root"
+    )
 
 
 def _passed(
@@ -102,10 +186,7 @@ def _passed(
     steps: Sequence[int] | None = None,
     root: bool | None = None,
 ) -> tuple[list[SeriesResult], list[Passed]]:
-    require_float64()
-    for place, (y, model) in enumerate(items):
-        start = starts[place] if starts else None
-        _check_fits(y, model, (start.period if start else 0) + (steps[place] if steps else 0))
+    _check(items, starts, steps)
     results: dict[int, SeriesResult] = {}
     batches: list[Passed] = []
     for part in group(items, variant, root):
@@ -115,6 +196,13 @@ def _passed(
         results.update(zip(part.places, series_results(passed, loglike), strict=True))
         batches.append(passed)
     return [results[place] for place in range(len(items))], batches
+
+
+def _check(items: Sequence[Item], starts: Starts, steps: Sequence[int] | None = None) -> None:
+    require_float64()
+    for place, (y, model) in enumerate(items):
+        start = starts[place] if starts else None
+        _check_fits(y, model, (start.period if start else 0) + (steps[place] if steps else 0))
 
 
 def _check_fits(y: np.ndarray[tuple[int, ...], np.dtype[np.float64]], model: Model, more: int) -> None:
@@ -143,51 +231,3 @@ def _report(batches: Sequence[Passed], warnings: tuple[str, ...]) -> BatchReport
         batches=len(batches),
         warnings=warnings,
     )
-
-
-def compiled_shapes() -> list[Shape]:
-    """Every shape that a call can ask XLA for, the most usual first."""
-    filters = [
-        Shape(kind, variant, chunk, width)
-        for kind in kinds()
-        for variant in kind.variants
-        for chunk in kind.buckets(variant).lengths
-        for width in kind.buckets(variant).widths
-    ]
-    smoothers = [shape._replace(variant="smooth") for shape in filters if shape.variant == "full"]
-    return sorted([*filters, *smoothers], key=lambda shape: (not shape.kind.simple, shape.kind.states))
-
-
-def warm_up(progress: Callable[[int, int, Shape, float], None] | None = None) -> float:
-    """Compile every shape ahead of time, so that a live replica never does; return the seconds it took.
-
-    `progress(done, total, shape, seconds)` is called after each.
-    """
-    require_float64()
-    shapes = compiled_shapes()
-    begun = time.perf_counter()
-    for done, shape in enumerate(shapes, start=1):
-        since = time.perf_counter()
-        compile_shape(shape)
-        if progress is not None:
-            progress(done, len(shapes), shape, time.perf_counter() - since)
-    return time.perf_counter() - begun
-
-
-def compile_shape(shape: Shape) -> None:
-    """Run a series through the programs of a shape."""
-    smooth = shape.variant == "smooth"
-    model = _example(shape.kind, 2 * shape.chunk)
-    # Two chunks: the earlier one gets its carries from NumPy, the later one from JAX; a smoother the other way round.
-    item = (np.zeros(shape.chunk + 1), model)
-    part = Group(shape.kind, "full" if shape.variant == "smooth" else shape.variant, shape.width, (0,))
-    passed = forward_pass([item], part, None, keep=smooth)
-    if smooth:
-        backward_pass(passed)
-
-
-def _example(kind: Kind, periods: int) -> Model:
-    """Some model of a kind, which covers so many periods."""
-    n = kind.states if kind.simple else max(kind.states - 1, 3)
-    transition = np.broadcast_to(np.eye(n), (periods, n, n)) if kind.varies else np.eye(n)
-    return Model(transition=transition, design=np.ones((1, n)), obs_cov=np.eye(1), state_cov=np.eye(n))

@@ -87,7 +87,8 @@ def never_moves(model: Model) -> NDArray[np.bool_]:
     own = np.diagonal(model.transition, axis1=-2, axis2=-1).reshape(-1, model.states)
     shifted = model.state_intercept.reshape(-1, model.states).any(axis=0)
     still: NDArray[np.bool_] = _keeps_to_itself(model.transition) & (own == 1).all(axis=0)
-    return still & ~noise.any(axis=0) & ~shifted
+    still &= ~noise.any(axis=0) & ~shifted
+    return still
 
 
 def needs_square_root(model: Model) -> bool:

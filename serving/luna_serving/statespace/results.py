@@ -14,6 +14,7 @@ from luna_serving.statespace.saved import Saved
 
 # Of the log-likelihood: kfas leaves out ½ ln 2π for each observation that a diffuse start used up.
 Convention = Literal["full", "kfas"]
+Algorithm = Literal["shared_gain", "steady_state", "per_series", "parallel_in_time", "square_root"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +63,10 @@ class SeriesResult:
     smoothed: SmoothedOutputs | None = None
     saved: Saved | None = None
     """Where the series stands after its last observation; with `full`."""
+    plan: Algorithm = "per_series"
+    """How it was computed."""
+    precision: Literal["float64", "float32"] = "float64"
+    """Of data and means; gains and covariances are always float64."""
 
     @property
     def filtered_signal(self) -> NDArray[np.float64]:

@@ -1,0 +1,115 @@
+"""Which plan runs which series: from the models, what is missing, and how much there is to do. Pure.
+
+| plan | when the engine takes it |
+|---|---|
+| shared_gain | more series of one model, with the same gaps, than one compiled batch holds |
+| steady_state | means of long series of one constant model, nothing missing |
+| parallel_in_time | means of one long series of a constant model with gaps |
+| square_root | coefficients that never move and start diffuse (`prepared.needs_square_root`) |
+| per_series | everything else |
+
+A caller may force one; it is refused where it would not give the same numbers.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from luna_serving.statespace.filter import Variant
+from luna_serving.statespace.model import Model
+from luna_serving.statespace.packing import Item, Series, kind_of
+from luna_serving.statespace.plans.per_series import COMPILED_STATES
+from luna_serving.statespace.results import Algorithm
+
+# Periods from which cutting a series, or waiting for its covariance to settle, pays: a few chunks of the filter.
+LONG: Final = 16_384
+
+
+class PlanError(ValueError):
+    """A forced plan that does not fit the call; the message says why and what to do."""
+
+
+class Part(NamedTuple):
+    """Series that run under one plan."""
+
+    plan: Algorithm
+    places: tuple[int, ...]
+
+
+def choose(items: Sequence[Item], variant: Variant, forced: Algorithm | None) -> Iterator[Part]:
+    """Cut a call into parts.
+
+    Raises:
+        PlanError: the forced plan does not fit.
+    """
+    if forced in {"per_series", "square_root"}:
+        yield Part(forced, tuple(range(len(items))))
+        return
+    rest: list[int] = []
+    alike: dict[Model, list[int]] = {}
+    for place, (_, model) in enumerate(items):
+        alike.setdefault(model, []).append(place)
+    for model, places in alike.items():
+        series = [items[place][0] for place in places]
+        plan = _plan(model, series, variant) if forced is None else _forced(model, series, variant, forced)
+        if plan == "per_series":
+            rest += places
+        elif plan == "parallel_in_time":
+            yield from (Part(plan, (place,)) for place in places)
+        else:
+            yield Part(plan, tuple(places))
+    if rest:
+        yield Part("per_series", tuple(rest))
+
+
+def _plan(model: Model, series: Sequence[Series], variant: Variant) -> Algorithm:
+    kind = kind_of(model)
+    if kind.root:
+        return "per_series"
+    longest = max(map(len, series))
+    if variant == "means" and longest >= LONG and model.length is None:
+        if _equally_long(series) and not _any_missing(series):
+            return "steady_state"
+        if len(series) == 1 and model.observed == 1 and model.states in COMPILED_STATES:
+            return "parallel_in_time"
+    widest = kind.buckets(variant if variant in kind.variants else "full").widths[-1]
+    if len(series) > widest and (variant == "means" or model.observed == 1) and _same_gaps(series):
+        return "shared_gain"
+    return "per_series"
+
+
+def _forced(model: Model, series: Sequence[Series], variant: Variant, plan: Algorithm) -> Algorithm:
+    if kind_of(model).root:
+        raise PlanError(f"{plan} would lose the digits of this model's coefficients: leave the choice to the engine")
+    if plan == "shared_gain":
+        if not _same_gaps(series):
+            raise PlanError("shared_gain needs series that miss the same points; send them in separate calls")
+        if variant == "full" and model.observed > 1:
+            raise PlanError("shared_gain answers the filtered_state only where several elements are observed")
+        return plan
+    if variant == "full":
+        raise PlanError(f"{plan} answers the filtered_state only: ask for no other output")
+    if model.length is not None:
+        raise PlanError(f"{plan} needs a model that does not vary in time")
+    if plan == "steady_state" and (_any_missing(series) or not _equally_long(series)):
+        raise PlanError("steady_state needs series of one length, none of them missing a point")
+    if plan == "parallel_in_time" and (model.observed > 1 or model.states not in COMPILED_STATES):
+        raise PlanError(f"parallel_in_time needs one observed element and at most {COMPILED_STATES[-1]} states")
+    return plan
+
+
+def _equally_long(series: Sequence[Series]) -> bool:
+    return len({len(y) for y in series}) == 1
+
+
+def _any_missing(series: Sequence[Series]) -> bool:
+    return any(bool(np.isnan(y).any()) for y in series)
+
+
+def _same_gaps(series: Sequence[Series]) -> bool:
+    """Whether each series misses what the longest one misses as far as it goes."""
+    missing = np.isnan(max(series, key=len))
+    if not missing.any():
+        return not _any_missing(series)
+    return all(np.array_equal(np.isnan(y), missing[: len(y)]) for y in series)

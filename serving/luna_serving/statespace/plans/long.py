@@ -1,0 +1,86 @@
+"""The plans for few long series of a model that does not vary: side by side in pieces, or from their steady state.
+
+Both answer filtered means only. What is diffuse at the start, and in the steady state's case what has not settled
+yet, the engine's filter runs before.
+"""
+
+from concurrent.futures import Executor
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.answers import series_results
+from luna_serving.statespace.model import Model
+from luna_serving.statespace.packing import Group, Item, bucket, kind_of
+from luna_serving.statespace.passes import forward_pass
+from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
+from luna_serving.statespace.plans.per_series import COMPILED_STATES, Lanes, Moments
+from luna_serving.statespace.plans.recurrence import settled
+from luna_serving.statespace.plans.steady_state import steady_means
+from luna_serving.statespace.plans.together import probe
+from luna_serving.statespace.results import SeriesResult
+
+Floats = NDArray[np.float64]
+# Covariances of common models stand still after 28 to 127 periods; who has not after this many may never.
+SETTLING: Final = 1024
+
+
+def steady(items: list[Item], pool: Executor | None) -> list[SeriesResult] | None:
+    """Results of equally long series of one model, none of them missing a point; None where it does not settle."""
+    model, length = items[0][1], len(items[0][0])
+    head = min(length, SETTLING)
+    one, shared = probe(np.zeros((head, model.observed)), model, "full")
+    rest = settled(one.full.predicted_state_cov[:-1]) if one.full is not None and one.finite else None
+    if rest is None or one.full is None or rest <= one.full.nobs_diffuse or rest + 1 >= length:
+        return None
+    y = np.stack([series.reshape(length, model.observed) for series, _ in items])
+    means = np.empty((len(items), length, model.states))
+    mean = np.repeat(model.start.mean[None], len(items), axis=0)
+    for t in range(rest + 1):
+        mean = mean @ shared.phi[t].T + y[:, t] @ shared.gain[t].T + shared.offset[t]
+        means[:, t] = mean
+    phi, gain, offset = shared.phi[rest], shared.gain[rest], shared.offset[rest]
+    means[:, rest + 1 :] = steady_means(phi, gain, offset, y[:, rest + 1 :], mean, pool=pool)
+    finite: NDArray[np.bool_] = np.all(np.isfinite(means), axis=(1, 2))
+    return [
+        SeriesResult(model, means[place], bool(finite[place]), None, plan="steady_state") for place in range(len(items))
+    ]
+
+
+def in_pieces(item: Item, pool: Executor | None) -> SeriesResult | None:
+    """The result of one long series of one observed element; None where its filter does not forget fast enough."""
+    y, model = item[0].reshape(-1), item[1]
+    if model.states not in COMPILED_STATES or model.observed != 1 or model.length is not None:
+        return None
+    head = _before(item)
+    if head is None or head.saved is None:
+        return None
+    done = len(head.filtered_state)
+    start = Moments(head.saved.mean[:, None], head.saved.cov[:, :, None])
+    result = parallel_in_time_means(_lanes(model), y[done:], start, pool=pool, threads=2)
+    if result is None:
+        return None
+    means = np.concatenate([head.filtered_state, result[0]])
+    return SeriesResult(model, means, bool(np.isfinite(means).all()), None, plan="parallel_in_time")
+
+
+def _before(item: Item) -> SeriesResult | None:
+    """The series until nothing is diffuse any more; None where that takes long."""
+    y, model = item
+    head = y[:SETTLING]
+    kind = kind_of(model, None)
+    part = Group(kind, "full", bucket(kind.buckets("full").widths, 1), (0,))
+    (result,) = series_results(forward_pass([(head, model)], part, None), "full")
+    return result if result.saved is not None and result.saved.rank == 0 and result.finite else None
+
+
+def _lanes(model: Model) -> Lanes:
+    return Lanes(
+        transition=model.transition[:, :, None],
+        design=model.design[0][:, None],
+        obs_var=model.obs_cov[0],
+        state_cov=model.disturbance_cov[:, :, None],
+        state_intercept=model.state_intercept[:, None],
+        obs_intercept=model.obs_intercept,
+    )

@@ -1,0 +1,143 @@
+"""The shared-gain plan as the engine runs it: many series of one model that miss the same points.
+
+Covariances, gains and variances are those of one series, whatever its data, and are computed once by the engine's
+filter; then only the means run over the batch (`shared_gain.py`), and what follows from them is arithmetic on whole
+arrays. Results share their covariances: read-only views of the same memory.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.answers import gains, series_results
+from luna_serving.statespace.filter import LOG_2PI, Variant
+from luna_serving.statespace.model import Model, over_time
+from luna_serving.statespace.observations import factor, solve
+from luna_serving.statespace.packing import Group, Item, Series, bucket, kind_of
+from luna_serving.statespace.passes import forward_pass
+from luna_serving.statespace.plans.recurrence import Recurrence, recurrence
+from luna_serving.statespace.plans.shared_gain import Precision, shared_gain_means
+from luna_serving.statespace.results import Convention, FullOutputs, SeriesResult
+from luna_serving.statespace.saved import Saved
+
+Floats = NDArray[np.float64]
+
+
+def probe(pattern: Floats, model: Model, loglike: Convention) -> tuple[SeriesResult, Recurrence]:
+    """One series with the pattern's gaps [T, m] through the engine: what all with those gaps share."""
+    kind = kind_of(model, None)
+    part = Group(kind, "full", bucket(kind.buckets("full").widths, 1), (0,))
+    passed = forward_pass([(pattern, model)], part, None)
+    (result,) = series_results(passed, loglike)
+    gain = joint_gain(model, gains(passed, 0), pattern)
+    return result, recurrence(
+        gain,
+        over_time(model.transition, 2, 0, len(pattern)),
+        over_time(model.design, 2, 0, len(pattern)),
+        over_time(model.state_intercept, 1, 0, len(pattern)),
+        over_time(model.obs_intercept, 1, 0, len(pattern)),
+    )
+
+
+def joint_gain(model: Model, rows: Floats, pattern: Floats) -> Floats:
+    """K [T, n, m] of whole periods from the gains [T·m, n] of observations taken one by one."""
+    periods, m, n = len(pattern), model.observed, model.states
+    each = rows.reshape(periods, m, n)
+    if m == 1:
+        return each.swapaxes(1, 2).copy()
+    missing = np.isnan(pattern)
+    lower, _ = factor(over_time(model.obs_cov, 2, 0, periods), missing)
+    design = solve(lower, over_time(model.design, 2, 0, periods))
+    gain = np.zeros((periods, n, m))
+    for j in range(m):
+        gain -= each[:, j, :, None] * (design[:, j, None] @ gain)
+        gain[:, :, j] += each[:, j]
+    # In terms of y: L⁻¹ on the right.
+    joint: Floats = gain @ solve(lower, np.broadcast_to(np.eye(m), lower.shape))
+    return np.where(missing[:, None], 0.0, joint)
+
+
+def together(
+    items: Sequence[Item],
+    variant: Variant,
+    loglike: Convention,
+    precision: Precision,
+    pool: Executor | None,
+) -> list[SeriesResult] | None:
+    """Results of series of one model whose gaps agree as far as each goes; None where one ends while it is diffuse."""
+    model = items[0][1]
+    longest = max((y for y, _ in items), key=len).reshape(-1, model.observed)
+    one, shared = probe(np.where(np.isnan(longest), np.nan, 0.0), model, loglike)
+    full, shortest = one.full, min(len(y) for y, _ in items)
+    if full is None or full.nobs_diffuse >= shortest:
+        return None
+    y = _time_major([series for series, _ in items], model.observed, len(longest))
+    start = np.repeat(model.start.mean[:, None], len(items), axis=1)
+    blocks = shared_gain_means(shared, y, start, precision=precision, pool=pool, threads=2)
+    means = blocks.series_major().astype(np.float64, copy=False)
+    if variant == "full":
+        results = _full(items, means, y[:, 0].T, one, full)
+    else:
+        each = [means[place, : len(series)] for place, (series, _) in enumerate(items)]
+        results = [SeriesResult(model, own, bool(np.isfinite(own).all()), None) for own in each]
+    used: Literal["float32", "float64"] = "float32" if precision is np.float32 else "float64"
+    return [replace(result, plan="shared_gain", precision=used) for result in results]
+
+
+def _time_major(series: Sequence[Series], m: int, length: int) -> Floats:
+    whole = np.zeros((len(series), length, m))
+    for place, y in enumerate(series):
+        whole[place, : len(y)] = y.reshape(-1, m)
+    return np.ascontiguousarray(np.moveaxis(whole, 0, -1))
+
+
+def _full(items: Sequence[Item], means: Floats, y: Floats, one: SeriesResult, full: FullOutputs) -> list[SeriesResult]:
+    """The outputs that follow from the means [series, T, n], of one observed element y [series, T]."""
+    model, length = one.model, means.shape[1]
+    predicted = np.empty((len(items), length + 1, model.states))
+    predicted[:, 0] = model.start.mean
+    transition = over_time(model.transition, 2, 0, length)
+    predicted[:, 1:] = np.einsum("tij,btj->bti", transition, means, optimize=True)
+    predicted[:, 1:] += over_time(model.state_intercept, 1, 0, length)
+    design = over_time(model.design, 2, 0, length)[:, 0]
+    forecasts = np.einsum("tj,btj->bt", design, predicted[:, :-1])
+    forecasts += over_time(model.obs_intercept, 1, 0, length)[:, 0]
+    error = y - forecasts
+    variance = full.forecast_error_cov
+    # Where the one series had a standardized error, all have one; elsewhere the likelihood does not depend on data.
+    regular = ~np.isnan(full.standardized_forecast_error)
+    standardized = np.where(regular, error / np.sqrt(np.where(regular, variance, 1.0)), np.nan)
+    density = -0.5 * (LOG_2PI + np.log(np.where(regular, variance, 1.0)) + np.where(regular, standardized, 0.0) ** 2)
+    loglike_obs = np.where(regular, density, full.loglike_obs)
+    results = []
+    for place, (series, _) in enumerate(items):
+        count = len(series)
+        own = FullOutputs(
+            filtered_state_cov=full.filtered_state_cov[:count],
+            predicted_state=predicted[place, : count + 1],
+            predicted_state_cov=full.predicted_state_cov[: count + 1],
+            forecasts=forecasts[place, :count],
+            forecast_error=error[place, :count],
+            forecast_error_cov=variance[:count],
+            forecast_error_diffuse_cov=full.forecast_error_diffuse_cov[:count],
+            standardized_forecast_error=standardized[place, :count],
+            loglike_obs=loglike_obs[place, :count],
+            loglike=float(loglike_obs[place, :count].sum()),
+            nobs_diffuse=full.nobs_diffuse,
+        )
+        finite = bool(np.isfinite(own.predicted_state).all() and np.isfinite(own.loglike)) and one.finite
+        result = SeriesResult(model, means[place, :count], finite, own, saved=_saved(one, own, count))
+        results.append(result)
+    return results
+
+
+def _saved(one: SeriesResult, own: FullOutputs, count: int) -> Saved | None:
+    if one.saved is None:
+        return None
+    diffuse = np.zeros_like(one.saved.diffuse)
+    mean, cov = own.predicted_state[-1], own.predicted_state_cov[-1]
+    return replace(one.saved, mean=mean, cov=cov, diffuse=diffuse, rank=0, period=count, root=None)
