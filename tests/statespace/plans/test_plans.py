@@ -11,7 +11,7 @@ from tests.statespace.plans.textbook import Filtered, Matrices, drawn, holes, te
 from luna_serving.statespace.plans.outputs import Observation, shared_outputs
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
-from luna_serving.statespace.plans.recurrence import Recurrence, recurrence, settled
+from luna_serving.statespace.plans.recurrence import Recurrence, period_gains, recurrence, settled
 from luna_serving.statespace.plans.shared_gain import shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
 
@@ -89,6 +89,26 @@ def test_a_constant_recurrence_in_blocks_is_its_loop(seed, n, m, length, batch, 
         latest = latest @ tail.phi[-1].T + y[:, t] @ tail.gain[-1].T + tail.offset[-1]
         expected[:, t] = latest
     near(steady_means(tail.phi[-1], tail.gain[-1], tail.offset[-1], y, start), expected)
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 4))
+@settings(max_examples=30)
+def test_elements_taken_one_by_one_have_the_periods_joint_gain(seed, n, m):
+    rng = np.random.default_rng(seed)
+    model = drawn(rng, n, m, 8, varying=True, intercepts=False)
+    model.obs_cov = model.obs_cov * np.eye(m)
+    y = rng.normal(size=(8, m))
+    y[holes(rng, y.shape, 0.3)] = np.nan
+    reference = textbook(model, y)
+    gains = np.zeros((8, m, n))
+    for t in range(8):
+        p = reference.predicted_cov[t]
+        for i in np.flatnonzero(~np.isnan(y[t])):
+            z = model.design[t, i]
+            gains[t, i] = p @ z / (z @ p @ z + model.obs_cov[t, i, i])
+            left = np.eye(n) - np.outer(gains[t, i], z)
+            p = left @ p @ left.T + model.obs_cov[t, i, i] * np.outer(gains[t, i], gains[t, i])
+    near(period_gains(gains, model.design), reference.array("gain"))
 
 
 def trend(n: int, length: int, variances: list[float], obs_var: float = 1.0, start: float = 10.0) -> Matrices:

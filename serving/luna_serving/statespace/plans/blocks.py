@@ -32,11 +32,9 @@ class Tile(NamedTuple):
 
 
 def tiles(batch: int, *, threads: int = 1) -> list[Tile]:
-    """Cut a batch into tiles; into one a thread at least, where that costs no padding."""
-    widest = WIDTHS[-1]
-    if threads > 1:
-        share = -(-batch // threads)
-        widest = next((width for width in WIDTHS if width >= share), widest)
+    """Cut a batch into tiles, into one a thread at least: padding a wider one costs what it would have carried."""
+    share = -(-batch // threads)
+    widest = WIDTHS[-1] if threads == 1 else next((width for width in reversed(WIDTHS) if width <= share), WIDTHS[0])
     cut = []
     for first in range(0, batch, widest):
         count = min(widest, batch - first)

@@ -83,3 +83,21 @@ def settled(cov: Doubles) -> int | None:
         if (moved <= STANDSTILL * size[:, None] * size).all():
             return t
     return None
+
+
+def period_gains(gain: Doubles, design: Doubles) -> Doubles:
+    """The joint gains of each period `[time, n, m]` from those of its elements, taken one by one.
+
+    The engine's filter takes the elements of a period in turn (Durbin & Koopman 2012, section 6.4), each with the
+    gain k that the ones before it leave. What an element moves is seen by the later ones:
+    K's column i is (I - k[m] z[m]') .. (I - k[i+1] z[i+1]') k[i].
+
+    Args:
+        gain: k of each element `[time, m, n]`; zero where missing.
+        design: z of each element `[time, m, n]`, of the uncorrelated observations that the gains are for.
+    """
+    columns = np.swapaxes(gain, 1, 2).copy()
+    for later in range(1, gain.shape[1]):
+        seen = np.einsum("tn,tnm->tm", design[:, later], columns[:, :, :later])
+        columns[:, :, :later] -= gain[:, later, :, None] * seen[:, None]
+    return columns

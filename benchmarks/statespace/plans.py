@@ -1,0 +1,151 @@
+"""Steps a second of each plan, and how much of this machine's copy bandwidth that is.
+
+    python -m benchmarks.statespace.plans --rounds 15 --threads 2
+
+A step is one period of one series. Each figure is a whole call, warm: NumPy in, NumPy out. Gains and steady states
+are computed before, once for all series, and are not part of it. The plans take turns, so that what else runs on
+the machine disturbs them alike; best and median are over the rounds.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from luna_serving.statespace.plans import per_series, shared_gain
+from luna_serving.statespace.plans.blocks import Floats
+from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
+from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
+from luna_serving.statespace.plans.recurrence import Recurrence, recurrence
+from luna_serving.statespace.plans.shared_gain import shared_gain_means
+from luna_serving.statespace.plans.steady_state import steady_means
+from luna_serving.statespace.precision import enable_float64
+
+SERIES, PERIODS, LONG = 1024, 1000, 1_000_000
+TRANSITION, DESIGN = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0]])
+STATE_COV, OBS_VAR = np.diag([0.1, 0.01]), 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One line of the table."""
+
+    name: str
+    steps: int
+    bytes_a_step: int  # of data in and means out
+    call: Callable[[], object]
+
+
+def gains(length: int) -> tuple[Recurrence, np.ndarray]:
+    """The gains of a local linear trend from a wide start, and the predicted covariance after the last."""
+    cov, rows = 100 * np.eye(2), []
+    for _ in range(length):
+        gain = cov @ DESIGN.T / (DESIGN @ cov @ DESIGN.T + OBS_VAR)
+        rows.append(gain)
+        left = np.eye(2) - gain @ DESIGN
+        cov = TRANSITION @ (left @ cov @ left.T + OBS_VAR * gain @ gain.T) @ TRANSITION.T + STATE_COV
+    return recurrence(np.array(rows), TRANSITION, DESIGN, np.zeros(2), np.zeros(1)), cov
+
+
+def lanes(batch: int) -> tuple[Lanes, Moments]:
+    """The same model once a series."""
+
+    def repeated(array: np.ndarray) -> np.ndarray:
+        return np.repeat(array[..., None], batch, axis=-1)
+
+    model = Lanes(*map(repeated, (TRANSITION, DESIGN[0], np.array(OBS_VAR), STATE_COV, np.zeros(2), np.array(0.0))))
+    return model, Moments(np.zeros((2, batch)), repeated(100 * np.eye(2)))
+
+
+def plans(pool: Executor | None, threads: int) -> list[Plan]:
+    """Every plan on the data of its target."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(PERIODS, 1, SERIES)).cumsum(axis=0)
+    recurrent, _ = gains(PERIODS)
+    start = np.zeros((2, SERIES))
+    holes = y[:, 0].copy()
+    holes[rng.random(holes.shape) < 0.1] = np.nan
+    long = rng.normal(size=LONG).cumsum()
+    long_holes = np.where(rng.random(LONG) < 0.1, np.nan, long)
+    many, one = lanes(SERIES), lanes(1)
+    phi, gain = recurrent.phi[-1], recurrent.gain[-1]
+
+    def shared(data: Floats, precision: shared_gain.Precision, *, one_array: bool = False) -> object:
+        blocks = shared_gain_means(recurrent, data, start, precision=precision, pool=pool, threads=threads)
+        return blocks.time_major() if one_array else blocks
+
+    y32, steps = y.astype(np.float32), SERIES * PERIODS
+    return [
+        Plan("shared gain, float64", steps, 24, lambda: shared(y, np.float64)),
+        Plan("shared gain, float32", steps, 12, lambda: shared(y32, np.float32)),
+        Plan("shared gain, float64, one array out", steps, 24, lambda: shared(y, np.float64, one_array=True)),
+        Plan(
+            "per series, scattered gaps",
+            steps,
+            24,
+            lambda: per_series_means(many[0], holes, many[1], pool=pool, threads=threads),
+        ),
+        Plan(
+            "steady state, one long series",
+            LONG,
+            24,
+            lambda: steady_means(phi, gain, np.zeros(2), long[None, :, None], np.zeros((1, 2)), pool=pool),
+        ),
+        Plan(
+            "parallel in time, one long series with gaps",
+            LONG,
+            24,
+            lambda: parallel_in_time_means(one[0], long_holes, one[1], pool=pool, threads=threads),
+        ),
+    ]
+
+
+def copy_bandwidth(rounds: int) -> float:
+    """Bytes a second, read and written, of copying 64 MiB from one array to another: the best of some rounds."""
+    source = np.ones(8 << 20)
+    target = np.empty_like(source)
+    return 2 * source.nbytes / min(timed(lambda: np.copyto(target, source)) for _ in range(rounds))
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.statespace.plans", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="measured calls of each plan (default 15)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads to compute on (default: all)")
+    options = parser.parse_args()
+    enable_float64()
+    shared_gain.warm_up()
+    per_series.warm_up()
+    bandwidth = copy_bandwidth(options.rounds)
+    print(f"copy bandwidth {bandwidth / 1e9:.1f} GB/s, {options.threads} threads, load {os.getloadavg()[0]:.2f}")
+    with ThreadPoolExecutor(options.threads) as pool:
+        listed = plans(pool if options.threads > 1 else None, options.threads)
+        for plan in listed:
+            plan.call()
+            plan.call()
+        seconds: dict[str, list[float]] = {plan.name: [] for plan in listed}
+        for _ in range(options.rounds):
+            for plan in listed:
+                seconds[plan.name].append(timed(plan.call))
+    print(f"{'plan':45} {'best M/s':>9} {'median M/s':>10} {'ns/step':>8} {'of copy':>8}")
+    for plan in listed:
+        best, median = min(seconds[plan.name]), float(np.median(seconds[plan.name]))
+        share = plan.bytes_a_step * plan.steps / best / bandwidth
+        figures = f"{plan.steps / best / 1e6:9.0f} {plan.steps / median / 1e6:10.0f} {best / plan.steps * 1e9:8.2f}"
+        print(f"{plan.name:45} {figures} {share:8.1%}")
+    print(f"load {os.getloadavg()[0]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
