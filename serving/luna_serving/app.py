@@ -84,7 +84,8 @@ def build(args: Mapping[str, str] | None = None) -> serve.Application:
         **_replicas(settings.ingress_replicas_min, settings.ingress_replicas_max, 64),
     )(serve.ingress()(IngressReplica))
     board = metrics.bind()
-    application: serve.Application = ingress.bind(partial(connect, settings), kalman.bind(board), board)
+    model = kalman.bind(board, settings.kalman_warm_states)
+    application: serve.Application = ingress.bind(partial(connect, settings), model, board)
     return application
 
 

@@ -25,6 +25,14 @@ class Settings(BaseSettings):
     kalman_cpus: float = Field(0.5, ge=0, description="CPU cores that Ray reserves for a Kalman replica.")
     kalman_gpus: float = Field(0.0, ge=0, description="GPUs that Ray reserves for a Kalman replica; 0 runs on CPUs.")
 
+    kalman_warm_states: int = Field(
+        64,
+        ge=0,
+        le=64,
+        description="Models of at most so many states are compiled before a replica is ready, about a minute for all; "
+        "the first call of a larger one waits seconds for its compiler. `luna up` sets 2.",
+    )
+
     max_body_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="Bytes of a request body; a larger one is answered 413."
     )

@@ -20,7 +20,8 @@ from typing import Any, Protocol
 from luna_serving.ingress import problems
 from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.credentials import Credential
-from luna_serving.ingress.gate import Call, Gate
+from luna_serving.ingress.gate import Call
+from luna_serving.ingress.lanes import Serves
 from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.metrics import REQUEST_SECONDS, REQUESTS
 from luna_serving.ingress.problems import Problem
@@ -89,7 +90,7 @@ class Operation:
     """One POST route of a capability, below `/api/v1/{account_id}/`."""
 
     path: str
-    gate: Gate
+    gate: Serves
     parse: Callable[[bytes], Work | Unresolved]
     """Raises Problem 422."""
     openapi: Mapping[str, Any] = field(default_factory=dict)

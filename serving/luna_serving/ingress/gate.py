@@ -82,6 +82,7 @@ class Gate:
         self._within = within
         self._compute = compute
         self._limits = limits
+        self._counted = 0
         self._coalescer: Coalescer[Call] = Coalescer(
             self._send,
             weight=lambda call: call.points,
@@ -114,7 +115,9 @@ class Gate:
             raise problems.overloaded() from e
         finally:
             timer.cancel()
-            QUEUED.set(self._coalescer.queued)
+            # Several gates share the gauge.
+            QUEUED.inc(self._coalescer.queued - self._counted)
+            self._counted = self._coalescer.queued
 
     @staticmethod
     def _give_up(call: Call, seconds: float) -> None:

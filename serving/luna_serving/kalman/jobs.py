@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Initial, Known, Stationary
 from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.model import Model
+from luna_serving.statespace.saved import Saved
 
 # Numbers a point of a model with m observed elements and n states, for each output; zero: one number a series.
 SIZES: Final[dict[str, Callable[[int, int], int]]] = {
@@ -26,6 +27,7 @@ SIZES: Final[dict[str, Callable[[int, int], int]]] = {
     "loglike": lambda *_: 0,
     "loglike_obs": lambda *_: 1,
     "nobs_diffuse": lambda *_: 0,
+    "state": lambda *_: 0,
     "smoothed_state": lambda _, n: n,
     "smoothed_state_cov": lambda _, n: n * n,
     "mean": lambda m, _: m,
@@ -41,6 +43,10 @@ FILTERED: Final = tuple(name for name in SIZES if name not in {*FORECASTS, *SMOO
 Task = Literal["means", "filter", "smooth", "forecast"]
 Precision = Literal["float64", "float32"]
 Algorithm = Literal["shared_gain", "steady_state", "per_series", "parallel_in_time", "square_root"]
+
+# What an ordinary call holds at most: computed in a millisecond or two, and compiled before all else.
+LIGHT_STATES: Final = 2
+LIGHT_POINTS: Final = 50_000
 
 # A model whose matrices vary in time may take megabytes: such ones are not kept by the hundred.
 LARGE_BYTES: Final = 16 * 1024
@@ -127,10 +133,23 @@ class Job:
     """None: what suits the device."""
     algorithm: Algorithm | None = None
     """None: the engine chooses."""
+    starts: tuple[Saved | None, ...] | None = None
+    """Where each series goes on from; None: from the model's own start."""
 
     @property
     def numbers(self) -> int:
         """How many numbers the answer holds, about."""
         model = self.model.build()
         points = self.steps * len(self.lengths) if self.task == "forecast" else len(self.values)
-        return points * sum(SIZES[name](model.observed, model.states) for name in self.outputs)
+        states = len(self.lengths) * 2 * model.states**2 if "state" in self.outputs else 0
+        return states + points * sum(SIZES[name](model.observed, model.states) for name in self.outputs)
+
+    @property
+    def heavy(self) -> bool:
+        """Whether calls of small models should not wait for it."""
+        return not is_light(self.model.build()) or len(self.values) > LIGHT_POINTS
+
+
+def is_light(model: Model) -> bool:
+    """Whether a model is one of those whose programs every replica compiles first."""
+    return model.states <= LIGHT_STATES and model.observed == 1 and model.length is None

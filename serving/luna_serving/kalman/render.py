@@ -1,5 +1,6 @@
 """From filtered, smoothed and forecast series to the JSON of an answer; what is not known becomes null."""
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.jobs import SMOOTHED, Job
+from luna_serving.kalman.saved_states import to_words
 from luna_serving.statespace.results import BatchReport, ForecastResult, SeriesResult
 
 OVERFLOW = "The series and the model overflow float64. Scale the series to about unit size, or check the variances."
@@ -27,14 +29,18 @@ def render(job: Job, results: Sequence[Any], report: BatchReport) -> bytes | Ref
         answers = [_forecast(result, job.level) for result in results]
     else:
         answers = [{name: _output(result, name) for name in job.outputs} for result in results]
-    return orjson.dumps({"plan": plan_of(report), "results": answers}, option=orjson.OPT_SERIALIZE_NUMPY)
+    plan = plan_of(report, [result.filtered if job.task == "forecast" else result for result in results])
+    return orjson.dumps({"plan": plan, "results": answers}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def plan_of(report: BatchReport) -> dict[str, object]:
-    """What was run, as the answer says it."""
+def plan_of(report: BatchReport, results: Sequence[SeriesResult] = ()) -> dict[str, object]:
+    """What was run, as the answer says it; of a batch that several calls shared, a call's own results know better."""
+    # Series of one call seldom differ; where they do, the plan of most is told.
+    plans = Counter((result.plan, result.precision) for result in results)
+    algorithm, precision = plans.most_common(1)[0][0] if plans else (report.algorithm, report.precision)
     return {
-        "algorithm": report.algorithm,
-        "precision": report.precision,
+        "algorithm": algorithm,
+        "precision": precision,
         "device": report.device,
         "batch_shape": report.batch_shape,
         "warnings": report.warnings,
@@ -52,6 +58,9 @@ def _means(job: Job, result: SeriesResult) -> NDArray[np.float64]:
 def _output(result: SeriesResult, name: str) -> object:
     if name in SMOOTHED:
         return _smoothed(result, name)
+    if name == "state":
+        assert result.saved is not None  # noqa: S101  every full answer has one
+        return to_words(result.saved)
     value = result.filtered_state if name == "filtered_state" else getattr(result.full, name)
     return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
 

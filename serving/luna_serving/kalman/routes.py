@@ -8,6 +8,7 @@ from typing import Any
 from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.edge import Operation
 from luna_serving.ingress.gate import Gate, GateLimits
+from luna_serving.ingress.lanes import Lanes
 from luna_serving.ingress.openapi import describe
 from luna_serving.kalman.fit_job import FitJob
 from luna_serving.kalman.fit_schemas import FitAnswer, FitRequest
@@ -36,8 +37,9 @@ def operations(
     limits: Limits,
     named: NamedModels,
 ) -> list[Operation]:
-    """The routes below `/api/v1/{account_id}/`; all but fits share one gate, and so one batch."""
-    gate = Gate(admission, compute, gate_limits)
+    """The routes below `/api/v1/{account_id}/`; calls of one lane share a gate, and so a batch."""
+    light, heavy = Gate(admission, compute, gate_limits), Gate(admission, compute, gate_limits)
+    gate = Lanes(light, heavy, lambda job: job.heavy)
     # A gate of its own: a fit takes seconds, and calls in one batch with it would wait for it.
     fits = Gate(admission, compute, replace(gate_limits, max_batch=1, batches_in_flight=1), FitJob.within)
     wire = Wire(limits)

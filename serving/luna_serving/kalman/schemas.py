@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, Tag
 from luna_serving.kalman.jobs import FILTERED, SMOOTHED, Algorithm, Precision, Task
 from luna_serving.kalman.kind_schemas import LocalLevel, Model
 from luna_serving.kalman.named_schemas import BY_WAY, NamedModel
+from luna_serving.kalman.saved_states import SavedState
 from luna_serving.kalman.words import EXAMPLE, Point, Series, Words
 
 ModelOrName = Annotated[Annotated[Model, Tag("described")] | Annotated[NamedModel, Tag("named")], BY_WAY]
@@ -41,6 +42,10 @@ class SeriesRequest(Words):
     observations: list[Series] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
     precision: Precision | None = Field(None, description="Default: float64 on a CPU, float32 on a GPU.")
     algorithm: Algorithm | None = Field(None, description="Default: the engine's choice, which the plan reports.")
+    resume: list[SavedState | None] | None = Field(
+        None,
+        description="One `state` of an earlier answer a series, or null: to go on from there, as if in one pass.",
+    )
     loglike_convention: Literal["full", "kfas"] = Field(
         "full", description="full keeps the constant of every observation, kfas drops it for diffuse ones."
     )

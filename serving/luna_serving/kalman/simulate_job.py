@@ -29,3 +29,8 @@ class SimulateJob:
     def periods(self) -> int:
         """Periods of one draw of everything."""
         return sum(len(each) + self.steps for each in self.series) if self.series else self.length
+
+    @property
+    def heavy(self) -> bool:
+        """Draws are many series."""
+        return True

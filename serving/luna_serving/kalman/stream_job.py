@@ -1,13 +1,14 @@
 """What travels from the ingress to a Kalman replica for new points of a stream, and what comes back."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from luna_serving.kalman.jobs import ModelSpec
+from luna_serving.kalman.jobs import ModelSpec, is_light
+from luna_serving.kalman.saved_states import from_words, to_words
 from luna_serving.statespace.saved import Saved
 
 # What a point's answer may hold, in the words of `/kalman/filter` and `/kalman/smooth`.
@@ -39,8 +40,8 @@ class StreamState:
         """As text that reads back to the last bit."""
         return orjson.dumps(
             {
-                "saved": _words(self.saved),
-                "window_start": _words(self.window_start),
+                "saved": None if self.saved is None else to_words(self.saved),
+                "window_start": None if self.window_start is None else to_words(self.window_start),
                 "window": None if self.window is None else np.ascontiguousarray(self.window),
             },
             option=orjson.OPT_SERIALIZE_NUMPY,
@@ -53,21 +54,8 @@ class StreamState:
             return cls()
         words = orjson.loads(text)
         window = None if words["window"] is None else np.array(words["window"], dtype=np.float64)
-        return cls(_saved(words["saved"]), _saved(words["window_start"]), window)
-
-
-def _words(saved: Saved | None) -> dict[str, Any] | None:
-    if saved is None:
-        return None
-    words: dict[str, Any] = {name: np.ascontiguousarray(getattr(saved, name)) for name in ("mean", "cov", "diffuse")}
-    return words | {name: int(getattr(saved, name)) for name in ("rank", "period", "nobs_diffuse")}
-
-
-def _saved(words: dict[str, Any] | None) -> Saved | None:
-    if words is None:
-        return None
-    mean, cov, diffuse = (np.array(words[name], dtype=np.float64) for name in ("mean", "cov", "diffuse"))
-    return Saved(mean, cov, diffuse, words["rank"], words["period"], words["nobs_diffuse"])
+        saved, start = (None if each is None else from_words(each) for each in (words["saved"], words["window_start"]))
+        return cls(saved, start, window)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +72,11 @@ class AppendJob:
     """A forecast error of more standard deviations than this is an outlier."""
     lag: int
     """How many steps back the smoothed state lies; 0 asks for none."""
+
+    @property
+    def heavy(self) -> bool:
+        """Whether calls of small models should not wait for it."""
+        return self.lag > 0 or not is_light(self.model.build())
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from luna_serving.ingress import problems
 from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.callers import Callers
-from luna_serving.ingress.gate import Call, Gate
+from luna_serving.ingress.gate import Call
+from luna_serving.ingress.lanes import Serves
 from luna_serving.ingress.problems import FieldError, Problem
 from luna_serving.ingress.sockets import POLICY_VIOLATION, Socket
 from luna_serving.kalman import stream_protocol as protocol
@@ -53,7 +54,7 @@ class Desk:
     """What the sessions of one ingress replica share."""
 
     store: KalmanStreams
-    gate: Gate
+    gate: Serves
     admission: Admission
     callers: Callers
     models: NamedModels
@@ -192,6 +193,8 @@ class Session:
         return [head, *(protocol.filtered(first, points) for first, points in repeats)]
 
     async def _points(self, held: Held, message: PointsMessage) -> str:
+        if not message.values:
+            raise problems.invalid(FieldError("/values", "Must be a list of at least one point."))
         if held.spent:
             await self._renew(held)
         desk, first, last = self._desk, message.sequence, message.sequence + len(message.values) - 1

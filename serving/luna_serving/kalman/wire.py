@@ -24,6 +24,8 @@ from luna_serving.kalman.kind_schemas import LocalLevel
 from luna_serving.kalman.named_schemas import NamedModel, read_reference
 from luna_serving.kalman.schemas import KalmanRequest, SeriesRequest
 from luna_serving.kalman.series import Limits, check_covered, check_length, check_series, read_many
+from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.saved import Saved
 
 DEFAULT_MODEL = LocalLevel().spec()
 
@@ -141,7 +143,9 @@ class Wire:
         built = model.build()
         series = read_many(observations, built, self._limits)
         steps = getattr(request, "steps", 0)
-        check_covered(built, max(map(len, series)) + steps)
+        starts = _starts(request, len(series), built.states)
+        begun = [0 if start is None else start.period for start in starts or [None] * len(series)]
+        check_covered(built, max(len(y) + first for y, first in zip(series, begun, strict=True)) + steps)
         job = Job(
             model=model,
             values=np.concatenate(series),
@@ -153,6 +157,7 @@ class Wire:
             level=getattr(request, "level", 0.95),
             precision=request.precision,
             algorithm=request.algorithm,
+            starts=starts,
         )
         self._check_answer(job)
         return SeriesWork(job)
@@ -179,6 +184,20 @@ class Wire:
         if job.numbers > most:
             wrong = f"Would answer {job.numbers} numbers; at most {most} are sent. Ask for fewer, or split the call."
             raise problems.invalid(FieldError("/steps" if job.task == "forecast" else "/outputs", wrong))
+
+
+def _starts(request: SeriesRequest, count: int, states: int) -> tuple[Saved | None, ...] | None:
+    if request.resume is None:
+        return None
+    if len(request.resume) != count:
+        wrong = f"Holds {len(request.resume)} states for {count} series: give one a series, or null for a new one."
+        raise problems.invalid(FieldError("/resume", wrong))
+    try:
+        return tuple(
+            None if each is None else each.saved(states, f"/resume/{i}") for i, each in enumerate(request.resume)
+        )
+    except ModelError as e:
+        raise problems.invalid(FieldError(e.pointer, e.message)) from e
 
 
 def _under(words: object, under: Callable[[ModelSpec], KalmanWork]) -> KalmanWork | NamedCall:

@@ -1,0 +1,117 @@
+"""A replica's work on a batch of calls: those that want the same of the engine are computed together."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate, pairwise
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Counter, Histogram
+
+from luna_serving.ingress.gate import Refused
+from luna_serving.ingress.metrics import LUNA, SECONDS
+from luna_serving.kalman.jobs import Algorithm, Job, Precision
+from luna_serving.kalman.render import render
+from luna_serving.kalman.simulate_compute import simulate_job
+from luna_serving.kalman.simulate_job import SimulateJob
+from luna_serving.kalman.stream_compute import append
+from luna_serving.kalman.stream_job import Appended, AppendJob
+from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.model import Model
+from luna_serving.statespace.results import Convention, ForecastResult, SeriesResult
+from luna_serving.statespace.saved import Saved
+
+FILTER_SECONDS = Histogram("luna_kalman_seconds", "Time to filter a batch of calls.", buckets=SECONDS, registry=LUNA)
+POINTS = Counter("luna_kalman_points_total", "Observations that were filtered.", registry=LUNA)
+
+# What plans may use beside the calling thread: compiled loops run outside the interpreter's lock.
+CORES: Final = ThreadPoolExecutor(2, thread_name_prefix="cores")
+
+
+class Wish(NamedTuple):
+    """What a call wants of the engine; calls with the same wish share a batch."""
+
+    work: Literal["means", "full", "smooth", "forecast"]  # means and full are the filter's two variants
+    loglike: Convention
+    algorithm: Algorithm | None
+    precision: Precision | None
+    resumed: bool
+
+
+def compute(jobs: Sequence[Job | SimulateJob | AppendJob]) -> list[bytes | Appended | Refused]:
+    """Answer jobs in their order: JSON, or why there is none."""
+    started = time.perf_counter()
+    answers: dict[int, bytes | Appended | Refused] = {}
+    groups: dict[Wish, list[int]] = {}
+    batched: dict[int, Job] = {}
+    streamed: dict[int, AppendJob] = {}
+    for i, job in enumerate(jobs):
+        if isinstance(job, SimulateJob):
+            answers[i] = simulate_job(job)
+        elif isinstance(job, AppendJob):
+            streamed[i] = job
+        else:
+            batched[i] = job
+            groups.setdefault(_wish(job), []).append(i)
+    for wish, members in groups.items():
+        answers.update(zip(members, _answers([batched[i] for i in members], wish), strict=True))
+    answers.update(zip(streamed, append(list(streamed.values())), strict=True))
+    FILTER_SECONDS.observe(time.perf_counter() - started)
+    POINTS.inc(sum(len(job.values) for job in batched.values()) + sum(len(job.values) for job in streamed.values()))
+    return [answers[i] for i in range(len(jobs))]
+
+
+def _wish(job: Job) -> Wish:
+    work: Literal["means", "full", "smooth", "forecast"] = "full"
+    if job.task in {"smooth", "forecast"}:
+        work = "smooth" if job.task == "smooth" else "forecast"
+    elif job.task == "means" or set(job.outputs) == {"filtered_state"}:
+        work = "means"
+    return Wish(work, job.loglike, job.algorithm, job.precision, job.starts is not None)
+
+
+def _answers(jobs: list[Job], wish: Wish) -> list[bytes | Refused]:
+    """Answer jobs of one wish together; where one cannot be answered as it wishes, each alone."""
+    from luna_serving.statespace.plans.choose import PlanError
+
+    try:
+        return _run(jobs, wish)
+    except (PlanError, ModelError) as e:
+        if len(jobs) > 1:
+            return [answer for job in jobs for answer in _answers([job], wish)]
+        if isinstance(e, ModelError):
+            return [Refused(f"/model{e.pointer}", f"{e.message[:1].upper()}{e.message[1:]}.")]
+        return [Refused("/algorithm", f"{e}.")]
+
+
+def _run(jobs: list[Job], wish: Wish) -> list[bytes | Refused]:
+    from luna_serving.statespace.batch import Options, filter_batch, forecast_batch, smooth_batch
+
+    items = [item for job in jobs for item in _series(job)]
+    starts = _starts(jobs) if wish.resumed else None
+    options = Options(wish.algorithm, wish.precision or "float64", CORES)
+    results: Sequence[SeriesResult] | Sequence[ForecastResult]
+    match wish.work:
+        case "smooth":
+            batch = smooth_batch(items, loglike=wish.loglike, starts=starts, options=options)
+            results, report = batch.series, batch.report
+        case "forecast":
+            steps = [job.steps for job in jobs for _ in job.lengths]
+            forecast = forecast_batch(items, steps, loglike=wish.loglike, starts=starts, options=options)
+            results, report = forecast.series, forecast.report
+        case _:
+            batch = filter_batch(items, wish.work, loglike=wish.loglike, starts=starts, options=options)
+            results, report = batch.series, batch.report
+    series = iter(results)
+    return [render(job, [next(series) for _ in job.lengths], report) for job in jobs]
+
+
+def _series(job: Job) -> list[tuple[NDArray[np.float64], Model]]:
+    model = job.model.build()
+    return [(job.values[a:b], model) for a, b in pairwise((0, *accumulate(job.lengths)))]
+
+
+def _starts(jobs: Sequence[Job]) -> list[Saved | None]:
+    return [start for job in jobs for start in job.starts or (None,) * len(job.lengths)]
