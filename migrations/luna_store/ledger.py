@@ -73,8 +73,12 @@ WITH batch AS (
             SELECT FROM usage_events e
             WHERE e.debit_id = b.debit_id AND e.stream_id <> b.stream_id AND e.occurred_at >= :horizon
         ) AS twin,
-        -- Of a refund: when its debit was made. Unknown: Redis lost the debit, and there is nothing to give back.
-        CASE WHEN b.origin IS NULL THEN b.occurred_at ELSE coalesce(
+        -- Of a refund: when its debit was made. Null where there is nothing to give back: Redis lost the debit, or it
+        -- was voided besides.
+        CASE WHEN b.origin IS NULL THEN b.occurred_at WHEN EXISTS (
+            SELECT FROM usage_events e
+            WHERE e.debit_id = b.origin AND starts_with(e.stream_id, 'pg-void-') AND e.occurred_at >= :horizon
+        ) THEN NULL ELSE coalesce(
             (SELECT min(e.occurred_at) FROM usage_events e WHERE e.debit_id = b.origin AND e.occurred_at >= :horizon),
             (SELECT min(o.occurred_at) FROM batch o WHERE o.debit_id = b.origin)
         ) END AS debited_at

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import psutil
+import psycopg
 import pytest
 from tests.ingress.platform import Caller, Platform
 from tests.ingress.stream_client import LEVEL, Client, connected, socket_url
@@ -38,9 +39,12 @@ async def one_pass(caller: Caller, model: dict[str, Any], values: list[float | N
     return [{name: result[name][t] for name in OUTPUTS} for t in range(len(values))]
 
 
-def assert_one_pass(points: list[dict[str, Any]], whole: list[dict[str, Any]], diffuse: int = 1) -> None:
+def assert_one_pass(
+    points: list[dict[str, Any]], whole: list[dict[str, Any]], values: list[float | None], diffuse_states: int = 1
+) -> None:
     """Equal to the last digit, but for what a stream answers with null while the start is diffuse."""
-    assert len(points) == len(whole)
+    assert len(points) == len(whole) == len(values)
+    diffuse = [t for t, value in enumerate(values) if value is not None][diffuse_states - 1]
     for t, (point, expected) in enumerate(zip(points, whole, strict=True)):
         for name in OUTPUTS:
             if t >= diffuse or name in {"standardized_forecast_error", "loglike_obs"}:
@@ -57,7 +61,7 @@ async def test_a_stream_answers_what_one_pass_answers_to_the_last_digit(platform
             assert (answer["type"], answer["sequence"]) == ("filtered", len(points) + 1)
             points += answer["points"]
     assert platform.used(caller.id) == 6, "a message is one unit"
-    assert_one_pass(points, await one_pass(caller, TREND, values), diffuse=3)
+    assert_one_pass(points, await one_pass(caller, TREND, values), values, diffuse_states=2)
 
 
 async def lossy(caller: Caller, values: list[float | None], rng: random.Random) -> tuple[list[dict[str, Any]], int]:
@@ -88,7 +92,8 @@ async def lossy(caller: Caller, values: list[float | None], rng: random.Random) 
                         break
                     answer = await client.hear()
                     if answer["type"] == "error":
-                        assert answer["problem"]["status"] == 503, answer
+                        # 408: a replica that is started again takes longer than a call may.
+                        assert answer["problem"]["status"] in {408, 503}, answer
                         await asyncio.sleep(0.05)
                         continue
                     take(answers, answer)
@@ -104,8 +109,6 @@ def take(answers: dict[int, dict[str, Any]], answer: dict[str, Any]) -> None:
 
 def messages_applied(platform: Platform, account_id: int) -> int:
     """Messages whose answers Postgres keeps: all of them, as long as there are few."""
-    import psycopg
-
     with psycopg.connect(platform.postgres.url) as sql:
         row = sql.execute(
             "SELECT count(*) FROM kalman_stream_answers a JOIN kalman_streams s ON s.id = a.stream_id "
@@ -121,9 +124,8 @@ async def test_connections_that_break_before_the_answer_lose_and_double_nothing(
     runs = await asyncio.gather(*(lossy(c, series(80, seed=i), random.Random(i)) for i, c in enumerate(callers)))
     for i, (caller, (points, connections)) in enumerate(zip(callers, runs, strict=True)):
         assert connections > 3
-        await asyncio.sleep(0)
         assert platform.used(caller.id) == messages_applied(platform, caller.id)
-        assert_one_pass(points, await one_pass(caller, LEVEL, series(80, seed=i)))
+        assert_one_pass(points, await one_pass(caller, LEVEL, series(80, seed=i)), series(80, seed=i))
 
 
 async def test_a_replica_killed_in_mid_stream_loses_and_doubles_nothing(platform: Platform) -> None:
@@ -138,7 +140,7 @@ async def test_a_replica_killed_in_mid_stream_loses_and_doubles_nothing(platform
 
     (points, _), _ = await asyncio.gather(lossy(caller, values, random.Random(9)), kill())
     assert platform.used(caller.id) == messages_applied(platform, caller.id)
-    assert_one_pass(points, await one_pass(caller, LEVEL, values))
+    assert_one_pass(points, await one_pass(caller, LEVEL, values), values)
 
 
 async def test_an_edge_killed_in_mid_stream_loses_and_doubles_nothing(platform: Platform) -> None:
@@ -151,7 +153,7 @@ async def test_an_edge_killed_in_mid_stream_loses_and_doubles_nothing(platform: 
 
     (points, _), _ = await asyncio.gather(lossy(caller, values, random.Random(10)), kill())
     assert platform.used(caller.id) == messages_applied(platform, caller.id)
-    assert_one_pass(points, await one_pass(caller, LEVEL, values))
+    assert_one_pass(points, await one_pass(caller, LEVEL, values), values)
 
 
 def ingress_replicas(platform: Platform) -> list[psutil.Process]:
@@ -181,8 +183,12 @@ async def test_many_racing_connections_take_each_point_once(platform: Platform) 
     async with connected(caller) as client:
         stream = await client.open(outputs=OUTPUTS)
 
+    rng = random.Random(6)
+
     async def race() -> None:
         while True:
+            # Who does nothing but take the stream from others never sends a point.
+            await asyncio.sleep(rng.uniform(0, 0.3))
             with suppress(ConnectionClosed):
                 async with connected(caller) as client:
                     resumed = await client.ask(type="resume", stream=stream, after=0)
@@ -202,7 +208,7 @@ async def test_many_racing_connections_take_each_point_once(platform: Platform) 
         assert resumed["sequence"] == len(values)
         points = [point for _ in values for point in (await client.hear())["points"]]
     assert platform.used(caller.id) == len(values)
-    assert_one_pass(points, await one_pass(caller, LEVEL, values))
+    assert_one_pass(points, await one_pass(caller, LEVEL, values), values)
 
 
 async def test_points_that_were_taken_are_answered_again_and_not_charged(platform: Platform) -> None:

@@ -163,19 +163,23 @@ class Admission:
 
     def refund_later(self, debit: Debit) -> None:
         """Give a debit back without making anybody wait; tried until a store takes it."""
-        task = asyncio.get_running_loop().create_task(self._refund(debit))
-        self._refunds.add(task)
-        task.add_done_callback(self._refunds.discard)
+        self._give_back(debit, void=False)
 
     def void_later(self, debit: Debit) -> None:
         """As `refund_later`, for a debit of which nobody knows whether and where it was taken."""
-        self._in_postgres.add(debit.debit_id)
-        self.refund_later(debit)
+        self._give_back(debit, void=True)
 
-    async def _refund(self, debit: Debit) -> None:
+    def _give_back(self, debit: Debit, *, void: bool) -> None:
+        task = asyncio.get_running_loop().create_task(self._refund(debit, void=void))
+        self._refunds.add(task)
+        task.add_done_callback(self._refunds.discard)
+
+    async def _refund(self, debit: Debit, *, void: bool) -> None:
+        # Each task for itself: two may void the same debit, and the second must not turn to Redis.
+        void = void or debit.debit_id in self._in_postgres
         for _ in range(REFUND_TRIES):
             try:
-                if debit.debit_id in self._in_postgres:
+                if void:
                     await self._fallback.void(debit)
                 else:
                     await self._quota.refund(debit)
@@ -185,7 +189,7 @@ class Admission:
             except StoreUnavailable as e:
                 if e.store == "Redis" and not e.uncertain:
                     # Redis was wiped since: what it settled before is in the ledger.
-                    self._in_postgres.add(debit.debit_id)
+                    void = True
                 await asyncio.sleep(REFUND_RETRY_S)
         log.error("debit %s of account %s was not refunded", debit.debit_id, debit.account_id)
 

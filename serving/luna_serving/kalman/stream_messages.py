@@ -47,7 +47,7 @@ class PointsMessage(Words):
 
     type: Literal["points"]
     sequence: int = Field(ge=1, le=LARGEST_SEQUENCE)
-    values: list[Any] = Field(min_length=1)
+    values: list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def read_message(message: str | bytes) -> Message:
     form = FORMS.get(kind) if isinstance(kind, str) else None
     if form is None:
         raise problems.invalid(FieldError("/type", 'Must be "open", "resume" or "points".'))
-    if form is PointsMessage and isinstance(document.get("values"), list) and document["values"]:
+    if form is PointsMessage and isinstance(document.get("values"), list):
         # pydantic would look at each number.
         values = document["values"]
         read = read_form(form, {**document, "values": [0.0]})
