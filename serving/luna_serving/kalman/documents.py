@@ -27,8 +27,9 @@ BYTES_A_LIST = 4
 DEEPEST = 8
 # A name or a value of the caller's that an error repeats: enough to find it again.
 MAX_ECHO = 64
-MAX_OBJECTS = 1_000
-MAX_MEMBERS = 1_000
+# A thousand series that each go on from a saved state are a thousand objects of seven members.
+MAX_OBJECTS = 2_000
+MAX_MEMBERS = 12_000
 
 
 def read_object(body: bytes, member: str, max_lists: int) -> dict[str, Any]:

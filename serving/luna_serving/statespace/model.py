@@ -61,6 +61,8 @@ class Model:
     def __post_init__(self) -> None:
         m, n = _sizes(self.design)
         r = n if self.selection is None else np.shape(np.asarray(self.selection))[-1]
+        if r > MAX_STATES:
+            raise ModelError("/selection", f"names {r} shocks; at most {MAX_STATES} are taken")
         selection = np.eye(n) if self.selection is None else self.selection
         checked = {
             "transition": fitting("/transition", self.transition, (n, n)),

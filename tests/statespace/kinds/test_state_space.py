@@ -63,6 +63,7 @@ def test_any_matrix_may_vary_over_the_same_periods():
         ({"obs_cov": np.diag([1.0, 1.0, -1.0])}, "/obs_cov", "negative variance"),
         ({"state_cov": [[1.0, 0.3], [0.0, 1.0]], "selection": np.eye(2)}, "/state_cov", "symmetric"),
         ({"state_cov": np.eye(3)}, "/state_cov", "shape [1, 1]"),
+        ({"selection": np.ones((2, 65)), "state_cov": np.eye(65)}, "/selection", "at most 64"),
         ({"selection": [[1.0]]}, "/selection", "shape [2, 1]"),
         ({"obs_intercept": [1.0]}, "/obs_intercept", "shape [3]"),
         ({"state_intercept": [[[1.0]]]}, "/state_intercept", "shape"),

@@ -8,18 +8,19 @@ never strikes, so that a variance can be estimated without the model changing it
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import cos, pi, sin
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.checks import ModelError, magnitude, variance
 from luna_serving.statespace.initial import Diffuse, Stationary
-from luna_serving.statespace.kinds.fields import optional_variance
+from luna_serving.statespace.kinds.fields import optional_variance, refuse_more_states
 from luna_serving.statespace.kinds.lag_polynomials import require_stationary
 
 Floats = NDArray[np.float64]
 Words = Mapping[str, Any]
+TOO_LONG: Final = "a long season is better told by a few harmonics of freq_seasonal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def seasonal(words: Words) -> Block:
     """Dummy seasonal: the effects of one period sum to the shock (eq. 3.3). `period` - 1 states."""
     period = _count("/seasonal/period", words["period"], 2)
     n = period - 1
+    refuse_more_states("/seasonal/period", n, TOO_LONG)
     transition = np.eye(n, k=-1)
     transition[0] = -1.0
     var = optional_variance("/seasonal/var", words.get("var"))
@@ -79,6 +81,7 @@ def freq_seasonal(number: int, words: Words) -> Block:
     if harmonics > most:
         raise ModelError(f"{at}/harmonics", f"must be at most {most}, half the period; got {harmonics}")
     n = 2 * harmonics - (2 * harmonics == period)
+    refuse_more_states(f"{at}/harmonics", n, "take fewer harmonics")
     transition = np.zeros((n, n))
     for j in range(harmonics):
         pair = slice(2 * j, min(2 * j + 2, n))
@@ -120,6 +123,7 @@ def autoregression(words: Words, *, starts_stationary: bool) -> Block:
     """A stationary autoregression beside the other components. State: its last values."""
     coefficients = _list("/ar/coefficients", words["coefficients"])
     n = len(coefficients)
+    refuse_more_states("/ar/coefficients", n, "take fewer lags")
     if starts_stationary:
         require_stationary("/ar/coefficients", coefficients)
     transition = np.eye(n, k=-1)
@@ -138,6 +142,7 @@ def regression(words: Words) -> Block:
     if regressors.ndim != 2 or 0 in regressors.shape:
         raise ModelError("/regression/regressors", "must hold one row a period, with one number a regressor")
     k = regressors.shape[1]
+    refuse_more_states("/regression/regressors", k, "take fewer regressors")
     var = words.get("var")
     walks: tuple[float, ...] = ()
     if isinstance(var, list | tuple):
