@@ -37,7 +37,7 @@ from luna_serving.statespace.precision import require_float64
 LOG_2PI: Final = 1.8378770664093453
 # In units of the covariance's rounding; `recursion.ROUNDING` in float64.
 ROUNDING_UNITS: Final = 16
-# Observations in flight: a step takes about as long as a load, so that one pair ahead of another hides it.
+# Observations in flight. Reckoned, not measured: with hundreds of instructions a step, a pair ahead hides a load.
 ROWS_AHEAD: Final = 2
 
 
