@@ -36,7 +36,7 @@ class FitRequest(Words):
         3,
         ge=1,
         le=MAX_STARTS,
-        description="Searches a series: from the model's values, a guess off the data, random places about it. em: one.",
+        description="Searches a series: from the model's values, from a guess, from random places about it. em: one.",
     )
     max_iterations: int | None = Field(
         None, ge=1, le=MAX_ITERATIONS, description="Of one search. Default: 500 for mle, 5000 for em."

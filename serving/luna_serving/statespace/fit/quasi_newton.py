@@ -155,7 +155,7 @@ def _along(now: Evaluation, direction: Floats, iteration: int) -> Generator[Poin
             break
         else:
             step = _between(low, high)
-    return best
+    return best if best is not None and best.value < now.value else None
 
 
 def _between(low: _OnLine, high: _OnLine) -> float:
