@@ -150,6 +150,23 @@ def test_kfas_likelihoods_of_american_unemployment_are_reproduced(name):
     assert result.full.loglike == pytest.approx(shipped["llf"], rel=shipped.get("rtol", 1e-7))
 
 
+def test_nist_longley_on_raw_columns_has_nine_correct_digits():
+    """Certified values of the Statistical Reference Datasets, of a problem with a condition number of 5e9."""
+    certified = [
+        -3482258.63459582,
+        15.0618722713733,
+        -0.0358191792925910,
+        -2.02022980381683,
+        -1.03322686717359,
+        -0.0511041056535807,
+        1829.15146461355,
+    ]
+    data = sm.datasets.longley.load_pandas()
+    model = structural(obs_var=1.0, level={}, regression={"regressors": data.exog.to_numpy()})
+    result = filter_batch([(data.endog.to_numpy(dtype=float), model)], "full").series[0]
+    np.testing.assert_allclose(result.filtered_state[-1], certified, rtol=1e-9)
+
+
 def test_level_and_trend_are_the_local_linear_trend():
     model = structural(obs_var=1.0, level={"var": 0.5}, trend={"var": 0.2})
     preset = local_linear_trend(obs_var=1.0, level_var=0.5, trend_var=0.2)
