@@ -194,8 +194,8 @@ class KalmanStreams:
         async with self._transaction() as connection:
             await connection.execute(update(KalmanStream).where(held).values(held=False))
 
-    async def answers(self, claim: Claim, after: int, until: int) -> Sequence[KeptAnswers]:
-        """The kept answers that hold a point in (`after`, `until`], oldest first.
+    async def answers(self, claim: Claim, after: int) -> Sequence[KeptAnswers]:
+        """The kept answers that hold a point beyond `after`, oldest first.
 
         Raises:
             StreamNotFound: the stream was deleted.
@@ -204,7 +204,7 @@ class KalmanStreams:
         kept = KalmanStreamAnswer
         query = (
             select(kept.first_sequence, kept.last_sequence, kept.points)
-            .where(kept.stream_id == claim.id, kept.last_sequence > after, kept.first_sequence <= until)
+            .where(kept.stream_id == claim.id, kept.last_sequence > after)
             .order_by(kept.last_sequence)
         )
         async with self._transaction() as connection:

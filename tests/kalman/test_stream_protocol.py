@@ -36,7 +36,7 @@ def test_points_out_of_step_are_told_the_number_that_is_expected(first: int, cou
 def test_answers_are_repeated_from_the_point_that_is_missing() -> None:
     assert protocol.repeated(KEPT, 2, 9) == [(3, "[3,4,5]"), (6, "[6]"), (7, "[7,8,9]")]
     assert protocol.repeated(KEPT, 4, 8) == [(5, "[5]"), (6, "[6]"), (7, "[7,8]")]
-    assert protocol.repeated(KEPT[1:2], 5, 6) == [(6, "[6]")]
+    assert protocol.repeated(KEPT[1:], 5, 6) == [(6, "[6]")]
     assert protocol.repeated([], 9, 9) == []
     assert protocol.joined(protocol.repeated(KEPT, 4, 8)) == (5, "[5,6,7,8]")
 

@@ -106,7 +106,12 @@ def place(first: int, count: int, taken: int) -> Literal["next", "again"]:
 
 
 def repeated(kept: Sequence[KeptAnswers], after: int, until: int) -> list[tuple[int, str]]:
-    """The kept answers to points `after` + 1 to `until`, by messages: the first point's number, and a JSON list.
+    """The answers to points `after` + 1 to `until`, by messages: the first point's number, and a JSON list.
+
+    Args:
+        kept: all kept answers that hold a point beyond `after`, oldest first.
+        after: the last point whose answer is not asked for.
+        until: the last point whose answer is.
 
     Raises:
         Problem: 410, the oldest of them are not kept any more.
@@ -123,7 +128,8 @@ def repeated(kept: Sequence[KeptAnswers], after: int, until: int) -> list[tuple[
             f"Resume with after={oldest - 1} or more.",
             extra={"oldest": oldest},
         )
-    return [_cut(each, max(after + 1, each.first), min(until, each.last)) for each in kept]
+    asked = [each for each in kept if each.first <= until]
+    return [_cut(each, max(after + 1, each.first), min(until, each.last)) for each in asked]
 
 
 def _cut(kept: KeptAnswers, first: int, last: int) -> tuple[int, str]:

@@ -184,7 +184,7 @@ class Session:
         try:
             if message.after > claim.sequence:
                 raise problems.invalid(FieldError("/after", f"Must be at most {claim.sequence}: no more was taken."))
-            kept = await self._desk.store.answers(claim, message.after, claim.sequence)
+            kept = await self._desk.store.answers(claim, message.after)
             repeats = protocol.repeated(kept, message.after, claim.sequence)
         except Problem:
             await self._release()
@@ -199,7 +199,7 @@ class Session:
             await self._renew(held)
         desk, first, last = self._desk, message.sequence, message.sequence + len(message.values) - 1
         if protocol.place(first, len(message.values), held.sequence) == "again":
-            kept = await desk.store.answers(held.claim, first - 1, last)
+            kept = await desk.store.answers(held.claim, first - 1)
             return protocol.filtered(*protocol.joined(protocol.repeated(kept, first - 1, last)))
         model, keep = held.plan.model.build(), held.plan.replayed(desk.rules)
         values = read_values(message.values, model.observed, min(desk.rules.max_points, keep))
