@@ -42,6 +42,18 @@ def tiles(batch: int, *, threads: int = 1) -> list[Tile]:
     return cut
 
 
+def staging(width: int, precision: type[np.float64] | type[np.float32] = np.float64) -> Floats:
+    """A block for data, zeroed, at an address that a compiled program reads where it stands: a multiple of 64.
+
+    Such a block must not change before the program is done. Elsewhere it is copied, 0.1 to 0.6 ns a step.
+    """
+    size = ROWS * width * np.dtype(precision).itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    first = -memory.ctypes.data % 64
+    block: Floats = memory[first : first + size].view(precision).reshape(ROWS, width)
+    return block
+
+
 def chunks(length: int) -> Iterator[tuple[int, int]]:
     """Cut a time axis into (first row, rows), of at most `ROWS` rows."""
     for first in range(0, length, ROWS):
@@ -74,6 +86,11 @@ class Blocks:
         """Series."""
         return sum(tile[0].shape[-1] for tile in self.parts)
 
+    @property
+    def starts(self) -> list[int]:
+        """Where each tile begins along the batch."""
+        return [0, *accumulate(tile[0].shape[-1] for tile in self.parts[:-1])]
+
     def series(self, place: int) -> Floats:
         """One series `[time, ...]`, copied."""
         for tile in self.parts:
@@ -87,7 +104,7 @@ class Blocks:
         """All of it as one array `[time, ..., batch]`, copied."""
         first = self.parts[0][0]
         whole = np.empty((self.length, *first.shape[1:-1], self.batch), first.dtype)
-        for tile, start in zip(self.parts, self._starts(), strict=True):
+        for tile, start in zip(self.parts, self.starts, strict=True):
             row = 0
             for part in tile:
                 whole[row : row + len(part), ..., start : start + part.shape[-1]] = part
@@ -98,15 +115,12 @@ class Blocks:
         """All of it as one array `[batch, time, ...]`, copied."""
         first = self.parts[0][0]
         whole = np.empty((self.batch, self.length, *first.shape[1:-1]), first.dtype)
-        for tile, start in zip(self.parts, self._starts(), strict=True):
+        for tile, start in zip(self.parts, self.starts, strict=True):
             row = 0
             for part in tile:
                 turn(part, whole[start : start + part.shape[-1], row : row + len(part)])
                 row += len(part)
         return whole
-
-    def _starts(self) -> list[int]:
-        return [0, *accumulate(tile[0].shape[-1] for tile in self.parts[:-1])]
 
 
 def turn(time_major: Floats, series_major: Floats) -> None:

@@ -19,11 +19,15 @@ import numpy as np
 from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.packing import Item, Series, kind_of
+from luna_serving.statespace.plans.lanes import HEAD
 from luna_serving.statespace.plans.per_series import COMPILED_STATES
 from luna_serving.statespace.results import Algorithm
 
 # Periods from which cutting a series, or waiting for its covariance to settle, pays: a few chunks of the filter.
 LONG: Final = 16_384
+# Series, and points of all, from which a second core and a leaner loop pay for the rows that run twice over.
+MANY: Final = 64
+MUCH: Final = 100_000
 
 
 class PlanError(ValueError):
@@ -35,6 +39,7 @@ class Part(NamedTuple):
 
     plan: Algorithm
     places: tuple[int, ...]
+    lanes: bool = False  # per_series by `lanes.side_by_side`, for means of many series
 
 
 def choose(items: Sequence[Item], variant: Variant, forced: Algorithm | None) -> Iterator[Part]:
@@ -59,8 +64,27 @@ def choose(items: Sequence[Item], variant: Variant, forced: Algorithm | None) ->
             yield from (Part(plan, (place,)) for place in places)
         else:
             yield Part(plan, tuple(places))
+    if variant == "means" and forced is None:
+        for places in _many(items, rest):
+            yield Part("per_series", places, lanes=True)
+            rest = [place for place in rest if place not in set(places)]
     if rest:
         yield Part("per_series", tuple(rest))
+
+
+def _many(items: Sequence[Item], places: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """The places of models of the same few states, where there are many series and much to do."""
+    of_states: dict[int, list[int]] = {}
+    for place in places:
+        y, model = items[place]
+        if model.observed == 1 and model.length is None and model.states in COMPILED_STATES and len(y) > HEAD:
+            of_states.setdefault(model.states, []).append(place)
+    for alike in of_states.values():
+        points = sum(len(items[place][0]) for place in alike)
+        # Shorter ones wait for the longest: not more than they have themselves.
+        longest = max(len(items[place][0]) for place in alike)
+        if len(alike) >= MANY and points >= MUCH and longest * len(alike) <= 2 * points:
+            yield tuple(alike)
 
 
 def _plan(model: Model, series: Sequence[Series], variant: Variant) -> Algorithm:

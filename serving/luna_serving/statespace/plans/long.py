@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.answers import series_results
-from luna_serving.statespace.model import Model
 from luna_serving.statespace.packing import Group, Item, bucket, kind_of
 from luna_serving.statespace.passes import forward_pass
+from luna_serving.statespace.plans.lanes import lanes_of
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.statespace.plans.per_series import COMPILED_STATES, Lanes, Moments
+from luna_serving.statespace.plans.per_series import COMPILED_STATES, Moments
 from luna_serving.statespace.plans.recurrence import settled
 from luna_serving.statespace.plans.steady_state import steady_means
 from luna_serving.statespace.plans.together import probe
@@ -58,7 +58,7 @@ def in_pieces(item: Item, pool: Executor | None) -> SeriesResult | None:
         return None
     done = len(head.filtered_state)
     start = Moments(head.saved.mean[:, None], head.saved.cov[:, :, None])
-    result = parallel_in_time_means(_lanes(model), y[done:], start, pool=pool, threads=2)
+    result = parallel_in_time_means(lanes_of([model]), y[done:], start, pool=pool, threads=2)
     if result is None:
         return None
     means = np.concatenate([head.filtered_state, result[0]])
@@ -73,14 +73,3 @@ def _before(item: Item) -> SeriesResult | None:
     part = Group(kind, "full", bucket(kind.buckets("full").widths, 1), (0,))
     (result,) = series_results(forward_pass([(head, model)], part, None), "full")
     return result if result.saved is not None and result.saved.rank == 0 and result.finite else None
-
-
-def _lanes(model: Model) -> Lanes:
-    return Lanes(
-        transition=model.transition[:, :, None],
-        design=model.design[0][:, None],
-        obs_var=model.obs_cov[0],
-        state_cov=model.disturbance_cov[:, :, None],
-        state_intercept=model.state_intercept[:, None],
-        obs_intercept=model.obs_intercept,
-    )

@@ -103,7 +103,7 @@ def _attempt(
     means, ended = per_series_means(every, cut[overlap:], warmed, pool=pool, threads=threads)
     if not agree(lanes, _lanes(ended, slice(0, -1)), _lanes(warmed, slice(1, None))).all():
         return None
-    return _in_a_row(means, size, len(y)), _last(lanes, y, warmed, size, count)
+    return _in_a_row(means, size, len(y), pool), _last(lanes, y, warmed, size, count)
 
 
 def _cut(y: Floats, size: int, overlap: int) -> Floats:
@@ -119,18 +119,19 @@ def _cut(y: Floats, size: int, overlap: int) -> Floats:
     return cut
 
 
-def _in_a_row(means: Blocks, size: int, length: int) -> Floats:
+def _in_a_row(means: Blocks, size: int, length: int, pool: Executor | None) -> Floats:
     """The pieces' means one after the other `[time, n]`."""
-    count, states = means.batch, means.parts[0][0].shape[1]
-    whole = np.empty((count, size, states))
-    lane = 0
-    for tile in means.parts:
-        lanes, row = tile[0].shape[-1], 0
-        for part in tile:
-            turn(part, whole[lane : lane + lanes, row : row + len(part)])
+    whole = np.empty((means.batch, size, means.parts[0][0].shape[1]))
+
+    def place(number: int) -> None:
+        first, row = means.starts[number], 0
+        for part in means.parts[number]:
+            turn(part, whole[first : first + part.shape[-1], row : row + len(part)])
             row += len(part)
-        lane += lanes
-    return whole.reshape(-1, states)[:length]
+
+    numbers = range(len(means.parts))
+    list(map(place, numbers) if pool is None else pool.map(place, numbers))
+    return whole.reshape(-1, whole.shape[2])[:length]
 
 
 def _last(lanes: Lanes, y: Floats, warmed: Moments, size: int, count: int) -> Moments:

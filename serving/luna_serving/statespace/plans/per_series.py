@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Floats, chunks, on_threads, tiles
+from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Floats, chunks, on_threads, staging, tiles
 from luna_serving.statespace.plans.blocks import Tile as _Tile
 from luna_serving.statespace.precision import require_float64
 from luna_serving.statespace.recursion import ROUNDING
@@ -68,12 +68,12 @@ def per_series_means(
 
     def run(tile: _Tile) -> tuple[tuple[Floats, ...], Moments]:
         params, carry = pack(lanes, start, tile)
-        data = np.zeros((ROWS, tile.width))
+        data = staging(tile.width)
         written = []
         for first, rows in chunks(len(y)):
             data[:rows, : tile.used] = y[first : first + rows, tile.first : tile.first + tile.used]
             carry, means = filter_chunk(np.int32(rows), params, data, carry)
-            # The program may read `data` where it stands: it must be done before the next rows are put there.
+            # The program reads `data` where it stands: it must be done before the next rows are put there.
             written.append((means.block_until_ready(), rows))
         mean, cov = (np.asarray(part)[..., : tile.used] for part in carry)
         means = tuple(np.asarray(part)[:rows, :, : tile.used] for part, rows in written)

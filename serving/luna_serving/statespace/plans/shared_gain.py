@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Floats, Tile, chunks, on_threads, tiles
+from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Floats, Tile, chunks, on_threads, staging, tiles
 from luna_serving.statespace.plans.recurrence import Recurrence
 from luna_serving.statespace.precision import require_float64
 
@@ -52,12 +52,12 @@ def shared_gain_means(
         lanes = slice(tile.first, tile.first + tile.used)
         mean = np.zeros((gains.states, tile.width), precision)
         mean[:, : tile.used] = start[:, lanes]
-        data = np.zeros((ROWS, tile.width), precision)
+        data = staging(tile.width, precision)
         carry, written = mean, []
         for number, (first, rows) in enumerate(chunks(gains.length)):
             data[:rows, : tile.used] = y[first : first + rows, 0, lanes]
             carry, means = means_chunk(np.int32(rows), coefficients[number], data, carry)
-            # The program may read `data` where it stands: it must be done before the next rows are put there.
+            # The program reads `data` where it stands: it must be done before the next rows are put there.
             written.append((means.block_until_ready(), rows))
         return tuple(np.asarray(means)[:rows, :, : tile.used] for means, rows in written)
 

@@ -8,6 +8,7 @@ shorter, with Φ^L; so the whole is a logarithmic number of large matrix product
 are rows. It is exact (no overlap, no forgetting is assumed) and compiles nothing. Series-major in and out.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
@@ -17,8 +18,11 @@ from luna_serving.statespace.plans.blocks import Floats
 
 # Steps in a block of one observed element: 4 n (L + n) / L multiplications a step against loops of length T / L.
 BLOCK: Final = 8
-# Rows of a product, so that what it reads and writes stays in the second cache.
-ROWS_OF_PRODUCT: Final = 2048
+# Multiplications of one product. OpenBLAS starts threads of its own above 2^18; they wait for each other by spinning,
+# which on a busy machine made a product 100 times as slow. What is read and written stays in the second cache, too.
+PRODUCT: Final = 1 << 18
+
+Piece = tuple[slice, slice]  # series, blocks
 
 
 def steady_means(
@@ -52,7 +56,10 @@ def _fill(
     if blocks:
         weights, constant = response(phi, gain, offset)
         rows = y[:, :covered].reshape(batch, blocks, BLOCK * m)
-        ends = rows @ weights[: BLOCK * m, -n:].astype(y.dtype)
+        ends = np.empty((batch, blocks, n), y.dtype)
+        last = weights[: BLOCK * m, -n:].astype(y.dtype)
+        pieces = _pieces(batch, blocks, weights.size)
+        _each(pool, lambda piece: np.matmul(rows[piece], last, out=ends[piece]), pieces)
         before = np.empty((batch, blocks, n), y.dtype)
         before[:, 0] = start
         phi_block = weights[BLOCK * m :, -n:].T
@@ -82,16 +89,9 @@ def _products(
     rows: Floats, before: Floats, weights: Floats, constant: Floats, means: Floats, pool: Executor | None
 ) -> None:
     """The means of all blocks from their inputs and the states before them, some blocks at a time."""
-    batch, blocks = rows.shape[:2]
-    several = max(1, ROWS_OF_PRODUCT // blocks)
-    pieces = [
-        (slice(series, series + several), slice(block, block + ROWS_OF_PRODUCT))
-        for series in range(0, batch, several)
-        for block in range(0, blocks, ROWS_OF_PRODUCT)
-    ]
     shifted = bool(constant.any())
 
-    def work(piece: tuple[slice, slice]) -> None:
+    def work(piece: Piece) -> None:
         here = rows[piece]
         stacked = np.concatenate([here, before[piece]], axis=2)
         product = stacked.reshape(-1, stacked.shape[2]) @ weights
@@ -101,6 +101,21 @@ def _products(
         steps = slice(piece[1].start * BLOCK, piece[1].start * BLOCK + here.shape[1] * BLOCK)
         means[piece[0], steps] = product.reshape(shape).reshape(shape[0], -1, shape[3])
 
+    _each(pool, work, _pieces(rows.shape[0], rows.shape[1], weights.size))
+
+
+def _pieces(batch: int, blocks: int, multiplications: int) -> list[Piece]:
+    """Some series by some blocks at a time; each block costs that many multiplications."""
+    most = max(1, PRODUCT // multiplications)
+    several = max(1, most // blocks)
+    return [
+        (slice(series, min(series + several, batch)), slice(block, min(block + most, blocks)))
+        for series in range(0, batch, several)
+        for block in range(0, blocks, most)
+    ]
+
+
+def _each(pool: Executor | None, work: Callable[[Piece], object], pieces: list[Piece]) -> None:
     if pool is None or len(pieces) == 1:
         for piece in pieces:
             work(piece)
