@@ -18,9 +18,9 @@ NUMBERS = frozenset({int, float, type(None)})
 MAX_ERRORS = 10
 # Python's json blocks the event loop for 20 ms a megabyte, and finds only what the caller can find as well.
 MAX_EXPLAINED_BYTES = 1024 * 1024
-# Containers and members are what is slow to build: 10 MB of numbers take orjson 0.1 s, of empty lists 0.2 s (0.9 s
-# while the garbage collector looks at each). Rows of several elements and matrices that vary in time are many lists,
-# but none of a body that means something is shorter than BYTES_A_LIST on average; a few spare ones are free.
+# Containers and members are what is slow to build: 10 MB of numbers take orjson 0.1 s, of lists 0.2 to 0.4 s (0.6 to
+# 1.1 s while the garbage collector looks at each). Rows of several elements and matrices that vary in time are many
+# lists, but none of a body that means something is shorter than BYTES_A_LIST on average; a few spare ones are free.
 SPARE_LISTS = 4_000
 BYTES_A_LIST = 4
 # Members and indices down to a number: a matrix of a component of a model that varies in time.

@@ -83,8 +83,7 @@ def test_the_airline_likelihood_is_statas():
     assert result.full.nobs_diffuse == 13
 
 
-def test_the_wholesale_prices_likelihood_is_statas():
-    """statsmodels' shipped AR(3) of differences (test_sarimax.py)."""
+def test_wholesale_prices_in_levels_have_the_likelihood_of_their_differences():
     shipped = wpi1_ar3
     model = arima(order=[3, 1, 0], ar=shipped["params_ar"], var=shipped["params_variance"][0])
     y = np.array(shipped["data"])

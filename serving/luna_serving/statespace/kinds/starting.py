@@ -12,8 +12,8 @@ from luna_serving.statespace.kinds.lag_polynomials import largest_root, product
 Floats = NDArray[np.float64]
 Fields = Mapping[str, Any]
 
-# The share of the differences' variance that each shock starts with. Levels move in most series and slopes little;
-# a start that gives everything to one of them is the one that ends in a local maximum.
+# The share of the differences' variance that each shock starts with: every one has some, for at zero the gradient
+# vanishes, and what is added up period by period (a slope) has little.
 SHARES: Final[Mapping[str, float]] = {
     "level": 0.3,
     "trend": 0.01,
