@@ -7,9 +7,10 @@ import jax.monitoring
 import numpy as np
 import pytest
 
-from luna_serving.statespace.batch import VARIANTS, compiled_shapes, filter_batch, forecast_batch, smooth_batch, warm_up
+from luna_serving.statespace.batch import VARIANTS, filter_batch, forecast_batch, smooth_batch
 from luna_serving.statespace.kinds import constant_velocity, local_level
 from luna_serving.statespace.precision import Float64RequiredError
+from luna_serving.statespace.warm_up import compiled_shapes, warm_up
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 

@@ -9,7 +9,7 @@ NaN where missing, of any length, also none; a model that varies in time covers 
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -23,6 +23,7 @@ from luna_serving.statespace.model import Model
 from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
 from luna_serving.statespace.plans.choose import Part, PlanError, choose
+from luna_serving.statespace.plans.lanes import side_by_side
 from luna_serving.statespace.plans.long import in_pieces, steady
 from luna_serving.statespace.plans.together import together
 from luna_serving.statespace.precision import require_float64
@@ -102,7 +103,10 @@ def filter_batch(
     answers, batches = _passed(own, variant, loglike, starts, smooth=False, root=root)
     results.update(zip(left, answers, strict=True))
     ordered = [results[place] for place in range(len(items))]
-    return BatchResult(ordered, _report(batches, _overflows([result.finite for result in ordered])))
+    report = _report(batches, _overflows([result.finite for result in ordered]))
+    if ordered and not batches:
+        report = replace(report, batch_shape=(len(ordered), max(len(y) for y, _ in items)), batches=1)
+    return BatchResult(ordered, report)
 
 
 def _special(
@@ -119,6 +123,8 @@ def _special(
         case "parallel_in_time":
             single = in_pieces(own[0], options.pool)
             return None if single is None else [single]
+        case "per_series" if part.lanes:
+            return side_by_side(own, lambda heads: _passed(heads, "full", loglike, None, smooth=False)[0], options.pool)
         case _:
             return None
 

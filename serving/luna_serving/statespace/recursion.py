@@ -166,8 +166,8 @@ def innovate(params: Params, predicted: Moments, y: Float[Array, " batch"]) -> I
     error = jnp.where(observed, y - forecast, 0.0)
     # F = 0: the model already knows the observation exactly, and it is skipped (section 6.4.2).
     rounding = ROUNDING * dot(jnp.abs(z), matvec(jnp.abs(predicted.cov), jnp.abs(z)))
-    # `not <=`, so that a NaN from overflow counts as informative and comes out as NaN, not as a skipped step.
-    informative = observed & ~(var <= rounding)
+    # Written so that NaN and infinity from overflow count as informative and come out as NaN, not as a skipped step.
+    informative = observed & ~(var - rounding <= 0)
     return Innovation(forecast, error, var, state_obs_cov, observed, informative)
 
 

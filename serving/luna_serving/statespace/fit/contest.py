@@ -92,7 +92,7 @@ class Contest:
 
     def nearly_zero(self) -> list[int]:
         """The free variances, among all k, that may be zero."""
-        if self.best is None:
+        if self.best is None or self.stop == "the likelihood has no maximum":
             return []
         whole = self.subject.whole(self.best.x)
         small = self.subject.free & self.subject.wanted.variances & (np.abs(whole) < NEAR_ZERO)

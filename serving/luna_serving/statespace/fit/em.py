@@ -95,6 +95,8 @@ def climb(subject: Subject, parts: Sequence[Block], *, tolerance: float, max_ite
     for iteration in range(max_iterations):
         if not now.defined:
             return Outcome(now, iteration, "no further improvement")
+        if now.value < subject.floor:
+            return Outcome(now, iteration, "the likelihood has no maximum")
         if now.steepness <= tolerance:
             return Outcome(now, iteration, "gradient below tolerance")
         values = subject.values(now.x)

@@ -22,7 +22,8 @@ Floats = NDArray[np.float64]
 
 # Rows of time in a call and lanes side by side: what a program is compiled for, by number of states (the first bound
 # that holds). 32 lanes of two states cost almost what one costs; 8 lanes of 16 states fill a core by themselves.
-SHAPES: Final = ((4, 256, (32, 256)), (16, 256, (8, 32)), (64, 64, (8,)))
+# A second width would halve the cost of large calls and double the compiles, which a deadline cannot interrupt.
+SHAPES: Final = ((4, 256, 32), (16, 256, 8), (64, 64, 8))
 # Numbers in the tables of one batch of lanes: 160 MB, and its tangents as much again.
 TABLE_NUMBERS: Final = 20_000_000
 
@@ -136,13 +137,12 @@ def scores(lanes: Sequence[tuple[Lane, Tangent | None]], out_of_time: Callable[[
     for form in sorted(set(forms)):
         places = [place for place, other in enumerate(forms) if other == form]
         places.sort(key=lambda place: len(lanes[place][0].table))
-        _, length, widths = next(shape for shape in SHAPES if form.states <= shape[0])
+        _, length, width = next(shape for shape in SHAPES if form.states <= shape[0])
         while places:
             longest = len(lanes[places[-1]][0].table)
-            most = max(1, min(widths[-1], TABLE_NUMBERS // max(1, longest * form.columns)))
+            most = max(1, min(width, TABLE_NUMBERS // max(1, longest * form.columns)))
             some, places = places[-most:], places[:-most]
             batch = [lanes[place] for place in some]
-            width = next(size for size in widths if size >= len(batch))
             part = _run(batch, form, (length, width), out_of_time)
             found.loglike[some], found.slope[some], found.met[some] = part.loglike, part.slope, part.met
     # What the engine's units add for each diffuse direction that was told (`answers.py`).

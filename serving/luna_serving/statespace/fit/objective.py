@@ -83,7 +83,7 @@ class Subject:
 
     def jacobian(self, x: Floats) -> Floats:
         """The derivative of `values` [k, free]."""
-        return np.stack([self._slope(x, i) for i in range(len(x))], axis=1)
+        return np.array([self._slope(x, i) for i in range(len(x))]).reshape(len(x), len(self.free)).T
 
     def _slope(self, x: Floats, i: int) -> Floats:
         step = np.zeros_like(x)
@@ -105,6 +105,9 @@ class Subject:
         values, slopes = self.values(x), self.jacobian(x)
         if not (np.abs(values).max(initial=0.0) <= LARGEST and np.isfinite(slopes).all()):
             raise ModelError("", "overflows")
+        if not values.any():
+            # The one model within these bounds that may be none.
+            self.wanted.model(values)
         return self.affine.at(values, self.y), [combine(list(slope), self.affine.tangents) for slope in slopes.T]
 
     def _general(self, x: Floats) -> tuple[Lane, list[Tangent]]:

@@ -1,20 +1,12 @@
 """From a contest's end to an answer."""
 
-from typing import Final
-
 import numpy as np
 
-from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.filter import LOG_2PI
 from luna_serving.statespace.fit.contest import Contest
 from luna_serving.statespace.fit.information import Information
 from luna_serving.statespace.fit.results import SeriesFit, WhyStopped
-from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import Convention
-
-# All variances together this far below where they started: the model explains the series exactly, and the likelihood
-# grows without bound as they shrink.
-VANISHED: Final = 1e-12
 
 
 def report(contest: Contest, precision: Information | None, loglike: Convention) -> SeriesFit:
@@ -28,17 +20,11 @@ def report(contest: Contest, precision: Information | None, loglike: Convention)
     if contest.stop == "the likelihood has no maximum":
         return unfit(wanted.names, contest.stop, contest)
     values = subject.values(contest.best.x)
-    try:
-        model = wanted.model(values)
-    except ModelError:
-        return unfit(wanted.names, "the likelihood has no maximum", contest)
-    if _size(model) < VANISHED * _size(contest.guess):
-        return unfit(wanted.names, "the likelihood has no maximum", contest)
     log_likelihood = contest.loglike + (LOG_2PI / 2 * contest.best.diffuse_told if loglike == "kfas" else 0.0)
     errors = precision.standard_errors() if precision is not None else [None] * len(values)
     bound = wanted.at_bound(subject.whole(contest.best.x)) | ~subject.free
     # As statsmodels counts: the free parameters and the states that start diffuse; periods, missing ones included.
-    size = len(values) + model.start.rank
+    size = len(values) + contest.guess.start.rank
     return SeriesFit(
         estimates=dict(zip(wanted.names, map(float, values), strict=True)),
         standard_errors=dict(zip(wanted.names, errors, strict=True)),
@@ -73,10 +59,4 @@ def unfit(names: tuple[str, ...], why: WhyStopped, contest: Contest | None = Non
         starts=len(contest.traces) if contest else 0,
         agreed=0,
         fields=None,
-    )
-
-
-def _size(model: Model) -> float:
-    return float(np.trace(model.obs_cov.max(axis=0) if model.obs_cov.ndim == 3 else model.obs_cov)) + float(
-        np.abs(model.disturbance_cov).max()
     )
