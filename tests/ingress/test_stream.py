@@ -31,9 +31,8 @@ def series(length: int, seed: int = 5) -> list[float | None]:
 async def one_pass(caller: Caller, model: dict[str, Any], values: list[float | None]) -> list[dict[str, Any]]:
     """What `/kalman/filter` answers to the whole series, by points."""
     async with caller.client() as client:
-        answer = await client.post(
-            "/kalman/filter", json={"model": model, "observations": [values], "outputs": OUTPUTS}
-        )
+        body = {"model": model, "observations": [values], "outputs": OUTPUTS, "algorithm": "per_series"}
+        answer = await client.post("/kalman/filter", json=body)
     assert answer.status_code == 200, answer.text
     result = answer.json()["results"][0]
     return [{name: result[name][t] for name in OUTPUTS} for t in range(len(values))]

@@ -2,70 +2,32 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.kalman.stream_replica import LEVEL, Replica, count
 from tests.store.stores import PEPPERS, Caller, Store
 
 from luna_serving.ingress import problems
-from luna_serving.ingress.admission import Admission
-from luna_serving.ingress.callers import Callers
-from luna_serving.ingress.credentials import Authenticator, Credential
-from luna_serving.ingress.gate import Gate, GateLimits, ModelUnavailable
+from luna_serving.ingress.credentials import Credential
+from luna_serving.ingress.gate import ModelUnavailable
 from luna_serving.ingress.sockets import Closed, Socket
-from luna_serving.ingress.tokens import Tokens
-from luna_serving.kalman.named_models import NamedModels
-from luna_serving.kalman.stream_job import Appended, AppendJob
-from luna_serving.kalman.stream_protocol import StreamRules
-from luna_serving.kalman.stream_session import Desk, Session, SessionLimits
-from luna_store.kalman_streams import KalmanStreams, StreamLimits
+from luna_serving.kalman.stream_job import AppendJob
+from luna_serving.kalman.stream_session import Session
 from luna_store.models import ModelLimits, Models
 
-LEVEL = {"kind": "local_level", "obs_var": 2.0, "level_var": 0.5}
 
-Compute = Callable[[Sequence[AppendJob]], Awaitable[Sequence[Any]]]
-
-
-async def count(jobs: Sequence[AppendJob]) -> Sequence[Any]:
-    """A model whose state is how many points it has seen: what matters here is that none is seen twice."""
-    answers = []
-    for job in jobs:
-        seen = json.loads(job.state or "0")
-        numbers = [seen + 1 + i for i in range(len(job.values))]
-        answers.append(Appended(json.dumps(numbers[-1]), json.dumps(numbers)))
-    return answers
-
-
-class Replica:
-    """An ingress replica's part in streams, with an admission and a gate of its own."""
-
-    def __init__(self, store: Store, compute: Compute = count, **limits: Any) -> None:
-        self.admission = Admission(store.redis, store.quota, store.fallback, store.cache, store.accounts, timeout_s=4.0)
-        gate_limits = GateLimits(
-            max_batch=10, max_batch_points=1000, max_queued=10, batches_in_flight=1, request_timeout_s=5
-        )
-        self.desk = Desk(
-            KalmanStreams(store.engine, StreamLimits(10, timedelta(days=1)), timeout_s=limits.get("store_s", 4.0)),
-            Gate(self.admission, compute, gate_limits),
-            self.admission,
-            Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), self.admission),
-            NamedModels(Models(store.engine, ModelLimits(10, 10_000)), cache_bytes=10_000, timeout_s=1),
-            StreamRules(max_points=100, replay_points=limits.get("replay", 100), replay_numbers=10**6, max_lag=10),
-            SessionLimits(limits.get("idle_s", 60.0), 10_000, 5.0),
-        )
-
-    @asynccontextmanager
-    async def connection(self, caller: Caller) -> AsyncIterator["Connection"]:
-        connection = Connection(self, caller)
-        try:
-            yield connection
-        finally:
-            connection.hang_up()
-            with suppress(asyncio.CancelledError):
-                await connection.task
+@asynccontextmanager
+async def connected(replica: Replica, caller: Caller) -> AsyncIterator["Connection"]:
+    connection = Connection(replica, caller)
+    try:
+        yield connection
+    finally:
+        connection.hang_up()
+        with suppress(asyncio.CancelledError):
+            await connection.task
 
 
 class Connection:
@@ -125,7 +87,7 @@ async def test_what_a_replica_that_died_after_the_charge_left_open_is_given_back
         return await count(jobs)
 
     dying, living = Replica(store, hang), Replica(store)
-    async with dying.connection(caller) as first, living.connection(caller) as second:
+    async with connected(dying, caller) as first, connected(living, caller) as second:
         stream = await first.open()
         asking = asyncio.create_task(first.points(1, [1.0, 2.0]))
         await charged.wait()
@@ -142,7 +104,7 @@ async def test_what_a_replica_that_died_after_the_charge_left_open_is_given_back
 
 async def test_a_commit_of_which_nobody_knows_is_looked_up_before_the_next(store: Store) -> None:
     caller, replica = await store.account(), Replica(store, store_s=0.5)
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         await client.open()
         assert (await client.points(1, [1.0]))["points"] == [1]
         async with store.engine.begin() as connection:
@@ -156,12 +118,12 @@ async def test_a_commit_of_which_nobody_knows_is_looked_up_before_the_next(store
 
 async def test_a_connection_that_ends_in_doubt_leaves_the_doubt_to_the_next(store: Store) -> None:
     caller, replica = await store.account(), Replica(store, store_s=0.5)
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         stream = await client.open()
         async with store.engine.begin() as connection:
             await connection.exec_driver_sql("LOCK TABLE kalman_stream_answers IN ACCESS EXCLUSIVE MODE")
             assert (await client.points(1, [1.0]))["problem"]["status"] == 503
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         assert (await client.ask(type="resume", stream=stream, after=0))["sequence"] == 0
         assert await used(store, caller, replica) == 0
         assert (await client.points(1, [1.0]))["points"] == [1]
@@ -177,7 +139,7 @@ async def test_a_model_that_fails_costs_nothing_and_the_next_try_costs_one(store
         return await count(jobs)
 
     replica = Replica(store, failing)
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         await client.open()
         for _ in range(3):
             assert (await client.points(1, [1.0]))["problem"]["status"] == 503
@@ -189,33 +151,33 @@ async def test_a_model_that_fails_costs_nothing_and_the_next_try_costs_one(store
 
 async def test_a_token_that_expires_ends_the_connection_and_not_the_stream(store: Store) -> None:
     caller, replica = await store.account(), Replica(store)
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         stream = await client.open()
         assert (await client.points(1, [1.0]))["points"] == [1]
         client.refusal = problems.unauthenticated("The token has expired.")
         assert (await client.points(2, [2.0]))["problem"]["status"] == 401
         assert (await client.hear())["code"] == 1008
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         assert (await client.ask(type="resume", stream=stream, after=1))["sequence"] == 1
     assert await used(store, caller, replica) == 1
 
 
 async def test_a_connection_that_says_nothing_is_closed(store: Store) -> None:
     caller, replica = await store.account(), Replica(store, idle_s=0.2)
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         await client.open()
         assert (await client.hear())["code"] == 4002
 
 
 async def test_a_client_that_is_too_far_behind_is_told_from_where_it_can_go_on(store: Store) -> None:
     caller, replica = await store.account(), Replica(store, replay=3)
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         stream = await client.open()
         for first in range(1, 8):
             await client.points(first, [0.0])
         again = await client.points(1, [0.0])
         assert (again["problem"]["status"], again["problem"]["oldest"]) == (410, 5)
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         for after, status in ((0, 410), (8, 422)):
             assert (await client.ask(type="resume", stream=stream, after=after))["problem"]["status"] == status
         resumed = await client.ask(type="resume", stream=stream, after=4)
@@ -227,9 +189,9 @@ async def test_a_client_that_is_too_far_behind_is_told_from_where_it_can_go_on(s
 async def test_an_account_has_as_many_streams_as_it_may(store: Store) -> None:
     caller, replica = await store.account(), Replica(store)
     for _ in range(10):
-        async with replica.connection(caller) as client:
+        async with connected(replica, caller) as client:
             await client.open()
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         refused = await client.ask(type="open", model=LEVEL)
         assert refused["problem"]["status"] == 409
         assert "/kalman/streams" in refused["problem"]["detail"]
@@ -240,7 +202,7 @@ async def test_a_stored_model_is_taken_as_it_stands(store: Store, model: dict[st
     caller, replica = await store.account(), Replica(store)
     models = Models(store.engine, ModelLimits(10, 10_000))
     await models.put(caller.account_id, "mine", "local_level", json.dumps(LEVEL))
-    async with replica.connection(caller) as client:
+    async with connected(replica, caller) as client:
         opened = await client.ask(type="open", model=model)
         stream = opened["stream"]
     await models.put(caller.account_id, "mine", "local_level", json.dumps({**LEVEL, "obs_var": 3.0}))
