@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         1_000, gt=0, description="Points whose answers a stream keeps for a client that lost its connection."
     )
     stream_replay_numbers: int = Field(
-        1_000_000, gt=0, description="Numbers in these answers; where each is large, fewer are kept: 20 MB of text."
+        200_000, gt=0, description="Numbers in these answers; where each is large, fewer are kept: 4 MB of text."
     )
     stream_max_lag: int = Field(
         100, gt=0, description="Steps of a fixed-lag smoother; what a point costs to compute grows with them."
