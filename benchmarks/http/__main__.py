@@ -15,16 +15,18 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from benchmarks import machine
 from rich.console import Console
 
 from luna_serving.local.errors import LocalServerError
 
-from . import machine, report
+from . import report
 from .series import Load, make_load
 from .servers import STARTERS, Server, WrongAnswerError, haproxy_in_use, verify
 from .wrk import INSTALL_WRK, Slice, WrkFailedError, measure, wrk_program, wrk_version
 
 WARM_UP_S = 1
+PACKAGES = ("luna", "ray", "jax", "fastapi", "pydantic", "starlette", "uvicorn", "orjson", "numpy", "redis")
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -80,7 +82,7 @@ class Benchmark:
             WrkFailedError: wrk could not run.
         """
         options = self._options
-        facts = machine.facts() | {"wrk": wrk_version(wrk_program() or "")}
+        facts = machine.facts(PACKAGES) | {"wrk": wrk_version(wrk_program() or "")}
         work = _working_folder(options.keep, stack)
         servers = []
         for name in options.only:

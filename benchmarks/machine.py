@@ -3,17 +3,16 @@
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 
-_PACKAGES = ("luna", "ray", "jax", "fastapi", "pydantic", "starlette", "uvicorn", "orjson", "numpy", "redis")
 
-
-def facts() -> dict[str, str]:
-    """Return the facts that a reader of the numbers needs, in words."""
+def facts(packages: Sequence[str]) -> dict[str, str]:
+    """Return the facts that a reader of the numbers needs, in words; with the versions of some packages."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = psutil.virtual_memory().total / 2**30
     return {
@@ -21,7 +20,7 @@ def facts() -> dict[str, str]:
         "machine": f"{cores} cores, {_cpu()}, {memory:.0f} GiB, {platform.system()} {platform.release()}",
         "load average before": f"{os.getloadavg()[0]:.2f}",
         "versions": ", ".join(
-            [f"Python {platform.python_version()}", *(f"{name} {_version(name)}" for name in _PACKAGES)]
+            [f"Python {platform.python_version()}", *(f"{name} {_version(name)}" for name in packages)]
         ),
         "commit": _commit(),
     }
