@@ -15,6 +15,10 @@ from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.fit.results import NoClosedForm, SeriesFit
 from luna_serving.statespace.results import BatchReport
 
+NOTHING: Final = (
+    "Are too much for the time allowed: no series came to a first estimate. Send fewer or shorter ones, "
+    "or allow more time with X-Request-Timeout-Seconds."
+)
 ALGORITHMS: Final = {"mle": "bfgs", "em": "em"}
 
 
@@ -53,6 +57,9 @@ def _fit(job: FitJob, out_of_time: Callable[[], bool]) -> bytes | Refused:
         return Refused(f"/model{e.pointer}", f"{e.message}.")
     except NoClosedForm as e:
         return Refused("/method", f"{e.name} {e.message}.")
+    if all(each.why_stopped == "deadline" and each.loglike is None for each in fits):
+        # An answer without an estimate is not worth its charge.
+        return Refused("/observations", NOTHING)
     shape = (len(job.series), max(map(len, job.series)))
     plan = plan_of(BatchReport(ALGORITHMS[job.method], "float64", jax.default_backend(), shape, 1, _warnings(fits)))
     return orjson.dumps({"plan": plan, "results": [_answer(kind, each) for each in fits]})

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from luna_serving.kalman.jobs import ModelSpec
 
-# Of the time that a call has left when it is sent: what the way back, and a chunk of time under way, may take.
+# Of the time that a call has left when it is sent: what the way back, and a chunk of time under way, may take, and
+# what writing an answer for each series takes.
 MARGIN_SHARE: Final = 0.2
 MARGIN_S: Final = 0.1
+MARGIN_A_SERIES_S: Final = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +34,5 @@ class FitJob:
 
     def within(self, left_s: float) -> Self:
         """The job of a call that has so many seconds left."""
-        return replace(self, seconds=max(0.0, left_s * (1 - MARGIN_SHARE) - MARGIN_S))
+        margin = MARGIN_S + MARGIN_A_SERIES_S * len(self.series)
+        return replace(self, seconds=max(0.0, left_s * (1 - MARGIN_SHARE) - margin))

@@ -121,6 +121,14 @@ def test_the_unit_of_the_series_changes_nothing_but_the_unit(nile) -> None:
     assert small.estimates["level_var"] == pytest.approx(1e-12 * fit.estimates["level_var"], rel=1e-6)
 
 
+def test_a_series_in_a_small_unit_is_fitted_the_same_beside_one_in_a_large(nile) -> None:
+    case, tiny = level(nile[:, None]), 1e-9 * nile[:, None]
+    _, beside = fit_batch(case.task(), [nile[:, None], tiny], lambda: False)
+    (alone,) = fit_batch(case.task(), [tiny], lambda: False)
+    assert beside.estimates["level_var"] == pytest.approx(alone.estimates["level_var"], rel=1e-6)
+    assert beside.estimates["obs_var"] == pytest.approx(1e-18 * 15098.518, rel=1e-6)
+
+
 def test_a_constant_series_has_no_maximum_and_no_estimates() -> None:
     fit = fitted(level(np.full((50, 1), 3.0)))
     assert fit.why_stopped == "the likelihood has no maximum"

@@ -40,12 +40,21 @@ class Contest:
     above_zero: set[int] = field(default_factory=set)
     """Small variances that are not zero."""
 
-    def enter(self, trace: Traced) -> None:
-        """Take a search's end, or where it was cut short."""
-        self.traces.append(trace)
-        if trace.best is not None and (self.best is None or trace.best.value < self.best.value):
-            self.best, self.iterations = trace.best, trace.iterations
-            self.stop = trace.outcome.stop if trace.outcome is not None else "deadline"
+    def whole(self, number: int) -> Subject:
+        """The subject at its start of that number, nothing held at zero."""
+        subject = self.subject
+        return Subject(subject.wanted, subject.y, subject.affine, np.ones_like(subject.free), self.starts[number])
+
+    def enter(self, subject: Subject, trace: Traced) -> bool:
+        """Take a search's end, or where it was cut short; whether it is better than what there was."""
+        if trace.evaluations:
+            self.traces.append(trace)
+        if trace.best is None or -trace.best.value * subject.observations <= self.loglike + ZERO_COST:
+            return False
+        self.subject, self.best, self.iterations = subject, trace.best, trace.iterations
+        self.stop = trace.outcome.stop if trace.outcome is not None else "deadline"
+        self.above_zero.clear()
+        return True
 
     def replace(self, subject: Subject, trace: Traced) -> None:
         """Take the end of a search with other parameters held at zero."""

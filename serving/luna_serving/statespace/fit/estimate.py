@@ -5,7 +5,7 @@ not depend on its neighbours, but for where the deadline cuts it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -66,14 +66,16 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
     require_float64()
     everything = _contests(task, series, out_of_time)
     contests = [contest for contest in everything if isinstance(contest, Contest)]
-    for number in range(1 if task.method == "em" else task.starts):
-        starts = [replace(contest.subject, x=contest.starts[number]) for contest in contests]
-        traces = run_searches(starts, [_search(task, start) for start in starts], out_of_time)
-        for contest, trace in zip(contests, traces, strict=True):
-            contest.enter(trace)
-    settle_zeros(contests, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
-    found = _precisions(task, contests, out_of_time)
-    answers = iter([report(contest, each, task.loglike) for contest, each in zip(contests, found, strict=True)])
+    precision: dict[int, Information | None] = {}
+    # One search is brought to its end, standard errors and all, before others are begun: a deadline then costs these.
+    for numbers in (range(1), range(1, 1 if task.method == "em" else task.starts)):
+        changed: dict[int, Contest] = {}
+        for number in numbers:
+            changed |= {id(contest): contest for contest in _searched(task, contests, number, out_of_time)}
+        better = list(changed.values())
+        settle_zeros(better, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
+        precision |= dict(zip(changed, _precisions(task, better, out_of_time), strict=True))
+    answers = iter([report(contest, precision.get(id(contest)), task.loglike) for contest in contests])
     return [next(answers) if isinstance(each, Contest) else each for each in everything]
 
 
@@ -102,6 +104,14 @@ def _contests(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
         subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), places[0])
         found.append(Contest(subject, places[: task.starts], model))
     return found
+
+
+def _searched(task: Task, contests: Sequence[Contest], number: int, out_of_time: OutOfTime) -> list[Contest]:
+    """Search from each series' start of that number; those that are the better for it."""
+    subjects = [contest.whole(number) for contest in contests]
+    traces = run_searches(subjects, [_search(task, subject) for subject in subjects], out_of_time)
+    ended = zip(contests, subjects, traces, strict=True)
+    return [contest for contest, subject, trace in ended if contest.enter(subject, trace)]
 
 
 def _further(wanted: Wanted, guess: Floats, number: int) -> Floats:

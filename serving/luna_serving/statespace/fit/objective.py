@@ -6,7 +6,7 @@ matrices, good to about ten digits.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -27,20 +27,17 @@ AFFINE: Final = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine:
-    """A lane that is affine in the parameters: its flat numbers and what the table's column y moves by."""
+    """Lanes that are affine in the parameters, whatever their series: what they are at zero, and how they move."""
 
-    lane: Lane
-    values: Floats  # [k], of `lane`
+    zero: Lane
+    """All parameters zero, and a series of one zero."""
     tangents: tuple[Tangent, ...]
 
     def at(self, values: Floats, y: Floats) -> Lane:
-        """The lane of a series at other parameters."""
-        moved = combine(list(values - self.values), self.tangents)
-        flat = self.lane.flat + moved.flat
-        # What should cancel to zero, and is a zero that the filter tells from others.
-        flat[np.abs(flat) <= AFFINE * (np.abs(self.lane.flat) + np.abs(moved.flat))] = 0.0
-        shift = self.lane.table[0, 0] + (0.0 if moved.table is None else moved.table[0, 0])
-        return Lane(self.lane.form, self.lane.rank, flat, y + shift, self.lane.unit)
+        """The lane of a series at these parameters."""
+        moved = combine(list(values), self.tangents)
+        shift = self.zero.table[0, 0] + (0.0 if moved.table is None else moved.table[0, 0])
+        return replace(self.zero, flat=self.zero.flat + moved.flat, table=y + shift)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +165,12 @@ def affine_in(wanted: Wanted, values: Floats) -> Affine | None:
     except ModelError:
         return None
     tangents = [difference(here, other, value / 2) for other, value in zip(lanes, values, strict=True)]
-    affine = Affine(here, values, tuple(tangents))
+    moved = combine(list(values), tangents)
+    flat = here.flat - moved.flat
+    # What should cancel is exactly zero: the parameters of another series may be smaller than this one's rounding.
+    flat[np.abs(flat) <= AFFINE * np.abs(here.flat)] = 0.0
+    table = here.table if moved.table is None else here.table - moved.table
+    affine = Affine(replace(here, flat=flat, table=table), tuple(tangents))
     guess = affine.at(far, no_series)
     same = there.form == guess.form and there.rank == guess.rank and there.unit == guess.unit
     return affine if same and _close(guess.flat, there.flat) and _close(guess.table, there.table) else None

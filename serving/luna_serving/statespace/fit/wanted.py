@@ -18,6 +18,10 @@ Build = Callable[[Mapping[str, Any]], Model]
 # Beyond these coordinates a bounded number is so near to its bound that the likelihood is flat: a partial
 # autocorrelation within 5e-5 of 1, a share within 6e-6 of 0 or 1.
 AT_BOUND: Final[Mapping[str, float]] = {"stationary": 100.0, "invertible": 100.0, "unit_interval": 12.0, "period": 12.0}
+# Of the guess's standard deviation: where a caller's is taken to, if it is further off. Beyond, a gradient is so small
+# that it says nothing, and at zero it vanishes.
+NEAREST: Final = 1e-2
+FARTHEST: Final = 1e2
 # A covariance whose correlations' smallest eigenvalue is below this is on the edge of being singular.
 SINGULAR: Final = 1e-6
 
@@ -96,9 +100,8 @@ def want(
     guess = parameters.start([y])
     scale = _scale(parameters, guess, y)
     wanted = Wanted(parameters, build, scale)
-    own, guess = parameters.unconstrain(fields) / scale, guess / scale
-    # At a variance of zero the gradient vanishes: no place to start from.
-    return wanted, [np.where((own == 0) & (np.array(wanted.constraints) != "free"), guess, own), guess]
+    guess = guess / scale
+    return wanted, [_in_reach(parameters, parameters.unconstrain(fields) / scale, guess), guess]
 
 
 def usual(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -112,6 +115,22 @@ def usual(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
         if not held_at_zero and not (kind == "state_space" and each.constraint == "free"):
             found.append(name)
     return tuple(found)
+
+
+def _in_reach(parameters: Parameters, own: Floats, guess: Floats) -> Floats:
+    """The caller's coordinates, variances that are far from the guess brought nearer: there the likelihood is flat."""
+    near, first = own.copy(), 0
+    for each in parameters.free:
+        here = slice(first, first + len(each.names))
+        if each.constraint == "variance":
+            sizes = np.clip(np.abs(own[here]), NEAREST, FARTHEST)
+            near[here] = np.where(own[here] == 0, guess[here], sizes)
+        elif each.constraint == "covariance":
+            largest = float(np.abs(own[here]).max())
+            factor = float(np.clip(largest, NEAREST, FARTHEST)) / (largest or 1.0)
+            near[here] = own[here] * factor if largest else guess[here]
+        first = here.stop
+    return near
 
 
 def _scale(parameters: Parameters, guess: Floats, y: Floats) -> Floats:
