@@ -2,14 +2,14 @@
 
     python -m benchmarks.statespace.plans --rounds 15 --threads 2
 
-A step is one period of one series. Each figure is a whole call, warm: NumPy in, NumPy out. Gains and steady states
+A step is one period of one series. Each figure is a whole call, warm: NumPy in (time-major, or packed in blocks as
+the plans read them), NumPy blocks out, or one array where that is said. Gains and steady states
 are computed before, once for all series, and are not part of it. The plans take turns, so that what else runs on
 the machine disturbs them alike; best and median are over the rounds.
 """
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,13 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from luna_serving.statespace.plans import per_series, shared_gain
-from luna_serving.statespace.plans.blocks import Floats
+from luna_serving.statespace.plans.blocks import Floats, Packed, packed
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence, recurrence
 from luna_serving.statespace.plans.shared_gain import shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
 from luna_serving.statespace.precision import enable_float64
+
+from .timing import copy_bandwidth, timed
 
 SERIES, PERIODS, LONG = 1024, 1000, 1_000_000
 TRANSITION, DESIGN = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0]])
@@ -74,20 +76,24 @@ def plans(pool: Executor | None, threads: int) -> list[Plan]:
     many, one = lanes(SERIES), lanes(1)
     phi, gain = recurrent.phi[-1], recurrent.gain[-1]
 
-    def shared(data: Floats, precision: shared_gain.Precision, *, one_array: bool = False) -> object:
+    def shared(data: Floats | Packed, precision: shared_gain.Precision, *, one_array: bool = False) -> object:
         blocks = shared_gain_means(recurrent, data, start, precision=precision, pool=pool, threads=threads)
         return blocks.time_major() if one_array else blocks
 
     y32, steps = y.astype(np.float32), SERIES * PERIODS
+    laid64 = packed(y[:, 0], threads=threads)
+    laid32, laid_holes = packed(y[:, 0], np.float32, threads=threads), packed(holes, threads=threads)
     return [
-        Plan("shared gain, float64", steps, 24, lambda: shared(y, np.float64)),
-        Plan("shared gain, float32", steps, 12, lambda: shared(y32, np.float32)),
-        Plan("shared gain, float64, one array out", steps, 24, lambda: shared(y, np.float64, one_array=True)),
+        Plan("shared gain, float64, packed in", steps, 24, lambda: shared(laid64, np.float64)),
+        Plan("shared gain, float32, packed in", steps, 12, lambda: shared(laid32, np.float32)),
+        Plan("shared gain, float64, time-major in", steps, 24, lambda: shared(y, np.float64)),
+        Plan("shared gain, float32, time-major in", steps, 12, lambda: shared(y32, np.float32)),
+        Plan("  and one array out, float64", steps, 24, lambda: shared(y, np.float64, one_array=True)),
         Plan(
-            "per series, scattered gaps",
+            "per series, scattered gaps, packed in",
             steps,
             24,
-            lambda: per_series_means(many[0], holes, many[1], pool=pool, threads=threads),
+            lambda: per_series_means(many[0], laid_holes, many[1], pool=pool, threads=threads),
         ),
         Plan(
             "steady state, one long series",
@@ -104,20 +110,6 @@ def plans(pool: Executor | None, threads: int) -> list[Plan]:
     ]
 
 
-def copy_bandwidth(rounds: int) -> float:
-    """Bytes a second, read and written, of copying 64 MiB from one array to another: the best of some rounds."""
-    source = np.ones(8 << 20)
-    target = np.empty_like(source)
-    return 2 * source.nbytes / min(timed(lambda: np.copyto(target, source)) for _ in range(rounds))
-
-
-def timed(call: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    begun = time.perf_counter()
-    call()
-    return time.perf_counter() - begun
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.statespace.plans", description=__doc__)
@@ -127,7 +119,7 @@ def main() -> None:
     enable_float64()
     shared_gain.warm_up()
     per_series.warm_up()
-    bandwidth = copy_bandwidth(options.rounds)
+    bandwidth = copy_bandwidth(options.rounds, options.threads)
     print(f"copy bandwidth {bandwidth / 1e9:.1f} GB/s, {options.threads} threads, load {os.getloadavg()[0]:.2f}")
     with ThreadPoolExecutor(options.threads) as pool:
         listed = plans(pool if options.threads > 1 else None, options.threads)

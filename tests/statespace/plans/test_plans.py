@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.statespace.plans.textbook import Filtered, Matrices, drawn, holes, textbook
 
+from luna_serving.statespace.plans.blocks import packed
 from luna_serving.statespace.plans.outputs import Observation, shared_outputs
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
@@ -141,6 +142,10 @@ def test_blocks_and_threads_change_no_digit(length, batch, threads):
     whole = means.time_major()
     np.testing.assert_array_equal(whole, means.series_major().transpose(1, 2, 0))
     near(own.time_major(), whole)
+    laid = packed(y[:, 0], threads=threads)
+    np.testing.assert_array_equal(shared_gain_means(gains, laid, start).time_major(), whole)
+    own_laid, _ = per_series_means(lanes_of([model] * batch), laid, starts_of([model] * batch))
+    np.testing.assert_array_equal(own_laid.time_major(), own.time_major())
     for place in (0, batch - 1):
         np.testing.assert_array_equal(whole[..., place], means.series(place))
         alone = shared_gain_means(gains, y[..., [place]], start[:, [place]])
@@ -257,3 +262,9 @@ def test_a_place_outside_the_batch_is_an_error():
     means, _ = per_series_means(lanes_of([model]), np.zeros((3, 1)), starts_of([model]))
     with pytest.raises(IndexError, match="fewer series"):
         means.series(1)
+
+
+def test_observations_packed_in_another_format_are_refused():
+    model = trend(1, 3, [1.0])
+    with pytest.raises(ValueError, match="packed in float32, not float64"):
+        per_series_means(lanes_of([model]), packed(np.zeros((3, 1)), np.float32), starts_of([model]))

@@ -1,7 +1,8 @@
 """Batches cut into blocks of a few known shapes, on as many threads as the caller lends.
 
-A block is `ROWS` periods of one tile of series: 2 MB of a batch of two states in float64, so that it stays in the
-second and third cache. Only these shapes are ever compiled.
+A block is `ROWS` periods of one tile of series: 4 MB of means of two states in float64. Smaller ones would stay in
+the second cache, but a call into a compiled program costs 15 us and, on a busy core, 80. Only these shapes are ever
+compiled. A batch has at least one series and one period.
 """
 
 from collections.abc import Callable, Iterator
@@ -52,6 +53,46 @@ def staging(width: int, precision: type[np.float64] | type[np.float32] = np.floa
     first = -memory.ctypes.data % 64
     block: Floats = memory[first : first + size].view(precision).reshape(ROWS, width)
     return block
+
+
+class Packed(NamedTuple):
+    """Observations laid out as the compiled programs read them, so that nothing is copied any more."""
+
+    length: int
+    tiles: list[Tile]
+    blocks: list[list[Floats]]  # [tile][chunk], each `staging`
+
+    def precise(self, precision: type[np.float64] | type[np.float32]) -> None:
+        """Refuse blocks of another number format: they would be compiled for anew."""
+        if self.blocks and self.blocks[0][0].dtype != precision:
+            raise ValueError(f"the observations are packed in {self.blocks[0][0].dtype}, not {np.dtype(precision)}")
+
+
+def packed(y: Floats, precision: type[np.float64] | type[np.float32] = np.float64, *, threads: int = 1) -> Packed:
+    """Pack `[time, batch]`."""
+    cut = tiles(y.shape[1], threads=threads)
+    blocks = [[data for data, _ in data_of(y, tile, precision, anew=True)] for tile in cut]
+    return Packed(len(y), cut, blocks)
+
+
+def data_of(
+    y: Floats | Packed, tile: Tile, precision: type[np.float64] | type[np.float32] = np.float64, *, anew: bool = False
+) -> Iterator[tuple[Floats, int]]:
+    """The blocks of one tile and how many rows of each mean something.
+
+    Of an array `[time, batch]` they are all the same block, filled again: the program that reads it must be done
+    before the next one is asked for. `anew` makes each its own.
+    """
+    if isinstance(y, Packed):
+        for data, (_, rows) in zip(y.blocks[y.tiles.index(tile)], chunks(y.length), strict=True):
+            yield data, rows
+        return
+    data = staging(tile.width, precision)
+    for first, rows in chunks(len(y)):
+        if anew and first:
+            data = staging(tile.width, precision)
+        data[:rows, : tile.used] = y[first : first + rows, tile.first : tile.first + tile.used]
+        yield data, rows
 
 
 def chunks(length: int) -> Iterator[tuple[int, int]]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.model import Model
+from luna_serving.statespace.observations import collapses
 from luna_serving.statespace.packing import Item, Series, kind_of
 from luna_serving.statespace.plans.lanes import HEAD
 from luna_serving.statespace.plans.per_series import COMPILED_STATES
@@ -65,9 +66,9 @@ def choose(items: Sequence[Item], variant: Variant, forced: Algorithm | None) ->
         else:
             yield Part(plan, tuple(places))
     if variant == "means" and forced is None:
-        for places in _many(items, rest):
-            yield Part("per_series", places, lanes=True)
-            rest = [place for place in rest if place not in set(places)]
+        for many in _many(items, rest):
+            yield Part("per_series", many, lanes=True)
+            rest = [place for place in rest if place not in set(many)]
     if rest:
         yield Part("per_series", tuple(rest))
 
@@ -89,7 +90,7 @@ def _many(items: Sequence[Item], places: Sequence[int]) -> Iterator[tuple[int, .
 
 def _plan(model: Model, series: Sequence[Series], variant: Variant) -> Algorithm:
     kind = kind_of(model)
-    if kind.root:
+    if kind.root or collapses(model):
         return "per_series"
     longest = max(map(len, series))
     if variant == "means" and longest >= LONG and model.length is None:
@@ -106,6 +107,8 @@ def _plan(model: Model, series: Sequence[Series], variant: Variant) -> Algorithm
 def _forced(model: Model, series: Sequence[Series], variant: Variant, plan: Algorithm) -> Algorithm:
     if kind_of(model).root:
         raise PlanError(f"{plan} would lose the digits of this model's coefficients: leave the choice to the engine")
+    if collapses(model):
+        raise PlanError(f"{plan} does not serve models that observe more than they have states")
     if plan == "shared_gain":
         if not _same_gaps(series):
             raise PlanError("shared_gain needs series that miss the same points; send them in separate calls")

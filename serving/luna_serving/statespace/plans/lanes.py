@@ -6,14 +6,16 @@ a step. What is diffuse at the start the engine runs before.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.packing import Item
+from luna_serving.statespace.plans.on_gpu import kernels_run, per_series_on_gpu
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
+from luna_serving.statespace.plans.shared_gain import Precision
 from luna_serving.statespace.results import SeriesResult
 from luna_serving.statespace.saved import Saved
 
@@ -22,7 +24,10 @@ HEAD: Final = 16
 
 
 def side_by_side(
-    items: Sequence[Item], head: Callable[[Sequence[Item]], list[SeriesResult]], pool: Executor | None
+    items: Sequence[Item],
+    head: Callable[[Sequence[Item]], list[SeriesResult]],
+    precision: Precision,
+    pool: Executor | None,
 ) -> list[SeriesResult] | None:
     """Filtered means of series whose models have the same number of states, one observed element, and do not vary.
 
@@ -36,14 +41,19 @@ def side_by_side(
     y = np.full((len(items), max(map(len, rest))), np.nan)
     for place, series in enumerate(rest):
         y[place, : len(series)] = series
-    blocks, _ = per_series_means(
-        lanes_of([model for _, model in items]), np.ascontiguousarray(y.T), _moments(starts), pool=pool, threads=2
-    )
-    means = blocks.series_major()
+    lanes, data, moments = lanes_of([model for _, model in items]), np.ascontiguousarray(y.T), _moments(starts)
+    used: Literal["float64", "float32"] = "float64"
+    if kernels_run(len(moments.mean), 1, precision):
+        blocks, _ = per_series_on_gpu(lanes, data, moments, precision)
+        used = "float32" if precision is np.float32 else "float64"
+    else:
+        blocks, _ = per_series_means(lanes, data, moments, pool=pool, threads=2)
+    means = blocks.series_major().astype(np.float64, copy=False)
     results = []
     for place, (result, series) in enumerate(zip(begun, rest, strict=True)):
         own = np.concatenate([result.filtered_state, means[place, : len(series)]])
-        results.append(SeriesResult(result.model, own, bool(np.isfinite(own).all()), None))
+        finite = bool(np.isfinite(own).all())
+        results.append(SeriesResult(result.model, own, finite, None, precision=used))
     return results
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Floats, chunks, on_threads, staging, tiles
+from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Floats, Packed, data_of, on_threads, tiles
 from luna_serving.statespace.plans.blocks import Tile as _Tile
 from luna_serving.statespace.precision import require_float64
 from luna_serving.statespace.recursion import ROUNDING
@@ -49,29 +49,29 @@ class Moments(NamedTuple):
 
 
 def per_series_means(
-    lanes: Lanes, y: Floats, start: Moments, *, pool: Executor | None = None, threads: int = 1
+    lanes: Lanes, y: Floats | Packed, start: Moments, *, pool: Executor | None = None, threads: int = 1
 ) -> tuple[Blocks, Moments]:
     """Filtered means `[time, state, batch]`, in blocks, and the predicted moments of the period after the last.
 
     Args:
         lanes: of 1 to 4 states.
-        y: `[time, batch]`, time-major; NaN where missing.
+        y: `[time, batch]`, time-major, or packed; NaN where missing.
         start: predicted moments of the first period. An exact diffuse start has none: the engine's filter runs
             the diffuse periods first.
         pool: where the tiles run; None is here.
         threads: of the pool, that the batch should be spread over.
     """
     require_float64()
+    if isinstance(y, Packed):
+        y.precise(np.float64)
     states, batch = start.mean.shape
     if states not in COMPILED_STATES:
         raise ValueError(f"per_series is compiled for {COMPILED_STATES} states; got {states}")
 
     def run(tile: _Tile) -> tuple[tuple[Floats, ...], Moments]:
         params, carry = pack(lanes, start, tile)
-        data = staging(tile.width)
         written = []
-        for first, rows in chunks(len(y)):
-            data[:rows, : tile.used] = y[first : first + rows, tile.first : tile.first + tile.used]
+        for data, rows in data_of(y, tile):
             carry, means = filter_chunk(np.int32(rows), params, data, carry)
             # The program reads `data` where it stands: it must be done before the next rows are put there.
             written.append((means.block_until_ready(), rows))
@@ -79,15 +79,16 @@ def per_series_means(
         means = tuple(np.asarray(part)[:rows, :, : tile.used] for part, rows in written)
         return means, Moments(mean, unpacked(cov, states))
 
-    done = on_threads(pool, run, tiles(batch, threads=threads))
+    cut = y.tiles if isinstance(y, Packed) else tiles(batch, threads=threads)
+    done = on_threads(pool, run, cut)
     after = (np.concatenate(parts, axis=-1) for parts in zip(*(moments for _, moments in done), strict=True))
     return Blocks(tuple(means for means, _ in done)), Moments(*after)
 
 
-Packed = tuple[Values, Values]  # mean [state, batch], covariance [pair, batch]
+Carry = tuple[Values, Values]  # mean [state, batch], covariance [pair, batch]
 
 
-def pack(lanes: Lanes, start: Moments, tile: _Tile) -> tuple[Lanes, Packed]:
+def pack(lanes: Lanes, start: Moments, tile: _Tile) -> tuple[Lanes, Carry]:
     """One tile's models and start; lanes without a series repeat its first."""
     places = np.full(tile.width, tile.first)
     places[: tile.used] = np.arange(tile.first, tile.first + tile.used)
@@ -108,7 +109,7 @@ def unpacked(cov: Floats, states: int) -> Floats:
 
 @jax.jit
 def filter_chunk(
-    end: Int[np.int32, ""], lanes: Lanes, y: Float[np.ndarray, "time batch"], start: Packed
+    end: Int[np.int32, ""], lanes: Lanes, y: Float[np.ndarray, "time batch"], start: Carry
 ) -> tuple[tuple[Array, Array], Float[Array, "time state batch"]]:
     """The first `end` rows of one block: the moments after them, packed, and all filtered means."""
     states, width = start[0].shape

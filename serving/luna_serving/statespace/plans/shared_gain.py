@@ -13,7 +13,17 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Floats, Tile, chunks, on_threads, staging, tiles
+from luna_serving.statespace.plans.blocks import (
+    ROWS,
+    WIDTHS,
+    Blocks,
+    Floats,
+    Packed,
+    Tile,
+    data_of,
+    on_threads,
+    tiles,
+)
 from luna_serving.statespace.plans.recurrence import Recurrence
 from luna_serving.statespace.precision import require_float64
 
@@ -24,7 +34,7 @@ PRECISIONS: Final[tuple[Precision, ...]] = (np.float64, np.float32)
 
 def shared_gain_means(
     gains: Recurrence,
-    y: Floats,
+    y: Floats | Packed,
     start: Floats,
     *,
     precision: Precision = np.float64,
@@ -35,7 +45,8 @@ def shared_gain_means(
 
     Args:
         gains: computed in float64 and, for float32, rounded to it once.
-        y: `[time, obs, batch]`, time-major; NaN is read as zero, and its gain must be zero.
+        y: `[time, obs, batch]`, time-major, or packed if it has one observed element and at most 4 states; NaN is
+            read as zero, and its gain must be zero.
         start: predicted means of the first period `[state, batch]`.
         precision: of data and means. In float32 the means stay within 2e-4 of the posterior standard deviation
             of a trend of four states with variances from 1 to 1e-6, as long as the level itself is below 1e3
@@ -43,8 +54,11 @@ def shared_gain_means(
         pool: where the tiles run; None is here.
         threads: of the pool, that the batch should be spread over.
     """
-    if gains.states not in COMPILED_STATES or gains.observed != 1:
-        return _by_products(gains, y, start, precision)
+    observations = y if isinstance(y, Packed) else y[:, 0]
+    if isinstance(observations, Packed):
+        observations.precise(precision)
+    elif gains.states not in COMPILED_STATES or gains.observed != 1:
+        return _by_products(gains, np.asarray(y), start, precision)
     require_float64()
     coefficients = _rows(gains, precision)
 
@@ -52,16 +66,15 @@ def shared_gain_means(
         lanes = slice(tile.first, tile.first + tile.used)
         mean = np.zeros((gains.states, tile.width), precision)
         mean[:, : tile.used] = start[:, lanes]
-        data = staging(tile.width, precision)
         carry, written = mean, []
-        for number, (first, rows) in enumerate(chunks(gains.length)):
-            data[:rows, : tile.used] = y[first : first + rows, 0, lanes]
+        for number, (data, rows) in enumerate(data_of(observations, tile, precision)):
             carry, means = means_chunk(np.int32(rows), coefficients[number], data, carry)
             # The program reads `data` where it stands: it must be done before the next rows are put there.
             written.append((means.block_until_ready(), rows))
         return tuple(np.asarray(means)[:rows, :, : tile.used] for means, rows in written)
 
-    return Blocks(tuple(on_threads(pool, run, tiles(y.shape[2], threads=threads))))
+    cut = observations.tiles if isinstance(observations, Packed) else tiles(observations.shape[1], threads=threads)
+    return Blocks(tuple(on_threads(pool, run, cut)))
 
 
 @jax.jit

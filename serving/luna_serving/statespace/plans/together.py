@@ -19,6 +19,7 @@ from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.observations import factor, solve
 from luna_serving.statespace.packing import Group, Item, Series, bucket, kind_of
 from luna_serving.statespace.passes import forward_pass
+from luna_serving.statespace.plans.on_gpu import kernels_run, shared_gain_on_gpu
 from luna_serving.statespace.plans.recurrence import Recurrence, recurrence
 from luna_serving.statespace.plans.shared_gain import Precision, shared_gain_means
 from luna_serving.statespace.results import Convention, FullOutputs, SeriesResult
@@ -77,7 +78,10 @@ def together(
         return None
     y = _time_major([series for series, _ in items], model.observed, len(longest))
     start = np.repeat(model.start.mean[:, None], len(items), axis=1)
-    blocks = shared_gain_means(shared, y, start, precision=precision, pool=pool, threads=2)
+    if kernels_run(model.states, model.observed, precision):
+        blocks = shared_gain_on_gpu(shared, y, start, precision)
+    else:
+        blocks = shared_gain_means(shared, y, start, precision=precision, pool=pool, threads=2)
     means = blocks.series_major().astype(np.float64, copy=False)
     if variant == "full":
         results = _full(items, means, y[:, 0].T, one, full)

@@ -1,0 +1,55 @@
+"""The plans' inner loops as GPU kernels: the same arguments and answers, chosen by the device."""
+
+import jax
+import numpy as np
+
+from luna_serving.statespace.gpu.device import supported
+from luna_serving.statespace.plans.blocks import Blocks, Floats
+from luna_serving.statespace.plans.per_series import Lanes, Moments
+from luna_serving.statespace.plans.recurrence import Recurrence
+
+
+def kernels_run(states: int, observed: int, dtype: type[np.float64] | type[np.float32]) -> bool:
+    """Whether this process's device runs the kernels for such models."""
+    return observed == 1 and supported(jax.default_backend(), states, dtype)
+
+
+def shared_gain_on_gpu(
+    gains: Recurrence,
+    y: Floats,
+    start: Floats,
+    precision: type[np.float64] | type[np.float32],
+    *,
+    interpret: bool = False,
+) -> Blocks:
+    """As `shared_gain.shared_gain_means`, of one observed element."""
+    # Imported here: Pallas takes 0.3 s, and a CPU never needs it.
+    from luna_serving.statespace.gpu.shared_gain import filter_means
+
+    means = filter_means(
+        gains.phi.astype(precision),
+        gains.gain[:, :, 0].astype(precision),
+        gains.offset.astype(precision),
+        np.nan_to_num(y[:, 0], nan=0.0).astype(precision),
+        start.astype(precision),
+        interpret=interpret,
+    )
+    return Blocks(((np.asarray(means.filtered),),))
+
+
+def per_series_on_gpu(
+    lanes: Lanes,
+    y: Floats,
+    start: Moments,
+    precision: type[np.float64] | type[np.float32],
+    *,
+    interpret: bool = False,
+) -> tuple[Blocks, Moments]:
+    """As `per_series.per_series_means`; covariances and gains in float64 whatever the precision of the means."""
+    from luna_serving.statespace.gpu.per_series import Params, filter_series
+
+    params = Params(lanes.transition, lanes.design, lanes.obs_var, lanes.state_intercept, lanes.state_cov)
+    data = (y - lanes.obs_intercept[None]).astype(precision)
+    found = filter_series(params, data, start.mean.astype(precision), start.cov, interpret=interpret)
+    after = Moments(np.asarray(found.mean, np.float64), np.asarray(found.cov, np.float64))
+    return Blocks(((np.asarray(found.means),),)), after
