@@ -9,7 +9,7 @@ statement, so that a stream never stands between two points.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,8 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts import AccountNotFound
-from luna_store.debits import StoreUnavailable
+from luna_store.debits import Debit, StoreUnavailable
+from luna_store.ledger import void
 from luna_store.tables import KalmanStream, KalmanStreamAnswer
 
 # Any fixed number: "kstr" in ASCII. The other half of the lock's key is the account.
@@ -148,13 +149,21 @@ class KalmanStreams:
             raise AccountNotFound(account_id) from e
         return Claim(stream_id, 1, 0, document, None, was_held=False)
 
-    async def claim(self, account_id: int, stream_id: uuid.UUID, *, epoch: int | None = None) -> Claim:
-        """Take a stream over from whoever holds it.
+    async def claim(
+        self,
+        account_id: int,
+        stream_id: uuid.UUID,
+        *,
+        epoch: int | None = None,
+        owed: Callable[[Claim], Debit | None] = lambda _: None,
+    ) -> Claim:
+        """Take a stream over from whoever holds it, and give back what that holder may have been charged in vain.
 
         Args:
             account_id: its owner.
             stream_id: which.
             epoch: of the claim that is renewed; None takes it from anybody.
+            owed: the debit to void in the same transaction: later, a process could die and nobody know of it.
 
         Raises:
             StreamNotFound: the account has no such stream.
@@ -165,7 +174,11 @@ class KalmanStreams:
             row = (await connection.execute(_CLAIM, values)).one_or_none()
             if row is None:
                 raise await _why_lost(connection, stream_id, account_id)
-        return Claim(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+            claim = Claim(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+            debit = owed(claim)
+            if debit is not None:
+                await void(connection, debit)
+        return claim
 
     async def append(self, claim: Claim, first: int, last: int, *, state: str, points: str, keep: int) -> None:
         """Move a stream from `first` - 1 to `last`, with the answers to these points.

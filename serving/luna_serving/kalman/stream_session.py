@@ -7,6 +7,7 @@ is given back: here, or by the next holder of the stream if this process dies be
 
 import logging
 import time
+import uuid
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,7 @@ log = logging.getLogger("luna.streams")
 ROUTE = "kalman/stream"
 # RFC 6455, section 7.4.1.
 MESSAGE_TOO_BIG = 1009
+TOO_MANY = 429
 # A message of points is one series.
 UNITS = 1
 
@@ -174,13 +176,10 @@ class Session:
         account_id = self._socket.account_id
         await self._desk.callers.standing(self._socket.credential(), account_id, ROUTE)
         try:
-            claim = await self._desk.store.claim(account_id, message.stream)
+            claim = await self._desk.store.claim(account_id, message.stream, owed=self._left_open)
         except StreamNotFound as e:
             raise problems.not_found(f"{e} It may have been deleted, or have expired unused.") from e
         held = self._held = Held.of(claim)
-        if claim.was_held:
-            # Its last holder may have died between the debit and the commit, which can no longer happen now.
-            self._desk.admission.void_later(self._debit(held, epoch=claim.epoch - 1))
         try:
             if message.after > claim.sequence:
                 raise problems.invalid(FieldError("/after", f"Must be at most {claim.sequence}: no more was taken."))
@@ -206,16 +205,19 @@ class Session:
         if model.length is not None and last > model.length:
             wrong = f"Would go on to point {last}; the model's time-varying matrices cover {model.length}."
             raise problems.invalid(FieldError("/values", wrong))
-        debit = self._debit(held)
+        debit = self._debit(held.plan, held.claim.id, held.claim.epoch, first)
         held.spent, held.open_debit = True, (debit, last)
         try:
             appended = await self._charged(held, values, debit)
-        except Problem:
-            held.open_debit = None  # the gate has given it back
+        except Problem as problem:
+            # The gate gives back what it took, if it lives to do so; a denial took nothing.
+            if problem.status == TOO_MANY:
+                held.open_debit = None
             raise
         try:
             await desk.store.append(held.claim, first, last, state=appended.state, points=appended.points, keep=keep)
         except (StreamSuperseded, StreamNotFound):
+            # Whoever claimed the stream has done so as well; after a deletion nobody else does.
             desk.admission.void_later(debit)
             raise
         held.spent, held.open_debit = False, None
@@ -224,11 +226,12 @@ class Session:
 
     async def _renew(self, held: Held) -> None:
         """Claim the stream again: under the new epoch the debits have new ids, and what is uncertain is known."""
-        claim = await self._desk.store.claim(self._socket.account_id, held.claim.id, epoch=held.claim.epoch)
-        if held.open_debit is not None:
-            debit, last = held.open_debit
-            if claim.sequence < last:
-                self._desk.admission.void_later(debit)
+
+        def owed(claim: Claim) -> Debit | None:
+            debit, last = held.open_debit or (None, 0)
+            return debit if claim.sequence < last else None
+
+        claim = await self._desk.store.claim(self._socket.account_id, held.claim.id, epoch=held.claim.epoch, owed=owed)
         held.claim, held.sequence, held.state = claim, claim.sequence, claim.state
         held.spent, held.open_debit = False, None
 
@@ -253,24 +256,28 @@ class Session:
                 raise denial
         raise problems.dependencies_gone("The account")
 
-    def _debit(self, held: Held, *, epoch: int | None = None) -> Debit:
+    def _left_open(self, claim: Claim) -> Debit | None:
+        """The debit of an earlier holder who may have died before the commit, which can no longer happen now."""
+        if not claim.was_held:
+            return None
+        return self._debit(Plan.from_json(claim.document), claim.id, claim.epoch - 1, claim.sequence + 1)
+
+    def _debit(self, plan: Plan, stream: uuid.UUID, epoch: int, first: int) -> Debit:
         credential = self._socket.credential()
-        claim = held.claim
-        debit_id = protocol.debit_id(claim.id, claim.epoch if epoch is None else epoch, held.sequence + 1)
         return Debit(
             account_id=self._socket.account_id,
             key_prefix=credential.key_prefix,
             key_digests=credential.key_digests,
             units=UNITS,
-            debit_id=debit_id,
+            debit_id=protocol.debit_id(stream, epoch, first),
             route=ROUTE,
-            model=held.plan.model.kind,
+            model=plan.model.kind,
         )
 
     async def _release(self) -> None:
-        """Let the stream go. Where a debit is left open, its next holder must know: then it stays held."""
+        """Let the stream go; but where the last debit was in vain, it stays held, so that the next holder voids it."""
         held, self._held = self._held, None
-        if held is None or held.open_debit is not None:
+        if held is None or held.spent:
             return
         try:
             await self._desk.store.release(held.claim)
