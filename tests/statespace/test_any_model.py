@@ -162,3 +162,34 @@ def test_to_stop_and_go_on_is_one_pass(seed, cut):
     assert after.full.nobs_diffuse == whole.full.nobs_diffuse
     for name in ("mean", "cov", "diffuse", "rank", "period", "nobs_diffuse"):
         np.testing.assert_array_equal(getattr(after.saved, name), getattr(whole.saved, name), err_msg=name)
+
+
+@settings(max_examples=60)
+@given(seeds)
+def test_many_observations_of_few_states_collapse_without_a_trace(seed):
+    """Also with gaps that leave fewer than n of them, and designs of lower rank."""
+    rng = np.random.default_rng(seed)
+    n, length = int(rng.integers(1, 4)), 9
+    m = n + int(rng.integers(1, 5))
+    root, noise = rng.normal(size=(n, n)), rng.normal(size=(m, m))
+    design = rng.normal(size=(m, n))
+    if rng.random() < 0.3:
+        design[:, -1] = design[:, 0]
+    model = Model(
+        transition=0.9 * np.linalg.qr(rng.normal(size=(n, n)))[0],
+        design=design,
+        obs_cov=noise @ noise.T + 0.1 * np.eye(m),
+        state_cov=root @ root.T,
+        obs_intercept=rng.normal(size=m),
+        initial=Diffuse() if rng.random() < 0.5 else Stationary(),
+    )
+    y = 5 * rng.normal(size=(length, m))
+    y[rng.random((length, m)) < rng.choice([0.0, 0.5, 0.9])] = np.nan
+    joint = Joint(model, y)
+    assume(identified(joint, length))
+    (result,) = smooth_batch([(y, model)]).series
+    close(np.array(result.full.loglike), np.array(joint.loglike()), abs(joint.loglike()))
+    for t in range(length):
+        belief = joint.state(t, length)
+        close(result.smoothed.smoothed_state[t], belief.mean, float(np.abs(belief.mean).max()))
+        close(result.smoothed.smoothed_state_cov[t], belief.cov, float(np.abs(belief.cov).max()))

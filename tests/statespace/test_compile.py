@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from luna_serving.statespace.batch import VARIANTS, filter_batch, forecast_batch, smooth_batch
-from luna_serving.statespace.kinds import constant_velocity, local_level
+from luna_serving.statespace.kinds import constant_acceleration, constant_velocity, local_level, structural
 from luna_serving.statespace.precision import Float64RequiredError
 from luna_serving.statespace.warm_up import compiled_shapes, warm_up
 
@@ -28,19 +28,33 @@ def compilations():
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def test_after_the_warm_up_two_hundred_random_batches_compile_nothing(compilations):
+MODELS = {
+    2: [local_level(obs_var=1.0, level_var=0.5), constant_velocity(dt=1.0, obs_var=1.0, accel_var=0.1)],
+    # 14 states of a season of 13, 3 of a track that is not sampled evenly, and coefficients.
+    64: [
+        structural(obs_var=1.0, level={"var": 0.1}, seasonal={"period": 14, "var": 0.1}),
+        constant_acceleration(dt=[1.0, 2.0] * 3000, obs_var=1.0, accel_var=0.1),
+        structural(obs_var=1.0, level={}, regression={"regressors": np.ones((6001, 2)) * [[1, 2]]}),
+    ],
+}
+
+
+@pytest.mark.parametrize("states", [2, pytest.param(64, marks=pytest.mark.slow)])
+def test_after_the_warm_up_two_hundred_random_batches_compile_nothing(compilations, states):
+    """Of models of two states; all that there is takes minutes."""
     jax.clear_caches()
     reported: list[tuple[int, int]] = []
-    warm_up(lambda done, total, shape, seconds: reported.append((done, total)))
-    assert len(compilations) >= len(compiled_shapes()), "the counter must see the compilations it looks for"
-    assert reported == [(done, len(compiled_shapes())) for done in range(1, len(compiled_shapes()) + 1)]
+    warm_up(lambda done, total, shape, seconds: reported.append((done, total)), states=states)
+    count = len([shape for shape in compiled_shapes() if shape.kind.states <= states])
+    assert len(compilations) >= count, "the counter must see the compilations it looks for"
+    assert reported == [(done, count) for done in range(1, count + 1)]
     compilations.clear()
     rng = np.random.default_rng(0)
-    models = [local_level(obs_var=1.0, level_var=0.5), constant_velocity(dt=1.0, obs_var=1.0, accel_var=0.1)]
+    models = [model for most, some in MODELS.items() if most <= states for model in some]
     for _ in range(200):
         count = int(rng.choice([1, 2, 31, 32, 33, 100, 300]))
         longest = int(rng.choice([1, 10, 256, 257, 2048, 5000])) if count < 50 else 60
-        items = [(np.ones(rng.integers(0, longest + 1)), models[rng.integers(2)]) for _ in range(count)]
+        items = [(np.ones(rng.integers(0, longest + 1)), models[rng.integers(len(models))]) for _ in range(count)]
         loglike = "kfas" if rng.random() < 0.5 else "full"
         match rng.integers(4):
             case 0:

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Histogram
 
 from luna_serving.ingress.gate import Refused
 from luna_serving.ingress.metrics import LUNA, SECONDS
-from luna_serving.kalman.jobs import Algorithm, Job, Precision
+from luna_serving.kalman.jobs import Job, Precision
 from luna_serving.kalman.render import render
 from luna_serving.kalman.simulate_compute import simulate_job
 from luna_serving.kalman.simulate_job import SimulateJob
@@ -20,7 +20,7 @@ from luna_serving.kalman.stream_compute import append
 from luna_serving.kalman.stream_job import Appended, AppendJob
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.model import Model
-from luna_serving.statespace.results import Convention, ForecastResult, SeriesResult
+from luna_serving.statespace.results import Algorithm, Convention, ForecastResult, SeriesResult
 from luna_serving.statespace.saved import Saved
 
 FILTER_SECONDS = Histogram("luna_kalman_seconds", "Time to filter a batch of calls.", buckets=SECONDS, registry=LUNA)
@@ -91,7 +91,7 @@ def _run(jobs: list[Job], wish: Wish) -> list[bytes | Refused]:
 
     items = [item for job in jobs for item in _series(job)]
     starts = _starts(jobs) if wish.resumed else None
-    options = Options(wish.algorithm, wish.precision or "float64", CORES)
+    options = Options(wish.algorithm, wish.precision, CORES)
     results: Sequence[SeriesResult] | Sequence[ForecastResult]
     match wish.work:
         case "smooth":

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Initial, Known, Stationary
 from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.model import Model
+from luna_serving.statespace.results import Algorithm
 from luna_serving.statespace.saved import Saved
 
 # Numbers a point of a model with m observed elements and n states, for each output; zero: one number a series.
@@ -42,7 +43,6 @@ FILTERED: Final = tuple(name for name in SIZES if name not in {*FORECASTS, *SMOO
 # means: the original route; the others are named after their routes.
 Task = Literal["means", "filter", "smooth", "forecast"]
 Precision = Literal["float64", "float32"]
-Algorithm = Literal["shared_gain", "steady_state", "per_series", "parallel_in_time", "square_root"]
 
 # What an ordinary call holds at most: computed in a millisecond or two, and compiled before all else.
 LIGHT_STATES: Final = 2

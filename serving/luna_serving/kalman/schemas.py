@@ -4,11 +4,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field, Tag
 
-from luna_serving.kalman.jobs import FILTERED, SMOOTHED, Algorithm, Precision, Task
+from luna_serving.kalman.jobs import FILTERED, SMOOTHED, Precision, Task
 from luna_serving.kalman.kind_schemas import LocalLevel, Model
 from luna_serving.kalman.named_schemas import BY_WAY, NamedModel
 from luna_serving.kalman.saved_states import SavedState
 from luna_serving.kalman.words import EXAMPLE, Point, Series, Words
+from luna_serving.statespace.results import Algorithm
 
 ModelOrName = Annotated[Annotated[Model, Tag("described")] | Annotated[NamedModel, Tag("named")], BY_WAY]
 

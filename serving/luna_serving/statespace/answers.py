@@ -10,6 +10,7 @@ from luna_serving.statespace.filter import LOG_2PI
 from luna_serving.statespace.forecast import Origin, forecast
 from luna_serving.statespace.model import over_time
 from luna_serving.statespace.observations import factor, solve
+from luna_serving.statespace.packing import Lane
 from luna_serving.statespace.passes import ONE_MORE, Passed
 from luna_serving.statespace.prepared import Prepared
 from luna_serving.statespace.results import (
@@ -59,8 +60,8 @@ def _series_result(
         return SeriesResult(model, filtered_state, bool(np.isfinite(filtered_state).all()), None)
     met = (rows["forecast_error_diffuse_cov"] > 0) & ~np.isnan(rows["forecast_error"])
     rows["loglike_obs"] = rows["loglike_obs"] + np.where(met, _of_met(prepared, loglike), 0.0)
-    states = _per_period(rows, model.observed)
-    full = _full(prepared, y.reshape(-1, model.observed), rows, states, end, lane.saved.period)
+    states = _per_period(rows, prepared.rows)
+    full = _full(lane, y.reshape(-1, model.observed), rows, states, end)
     if "smoothed_state" in rows:
         _hold(states, prepared.still)
     smoothed = _smoothed(states, int(np.count_nonzero(met)) == lane.saved.rank) if "smoothed_state" in rows else None
@@ -113,16 +114,15 @@ def _per_period(rows: dict[str, Floats], m: int) -> dict[str, Floats]:
 
 
 def _full(
-    prepared: Prepared,
+    lane: Lane,
     y: Floats,
     rows: dict[str, Floats],
     states: dict[str, Floats],
     end: End,
-    first: int,
 ) -> FullOutputs:
-    model, periods = prepared.model, len(y)
-    m = model.observed
-    diffuse_cov = rows["forecast_error_diffuse_cov"].reshape(periods, m)
+    model, periods, first = lane.prepared.model, len(y), lane.saved.period
+    m, k = model.observed, lane.prepared.rows
+    diffuse_cov = rows["forecast_error_diffuse_cov"].reshape(periods, k)
     if m == 1:
         intercept = over_time(model.obs_intercept, 1, first, periods)[:, 0]
         forecasts, error = rows["forecasts"] + intercept, rows["forecast_error"]
@@ -134,7 +134,9 @@ def _full(
         spread = design @ states["predicted_state_cov"][:-1] @ design.swapaxes(1, 2)
         cov = (spread + spread.swapaxes(1, 2)) / 2 + over_time(model.obs_cov, 2, first, periods)
         standardized = _standardized(error, cov, diffuse_cov.max(axis=1) > 0)
-    loglike_obs = rows["loglike_obs"].reshape(periods, m).sum(axis=1)
+    loglike_obs = rows["loglike_obs"].reshape(periods, k).sum(axis=1)
+    if lane.rows.loglike is not None:
+        loglike_obs = loglike_obs + lane.rows.loglike
     return FullOutputs(
         filtered_state_cov=states["filtered_state_cov"],
         predicted_state=states["predicted_state"],
@@ -146,7 +148,7 @@ def _full(
         standardized_forecast_error=standardized,
         loglike_obs=loglike_obs,
         loglike=float(loglike_obs.sum()),
-        nobs_diffuse=-(-int(end["nobs_diffuse"]) // m),
+        nobs_diffuse=-(-int(end["nobs_diffuse"]) // k),
     )
 
 

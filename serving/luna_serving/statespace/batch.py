@@ -25,6 +25,7 @@ from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
 from luna_serving.statespace.plans.choose import Part, PlanError, choose
 from luna_serving.statespace.plans.lanes import side_by_side
 from luna_serving.statespace.plans.long import in_pieces, steady
+from luna_serving.statespace.plans.shared_gain import Precision
 from luna_serving.statespace.plans.together import together
 from luna_serving.statespace.precision import require_float64
 from luna_serving.statespace.results import (
@@ -55,8 +56,8 @@ class Options:
 
     algorithm: Algorithm | None = None
     """None: the engine chooses."""
-    precision: Literal["float64", "float32"] = "float64"
-    """Of data and means, where the shared gain serves; everything else is float64."""
+    precision: Literal["float64", "float32"] | None = None
+    """Of data and means, where a plan has both; everything else is float64. None: float32 on a GPU only."""
     pool: Executor | None = None
     """Where the plans may use a second core."""
 
@@ -114,9 +115,10 @@ def _special(
 ) -> list[SeriesResult] | None:
     """Answers of the plans beside the engine's own filter; None where a plan gives up, or is the engine's own."""
     own = [items[place] for place in part.places]
+    wanted = options.precision or ("float32" if jax.default_backend() == "gpu" else "float64")
+    precision: Precision = np.float32 if wanted == "float32" else np.float64
     match part.plan:
         case "shared_gain":
-            precision = np.float32 if options.precision == "float32" else np.float64
             return together(own, variant, loglike, precision, options.pool)
         case "steady_state":
             return steady(own, options.pool)
@@ -124,7 +126,11 @@ def _special(
             single = in_pieces(own[0], options.pool)
             return None if single is None else [single]
         case "per_series" if part.lanes:
-            return side_by_side(own, lambda heads: _passed(heads, "full", loglike, None, smooth=False)[0], options.pool)
+
+            def head(heads: Sequence[Item]) -> list[SeriesResult]:
+                return _passed(heads, "full", loglike, None, smooth=False)[0]
+
+            return side_by_side(own, head, precision, options.pool)
         case _:
             return None
 

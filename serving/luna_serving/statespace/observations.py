@@ -5,7 +5,8 @@ leaves the likelihood as it is (Durbin & Koopman 2012, section 6.4.3). Where ele
 to what is left of H.
 """
 
-from typing import NamedTuple
+import math
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +16,60 @@ from luna_serving.statespace.model import Model, over_time
 Floats = NDArray[np.float64]
 
 # A pivot below this multiple of its diagonal entry is the rounding of zero: H is singular there.
-SINGULAR = 1e-14
+SINGULAR: Final = 1e-14
+# Of a correlation's smallest eigenvalue: whitening loses digits below.
+WELL_CONDITIONED: Final = 1e-6
+LOG_2PI: Final = math.log(2 * math.pi)
 
 
 class Rows(NamedTuple):
-    """Scalar observations, m a period; views where nothing varies."""
+    """Scalar observations, k a period: m of them, or n where they collapse; views where nothing varies."""
 
-    y: Floats  # [T·m], without obs_intercept; NaN where missing
-    design: Floats  # [T·m, n]
-    obs_var: Floats  # [T·m]
+    y: Floats  # [T·k], without obs_intercept; NaN where missing
+    design: Floats  # [T·k, n]
+    obs_var: Floats  # [T·k]
+    loglike: Floats | None = None  # [T], what a period's observations add to the log-likelihood beside these rows
+
+
+def collapses(model: Model) -> bool:
+    """Whether the observations of a period are taken as one number a state."""
+    if model.observed <= model.states:
+        return False
+    scale = np.sqrt(np.diagonal(model.obs_cov, axis1=-2, axis2=-1))
+    if (scale <= 0).any():
+        return False
+    correlation = model.obs_cov / (scale[..., :, None] * scale[..., None, :])
+    return bool((np.linalg.eigvalsh(correlation)[..., 0] > WELL_CONDITIONED).all())
+
+
+def collapsed_rows_of(model: Model, y: Floats, first: int = 0) -> Rows:
+    """Rows of a series y [T, m] whose first period is period `first` of the model, n a period, if it `collapses`."""
+    rows = rows_of(model, y, first)
+    return _collapsed(rows, len(y), model.observed) if collapses(model) else rows
+
+
+def _collapsed(rows: Rows, periods: int, m: int) -> Rows:
+    """With D^-½ Z = Q R: R' has all that is said of the states, and what is orthogonal to Q says nothing of them."""
+    n = rows.design.shape[1]
+    y, obs_var = rows.y.reshape(periods, m), rows.obs_var.reshape(periods, m)
+    missing = np.isnan(y)
+    root = np.where(missing, 0.0, 1 / np.sqrt(obs_var))
+    white = np.where(missing, 0.0, y) * root
+    q, r = np.linalg.qr(rows.design.reshape(periods, m, n) * root[:, :, None])
+    seen = np.einsum("tmk,tm->tk", q, white)
+    # Row k of R is nothing but rounding where the observations that are there say fewer than n things.
+    size = np.abs(r).sum(axis=2)
+    told = size > SINGULAR * size.max(axis=1, keepdims=True, initial=0.0)
+    count = m - missing.sum(axis=1)
+    rest = np.maximum((white**2).sum(axis=1) - np.where(told, seen**2, 0.0).sum(axis=1), 0.0)
+    log_det = np.where(missing, 0.0, np.log(obs_var)).sum(axis=1)
+    loglike = -0.5 * ((count - told.sum(axis=1)) * LOG_2PI + log_det + rest)
+    collapsed = np.where(told, seen, np.nan).reshape(-1)
+    return Rows(collapsed, r.reshape(-1, n), np.ones(periods * n), loglike)
 
 
 def rows_of(model: Model, y: Floats, first: int = 0) -> Rows:
-    """Rows of a series y [T, m] whose first period is period `first` of the model."""
+    """Rows of a series y [T, m] whose first period is period `first` of the model, m a period."""
     periods, m, n = len(y), model.observed, model.states
     y = y - over_time(model.obs_intercept, 1, first, periods)
     design = over_time(model.design, 2, first, periods)

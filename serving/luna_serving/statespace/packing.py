@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from luna_serving.statespace.filter import Carry, Variant
 from luna_serving.statespace.model import Model, over_time
-from luna_serving.statespace.observations import Rows, rows_of
+from luna_serving.statespace.observations import Rows, collapsed_rows_of
 from luna_serving.statespace.prepared import SIMPLE_STATES, STATE_BUCKETS, Prepared, needs_square_root, prepare
 from luna_serving.statespace.recursion import Moving, Observing, System
 from luna_serving.statespace.saved import Saved
@@ -55,7 +55,7 @@ class Kind(NamedTuple):
 
     simple: bool
     states: int  # padded
-    observed: int
+    rows: int  # a period
     varies: bool
     root: bool  # for the square-root filter; then every matrix has an axis of time
 
@@ -89,7 +89,7 @@ class Lane(NamedTuple):
 
 def kinds() -> list[Kind]:
     """Every kind of model that programs are compiled for; m is data."""
-    simple = [Kind(simple=True, states=n, observed=1, varies=False, root=False) for n in SIMPLE_STATES]
+    simple = [Kind(simple=True, states=n, rows=1, varies=False, root=False) for n in SIMPLE_STATES]
     forms = ((False, False), (True, False), (True, True))
     return simple + [Kind(False, n, 1, varies, root) for n in STATE_BUCKETS for varies, root in forms]
 
@@ -99,7 +99,7 @@ def kind_of(model: Model, root: bool | None = None) -> Kind:
     """The kind of a model; `root` forces or forbids the square-root filter, None is for the model to say."""
     root = needs_square_root(model) if root is None else root
     prepared = prepare(model, root=root)
-    return Kind(prepared.simple, prepared.states, model.observed, prepared.varies or root, root)
+    return Kind(prepared.simple, prepared.states, prepared.rows, prepared.varies or root, root)
 
 
 def group(items: Sequence[Item], variant: Variant, root: bool | None = None) -> Iterator[Group]:
@@ -141,10 +141,10 @@ def lane(y: Series, model: Model, start: Saved | None, *, root: bool = False) ->
     else:
         saved, first = prepared.inward(start), start.period
     if prepared.simple:
-        # As rows_of would, without its tables.
+        # As collapsed_rows_of would, without its tables.
         rows = Rows(y.reshape(-1) - model.obs_intercept[0], model.design, model.obs_cov)
     else:
-        rows = rows_of(model, y.reshape(-1, model.observed), first)
+        rows = collapsed_rows_of(model, y.reshape(-1, model.observed), first)
     return Lane(prepared, rows, saved)
 
 
@@ -180,7 +180,7 @@ def pack_carry(lanes: Sequence[Lane], kind: Kind, width: int) -> tuple[System | 
 
 def pack_system(lanes: Sequence[Lane], kind: Kind, first: int, length: int, width: int) -> System:
     """Lay rows `first` to `first + length` of the matrices of models that are not simple side by side."""
-    n, m = kind.states, kind.observed
+    n, m = kind.states, kind.rows
     design, obs_var = np.zeros((width, length, n)), np.ones((width, length))
     for number, lane in enumerate(lanes):
         piece = lane.rows.obs_var[first : first + length]
@@ -198,8 +198,8 @@ def pack_noise_root(lanes: Sequence[Lane], kind: Kind, first: int, length: int, 
     packed = np.zeros((width, length, kind.states, kind.states))
     for number, lane in enumerate(lanes):
         if lane.prepared.noise_root is not None:
-            _fill(packed[number], lane, lane.prepared.noise_root, 2, row // kind.observed)
-    packed[:, row % kind.observed != kind.observed - 1] = 0.0
+            _fill(packed[number], lane, lane.prepared.noise_root, 2, row // kind.rows)
+    packed[:, row % kind.rows != kind.rows - 1] = 0.0
     return _batch_last(packed)
 
 
@@ -224,7 +224,7 @@ def _fill(
     packed: NDArray[np.float64], lane: Lane, matrix: NDArray[np.float64], rank: int, periods: NDArray[np.int_]
 ) -> None:
     """Write a lane's matrix of each period in `periods`, counted from its start, as far as its series goes."""
-    covered = over_time(matrix, rank, lane.saved.period, len(lane.rows.y) // lane.prepared.model.observed)
+    covered = over_time(matrix, rank, lane.saved.period, len(lane.rows.y) // lane.prepared.rows)
     used = np.searchsorted(periods, len(covered))
     packed[:used] = covered[periods[:used]]
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.model import Model
+from luna_serving.statespace.observations import collapses
 from luna_serving.statespace.saved import Saved
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,7 @@ class Prepared:
     saved: Saved  # the start
     noise_root: Floats | None  # G, state_cov = G G', for the square-root filter
     log_scale: float  # what the units of diffuse states add to the log-likelihood
+    rows: int  # a period
     still: NDArray[np.bool_]  # [n], states that never move
     simple: bool  # one constant observation, constant matrices, few states
     packed: Floats  # a simple model and its start as one row: a batch of them is then one array of rows
@@ -47,7 +49,7 @@ class Prepared:
     def inward(self, saved: Saved) -> Saved:
         """A state in the model's units and periods, in the engine's units and rows."""
         inner = _rescaled(saved, self.scale, self.states)
-        return self._as_run(replace(inner, nobs_diffuse=saved.nobs_diffuse * self.model.observed))
+        return self._as_run(replace(inner, nobs_diffuse=saved.nobs_diffuse * self.rows))
 
     def _as_run(self, inner: Saved) -> Saved:
         """With S in the place of P for the square-root filter."""
@@ -59,7 +61,7 @@ class Prepared:
         """The other way round."""
         outer = _rescaled(saved, 1 / self.scale, self.model.states)
         # A period that was diffuse at its first row and no longer at its last was diffuse.
-        return replace(outer, nobs_diffuse=-(-saved.nobs_diffuse // self.model.observed))
+        return replace(outer, nobs_diffuse=-(-saved.nobs_diffuse // self.rows))
 
     def row(self, saved: Saved) -> Floats:
         """`packed` from another start, in the engine's units."""
@@ -130,6 +132,7 @@ def prepare(model: Model, *, root: bool = False) -> Prepared:
         saved=inner,
         noise_root=noise_root,
         log_scale=float(np.log(units).sum()),
+        rows=model.states if collapses(model) else model.observed,
         still=never_moves(model),
         simple=simple,
         packed=packed,

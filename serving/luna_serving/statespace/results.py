@@ -27,7 +27,7 @@ class FullOutputs:
     forecasts: NDArray[np.float64]  # [T, m]
     forecast_error: NDArray[np.float64]  # [T, m], NaN where missing
     forecast_error_cov: NDArray[np.float64]  # [T, m, m]
-    # F∞ [T, m] of the observations taken one by one; above zero: the forecast has no finite variance
+    # F∞ [T, k] of the observations as they are taken one by one; above zero: the forecast has no finite variance
     forecast_error_diffuse_cov: NDArray[np.float64]
     # [T, m], L⁻¹ v with F = L L' of what is observed, L lower triangular; NaN where missing or diffuse
     standardized_forecast_error: NDArray[np.float64]

@@ -10,6 +10,7 @@ from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.model import MAX_STATES, Model
 from luna_serving.statespace.packing import Group, Kind, kinds
 from luna_serving.statespace.passes import backward_pass, forward_pass
+from luna_serving.statespace.plans import per_series, shared_gain
 from luna_serving.statespace.precision import require_float64
 
 
@@ -51,6 +52,8 @@ def warm_up(progress: Callable[[int, int, Shape, float], None] | None = None, *,
         compile_shape(shape)
         if progress is not None:
             progress(done, len(shapes), shape, time.perf_counter() - since)
+    shared_gain.warm_up(states)
+    per_series.warm_up(states)
     return time.perf_counter() - begun
 
 

@@ -182,10 +182,11 @@ def _dot(left: Values, right: Values) -> Array:
     return total
 
 
-def warm_up() -> int:
-    """Compile every shape that `per_series_means` can ask for; return how many there are."""
+def warm_up(most: int = COMPILED_STATES[-1]) -> int:
+    """Compile every shape that `per_series_means` can ask for, of `most` states; return how many there are."""
     require_float64()
-    for states in COMPILED_STATES:
+    compiled = [n for n in COMPILED_STATES if n <= most]
+    for states in compiled:
         for width in WIDTHS:
             square, vector, one = np.zeros((states, states, 1)), np.zeros((states, 1)), np.ones(1)
             lanes = Lanes(square, vector, one, square, vector, one)
@@ -194,4 +195,4 @@ def warm_up() -> int:
             carry, _ = filter_chunk(np.int32(1), params, data, start)
             # Again from moments that JAX made, as a long series' later blocks are.
             filter_chunk(np.int32(1), params, data, carry)[1].block_until_ready()
-    return len(COMPILED_STATES) * len(WIDTHS)
+    return len(compiled) * len(WIDTHS)

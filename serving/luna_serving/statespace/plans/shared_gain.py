@@ -110,11 +110,11 @@ def means_chunk(
     return jnp.stack(mean), written
 
 
-def warm_up() -> int:
-    """Compile every shape that `shared_gain_means` can ask for; return how many there are."""
+def warm_up(most: int = COMPILED_STATES[-1]) -> int:
+    """Compile every shape that `shared_gain_means` can ask for, of `most` states; return how many there are."""
     require_float64()
     count = 0
-    for states in COMPILED_STATES:
+    for states in (n for n in COMPILED_STATES if n <= most):
         for dtype in PRECISIONS:
             for width in WIDTHS:
                 coefficients: Floats = np.zeros((ROWS, states, states + 2), dtype)
