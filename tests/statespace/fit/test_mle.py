@@ -144,6 +144,14 @@ def test_too_few_observations_are_said_and_stop_no_neighbour() -> None:
     assert fit.converged
 
 
+@pytest.mark.parametrize("unit", [1e-150, 1e150])
+def test_numbers_past_any_variance_stop_no_neighbour(unit: float) -> None:
+    beyond, fit = fit_batch(level(walk(0, 1)).task(), [unit * walk(1, 20), walk(1, 50)], lambda: False)
+    assert beyond.why_stopped == "the likelihood is not finite at any start"
+    assert beyond.estimates == {"obs_var": None, "level_var": None}
+    assert fit.converged
+
+
 def test_a_parameter_that_the_series_does_not_tell_has_no_standard_error() -> None:
     """Two sources of the same noise: only their sum is told."""
     y = np.random.default_rng(9).normal(size=(80, 1))

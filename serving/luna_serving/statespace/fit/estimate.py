@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.checks import LARGEST, ModelError
 from luna_serving.statespace.fit.contest import Contest
-from luna_serving.statespace.fit.em import blocks, climb
+from luna_serving.statespace.fit.em import Block, blocks, climb
 from luna_serving.statespace.fit.information import Information, information, stencil
 from luna_serving.statespace.fit.objective import Affine, Subject, affine_in
 from luna_serving.statespace.fit.quasi_newton import Search, minimise
@@ -64,14 +64,14 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
         NoClosedForm: the method is EM and a parameter has no M-step.
     """
     require_float64()
-    everything = _contests(task, series, out_of_time)
+    everything, parts = _contests(task, series, out_of_time)
     contests = [contest for contest in everything if isinstance(contest, Contest)]
     precision: dict[int, Information | None] = {}
     # One search is brought to its end, standard errors and all, before others are begun: a deadline then costs these.
     for numbers in (range(1), range(1, 1 if task.method == "em" else task.starts)):
         changed: dict[int, Contest] = {}
         for number in numbers:
-            changed |= {id(contest): contest for contest in _searched(task, contests, number, out_of_time)}
+            changed |= {id(contest): contest for contest in _searched(task, parts, contests, number, out_of_time)}
         better = list(changed.values())
         settle_zeros(better, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
         precision |= dict(zip(changed, _precisions(task, better, out_of_time), strict=True))
@@ -79,37 +79,49 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
     return [next(answers) if isinstance(each, Contest) else each for each in everything]
 
 
-def _contests(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> list[Contest | SeriesFit]:
-    """One a series, or the answer where there is nothing to search."""
+def _contests(
+    task: Task, series: Sequence[Floats], out_of_time: OutOfTime
+) -> tuple[list[Contest | SeriesFit], list[Block]]:
+    """One a series, or the answer where there is nothing to search; and EM's steps, which are the same for all."""
     found: list[Contest | SeriesFit] = []
     names = free_parameters(task.kind, task.fields, task.free).names
     affine: Affine | None = None
-    for number, y in enumerate(series):
+    parts: list[Block] = []
+    first = True
+    for y in series:
         if out_of_time():
             found.append(unfit(names, "deadline"))
             continue
         wanted, starts = want(task.kind, task.fields, task.build, task.free, y)
         guess = wanted.values(starts[-1])
-        model = wanted.model(guess)
+        try:
+            model = wanted.model(guess)
+        except ModelError:
+            model = None
+        if model is None or np.abs(guess).max() >= LARGEST:
+            # Its numbers are so large or so small that their squares are no variances.
+            found.append(unfit(names, "the likelihood is not finite at any start"))
+            continue
         _require_cover(model, y)
-        if number == 0:
-            affine = affine_in(wanted, guess)
+        if first:
+            first, affine = False, affine_in(wanted, guess)
             if task.method == "em":
-                # Here and not in the search, so that a parameter without a step is told before anything is computed.
-                blocks(wanted, guess)
+                parts = blocks(wanted, guess)
         if np.count_nonzero(~np.isnan(y)) < len(guess) + model.start.rank:
             found.append(unfit(names, "too few observations"))
             continue
         places = starts + [_further(wanted, starts[-1], place) for place in range(task.starts - len(starts))]
         subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), places[0])
         found.append(Contest(subject, places[: task.starts], model))
-    return found
+    return found, parts
 
 
-def _searched(task: Task, contests: Sequence[Contest], number: int, out_of_time: OutOfTime) -> list[Contest]:
+def _searched(
+    task: Task, parts: Sequence[Block], contests: Sequence[Contest], number: int, out_of_time: OutOfTime
+) -> list[Contest]:
     """Search from each series' start of that number; those that are the better for it."""
     subjects = [contest.whole(number) for contest in contests]
-    traces = run_searches(subjects, [_search(task, subject) for subject in subjects], out_of_time)
+    traces = run_searches(subjects, [_search(task, parts, subject) for subject in subjects], out_of_time)
     ended = zip(contests, subjects, traces, strict=True)
     return [contest for contest, subject, trace in ended if contest.enter(subject, trace)]
 
@@ -121,11 +133,10 @@ def _further(wanted: Wanted, guess: Floats, number: int) -> Floats:
     return np.where(scales, guess * np.exp(shift), guess + shift)
 
 
-def _search(task: Task, start: Subject) -> Search:
+def _search(task: Task, parts: Sequence[Block], start: Subject) -> Search:
     tolerance = TOLERANCE[task.method]
     if task.method == "mle":
         return minimise(start.x, tolerance=tolerance, max_iterations=task.max_iterations, floor=start.floor)
-    parts = blocks(start.wanted, start.wanted.values(start.x))
     return climb(start, parts, tolerance=tolerance, max_iterations=task.max_iterations)
 
 
