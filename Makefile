@@ -8,10 +8,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow lint format bench-http pins clean clean-data
+.PHONY: help install up test test-slow lint format bench-http bench-statespace pins clean clean-data
 
 help: ## print these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## install Luna and its tools into .venv
 
@@ -38,13 +38,17 @@ format: $(INSTALLED) ## format the code and fix what ruff can fix
 bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 	@exec $(BIN)/python -m benchmarks.http $(ARGS)
 
+# Peers that are not installed are left out: `make install EXTRAS=serving,operator,dev,bench` has them all.
+bench-statespace: $(INSTALLED) ## measure the filter beside its peers, minutes; ARGS=--quick is one
+	@exec $(BIN)/python -m benchmarks.statespace $(ARGS)
+
 # uv keeps the pins that still fit. It prints no index: the file serves whatever mirror pip uses.
 pins: $(BIN)/python ## renew requirements.txt; all to their newest with ARGS=--upgrade
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@cp requirements.txt .venv/pins.txt
 	$(BIN)/uv pip compile pyproject.toml --universal --extra serving --extra operator --extra dev --quiet \
 	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file .venv/pins.txt $(ARGS)
-	@{ echo "# Constraints: every dependency of all extras but gpu, pinned for every platform."; \
+	@{ echo "# Constraints: every dependency of all extras but gpu and bench, pinned for every platform."; \
 	   echo "# Renew with \`make pins\` after a change in pyproject.toml, with \`make pins ARGS=--upgrade\` for newer versions."; \
 	   grep -v '^#' .venv/pins.txt; } > .venv/requirements.txt
 	@mv .venv/requirements.txt requirements.txt

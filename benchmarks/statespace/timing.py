@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -26,7 +27,7 @@ def copy_bandwidth(rounds: int, threads: int = 1) -> float:
     source = np.ones(COPIED)
     target = np.empty_like(source)
     bounds = [COPIED * part // threads for part in range(threads + 1)]
-    parts = [slice(first, last) for first, last in zip(bounds, bounds[1:], strict=False)]
+    parts = [slice(first, last) for first, last in pairwise(bounds)]
 
     def copy(part: slice) -> None:
         np.copyto(target[part], source[part])

@@ -1,0 +1,124 @@
+"""Luna's two ways: the engine's batch call, and the array plans beneath it."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, Literal
+
+import numpy as np
+
+from luna_serving.statespace.batch import Options, filter_batch
+from luna_serving.statespace.plans.blocks import WIDTHS, Blocks
+from luna_serving.statespace.plans.choose import LONG
+from luna_serving.statespace.plans.lanes import lanes_of
+from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
+from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
+from luna_serving.statespace.plans.recurrence import Recurrence, settled
+from luna_serving.statespace.plans.shared_gain import shared_gain_means
+from luna_serving.statespace.plans.steady_state import steady_means
+from luna_serving.statespace.plans.together import probe
+from luna_serving.statespace.results import BatchResult
+
+from .workload import MODEL, START_COV, START_MEAN, Answer, Floats, Prepared, Task
+
+# Periods within which the covariance of the workload's model has settled.
+HEAD = 1024
+
+
+class FilterBatch:
+    """`filter_batch`: a list of arrays and models in, a result a series out. It picks its plan itself."""
+
+    name = "filter_batch"
+    shortens: Literal["series", "periods"] | None = None
+
+    def __init__(self, pool: Executor | None) -> None:
+        self._options = Options(pool=pool)
+
+    def prepare(self, task: Task, y: Floats) -> Prepared:
+        """Each series an array of its own, all of them under one model."""
+        items = [(row, MODEL) for row in y]
+        variant: Literal["means", "full"] = "full" if task is Task.FULL else "means"
+        return Prepared(lambda: filter_batch(items, variant, options=self._options), _one_of_batch)
+
+
+def _one_of_batch(batch: BatchResult, place: int) -> Answer:
+    result = batch.series[place]
+    if result.full is None:
+        return Answer(result.filtered_state)
+    return Answer(result.filtered_state, result.full.filtered_state_cov, result.full.loglike_obs)
+
+
+class ArrayPlan:
+    """The plans of `statespace/plans`: arrays in, what the compiled program wrote out, nothing copied.
+
+    Where gains are shared they are computed before, once, and are no part of the call.
+    """
+
+    name = "plan"
+    shortens: Literal["series", "periods"] | None = None
+
+    def __init__(self, pool: Executor | None, threads: int) -> None:
+        self._pool = pool
+        self._threads = threads
+
+    def prepare(self, task: Task, y: Floats) -> Prepared | None:
+        """Time-major arrays; for few long series the plans that work on many periods at once. Means only."""
+        if task is Task.FULL:
+            return None
+        batch, length = y.shape
+        few_and_long = batch < WIDTHS[0] and length >= LONG
+        if task is Task.MEANS:
+            return self._steady(y) if few_and_long else self._shared(y)
+        if few_and_long and batch == 1:
+            return self._in_pieces(y[0])
+        return self._per_series(y)
+
+    def _shared(self, y: Floats) -> Prepared:
+        run = self._shared_gain(_gains(y.shape[1]), y)
+        return Prepared(run, lambda blocks, place: Answer(blocks.series(place)))
+
+    def _shared_gain(self, gains: Recurrence, y: Floats) -> Callable[[], Blocks]:
+        data = np.ascontiguousarray(y.T)[:, None]
+        start = np.repeat(START_MEAN[:, None], len(y), axis=1)
+        return lambda: shared_gain_means(gains, data, start, pool=self._pool, threads=self._threads)
+
+    def _steady(self, y: Floats) -> Prepared:
+        covs = probe(np.zeros((HEAD, 1)), MODEL, "full")[0].full
+        rest = None if covs is None else settled(covs.predicted_state_cov[:-1])
+        if rest is None:
+            raise ValueError(f"the workload's model does not settle within {HEAD} periods")
+        gains = _gains(rest + 1)
+        head, tail = self._shared_gain(gains, y[:, : rest + 1]), np.ascontiguousarray(y[:, rest + 1 :, None])
+        phi, gain, offset = gains.phi[rest], gains.gain[rest], gains.offset[rest]
+
+        def run() -> tuple[Floats, Floats]:
+            first = head().series_major()
+            return first, steady_means(phi, gain, offset, tail, first[:, -1], pool=self._pool)
+
+        return Prepared(run, lambda parts, place: Answer(np.concatenate([part[place] for part in parts])))
+
+    def _per_series(self, y: Floats) -> Prepared:
+        lanes, start = _lanes(len(y))
+        data = np.ascontiguousarray(y.T)
+
+        def run() -> Blocks:
+            return per_series_means(lanes, data, start, pool=self._pool, threads=self._threads)[0]
+
+        return Prepared(run, lambda blocks, place: Answer(blocks.series(place)))
+
+    def _in_pieces(self, y: Floats) -> Prepared:
+        lanes, start = _lanes(1)
+
+        def run() -> Any:  # noqa: ANN401
+            return parallel_in_time_means(lanes, y, start, pool=self._pool, threads=self._threads)
+
+        return Prepared(run, lambda result, _place: Answer(result[0]))
+
+
+def _gains(length: int) -> Recurrence:
+    return probe(np.zeros((length, 1)), MODEL, "full")[1]
+
+
+def _lanes(batch: int) -> tuple[Lanes, Moments]:
+    """The model and its start once a series."""
+    mean, cov = (np.repeat(part[..., None], batch, axis=-1) for part in (START_MEAN, START_COV))
+    return lanes_of([MODEL] * batch), Moments(mean, cov)
