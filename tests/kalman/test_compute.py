@@ -73,6 +73,9 @@ def test_every_output_has_its_shape_and_no_token_that_is_not_json() -> None:
     (answer,) = answers(job([1.0, NAN, 2.0, 4.0], model=TREND, outputs=FILTERED))
     (result,) = answer["results"]
     assert set(result) == set(FILTERED)
+    state = result.pop("state")
+    assert set(state) == {"mean", "cov", "diffuse", "rank", "period", "nobs_diffuse"}
+    assert state["period"] == 4
     shapes = {name: np.shape(np.array(value, dtype=float)) for name, value in result.items()}
     assert shapes == {
         "filtered_state": (4, 2),

@@ -1,11 +1,11 @@
 """A series' saved state as JSON: what `/kalman/filter` answers as `state`, takes as `resume`, and streams keep."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from luna_serving.kalman.words import Words
+from luna_serving.kalman.words import Numbers, Words
 from luna_serving.statespace.checks import ModelError, covariance, matrix, vector
 from luna_serving.statespace.saved import Saved
 
@@ -16,13 +16,15 @@ COUNTS = ("rank", "period", "nobs_diffuse")
 class SavedState(Words):
     """Where a series stands after its last point, as an answer's `state` had it."""
 
-    mean: list[float] = Field(description="Of the next period's state, before its observation.")
-    cov: list[list[float]] = Field(description="Its covariance; the finite part while it is diffuse.")
-    diffuse: list[list[float]] = Field(description="A; the diffuse part is A A'.")
+    mean: Annotated[Any, Numbers(1, 1)] = Field(description="Of the next period's state, before its observation.")
+    cov: Annotated[Any, Numbers(2, 2)] = Field(description="Its covariance; the finite part while it is diffuse.")
+    diffuse: Annotated[Any, Numbers(2, 2)] = Field(description="A; the diffuse part is A A'.")
     rank: int = Field(ge=0, description="Of the diffuse part.")
     period: int = Field(ge=0, description="Periods so far: where matrices that vary in time go on.")
     nobs_diffuse: int = Field(ge=0, description="Periods so far that began diffuse.")
-    root: list[list[float]] | None = Field(None, description="A square root of cov, where the filter carried one.")
+    root: Annotated[Any, Numbers(2, 2)] | None = Field(
+        None, description="A square root of cov, where the filter carried one."
+    )
 
     def saved(self, states: int, at: str) -> Saved:
         """The state of a model of so many states.
