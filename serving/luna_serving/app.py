@@ -26,14 +26,15 @@ from luna_serving.ingress.health import Health
 from luna_serving.ingress.metrics_deployment import MetricsReplica, Reporter
 from luna_serving.ingress.sockets import SocketRoute, Sockets
 from luna_serving.ingress.tokens import Tokens
-from luna_serving.kalman import model_routes, stream_routes
 from luna_serving.kalman.deployment import KalmanReplica
-from luna_serving.kalman.named_models import NamedModels
+from luna_serving.kalman.named import routes as model_routes
+from luna_serving.kalman.named.models import NamedModels
 from luna_serving.kalman.routes import operations
-from luna_serving.kalman.series import Limits
-from luna_serving.kalman.stream_protocol import StreamRules
-from luna_serving.kalman.stream_session import ROUTE as STREAM
-from luna_serving.kalman.stream_session import Desk, SessionLimits
+from luna_serving.kalman.streams import routes as stream_routes
+from luna_serving.kalman.streams.protocol import StreamRules
+from luna_serving.kalman.streams.session import ROUTE as STREAM
+from luna_serving.kalman.streams.session import Desk, SessionLimits
+from luna_serving.kalman.wire.series import Limits
 from luna_serving.settings import Secrets, Settings
 from luna_store.accounts import Accounts
 from luna_store.cache import AccountCache

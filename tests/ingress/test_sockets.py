@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from tests.kalman.stream_replica import LEVEL, Replica
+from tests.kalman.streams.replica import LEVEL, Replica
 from tests.store.stores import Caller, Store
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus

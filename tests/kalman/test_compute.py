@@ -10,7 +10,7 @@ import pytest
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.deployment import compute
 from luna_serving.kalman.jobs import FILTERED, FORECASTS, Job, ModelSpec
-from luna_serving.kalman.wire import DEFAULT_MODEL
+from luna_serving.kalman.wire.requests import DEFAULT_MODEL
 from luna_serving.statespace.precision import enable_float64
 
 enable_float64()

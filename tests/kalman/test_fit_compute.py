@@ -9,9 +9,9 @@ import pytest
 from statsmodels.datasets import nile
 
 from luna_serving.ingress.gate import Refused
-from luna_serving.kalman.fit_compute import fit_jobs
-from luna_serving.kalman.fit_job import FitJob
-from luna_serving.kalman.fit_schemas import FitAnswer
+from luna_serving.kalman.fits.compute import fit_jobs
+from luna_serving.kalman.fits.job import FitJob
+from luna_serving.kalman.fits.schemas import FitAnswer
 from luna_serving.kalman.jobs import ModelSpec
 from luna_serving.statespace.precision import enable_float64
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from luna_serving.ingress.problems import Problem
-from luna_serving.kalman.fit_wire import FitWork, parse_fit
-from luna_serving.kalman.named_schemas import NamedModel
-from luna_serving.kalman.series import Limits
-from luna_serving.kalman.wire import NamedCall
+from luna_serving.kalman.fits.wire import FitWork, parse_fit
+from luna_serving.kalman.named.schemas import NamedModel
+from luna_serving.kalman.wire.requests import NamedCall
+from luna_serving.kalman.wire.series import Limits
 
 LIMITS = Limits(max_series_length=100, max_series_per_request=3, max_answer_numbers=1000)
 LEVEL = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.1}

@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from luna_serving.kalman.forms import MODELS, STARTS
-from luna_serving.kalman.schemas import FilterRequest
-from luna_serving.kalman.series import Limits
-from luna_serving.kalman.structural_schemas import (
+from luna_serving.kalman.wire.forms import MODELS, STARTS
+from luna_serving.kalman.wire.requests import SeriesWork, Wire
+from luna_serving.kalman.wire.schemas import FilterRequest
+from luna_serving.kalman.wire.series import Limits
+from luna_serving.kalman.wire.structural_schemas import (
     Autoregression,
     Cycle,
     FreqSeasonal,
@@ -19,7 +20,6 @@ from luna_serving.kalman.structural_schemas import (
     Seasonal,
     Trend,
 )
-from luna_serving.kalman.wire import SeriesWork, Wire
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)

@@ -21,15 +21,15 @@ from luna_serving.ingress.edge import Edge, Operation
 from luna_serving.ingress.gate import Gate, GateLimits
 from luna_serving.ingress.problems import Problem
 from luna_serving.ingress.tokens import Tokens
-from luna_serving.kalman import named_models
-from luna_serving.kalman.forms import read_model_alone
 from luna_serving.kalman.jobs import ModelSpec
-from luna_serving.kalman.model_cache import MAX_NAMES, ModelCache
-from luna_serving.kalman.model_documents import expectation, read_document, versions_of
-from luna_serving.kalman.named_models import NamedModels
-from luna_serving.kalman.named_schemas import NamedModel
-from luna_serving.kalman.series import Limits
-from luna_serving.kalman.wire import Wire
+from luna_serving.kalman.named import models as named_models
+from luna_serving.kalman.named.cache import MAX_NAMES, ModelCache
+from luna_serving.kalman.named.documents import expectation, read_document, versions_of
+from luna_serving.kalman.named.models import NamedModels
+from luna_serving.kalman.named.schemas import NamedModel
+from luna_serving.kalman.wire.forms import read_model_alone
+from luna_serving.kalman.wire.requests import Wire
+from luna_serving.kalman.wire.series import Limits
 from luna_serving.local.postgres import PostgresServer
 from luna_store.accounts import Accounts, AccountSpec
 from luna_store.api_keys import ApiKey

@@ -11,10 +11,10 @@ import pytest
 from luna_serving.ingress.gate import Refused
 from luna_serving.ingress.problems import Problem
 from luna_serving.kalman.deployment import compute
-from luna_serving.kalman.series import Limits
-from luna_serving.kalman.simulate_schemas import LARGEST_SEED, MAX_DRAWS, SimulateAnswer
-from luna_serving.kalman.simulate_wire import SimulateWork, parse_simulate, random_seed
-from luna_serving.kalman.wire import NamedCall
+from luna_serving.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, SimulateAnswer
+from luna_serving.kalman.simulations.wire import SimulateWork, parse_simulate, random_seed
+from luna_serving.kalman.wire.requests import NamedCall
+from luna_serving.kalman.wire.series import Limits
 from luna_serving.statespace.precision import enable_float64
 
 enable_float64()

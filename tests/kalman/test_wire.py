@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from luna_serving.ingress.problems import Problem
-from luna_serving.kalman.documents import MAX_ERRORS, MAX_EXPLAINED_BYTES
-from luna_serving.kalman.schemas import FilterRequest, ForecastRequest, SeriesRequest, SmoothRequest
-from luna_serving.kalman.series import Limits
-from luna_serving.kalman.wire import DEFAULT_MODEL, Wire
+from luna_serving.kalman.wire.documents import MAX_ERRORS, MAX_EXPLAINED_BYTES
+from luna_serving.kalman.wire.requests import DEFAULT_MODEL, Wire
+from luna_serving.kalman.wire.schemas import FilterRequest, ForecastRequest, SeriesRequest, SmoothRequest
+from luna_serving.kalman.wire.series import Limits
 
 WIRE = Wire(Limits(max_series_length=1000, max_series_per_request=3, max_answer_numbers=50))
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

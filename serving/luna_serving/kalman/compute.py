@@ -14,10 +14,10 @@ from luna_serving.ingress.gate import Refused
 from luna_serving.ingress.metrics import LUNA, SECONDS
 from luna_serving.kalman.jobs import Job, Precision
 from luna_serving.kalman.render import render
-from luna_serving.kalman.simulate_compute import simulate_job
-from luna_serving.kalman.simulate_job import SimulateJob
-from luna_serving.kalman.stream_compute import append
-from luna_serving.kalman.stream_job import Appended, AppendJob
+from luna_serving.kalman.simulations.compute import simulate_job
+from luna_serving.kalman.simulations.job import SimulateJob
+from luna_serving.kalman.streams.compute import append
+from luna_serving.kalman.streams.job import Appended, AppendJob
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import Algorithm, Convention, ForecastResult, SeriesResult

@@ -10,11 +10,11 @@ from typing import Any
 from luna_serving.ingress.gate import Refused
 from luna_serving.ingress.metrics_deployment import Reporter
 from luna_serving.kalman.compute import compute
-from luna_serving.kalman.fit_compute import fit_jobs, warm_up_fits
-from luna_serving.kalman.fit_job import FitJob
+from luna_serving.kalman.fits.compute import fit_jobs, warm_up_fits
+from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.jobs import Job
-from luna_serving.kalman.simulate_job import SimulateJob
-from luna_serving.kalman.stream_job import Appended, AppendJob
+from luna_serving.kalman.simulations.job import SimulateJob
+from luna_serving.kalman.streams.job import Appended, AppendJob
 from luna_serving.statespace.precision import enable_float64
 
 AnyJob = Job | SimulateJob | AppendJob | FitJob

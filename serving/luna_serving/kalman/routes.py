@@ -10,11 +10,14 @@ from luna_serving.ingress.edge import Operation
 from luna_serving.ingress.gate import Gate, GateLimits
 from luna_serving.ingress.lanes import Lanes
 from luna_serving.ingress.openapi import describe
-from luna_serving.kalman.fit_job import FitJob
-from luna_serving.kalman.fit_schemas import FitAnswer, FitRequest
-from luna_serving.kalman.fit_wire import parse_fit
-from luna_serving.kalman.named_models import NamedModels
-from luna_serving.kalman.schemas import (
+from luna_serving.kalman.fits.job import FitJob
+from luna_serving.kalman.fits.schemas import FitAnswer, FitRequest
+from luna_serving.kalman.fits.wire import parse_fit
+from luna_serving.kalman.named.models import NamedModels
+from luna_serving.kalman.simulations.schemas import SimulateAnswer, SimulateRequest
+from luna_serving.kalman.simulations.wire import parse_simulate
+from luna_serving.kalman.wire.requests import Wire
+from luna_serving.kalman.wire.schemas import (
     FilterRequest,
     ForecastAnswer,
     ForecastRequest,
@@ -24,10 +27,7 @@ from luna_serving.kalman.schemas import (
     SeriesRequest,
     SmoothRequest,
 )
-from luna_serving.kalman.series import Limits
-from luna_serving.kalman.simulate_schemas import SimulateAnswer, SimulateRequest
-from luna_serving.kalman.simulate_wire import parse_simulate
-from luna_serving.kalman.wire import Wire
+from luna_serving.kalman.wire.series import Limits
 
 
 def operations(

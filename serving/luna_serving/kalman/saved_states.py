@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from luna_serving.kalman.words import Numbers, Words
+from luna_serving.kalman.wire.words import Numbers, Words
 from luna_serving.statespace.checks import ModelError, covariance, matrix, vector
 from luna_serving.statespace.saved import Saved
 

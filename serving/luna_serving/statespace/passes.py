@@ -29,9 +29,9 @@ from luna_serving.statespace.packing import (
 )
 from luna_serving.statespace.recursion import System
 from luna_serving.statespace.saved import Saved
-from luna_serving.statespace.smoother import NEEDED, Backward, smooth_chunk
-from luna_serving.statespace.smoother_diffuse import Faint
-from luna_serving.statespace.smoother_digits import Smoothed
+from luna_serving.statespace.smoother.chunk import NEEDED, Backward, smooth_chunk
+from luna_serving.statespace.smoother.diffuse import Faint
+from luna_serving.statespace.smoother.digits import Smoothed
 from luna_serving.statespace.square_root import filter_chunk_root
 
 # Known a row further than the observations: the state after the last is predicted too.

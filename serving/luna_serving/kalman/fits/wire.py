@@ -1,0 +1,89 @@
+"""From the body of a call of `/kalman/fit` to a job."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from luna_serving.ingress import problems
+from luna_serving.ingress.problems import FieldError
+from luna_serving.kalman.fits.job import FitJob
+from luna_serving.kalman.fits.schemas import FitRequest
+from luna_serving.kalman.jobs import ModelSpec
+from luna_serving.kalman.named.schemas import read_reference
+from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
+from luna_serving.kalman.wire.forms import read_form, read_model
+from luna_serving.kalman.wire.requests import NamedCall
+from luna_serving.kalman.wire.series import Limits, check_covered, read_many
+from luna_serving.statespace.fit.wanted import usual
+from luna_serving.statespace.kinds.parameters import NotEstimable, free_parameters
+
+ITERATIONS: Final = {"mle": 500, "em": 5000}
+
+
+@dataclass(frozen=True, slots=True)
+class FitWork:
+    """A call of `/kalman/fit`."""
+
+    job: FitJob
+
+    @property
+    def units(self) -> int:
+        """Series in the call."""
+        return len(self.job.series)
+
+    @property
+    def model(self) -> str:
+        """The model's kind."""
+        return self.job.model.kind
+
+    @property
+    def points(self) -> int:
+        """Observations in the call."""
+        return sum(map(len, self.job.series))
+
+    def finish(self, result: bytes) -> bytes:
+        """The body of the answer, which the replica has made already."""
+        return result
+
+
+def parse_fit(limits: Limits, body: bytes) -> FitWork | NamedCall:
+    """Read `{"model", "observations", "free"?, "method"?, ...}`.
+
+    Raises:
+        Problem: 422.
+    """
+    document = read_object(body, "observations", limits.max_series_per_request + SPARE_LISTS)
+    observations = document.get("observations")
+    request = read_form(FitRequest, {**document, "observations": [[0.0]]} if observations is not None else document)
+    under = partial(_work, limits, request, observations)
+    reference = read_reference(document["model"])
+    return under(read_model(document["model"])) if reference is None else NamedCall(reference, under)
+
+
+def _work(limits: Limits, request: FitRequest, observations: object, spec: ModelSpec) -> FitWork:
+    free = _free(request, spec)
+    model = spec.build()
+    series = tuple(read_many(observations, model, limits))
+    check_covered(model, max(map(len, series)))
+    job = FitJob(
+        model=spec,
+        series=series,
+        free=free,
+        method=request.method,
+        starts=request.starts,
+        max_iterations=request.max_iterations or ITERATIONS[request.method],
+        loglike=request.loglike_convention,
+    )
+    return FitWork(job)
+
+
+def _free(request: FitRequest, spec: ModelSpec) -> tuple[str, ...]:
+    fields = spec.fields()
+    free = usual(spec.kind, fields) if request.free is None else tuple(request.free)
+    if not free:
+        raise problems.invalid(FieldError("/free", "Name what to estimate: every variance of the model is zero."))
+    try:
+        free_parameters(spec.kind, fields, free)
+    except NotEstimable as e:
+        raise problems.invalid(FieldError(f"/free/{e.index}", f"{e.message}.")) from e
+    return free

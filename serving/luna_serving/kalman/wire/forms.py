@@ -1,0 +1,120 @@
+"""From a JSON object to a checked form: which field is wrong, missing or unknown."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from luna_serving.ingress import problems
+from luna_serving.ingress.problems import FieldError
+from luna_serving.kalman.jobs import ModelSpec
+from luna_serving.kalman.named.schemas import WAYS, NamedModel, names_a_model
+from luna_serving.kalman.wire.documents import MAX_ERRORS, cut, first, pointer_of
+from luna_serving.kalman.wire.kind_schemas import (
+    Arima,
+    ConstantAcceleration,
+    ConstantVelocity,
+    LocalLevel,
+    LocalLinearTrend,
+    Model,
+    StateSpace,
+    Structural,
+)
+from luna_serving.kalman.wire.schemas import KalmanRequest
+from luna_serving.kalman.wire.start_schemas import ApproximateDiffuse, Diffuse, Known, Stationary
+from luna_serving.kalman.wire.words import Words
+from luna_serving.statespace.checks import ModelError
+
+MODEL: TypeAdapter[Any] = TypeAdapter(Model)
+# The wire's kinds to the fields that each may have. A union's branch stands in pydantic's path, but not in the body.
+MODELS: dict[str, type[Words]] = {
+    "local_level": LocalLevel,
+    "local_linear_trend": LocalLinearTrend,
+    "constant_velocity": ConstantVelocity,
+    "constant_acceleration": ConstantAcceleration,
+    "structural": Structural,
+    "arima": Arima,
+    "state_space": StateSpace,
+}
+STARTS: dict[str, type[Words]] = {
+    "known": Known,
+    "diffuse": Diffuse,
+    "approximate_diffuse": ApproximateDiffuse,
+    "stationary": Stationary,
+}
+TAGS = MODELS.keys() | STARTS.keys()
+MAX_MESSAGE = 300
+
+
+def read_form(schema: type[Words], document: dict[str, Any]) -> Any:  # noqa: ANN401  an instance of `schema`
+    """The document as `schema` has it.
+
+    Raises:
+        Problem: 422.
+    """
+    unknown = first(_unknown(schema, document))
+    if unknown:
+        raise problems.invalid(*unknown)
+    try:
+        return schema.model_validate(document)
+    except ValidationError as e:
+        wrong = e.errors(include_url=False, include_context=False, include_input=False)[:MAX_ERRORS]
+        raise problems.invalid(*map(_field_error, wrong)) from e
+
+
+def read_model(words: object) -> ModelSpec:
+    """The model that the words describe, checked for meaning as well.
+
+    Raises:
+        Problem: 422.
+    """
+    try:
+        spec: ModelSpec = MODEL.validate_python(words).spec()
+        spec.build()
+    except ModelError as e:
+        raise problems.invalid(FieldError(f"/model{e.pointer}", e.message)) from e
+    return spec
+
+
+def read_model_alone(words: object) -> ModelSpec:
+    """The model that the words describe, of which nothing has been checked yet; pointers begin with /model.
+
+    Raises:
+        Problem: 422.
+    """
+    if names_a_model(words):
+        raise problems.invalid(FieldError("/model/kind", "Field required: the model itself, not the name of one."))
+    read_form(KalmanRequest, {"model": words, "results": [0.0]})
+    return read_model(words)
+
+
+def _unknown(schema: type[Words], document: dict[str, Any]) -> Iterator[FieldError]:
+    """The fields that nobody asked for, before pydantic makes an error of each, ten or a million."""
+    yield from _extra((), document, schema)
+    model = document.get("model")
+    if names_a_model(model):
+        yield from _extra(("model",), model, NamedModel)
+    if not isinstance(model, dict) or (kind := _kind(model, MODELS)) is None:
+        return
+    yield from _extra(("model",), model, kind)
+    initial = model.get("initial")
+    if isinstance(initial, dict) and (start := _kind(initial, STARTS)) is not None:
+        yield from _extra(("model", "initial"), initial, start)
+
+
+def _kind(words: dict[str, Any], kinds: dict[str, type[Words]]) -> type[Words] | None:
+    kind = words.get("kind")
+    return kinds.get(kind) if isinstance(kind, str) else None
+
+
+def _extra(path: tuple[str, ...], words: dict[str, Any], schema: type[BaseModel]) -> Iterator[FieldError]:
+    names = (name for name in words if name not in schema.model_fields)
+    return (FieldError(pointer_of((*path, name)), "Extra inputs are not permitted.") for name in names)
+
+
+def _field_error(error: Any) -> FieldError:  # noqa: ANN401  pydantic_core.ErrorDetails
+    steps = [str(step) for step in error["loc"]]
+    if len(steps) > 1 and steps[0] == "model" and steps[1] in WAYS:
+        del steps[1]
+    kept = [s for i, s in enumerate(steps) if not (i and steps[i - 1] in {"model", "initial"} and s in TAGS)]
+    return FieldError(pointer_of(kept), f"{cut(error['msg'], MAX_MESSAGE)}.")

@@ -1,0 +1,123 @@
+"""The wire schemas of requests and answers, in words (`statespace.md`): pydantic checks form, the engine meaning."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, Field, Tag
+
+from luna_serving.kalman.jobs import FILTERED, SMOOTHED, Precision, Task
+from luna_serving.kalman.named.schemas import BY_WAY, NamedModel
+from luna_serving.kalman.saved_states import SavedState
+from luna_serving.kalman.wire.kind_schemas import LocalLevel, Model
+from luna_serving.kalman.wire.words import EXAMPLE, Point, Series, Words
+from luna_serving.statespace.results import Algorithm
+
+ModelOrName = Annotated[Annotated[Model, Tag("described")] | Annotated[NamedModel, Tag("named")], BY_WAY]
+
+
+class KalmanRequest(Words):
+    """The original contract: one series."""
+
+    results: list[Point] = Field(min_length=1, examples=[EXAMPLE])
+    model: ModelOrName = Field(
+        LocalLevel(),
+        description="Default: local_level with obs_var 1.0, level_var 0.1 and an exact diffuse start.",
+    )
+
+
+class KalmanAnswer(BaseModel):
+    """The original contract's answer."""
+
+    processed_results: list[float | None] = Field(
+        description="The filtered mean of what is observed (level, position) after each point; null before the first "
+        "observation of a diffuse start."
+    )
+    input_data: list[float | None] = Field(description="What was sent.")
+
+
+class SeriesRequest(Words):
+    """Many series under one model."""
+
+    TASK: ClassVar[Task]
+
+    model: ModelOrName
+    observations: list[Series] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
+    precision: Precision | None = Field(None, description="Default: float64 on a CPU, float32 on a GPU.")
+    algorithm: Algorithm | None = Field(None, description="Default: the engine's choice, which the plan reports.")
+    resume: list[SavedState | None] | None = Field(
+        None,
+        description="One `state` of an earlier answer a series, or null: to go on from there, as if in one pass.",
+    )
+    loglike_convention: Literal["full", "kfas"] = Field(
+        "full", description="full keeps the constant of every observation, kfas drops it for diffuse ones."
+    )
+
+
+class FilterRequest(SeriesRequest):
+    """Filter many series."""
+
+    TASK = "filter"
+
+    outputs: list[Literal[FILTERED]] = Field(  # type: ignore[valid-type]
+        ["filtered_state", "filtered_state_cov", "loglike"],
+        min_length=1,
+        max_length=len(FILTERED),
+        description="What to answer for each series.",
+    )
+
+
+class SmoothRequest(SeriesRequest):
+    """Smooth many series: each state given all observations, the later ones too."""
+
+    TASK = "smooth"
+
+    outputs: list[Literal[(*SMOOTHED, *FILTERED)]] = Field(  # type: ignore[valid-type]
+        ["smoothed_state", "smoothed_state_cov", "loglike"],
+        min_length=1,
+        max_length=len(SMOOTHED) + len(FILTERED),
+        description="What to answer for each series.",
+    )
+
+
+class ForecastRequest(SeriesRequest):
+    """Forecast many series from their last observation on."""
+
+    TASK = "forecast"
+
+    steps: int = Field(ge=1, le=100_000, description="How far to forecast, in steps of the series.")
+    level: float = Field(0.95, gt=0, lt=1, description="The share of futures between lower and upper.")
+
+
+class Plan(BaseModel):
+    """What was really run."""
+
+    algorithm: str
+    precision: str
+    device: str
+    batch_shape: tuple[int, int] = Field(description="Series and points of the padded batch.")
+    warnings: list[str]
+
+
+class SeriesAnswer(BaseModel):
+    """One object a series, in order."""
+
+    plan: Plan
+    results: list[dict[str, object]] = Field(
+        description="The outputs asked for, time first; null where a value is not identified yet (a diffuse start). "
+        "Where the model observes one thing, what is said of observations has no axis for it."
+    )
+
+
+class Forecast(BaseModel):
+    """The forecast of one series, a number a step, or m numbers; null while it is still diffuse."""
+
+    mean: list[float | None] | list[list[float | None]]
+    variance: list[float | None] | list[list[float | None]]
+    lower: list[float | None] | list[list[float | None]]
+    upper: list[float | None] | list[list[float | None]]
+
+
+class ForecastAnswer(BaseModel):
+    """One object a series, in order."""
+
+    plan: Plan
+    results: list[Forecast]

@@ -1,0 +1,87 @@
+"""From JSON lists to series: one number a point, or where several things are observed a list of them."""
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.ingress import problems
+from luna_serving.ingress.problems import FieldError
+from luna_serving.kalman.wire.documents import NUMBERS, first, misfits
+from luna_serving.statespace.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """See `luna_serving.settings.Settings`."""
+
+    max_series_length: int
+    max_series_per_request: int
+    max_answer_numbers: int
+
+
+def read_many(observations: object, model: Model, limits: Limits) -> list[NDArray[np.float64]]:
+    """The series under /observations, [T] or [T, m] each; NaN where missing.
+
+    Raises:
+        Problem: 422.
+    """
+    if not isinstance(observations, list) or not observations:
+        raise problems.invalid(FieldError("/observations", "Must be a list of at least one series."))
+    if len(observations) > limits.max_series_per_request:
+        most = limits.max_series_per_request
+        raise problems.invalid(FieldError("/observations", f"Must hold at most {most} series. Split the call."))
+    # All are checked before the first is turned into numbers: a refusal costs less than an answer.
+    for i, each in enumerate(observations):
+        check_series(f"/observations/{i}", each, model.observed, limits)
+    return [np.array(each, dtype=np.float64) for each in observations]
+
+
+def check_series(pointer: str, series: object, observed: int, limits: Limits) -> None:
+    """Refuse what is no series of `observed` numbers a point.
+
+    Raises:
+        Problem: 422.
+    """
+    if not isinstance(series, list) or not series:
+        raise problems.invalid(FieldError(pointer, "Must be a list of at least one number or null."))
+    check_length(pointer, len(series), limits)
+    if observed > 1:
+        _check_rows(pointer, series, observed)
+    elif not set(map(type, series)) <= NUMBERS:
+        raise problems.invalid(*first(misfits(pointer, series)))
+
+
+def check_length(pointer: str, length: int, limits: Limits) -> None:
+    """Refuse a series that is too long.
+
+    Raises:
+        Problem: 422.
+    """
+    most = limits.max_series_length
+    if length > most:
+        raise problems.invalid(FieldError(pointer, f"Has {length} points; at most {most} are taken. Split it."))
+
+
+def check_covered(model: Model, points: int) -> None:
+    """Refuse a model that varies in time and ends before the points do, those to forecast included.
+
+    Raises:
+        Problem: 422.
+    """
+    if model.length is not None and points > model.length:
+        more = points - model.length
+        detail = f"Covers {model.length} periods of {points}, forecasts included: give {more} more, or fewer points."
+        raise problems.invalid(FieldError(f"/model{model.varying}", detail))
+
+
+def _check_rows(pointer: str, series: list[Any], observed: int) -> None:
+    if set(map(type, series)) != {list} or set(map(len, series)) != {observed}:
+        wrong = (t for t, each in enumerate(series) if not isinstance(each, list) or len(each) != observed)
+        detail = f"Must be a list of {observed} numbers or nulls: the model observes {observed} elements."
+        raise problems.invalid(*first(FieldError(f"{pointer}/{t}", detail) for t in wrong))
+    if not set(map(type, chain.from_iterable(series))) <= NUMBERS:
+        rows = enumerate(series)
+        raise problems.invalid(*first(e for t, row in rows for e in misfits(f"{pointer}/{t}", row)))

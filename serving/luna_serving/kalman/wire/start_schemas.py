@@ -1,0 +1,43 @@
+"""The wire schemas of how a model's state starts."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from luna_serving.kalman.wire.words import Words
+from luna_serving.statespace.model import MAX_STATES
+
+
+class Known(Words):
+    """A start that the caller knows."""
+
+    kind: Literal["known"]
+    # Without lengths a body of megabytes becomes as many errors, on the event loop of all callers.
+    mean: list[float] = Field(max_length=MAX_STATES)
+    cov: list[Annotated[list[float], Field(max_length=MAX_STATES)]] = Field(max_length=MAX_STATES)
+    timing: Literal["predicted", "filtered"] = Field(
+        "predicted",
+        description="predicted: moments of the state before the first observation; filtered: one transition earlier.",
+    )
+
+
+class Diffuse(Words):
+    """Nothing is known at the start: exact, not a large variance (Durbin & Koopman 2012, ch. 5)."""
+
+    kind: Literal["diffuse"] = "diffuse"
+
+
+class ApproximateDiffuse(Words):
+    """A start with a large variance."""
+
+    kind: Literal["approximate_diffuse"]
+    variance: float = Field(1e6, gt=0)
+
+
+class Stationary(Words):
+    """The unconditional moments of a model that has them: all eigenvalues of its transition below 1 in size."""
+
+    kind: Literal["stationary"]
+
+
+Initial = Annotated[Known | Diffuse | ApproximateDiffuse | Stationary, Field(discriminator="kind")]

@@ -1,0 +1,58 @@
+"""The wire schemas of a structural model's components. One without "var" is fixed."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from luna_serving.kalman.wire.words import Numbers, Variance, Words
+from luna_serving.statespace.model import MAX_STATES
+
+
+class _Component(Words):
+    var: Variance | None = Field(None, description="Of its shocks, in the square of the observations' unit.")
+
+
+class Level(_Component):
+    """A level."""
+
+
+class Trend(_Component):
+    """A slope, added to the level each period."""
+
+
+class Seasonal(_Component):
+    """Seasonal effects that sum to about zero, by dummies."""
+
+    period: int = Field(ge=2, le=MAX_STATES + 1)
+
+
+class FreqSeasonal(_Component):
+    """Seasonal effects as a sum of waves."""
+
+    period: float = Field(ge=2)
+    harmonics: int | None = Field(None, ge=1, le=MAX_STATES // 2, description="Default: half the period.")
+
+
+class Cycle(_Component):
+    """A wave."""
+
+    period: float = Field(ge=2, description="In steps of the series.")
+    damping: float | None = Field(None, gt=0, le=1, description="What is left of it after a step; default: all.")
+
+
+class Autoregression(Words):
+    """A stationary autoregression besides the rest."""
+
+    coefficients: list[float] = Field(min_length=1, max_length=MAX_STATES)
+    var: Variance
+
+
+class Regression(Words):
+    """Regressors, whose coefficients are states."""
+
+    regressors: Annotated[Any, Numbers(2, 2)] = Field(
+        description="One row a period, the forecast's periods included; one number a regressor."
+    )
+    var: Annotated[Any, Numbers(0, 1)] | None = Field(
+        None, description="The variance of each coefficient's walk: one, or one a regressor. Default: fixed."
+    )
