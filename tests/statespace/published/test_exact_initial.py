@@ -32,7 +32,10 @@ PAIR = np.column_stack([LEVEL, [8.2304, *[1.0] * 9]])
 THETA = 0.1111
 
 
-def vector(obs_var=(0.0, 0.0), initial=Diffuse()):  # noqa: B008  frozen
+EXACT = Diffuse()
+
+
+def vector(obs_var=(0.0, 0.0), initial=EXACT):
     return Model(
         transition=np.array([[0.5, 0.3], [0.2, 0.4]]),
         design=np.eye(2),

@@ -70,3 +70,13 @@ def friedman(true, periods):
 def test_consumption_and_money_are_statas():
     true = stata.friedman2_mle
     near(filtered(*friedman(true, 92)).loglike, true["loglike"], 0, FOUR_DECIMALS)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("predict", 92), ("dynamic_predict", 76), ("forecast", 77), ("dynamic_forecast", 76)]
+)
+def test_predictions_of_consumption_are_statas(name, known):
+    """To Stata's digits, three decimals: one step ahead of what is known, and then ever further from it."""
+    true = stata.friedman2_predict
+    y, model = friedman(true, 92)
+    near(filtered(np.where(np.arange(92) < known, y, np.nan), model).forecasts, true[name], 0, 1e-3)
