@@ -68,7 +68,8 @@ def choose(items: Sequence[Item], variant: Variant, forced: Algorithm | None) ->
     if variant == "means" and forced is None:
         for many in _many(items, rest):
             yield Part("per_series", many, lanes=True)
-            rest = [place for place in rest if place not in set(many)]
+            taken = set(many)
+            rest = [place for place in rest if place not in taken]
     if rest:
         yield Part("per_series", tuple(rest))
 
