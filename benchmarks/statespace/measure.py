@@ -14,6 +14,8 @@ SLICE_S: Final = 0.01
 # Below these a shorter call would show the costs of a call, not of a step.
 FEWEST_PERIODS: Final = 8
 FEWEST_PERIODS_OF_ONE: Final = 100
+# What takes longer than this in one call has one turn a round, not one before every peer.
+LONG_S: Final = 0.5
 SMALL: Final = Size(5, 120)
 
 
@@ -54,14 +56,16 @@ class _Turn:
 
     timed: Timed
     prepared: Prepared
-    repeats: int
+    call_s: float
 
     def take(self) -> None:
+        repeats = max(1, math.ceil(SLICE_S / self.call_s))
+
         def calls() -> None:
-            for _ in range(self.repeats):
+            for _ in range(repeats):
                 self.prepared.run()
 
-        self.timed.seconds.append(timed(calls) / self.repeats)
+        self.timed.seconds.append(timed(calls) / repeats)
 
 
 def check_all(luna: Sequence[Contender], peers: Sequence[Contender]) -> None:
@@ -138,7 +142,7 @@ def _ready(
             break
         size = larger
     _agree(contender.name, task, prepared, sorted({0, size.series - 1}), reference)
-    return _Turn(Timed(contender.name, size), prepared, max(1, math.ceil(SLICE_S / seconds)))
+    return _Turn(Timed(contender.name, size), prepared, seconds)
 
 
 def shortened(contender: Contender, whole: Size, steps: int) -> Size:
@@ -153,8 +157,11 @@ def shortened(contender: Contender, whole: Size, steps: int) -> Size:
 
 
 def _interleaved(luna: list[_Turn], peers: list[_Turn]) -> list[_Turn]:
-    """Luna's ways in turn between the peers: luna, peer, luna, peer, .."""
+    """Luna's ways in turn between the peers: luna, peer, luna, peer, .. A long call has one turn."""
     order = []
     for place in range(max(len(luna), len(peers))):
-        order += [luna[place % len(luna)], *peers[place : place + 1]]
+        way = luna[place % len(luna)]
+        if place < len(luna) or way.call_s <= LONG_S:
+            order.append(way)
+        order += peers[place : place + 1]
     return order

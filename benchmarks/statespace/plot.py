@@ -62,6 +62,8 @@ def _panel(axes: Any, cells: Sequence[Cell], place: Callable[[Cell], int], limit
             axes.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=width, label=name)
     if cells:
         axes.axhline(limit, color="grey", linestyle=":", label="copy of memory")
+    else:
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color="grey")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.grid(visible=True, which="major", alpha=0.25)
