@@ -193,3 +193,18 @@ def test_many_observations_of_few_states_collapse_without_a_trace(seed):
         belief = joint.state(t, length)
         close(result.smoothed.smoothed_state[t], belief.mean, float(np.abs(belief.mean).max()))
         close(result.smoothed.smoothed_state_cov[t], belief.cov, float(np.abs(belief.cov).max()))
+
+
+def test_a_collapsed_likelihood_keeps_its_digits_where_observations_are_large():
+    """Two elements that differ by noise alone; collapsed or not must not matter."""
+    rng = np.random.default_rng(0)
+    level = 1e7 + rng.normal(size=50).cumsum()
+    y = level[:, None] + rng.normal(size=(50, 2))
+    start = Known([1e7], [[1.0]])
+    both = Model(np.eye(1), np.ones((2, 1)), np.eye(2), np.eye(1), initial=start)
+    # The same, with a second state that is always zero: two states, so that nothing collapses.
+    wide = Known([1e7, 0.0], [[1.0, 0.0], [0.0, 0.0]])
+    apart = Model(np.eye(2), np.array([[1.0, 0], [1, 0]]), np.eye(2), np.diag([1.0, 0]), initial=wide)
+    (one,), (other,) = (filter_batch([(y, model)], "full").series for model in (both, apart))
+    assert one.full.loglike == pytest.approx(other.full.loglike, abs=1e-6)
+    np.testing.assert_allclose(one.full.loglike_obs, other.full.loglike_obs, atol=1e-7)

@@ -61,7 +61,8 @@ def _collapsed(rows: Rows, periods: int, m: int) -> Rows:
     size = np.abs(r).sum(axis=2)
     told = size > SINGULAR * size.max(axis=1, keepdims=True, initial=0.0)
     count = m - missing.sum(axis=1)
-    rest = np.maximum((white**2).sum(axis=1) - np.where(told, seen**2, 0.0).sum(axis=1), 0.0)
+    # The residual itself: the difference of the two sums of squares cancels where observations are large.
+    rest = ((white - np.einsum("tmk,tk->tm", q, np.where(told, seen, 0.0))) ** 2).sum(axis=1)
     log_det = np.where(missing, 0.0, np.log(obs_var)).sum(axis=1)
     loglike = -0.5 * ((count - told.sum(axis=1)) * LOG_2PI + log_det + rest)
     collapsed = np.where(told, seen, np.nan).reshape(-1)

@@ -30,6 +30,7 @@ STATA = {
     "diagonal VAR": ("predict_diag{}", varmax.lutkepohl_var1_diag, VARMAX, {"order": (1, 0)}, None),
     "VAR about a mean": ("predict_int{}", varmax.lutkepohl_var1_obs_intercept, VARMAX, {"order": (1, 0)}, None),
     "two lags": ("predict_var2_{}", varmax.lutkepohl_var2, VARMAX, {"order": (2, 0)}, None),
+    "static factor": ("predict_sfm_{}", factors.lutkepohl_sfm, DynamicFactor, {"factor_order": 0}, None),
     "factor": ("predict_dfm_{}", factors.lutkepohl_dfm, DynamicFactor, {"factor_order": 2}, None),
     "two factors": (
         "predict_dfm2_{}",
