@@ -8,8 +8,9 @@ row t of a transition maps t to t + 1. In the letters of Durbin & Koopman (2012,
 d obs_intercept, Z design, H obs_cov, c state_intercept, T transition, R selection, Q state_cov.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,6 +58,8 @@ class Model:
     length: int | None = field(init=False)
     """Periods that the time-varying matrices cover; None where nothing varies."""
     start: Start = field(init=False, repr=False)
+    derived: dict[Hashable, Any] = field(init=False, repr=False, default_factory=dict)
+    """What the engine has worked out from the model: kept as long as the model is, and no longer."""
 
     def __post_init__(self) -> None:
         m, n = _sizes(self.design)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple, cast
 
@@ -94,12 +93,15 @@ def kinds() -> list[Kind]:
     return simple + [Kind(False, n, 1, varies, root) for n in STATE_BUCKETS for varies, root in forms]
 
 
-@lru_cache(maxsize=1024)
 def kind_of(model: Model, root: bool | None = None) -> Kind:
     """The kind of a model; `root` forces or forbids the square-root filter, None is for the model to say."""
-    root = needs_square_root(model) if root is None else root
-    prepared = prepare(model, root=root)
-    return Kind(prepared.simple, prepared.states, prepared.rows, prepared.varies or root, root)
+    kept: Kind | None = model.derived.get(("kind", root))
+    if kept is None:
+        rooted = needs_square_root(model) if root is None else root
+        prepared = prepare(model, root=rooted)
+        varies = prepared.varies or rooted
+        kept = model.derived["kind", root] = Kind(prepared.simple, prepared.states, prepared.rows, varies, rooted)
+    return kept
 
 
 def group(items: Sequence[Item], variant: Variant, root: bool | None = None) -> Iterator[Group]:

@@ -1,7 +1,6 @@
 """A model as the engine runs it: padded to a known number of states, in units that keep its digits."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -98,9 +97,15 @@ def needs_square_root(model: Model) -> bool:
     return int((never_moves(model) & model.start.diffuse.any(axis=1)).sum()) >= 2
 
 
-@lru_cache(maxsize=256)
 def prepare(model: Model, *, root: bool = False) -> Prepared:
     """Prepare a model, for the square-root filter or the others; the same object again costs nothing."""
+    kept: Prepared | None = model.derived.get(("prepared", root))
+    if kept is None:
+        kept = model.derived["prepared", root] = _prepared(model, root=root)
+    return kept
+
+
+def _prepared(model: Model, *, root: bool) -> Prepared:
     n = model.states
     constant = model.length is None
     scale = _scale(model)

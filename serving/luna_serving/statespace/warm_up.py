@@ -52,9 +52,14 @@ def warm_up(progress: Callable[[int, int, Shape, float], None] | None = None, *,
         compile_shape(shape)
         if progress is not None:
             progress(done, len(shapes), shape, time.perf_counter() - since)
+    return time.perf_counter() - begun
+
+
+def warm_up_plans(states: int = MAX_STATES) -> None:
+    """Compile the programs of the plans for many series, likewise."""
+    require_float64()
     shared_gain.warm_up(states)
     per_series.warm_up(states)
-    return time.perf_counter() - begun
 
 
 def compile_shape(shape: Shape) -> None:
