@@ -79,7 +79,7 @@ def check_all(luna: Sequence[Contender], peers: Sequence[Contender]) -> None:
         reference = _answers(luna[0], task, y)
         for contender in (*luna[1:], *peers):
             if prepared := contender.prepare(task, y):
-                _agree(contender.name, task, prepared, range(SMALL.series), reference)
+                _agree(contender.name, task, (prepared, prepared.run()), range(SMALL.series), reference)
 
 
 def measure(
@@ -113,10 +113,9 @@ def _answers(contender: Contender, task: Task, y: Floats) -> tuple[Prepared, obj
 
 
 def _agree(
-    name: str, task: Task, prepared: Prepared, places: Sequence[int], reference: tuple[Prepared, object]
+    name: str, task: Task, answers: tuple[Prepared, object], places: Sequence[int], reference: tuple[Prepared, object]
 ) -> None:
-    expected, all_expected = reference
-    found = prepared.run()
+    (prepared, found), (expected, all_expected) = answers, reference
     for place in places:
         try:
             check(name, prepared.one(found, place), expected.one(all_expected, place))
@@ -134,14 +133,14 @@ def _ready(
         prepared = contender.prepare(task, y[: size.series, : size.periods])
         if prepared is None:
             return None
-        prepared.run()
+        found = prepared.run()
         seconds = timed(prepared.run)
         larger = shortened(contender, whole, int(size.steps * call_s / seconds))
         # Half of what is wanted is enough: a compiled peer compiles for every size.
         if larger.steps <= 2 * size.steps:
             break
         size = larger
-    _agree(contender.name, task, prepared, sorted({0, size.series - 1}), reference)
+    _agree(contender.name, task, (prepared, found), sorted({0, size.series - 1}), reference)
     return _Turn(Timed(contender.name, size), prepared, seconds)
 
 
