@@ -126,11 +126,7 @@ def _special(
             single = in_pieces(own[0], options.pool)
             return None if single is None else [single]
         case "per_series" if part.lanes:
-
-            def head(heads: Sequence[Item]) -> list[SeriesResult]:
-                return _passed(heads, "full", loglike, None, smooth=False)[0]
-
-            return side_by_side(own, head, precision, options.pool)
+            return side_by_side(own, precision, options.pool)
         case _:
             return None
 

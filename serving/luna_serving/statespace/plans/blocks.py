@@ -152,15 +152,18 @@ class Blocks:
                 row += len(part)
         return whole
 
-    def series_major(self) -> Floats:
-        """All of it as one array `[batch, time, ...]`, copied."""
+    def series_major(self, pool: Executor | None = None) -> Floats:
+        """All of it as one array `[batch, time, ...]`, copied, a tile on each thread of the pool."""
         first = self.parts[0][0]
         whole = np.empty((self.batch, self.length, *first.shape[1:-1]), first.dtype)
-        for tile, start in zip(self.parts, self.starts, strict=True):
+
+        def place(tile: tuple[Floats, ...], start: int) -> None:
             row = 0
             for part in tile:
                 turn(part, whole[start : start + part.shape[-1], row : row + len(part)])
                 row += len(part)
+
+        list((pool.map if pool else map)(place, self.parts, self.starts))
         return whole
 
 

@@ -4,75 +4,92 @@ The engine's filter answers everything and runs on one core; this runs on all th
 a step. What is diffuse at the start the engine runs before.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.model import Model
-from luna_serving.statespace.packing import Item
+from luna_serving.statespace.packing import Item, group
+from luna_serving.statespace.passes import forward_pass
 from luna_serving.statespace.plans.on_gpu import kernels_run, per_series_on_gpu
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
 from luna_serving.statespace.plans.shared_gain import Precision
 from luna_serving.statespace.results import SeriesResult
-from luna_serving.statespace.saved import Saved
 
 # Rows that the engine runs first: any diffuse start of so few states is over by then, but for long gaps.
 HEAD: Final = 16
 
 
-def side_by_side(
-    items: Sequence[Item],
-    head: Callable[[Sequence[Item]], list[SeriesResult]],
-    precision: Precision,
-    pool: Executor | None,
-) -> list[SeriesResult] | None:
+class _Heads(NamedTuple):
+    """Where each series stands after its first `HEAD` rows, and its means so far."""
+
+    means: NDArray[np.float64]  # [series, row, n]
+    moments: Moments
+
+
+def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | None) -> list[SeriesResult] | None:
     """Filtered means of series whose models have the same number of states, one observed element, and do not vary.
 
-    `head` filters in full. None where a series is still diffuse after `HEAD` rows.
+    None where a series is still diffuse after `HEAD` rows.
     """
-    begun = head([(y.reshape(-1)[:HEAD], model) for y, model in items])
-    starts = [result.saved for result in begun if result.saved is not None and result.saved.rank == 0]
-    if len(starts) < len(items):
+    heads = _heads(items)
+    if heads is None:
         return None
     rest = [y.reshape(-1)[HEAD:] for y, _ in items]
     y = np.full((len(items), max(map(len, rest))), np.nan)
     for place, series in enumerate(rest):
         y[place, : len(series)] = series
-    lanes, data, moments = lanes_of([model for _, model in items]), np.ascontiguousarray(y.T), _moments(starts)
+    lanes, data = lanes_of([model for _, model in items]), np.ascontiguousarray(y.T)
     used: Literal["float64", "float32"] = "float64"
-    if kernels_run(len(moments.mean), 1, precision):
-        blocks, _ = per_series_on_gpu(lanes, data, moments, precision)
+    if kernels_run(heads.means.shape[2], 1, precision):
+        blocks, _ = per_series_on_gpu(lanes, data, heads.moments, precision)
         used = "float32" if precision is np.float32 else "float64"
     else:
-        blocks, _ = per_series_means(lanes, data, moments, pool=pool, threads=2)
-    means = blocks.series_major().astype(np.float64, copy=False)
-    results = []
-    for place, (result, series) in enumerate(zip(begun, rest, strict=True)):
-        own = np.concatenate([result.filtered_state, means[place, : len(series)]])
-        finite = bool(np.isfinite(own).all())
-        results.append(SeriesResult(result.model, own, finite, None, precision=used))
-    return results
+        blocks, _ = per_series_means(lanes, data, heads.moments, pool=pool, threads=2)
+    tails = blocks.series_major(pool).astype(np.float64, copy=False)
+    means = np.concatenate([heads.means, tails], axis=1)
+    ends = np.array([HEAD + len(series) for series in rest])
+    # What is not finite stays so: the last mean tells of all before it.
+    finite = np.isfinite(means[np.arange(len(items)), ends - 1]).all(axis=1).tolist()
+    return [
+        SeriesResult(model, means[place, :end], finite[place], None, precision=used)
+        for place, ((_, model), end) in enumerate(zip(items, ends.tolist(), strict=True))
+    ]
+
+
+def _heads(items: Sequence[Item]) -> _Heads | None:
+    """The first rows by the engine's own filter; None where a series is still diffuse after them."""
+    n, count = items[0][1].states, len(items)
+    means, mean, cov = np.empty((count, HEAD, n)), np.empty((n, count)), np.empty((n, n, count))
+    begun = [(y.reshape(-1)[:HEAD], model) for y, model in items]
+    for part in group(begun, "full"):
+        passed = forward_pass(begun, part, None)
+        own, used = list(part.places), len(part.places)
+        if np.asarray(passed.carry.rank)[:used].any() or any((lane.prepared.scale != 1).any() for lane in passed.lanes):
+            return None
+        means[own] = passed.outputs["filtered_state"][:, :HEAD, :n]
+        mean[:, own] = passed.outputs["predicted_state"][:, HEAD, :n].T
+        cov[:, :, own] = np.moveaxis(passed.outputs["predicted_state_cov"][:, HEAD, :n, :n], 0, -1)
+    return _Heads(means, Moments(mean, cov))
 
 
 def lanes_of(models: Sequence[Model]) -> Lanes:
     """The models' matrices, one a lane."""
+    distinct = list(dict.fromkeys(models))
+    place_of = {model: place for place, model in enumerate(distinct)}
+    places = [place_of[model] for model in models]
 
     def stacked(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-        return np.ascontiguousarray(np.moveaxis(np.array(parts), 0, -1))
+        return np.ascontiguousarray(np.moveaxis(np.array(parts)[places], 0, -1))
 
     return Lanes(
-        transition=stacked([model.transition for model in models]),
-        design=stacked([model.design[0] for model in models]),
-        obs_var=stacked([model.obs_cov[0, 0] for model in models]),
-        state_cov=stacked([model.disturbance_cov for model in models]),
-        state_intercept=stacked([model.state_intercept for model in models]),
-        obs_intercept=stacked([model.obs_intercept[0] for model in models]),
+        transition=stacked([model.transition for model in distinct]),
+        design=stacked([model.design[0] for model in distinct]),
+        obs_var=stacked([model.obs_cov[0, 0] for model in distinct]),
+        state_cov=stacked([model.disturbance_cov for model in distinct]),
+        state_intercept=stacked([model.state_intercept for model in distinct]),
+        obs_intercept=stacked([model.obs_intercept[0] for model in distinct]),
     )
-
-
-def _moments(starts: Sequence[Saved]) -> Moments:
-    mean, cov = np.array([start.mean for start in starts]), np.array([start.cov for start in starts])
-    return Moments(np.moveaxis(mean, 0, -1), np.moveaxis(cov, 0, -1))

@@ -82,14 +82,17 @@ def together(
         blocks = shared_gain_on_gpu(shared, y, start, precision)
     else:
         blocks = shared_gain_means(shared, y, start, precision=precision, pool=pool, threads=2)
-    means = blocks.series_major().astype(np.float64, copy=False)
-    if variant == "full":
-        results = _full(items, means, y[:, 0].T, one, full)
-    else:
-        each = [means[place, : len(series)] for place, (series, _) in enumerate(items)]
-        results = [SeriesResult(model, own, bool(np.isfinite(own).all()), None) for own in each]
+    means = blocks.series_major(pool).astype(np.float64, copy=False)
     used: Literal["float32", "float64"] = "float32" if precision is np.float32 else "float64"
-    return [replace(result, plan="shared_gain", precision=used) for result in results]
+    if variant == "full":
+        return [replace(result, precision=used) for result in _full(items, means, y[:, 0].T, one, full)]
+    # What is not finite stays so: the last mean tells of all before it.
+    ends = np.array([len(series) for series, _ in items]) - 1
+    finite = np.isfinite(means[np.arange(len(items)), ends]).all(axis=1).tolist()
+    return [
+        SeriesResult(model, means[place, : end + 1], finite[place], None, plan="shared_gain", precision=used)
+        for place, end in enumerate(ends.tolist())
+    ]
 
 
 def _time_major(series: Sequence[Series], m: int, length: int) -> Floats:
@@ -134,7 +137,7 @@ def _full(items: Sequence[Item], means: Floats, y: Floats, one: SeriesResult, fu
             nobs_diffuse=full.nobs_diffuse,
         )
         finite = bool(np.isfinite(own.predicted_state).all() and np.isfinite(own.loglike)) and one.finite
-        result = SeriesResult(model, means[place, :count], finite, own, saved=_saved(one, own, count))
+        result = SeriesResult(model, means[place, :count], finite, own, None, _saved(one, own, count), "shared_gain")
         results.append(result)
     return results
 
