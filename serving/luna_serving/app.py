@@ -71,8 +71,9 @@ def build(args: Mapping[str, str] | None = None) -> serve.Application:
     kalman = serve.deployment(
         name="kalman",
         graceful_shutdown_wait_loop_s=0.1,
-        # A batch computes while the next one travels; a fit may be under way for each ingress replica besides.
-        max_ongoing_requests=2 * settings.batches_in_flight + settings.ingress_replicas_max,
+        # In each of two lanes a batch computes while the next one travels: none waits for the other lane's at Serve's
+        # door. A fit may be under way for each ingress replica besides.
+        max_ongoing_requests=4 * settings.batches_in_flight + settings.ingress_replicas_max,
         ray_actor_options={"num_cpus": settings.kalman_cpus, "num_gpus": settings.kalman_gpus},
         graceful_shutdown_timeout_s=settings.request_timeout_s,
         **_replicas(settings.kalman_replicas_min, settings.kalman_replicas_max, settings.batches_in_flight),
