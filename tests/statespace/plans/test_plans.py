@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tests.statespace.plans.textbook import Filtered, Matrices, drawn, holes, textbook
 
 from luna_serving.statespace.plans.blocks import packed
-from luna_serving.statespace.plans.outputs import Observation, shared_outputs
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence, period_gains, recurrence, settled
@@ -210,45 +209,6 @@ def test_what_does_not_forget_is_not_cut():
 def test_a_short_series_is_not_cut():
     model = trend(1, 1000, [0.1])
     assert parallel_in_time_means(lanes_of([model]), np.zeros(1000), starts_of([model])) is None
-
-
-@given(seeds, st.integers(1, 4), st.integers(1, 3), st.booleans())
-@settings(max_examples=30)
-def test_outputs_of_a_shared_covariance_are_the_textbooks(seed, n, m, varying):
-    rng = np.random.default_rng(seed)
-    length, batch = 25, 3
-    model = drawn(rng, n, m, length, varying=varying, intercepts=True)
-    y = rng.normal(size=(length, m, batch))
-    y[holes(rng, (length, m), 0.3)] = np.nan
-    references = [textbook(model, y[:, :, series]) for series in range(batch)]
-    observation = Observation(
-        model.transition,
-        model.state_intercept,
-        model.design,
-        model.obs_intercept,
-        references[0].array("error_cov"),
-    )
-    start = np.repeat(model.mean[:, None], batch, axis=1)
-    filtered = np.stack([reference.array("mean") for reference in references], axis=-1)
-    got = shared_outputs(observation, y, filtered, start)
-    near(got.predicted_state, np.stack([each.array("predicted_mean") for each in references], axis=-1))
-    near(got.loglike_obs, np.stack([each.array("loglike") for each in references], axis=-1), 1e-10)
-    np.testing.assert_array_equal(np.isnan(got.standardized_forecast_error), np.isnan(y))
-    near(got.forecasts + np.where(np.isnan(y), 0.0, got.forecast_error), np.where(np.isnan(y), got.forecasts, y))
-    if m == 1:
-        var = references[0].array("error_cov")[:, :, :1]
-        near(np.nan_to_num(got.standardized_forecast_error), np.nan_to_num(got.forecast_error / np.sqrt(var)))
-
-
-def test_a_known_observation_adds_nothing_and_diffuse_rows_are_left_out():
-    observation = Observation(
-        np.eye(1), np.zeros(1), np.eye(1), np.zeros(1), np.array([[[np.inf]], [[0.0]], [[4.0]]]), first=1
-    )
-    got = shared_outputs(observation, np.full((3, 1, 2), 2.0), np.zeros((3, 1, 2)), np.zeros((1, 2)))
-    assert np.isnan(got.loglike_obs[0]).all()
-    np.testing.assert_array_equal(got.loglike_obs[1], 0.0)
-    np.testing.assert_allclose(got.loglike_obs[2], -0.5 * (np.log(2 * np.pi * 4) + 1), rtol=1e-15)
-    assert np.isnan(got.forecasts[0]).all()
 
 
 def test_more_states_than_are_compiled_are_refused_by_name():

@@ -20,7 +20,7 @@ from luna_serving.statespace.observations import factor, solve
 from luna_serving.statespace.packing import Group, Item, Series, bucket, kind_of
 from luna_serving.statespace.passes import forward_pass
 from luna_serving.statespace.plans.on_gpu import kernels_run, shared_gain_on_gpu
-from luna_serving.statespace.plans.recurrence import Recurrence, recurrence
+from luna_serving.statespace.plans.recurrence import Recurrence, period_gains, recurrence
 from luna_serving.statespace.plans.shared_gain import Precision, shared_gain_means
 from luna_serving.statespace.results import Convention, FullOutputs, SeriesResult
 from luna_serving.statespace.saved import Saved
@@ -52,11 +52,7 @@ def joint_gain(model: Model, rows: Floats, pattern: Floats) -> Floats:
         return each.swapaxes(1, 2).copy()
     missing = np.isnan(pattern)
     lower, _ = factor(over_time(model.obs_cov, 2, 0, periods), missing)
-    design = solve(lower, over_time(model.design, 2, 0, periods))
-    gain = np.zeros((periods, n, m))
-    for j in range(m):
-        gain -= each[:, j, :, None] * (design[:, j, None] @ gain)
-        gain[:, :, j] += each[:, j]
+    gain = period_gains(each, solve(lower, over_time(model.design, 2, 0, periods)))
     # In terms of y: L⁻¹ on the right.
     joint: Floats = gain @ solve(lower, np.broadcast_to(np.eye(m), lower.shape))
     return np.where(missing[:, None], 0.0, joint)
