@@ -160,3 +160,10 @@ def test_what_a_diffuse_start_leaves_open_is_null_and_not_a_number() -> None:
     )
     assert smoothed["results"] == [{"smoothed_state": [[None]] * 2, "smoothed_state_cov": [[[None]]] * 2}]
     assert forecast["results"] == [{name: [None, None] for name in FORECASTS}] * 2
+
+
+def test_a_neighbours_overflow_is_nobody_elses_warning() -> None:
+    good, _ = answers(
+        job([1.0, 2.0], model=TREND, outputs=("loglike",)), job([1e308, -1e308], model=TREND, outputs=("loglike",))
+    )
+    assert good["plan"]["warnings"] == []

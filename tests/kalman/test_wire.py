@@ -279,3 +279,34 @@ def test_the_culprit_is_searched_only_in_a_body_that_is_read_again_quickly() -> 
     assert "/results/0" in errors(small)
     large = small.replace(b",1", b",1" * (MAX_EXPLAINED_BYTES // 1_000))
     assert "not valid JSON" in errors(large)[""]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"period": 2**63}, "/resume/0/period"),
+        ({"nobs_diffuse": 10**10}, "/resume/0/nobs_diffuse"),
+        ({"rank": 0, "diffuse": [[1.0]]}, "/resume/0/rank"),
+        ({"rank": 1}, "/resume/0/rank"),
+        ({"cov": [[-1.0]]}, "/resume/0/cov"),
+        ({"mean": [1.0, 2.0]}, "/resume/0/mean"),
+    ],
+)
+def test_a_saved_state_that_no_answer_had_is_refused(change: dict[str, object], pointer: str) -> None:
+    state = {"mean": [1.0], "cov": [[1e-120]], "diffuse": [[0.0]], "rank": 0, "period": 3, "nobs_diffuse": 1}
+    model = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.1}
+    body = {"model": model, "observations": [[1.0]], "resume": [state], "outputs": ["loglike"]}
+    assert WIRE.parse_series(FilterRequest, orjson.dumps(body)).job.starts[0].cov[0, 0] == 1e-120
+    found = errors(orjson.dumps({**body, "resume": [{**state, **change}]}), FilterRequest)
+    assert list(found) == [pointer]
+
+
+def test_what_would_not_fit_into_memory_is_refused_with_its_cure() -> None:
+    model = {"kind": "structural", "obs_var": 1.0, "level": {"var": 0.1}, "seasonal": {"period": 60, "var": 0.1}}
+    body = {"model": model, "observations": [[1.0] * 30_000], "outputs": ["loglike"]}
+    wide = Wire(Limits(max_series_length=100_000, max_series_per_request=3, max_answer_numbers=4_000_000))
+    with pytest.raises(Problem) as refusal:
+        wide.parse_series(FilterRequest, orjson.dumps(body))
+    (error,) = refusal.value.extra["errors"]
+    assert error["pointer"] == "/observations"
+    assert "resume" in error["detail"]

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from luna_serving.statespace.batch import filter_batch
-from luna_serving.statespace.initial import Diffuse, Known
+from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Known, Stationary
 from luna_serving.statespace.kinds import constant_velocity, local_level, local_linear_trend
+from luna_serving.statespace.model import Model
 
 from .univariate import univariate
 
@@ -166,3 +168,31 @@ def test_a_series_that_swings_across_all_floats_is_flagged(variant):
 
 def test_infinite_observations_are_flagged():
     assert not filter_batch([(np.array([1.0, np.inf, 2.0]), LEVEL)], "means").series[0].finite
+
+
+def test_a_stationary_start_that_float64_cannot_tell_is_refused():
+    """Eigenvalues of one half, but powers that grow by 100 a step before they decay."""
+    for size in (100.0, 1e50):
+        transition = 0.5 * np.eye(10) + size * np.diag(np.ones(9), 1)
+        with pytest.raises(ModelError, match="known start"):
+            univariate(transition, np.eye(10)[0], 1.0, np.eye(10), Stationary())
+
+
+def test_no_variance_comes_out_below_zero_and_a_state_can_be_gone_on_from():
+    """Two sensors whose errors cancel tell everything: what is left of the variance is the rounding of zero."""
+    model = Model(
+        transition=np.array([[1.0, 1.0], [0.0, 1.0]]),
+        design=np.array([[2.0, 1.0], [1.0, 0.0]]),
+        obs_cov=np.array([[2.0, -2.0], [-2.0, 2.0]]),
+        state_cov=np.zeros((2, 2)),
+        initial=ApproximateDiffuse(1e4),
+    )
+    states = np.array([[3.0 + t, 1.0] for t in range(12)])
+    (result,) = filter_batch([(states @ model.design.T, model)], "full").series
+    for cov in (result.full.filtered_state_cov, result.full.predicted_state_cov, result.saved.cov[None]):
+        assert (np.diagonal(cov, axis1=1, axis2=2) >= 0).all()
+
+
+def test_a_forecast_that_overflows_is_flagged_where_the_state_does_not():
+    huge = univariate(np.array([[1e60]]), np.array([1e100]), 1.0, np.zeros((1, 1)), Known([1.0], [[1.0]]))
+    assert not full([np.nan, np.nan], huge).finite

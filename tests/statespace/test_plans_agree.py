@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from luna_serving.statespace.batch import Options, filter_batch, forecast_batch, smooth_batch
 from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Known, Stationary
-from luna_serving.statespace.kinds import local_level, local_linear_trend
+from luna_serving.statespace.kinds import constant_acceleration, local_level, local_linear_trend
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.plans.choose import PlanError
 from luna_serving.statespace.results import SeriesResult
@@ -253,3 +253,25 @@ def test_many_series_side_by_side_give_the_same_means(seed):
         items.append((y, model_of(rng, states=2)))
     for ours, theirs in zip(filter_batch(items, "means").series, filtered(items, "means", "per_series"), strict=True):
         assert_same(ours, theirs, "per_series", rtol=1e-10)
+
+
+def test_a_single_shock_stays_one_in_the_square_root_filter():
+    """Its root has one column: of g g', with entries from 1e-12 to 1, rounding would make shocks of its own."""
+    model = constant_acceleration(dt=[1.0, 1e-3, 1e-3, 1.0, 1.0, 1.0, 1.0], obs_var=0.0, accel_var=1.0)
+    y = np.random.default_rng(0).normal(size=8).cumsum()
+    (ours,) = filtered([(y, model)], "full", "square_root")
+    (theirs,) = filtered([(y, model)], "full", "per_series")
+    np.testing.assert_allclose(ours.filtered_state, theirs.filtered_state, rtol=1e-6)
+    np.testing.assert_allclose(
+        ours.full.filtered_state_cov[-1, 1, 1], theirs.full.filtered_state_cov[-1, 1, 1], rtol=1e-6
+    )
+
+
+def test_float32_is_not_taken_where_the_level_would_use_up_its_digits():
+    rng = np.random.default_rng(1)
+    items = [(1e7 + rng.normal(size=100).cumsum(), LEVEL) for _ in range(3)]
+    for ours, theirs in zip(
+        filtered(items, "full", "shared_gain", "float32"), filtered(items, "full", "per_series"), strict=True
+    ):
+        assert ours.precision == "float64"
+        assert ours.full.loglike == pytest.approx(theirs.full.loglike, rel=1e-9)

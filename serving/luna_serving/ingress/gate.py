@@ -31,6 +31,11 @@ class Refused:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A model's answer to a job that failed on our side, where others of its batch did not."""
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """One call on its way."""
@@ -174,7 +179,9 @@ class Gate:
             self._undo(calls, problems.internal)
             return
         for (call, decision), answer in zip(admitted, answers, strict=True):
-            if isinstance(answer, Refused):
+            if isinstance(answer, Failed):
+                self._undo([call], problems.internal)
+            elif isinstance(answer, Refused):
                 wrong = problems.FieldError(answer.pointer, answer.detail)
                 self._undo([call], partial(problems.invalid, wrong))
             elif call.answer.done():

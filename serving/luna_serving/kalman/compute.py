@@ -1,5 +1,6 @@
 """A replica's work on a batch of calls: those that want the same of the engine are computed together."""
 
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Counter, Histogram
 
-from luna_serving.ingress.gate import Refused
+from luna_serving.ingress.gate import Failed, Refused
 from luna_serving.ingress.metrics import LUNA, SECONDS
 from luna_serving.kalman.jobs import Job, Precision
 from luna_serving.kalman.render import render
@@ -22,6 +23,8 @@ from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import Algorithm, Convention, ForecastResult, SeriesResult
 from luna_serving.statespace.saved import Saved
+
+log = logging.getLogger("luna.kalman")
 
 FILTER_SECONDS = Histogram("luna_kalman_seconds", "Time to filter a batch of calls.", buckets=SECONDS, registry=LUNA)
 POINTS = Counter("luna_kalman_points_total", "Observations that were filtered.", registry=LUNA)
@@ -40,10 +43,10 @@ class Wish(NamedTuple):
     resumed: bool
 
 
-def compute(jobs: Sequence[Job | SimulateJob | AppendJob]) -> list[bytes | Appended | Refused]:
+def compute(jobs: Sequence[Job | SimulateJob | AppendJob]) -> list[bytes | Appended | Refused | Failed]:
     """Answer jobs in their order: JSON, or why there is none."""
     started = time.perf_counter()
-    answers: dict[int, bytes | Appended | Refused] = {}
+    answers: dict[int, bytes | Appended | Refused | Failed] = {}
     groups: dict[Wish, list[int]] = {}
     batched: dict[int, Job] = {}
     streamed: dict[int, AppendJob] = {}
@@ -72,18 +75,21 @@ def _wish(job: Job) -> Wish:
     return Wish(work, job.loglike, job.algorithm, job.precision, job.starts is not None)
 
 
-def _answers(jobs: list[Job], wish: Wish) -> list[bytes | Refused]:
+def _answers(jobs: list[Job], wish: Wish) -> list[bytes | Refused | Failed]:
     """Answer jobs of one wish together; where one cannot be answered as it wishes, each alone."""
     from luna_serving.statespace.plans.choose import PlanError
 
     try:
-        return _run(jobs, wish)
-    except (PlanError, ModelError) as e:
+        return [*_run(jobs, wish)]
+    except Exception as e:
         if len(jobs) > 1:
             return [answer for job in jobs for answer in _answers([job], wish)]
         if isinstance(e, ModelError):
             return [Refused(f"/model{e.pointer}", f"{e.message[:1].upper()}{e.message[1:]}.")]
-        return [Refused("/algorithm", f"{e}.")]
+        if isinstance(e, PlanError):
+            return [Refused("/algorithm", f"{e}.")]
+        log.exception("a call failed")
+        return [Failed()]
 
 
 def _run(jobs: list[Job], wish: Wish) -> list[bytes | Refused]:

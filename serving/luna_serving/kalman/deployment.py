@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from luna_serving.ingress.gate import Refused
+from luna_serving.ingress.gate import Failed, Refused
 from luna_serving.ingress.metrics_deployment import Reporter
 from luna_serving.kalman.compute import compute
 from luna_serving.kalman.fits.compute import fit_jobs, warm_up_fits
@@ -35,7 +35,7 @@ class KalmanReplica:
             self._fits.submit(warm_up_fits)
         Reporter(metrics).start("kalman")
 
-    async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[bytes | Appended | Refused]:
+    async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[bytes | Appended | Refused | Failed]:
         """Answer jobs in their order: JSON, or why there is none. Each lane has a gate, so a batch is of one lane."""
         loop = asyncio.get_running_loop()
         fits = [job for job in jobs if isinstance(job, FitJob)]

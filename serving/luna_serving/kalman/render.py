@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.jobs import SMOOTHED, Job
 from luna_serving.kalman.saved_states import to_words
+from luna_serving.statespace.quality import warnings_of
 from luna_serving.statespace.results import BatchReport, ForecastResult, SeriesResult
 
 OVERFLOW = "The series and the model overflow float64. Scale the series to about unit size, or check the variances."
@@ -43,7 +44,7 @@ def plan_of(report: BatchReport, results: Sequence[SeriesResult] = ()) -> dict[s
         "precision": precision,
         "device": report.device,
         "batch_shape": report.batch_shape,
-        "warnings": report.warnings,
+        "warnings": warnings_of(results) if results else report.warnings,
     }
 
 

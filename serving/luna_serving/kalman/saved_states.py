@@ -1,15 +1,19 @@
 """A series' saved state as JSON: what `/kalman/filter` answers as `state`, takes as `resume`, and streams keep."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from luna_serving.kalman.wire.words import Numbers, Words
-from luna_serving.statespace.checks import ModelError, covariance, matrix, vector
+from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.model import MAX_STATES
 from luna_serving.statespace.saved import Saved
 
 ARRAYS = ("mean", "cov", "diffuse")
+# Counted in 32 bits, and a period may be 64 rows.
+MOST_PERIODS: Final = 2**24
 COUNTS = ("rank", "period", "nobs_diffuse")
 
 
@@ -19,9 +23,9 @@ class SavedState(Words):
     mean: Annotated[Any, Numbers(1, 1)] = Field(description="Of the next period's state, before its observation.")
     cov: Annotated[Any, Numbers(2, 2)] = Field(description="Its covariance; the finite part while it is diffuse.")
     diffuse: Annotated[Any, Numbers(2, 2)] = Field(description="A; the diffuse part is A A'.")
-    rank: int = Field(ge=0, description="Of the diffuse part.")
-    period: int = Field(ge=0, description="Periods so far: where matrices that vary in time go on.")
-    nobs_diffuse: int = Field(ge=0, description="Periods so far that began diffuse.")
+    rank: int = Field(ge=0, le=MAX_STATES, description="Of the diffuse part.")
+    period: int = Field(ge=0, le=MOST_PERIODS, description="Periods so far: where matrices that vary in time go on.")
+    nobs_diffuse: int = Field(ge=0, le=MOST_PERIODS, description="Periods so far that began diffuse.")
     root: Annotated[Any, Numbers(2, 2)] | None = Field(
         None, description="A square root of cov, where the filter carried one."
     )
@@ -34,15 +38,31 @@ class SavedState(Words):
         """
         if self.rank > states:
             raise ModelError(f"{at}/rank", f"must not exceed the model's {states} states")
+        diffuse = _finite(f"{at}/diffuse", self.diffuse, (states, states))
+        if (self.rank > 0) != bool(diffuse.any()):
+            raise ModelError(f"{at}/rank", "must be above zero where diffuse is not zero, and only there")
+        cov = _finite(f"{at}/cov", self.cov, (states, states))
+        if not np.array_equal(cov, cov.T) or (np.diagonal(cov) < 0).any():
+            raise ModelError(f"{at}/cov", "must be as an answer had it: symmetric, no variance below zero")
         return Saved(
-            vector(f"{at}/mean", self.mean, states),
-            covariance(f"{at}/cov", self.cov, states),
-            matrix(f"{at}/diffuse", self.diffuse, states),
+            _finite(f"{at}/mean", self.mean, (states,)),
+            cov,
+            diffuse,
             self.rank,
             self.period,
             self.nobs_diffuse,
-            None if self.root is None else matrix(f"{at}/root", self.root, states),
+            None if self.root is None else _finite(f"{at}/root", self.root, (states, states)),
         )
+
+
+def _finite(pointer: str, value: object, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The array; unlike a caller's own matrices it may be as large or small as the filter left it."""
+    array = np.array(value, dtype=np.float64)
+    if array.shape != shape:
+        raise ModelError(pointer, f"must have shape {list(shape)}; got {list(array.shape)}")
+    if not np.isfinite(array).all():
+        raise ModelError(pointer, "must hold finite numbers only")
+    return array
 
 
 def to_words(saved: Saved) -> dict[str, Any]:

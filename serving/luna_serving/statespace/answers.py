@@ -28,12 +28,6 @@ Floats = NDArray[np.float64]
 # The filter's carry after a series' last row, by name.
 End = dict[str, NDArray[np.generic]]
 
-# The rounding of what was vague stays in what is precise: a smoothed variance below this multiple of the filtered
-# one has fewer than 8 digits.
-POOR: Final = 1e-8
-# A filtered variance below this multiple of the predicted one is the rounding of zero, and has no digits to lose.
-NOTHING: Final = 1e-12
-
 MEANS: Final = frozenset({"filtered_state", "predicted_state", "smoothed_state", "gain"})
 COVARIANCES: Final = frozenset({"filtered_state_cov", "predicted_state_cov", "smoothed_state_cov"})
 STATES: Final = MEANS - {"gain"} | COVARIANCES | {"predicted_root", "smoothed_state_diffuse"}
@@ -55,6 +49,7 @@ def _series_result(
     prepared, count = lane.prepared, len(lane.rows.y)
     rows = {name: all_[number, : count + (name in ONE_MORE)] for name, all_ in passed.outputs.items()}
     rows = {name: _in_model_units(name, row, prepared) for name, row in rows.items()}
+    rows = {name: _not_negative(row) if name in COVARIANCES else row for name, row in rows.items()}
     if "predicted_state" not in rows:
         filtered_state = rows["filtered_state"]
         return SeriesResult(model, filtered_state, bool(np.isfinite(filtered_state).all()), None)
@@ -68,6 +63,7 @@ def _series_result(
     saved = _saved(prepared, lane.saved, states, end)
     # Missing observations leave NaN on purpose in the two outputs about errors; they follow from these.
     checked = [states["filtered_state"], full.filtered_state_cov, full.predicted_state, full.predicted_state_cov]
+    checked += [full.forecasts, full.forecast_error_cov]
     if smoothed is not None:
         checked += [smoothed.smoothed_state, smoothed.smoothed_state_cov]
     finite = all(np.isfinite(array).all() for array in checked) and bool(np.isfinite(full.loglike))
@@ -92,6 +88,12 @@ def _in_model_units(name: str, row: Floats, prepared: Prepared) -> Floats:
     if name in COVARIANCES:
         return row[:, :n, :n] / (scale[:, None] * scale)
     return row[:, :n] if name == "smoothed_state_diffuse" else row
+
+
+def _not_negative(cov: Floats) -> Floats:
+    """A variance below zero is the rounding of none: what it belongs to is known."""
+    known = np.diagonal(cov, axis1=1, axis2=2) < 0
+    return np.where(known[:, :, None] | known[:, None, :], 0.0, cov) if known.any() else cov
 
 
 def _of_met(prepared: Prepared, loglike: Convention) -> float:
@@ -192,22 +194,6 @@ def _smoothed(states: dict[str, Floats], all_told: bool) -> SmoothedOutputs:
     return SmoothedOutputs(states["smoothed_state"], states["smoothed_state_cov"], diffuse)
 
 
-def poorly_smoothed(result: SeriesResult) -> bool:
-    """Whether some smoothed variance has lost more than 8 digits: the filtered one is that much larger."""
-    if result.full is None or result.smoothed is None or not result.finite:
-        return False
-    predicted, filtered, smoothed = (
-        np.diagonal(cov, axis1=1, axis2=2)
-        for cov in (
-            result.full.predicted_state_cov[:-1],
-            result.full.filtered_state_cov,
-            result.smoothed.smoothed_state_cov,
-        )
-    )
-    lost = (smoothed < POOR * filtered) & (filtered > NOTHING * predicted) & ~result.smoothed.smoothed_state_diffuse
-    return bool(lost.any())
-
-
 def forecast_results(steps: Sequence[int], filtered: Sequence[SeriesResult]) -> list[ForecastResult]:
     """Forecast each series from its own end."""
     results: dict[int, ForecastResult] = {}
@@ -215,7 +201,8 @@ def forecast_results(steps: Sequence[int], filtered: Sequence[SeriesResult]) -> 
     for place, result in enumerate(filtered):
         model = result.model
         # Those that vary in time go alone: their matrices are large, and seldom shared.
-        key = (model.states, model.observed) if model.length is None else place
+        # And a long horizon among short ones would be everybody's.
+        key = (model.states, model.observed, steps[place]) if model.length is None else place
         alike.setdefault(key, []).append(place)
     for places in alike.values():
         part = [filtered[place] for place in places]

@@ -16,7 +16,7 @@ from typing import Final, Literal
 import jax
 import numpy as np
 
-from luna_serving.statespace.answers import forecast_results, poorly_smoothed, series_results
+from luna_serving.statespace.answers import forecast_results, series_results
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.model import Model
@@ -28,6 +28,7 @@ from luna_serving.statespace.plans.long import in_pieces, steady
 from luna_serving.statespace.plans.shared_gain import Precision
 from luna_serving.statespace.plans.together import together
 from luna_serving.statespace.precision import require_float64
+from luna_serving.statespace.quality import warnings_of
 from luna_serving.statespace.results import (
     Algorithm,
     BatchReport,
@@ -141,11 +142,7 @@ def smooth_batch(
         PlanError: another plan than per_series or square_root is forced.
     """
     results, batches = _passed(items, "full", loglike, starts, smooth=True, root=_root(options))
-    poor = sum(map(poorly_smoothed, results))
-    warnings = _overflows([result.finite for result in results])
-    if poor:
-        warnings += (f"{poor} of {len(results)} series have smoothed variances 1e8 times below the filtered ones",)
-    return BatchResult(results, _report(batches, warnings))
+    return BatchResult(results, _report(batches, warnings_of(results)))
 
 
 def forecast_batch(

@@ -55,6 +55,10 @@ class Blocks:
     parts: tuple[tuple[int, "Known | Diffuse | ApproximateDiffuse | Stationary"], ...]
 
 
+UNTELLABLE = (
+    "cannot be told in float64: the transition lets states grow by many orders before they decay; give a known start"
+)
+
 Initial = Known | Diffuse | ApproximateDiffuse | Stationary | Blocks
 
 
@@ -111,9 +115,19 @@ def _stationary(transition: Floats, state_cov: Floats, state_intercept: Floats, 
             f"cannot be stationary: the transition's largest eigenvalue has size {largest:.10g}, not below 1; "
             "use a diffuse start",
         )
-    mean = np.asarray(np.linalg.solve(np.eye(n) - transition, state_intercept), np.float64)
-    cov: Floats = solve_discrete_lyapunov(transition, state_cov)
+    try:
+        mean = np.asarray(np.linalg.solve(np.eye(n) - transition, state_intercept), np.float64)
+        cov: Floats = solve_discrete_lyapunov(transition, state_cov)
+    except (np.linalg.LinAlgError, ValueError) as cause:
+        raise ModelError(at, UNTELLABLE) from cause
     cov = (cov + cov.T) / 2
+    left = np.abs(cov - transition @ cov @ transition.T - state_cov).max(initial=0.0)
+    if not (np.isfinite(mean).all() and left <= 1e-6 * np.abs(state_cov).max(initial=0.0)):
+        raise ModelError(at, UNTELLABLE)
+    try:
+        cov = covariance(at, cov, n)
+    except ModelError as cause:
+        raise ModelError(at, UNTELLABLE) from cause
     return Start(mean, cov, np.zeros((n, n)), 0)
 
 

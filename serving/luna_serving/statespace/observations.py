@@ -35,6 +35,13 @@ def collapses(model: Model) -> bool:
     """Whether the observations of a period are taken as one number a state."""
     if model.observed <= model.states:
         return False
+    kept: bool | None = model.derived.get("collapses")
+    if kept is None:
+        kept = model.derived["collapses"] = _well_conditioned(model)
+    return kept
+
+
+def _well_conditioned(model: Model) -> bool:
     scale = np.sqrt(np.diagonal(model.obs_cov, axis1=-2, axis2=-1))
     if (scale <= 0).any():
         return False
@@ -77,9 +84,7 @@ def rows_of(model: Model, y: Floats, first: int = 0) -> Rows:
     obs_cov = over_time(model.obs_cov, 2, first, periods)
     diagonal = np.diagonal(obs_cov, axis1=1, axis2=2)
     constant = model.obs_cov.ndim == 2
-    off = model.obs_cov.copy()
-    np.einsum("...ii->...i", off)[...] = 0.0
-    if off.any():
+    if _correlated(model):
         missing = np.isnan(y)
         if constant and not missing.any():
             # One factor serves all periods.
@@ -89,6 +94,15 @@ def rows_of(model: Model, y: Floats, first: int = 0) -> Rows:
         y, design = solve(lower, y[:, :, None])[:, :, 0], solve(lower, design)
         diagonal = np.broadcast_to(pivots, (periods, m))
     return Rows(y.reshape(-1), design.reshape(-1, n), diagonal.reshape(-1))
+
+
+def _correlated(model: Model) -> bool:
+    """Whether obs_cov has anything beside its diagonal, in any period."""
+    kept: bool | None = model.derived.get("correlated")
+    if kept is None:
+        off = np.abs(model.obs_cov) * (1 - np.eye(model.observed))
+        kept = model.derived["correlated"] = bool(off.any())
+    return kept
 
 
 def factor(cov: Floats, missing: NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -76,10 +76,26 @@ class Prepared:
 
 
 def square_root(cov: Floats) -> Floats:
-    """Some S [.., n, n] with S S' = cov, which may be singular."""
-    values, vectors = np.linalg.eigh(cov)
-    root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+    """Some S [.., n, n] with S S' = cov, which may be singular.
+
+    Of the correlations: eigenvectors are accurate against the largest entry, and variances differ widely.
+    """
+    scale = np.sqrt(np.diagonal(cov, axis1=-2, axis2=-1))
+    safe = np.where(scale > 0, scale, 1.0)
+    values, vectors = np.linalg.eigh(cov / (safe[..., :, None] * safe[..., None, :]))
+    root: Floats = scale[..., :, None] * vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
     return root
+
+
+def _noise_root(model: Model, scale: Floats, states: int) -> Floats:
+    """R Q^½, square: a root of R Q R' itself would take the rounding of a few shocks for shocks of their own."""
+    root = scale[:, None] * (model.selection @ square_root(model.state_cov))
+    n, r = root.shape[-2:]
+    if r > n:
+        root = np.swapaxes(np.linalg.qr(np.swapaxes(root, -1, -2), mode="r"), -1, -2)
+    padded = np.zeros((*root.shape[:-2], states, states))
+    padded[..., :n, : root.shape[-1]] = root
+    return padded
 
 
 def never_moves(model: Model) -> NDArray[np.bool_]:
@@ -121,7 +137,7 @@ def _prepared(model: Model, *, root: bool) -> Prepared:
     transition = _padded(model.transition * scale[:, None] / scale, states)
     intercept = _padded_vector(model.state_intercept * scale, states)
     cov = _padded(model.disturbance_cov * scale[:, None] * scale, states)
-    noise_root = square_root(cov) if root else None
+    noise_root = _noise_root(model, scale, states) if root else None
     if root:
         inner = replace(inner, cov=square_root(inner.cov))
     parts = (transition, intercept, model.design, model.obs_cov, cov) if simple else ()

@@ -7,7 +7,7 @@ the numbers that are echoed are never parsed and printed again.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import orjson
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from luna_serving.ingress import problems
 from luna_serving.ingress.edge import Work
 from luna_serving.ingress.problems import FieldError
-from luna_serving.kalman.jobs import FORECASTS, Job, ModelSpec
+from luna_serving.kalman.jobs import FORECASTS, LIGHT_STATES, Job, ModelSpec
 from luna_serving.kalman.named.schemas import NamedModel, read_reference
 from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object, refuse_mark
 from luna_serving.kalman.wire.forms import read_form, read_model
@@ -27,6 +27,8 @@ from luna_serving.kalman.wire.series import Limits, check_covered, check_length,
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.saved import Saved
 
+# Numbers of covariances that one call may keep, in numbers that an answer may hold: 0.5 GB by default.
+COVARIANCES: Final = 16
 DEFAULT_MODEL = LocalLevel().spec()
 
 
@@ -126,7 +128,9 @@ class Wire:
         check_series("/results", series, built.observed, self._limits)
         values = np.array(series, dtype=np.float64)
         check_covered(built, len(values))
-        return OriginalWork(Job(model, values, (len(values),)), orjson.dumps(series))
+        job = Job(model, values, (len(values),))
+        self._check_weight(job, "/results")
+        return OriginalWork(job, orjson.dumps(series))
 
     def parse_series(self, schema: type[SeriesRequest], body: bytes) -> SeriesWork | NamedCall:
         """Read `{"model", "observations": [series, ...], ...}`, the rest as `schema` has it.
@@ -184,6 +188,16 @@ class Wire:
         if job.numbers > most:
             wrong = f"Would answer {job.numbers} numbers; at most {most} are sent. Ask for fewer, or split the call."
             raise problems.invalid(FieldError("/steps" if job.task == "forecast" else "/outputs", wrong))
+        self._check_weight(job, "/steps" if job.task == "forecast" else "/observations")
+
+    def _check_weight(self, job: Job, pointer: str) -> None:
+        """Refuse what would not fit into a replica's memory: a filter of many states keeps a covariance a period."""
+        states = job.model.build().states
+        periods = max(len(job.values), job.steps * len(job.lengths))
+        most = COVARIANCES * self._limits.max_answer_numbers // states**2
+        if states > LIGHT_STATES and periods > most:
+            wrong = f"Takes {periods} periods of {states} states; at most {most} fit. Split the call, or resume."
+            raise problems.invalid(FieldError(pointer, wrong))
 
 
 def _starts(request: SeriesRequest, count: int, states: int) -> tuple[Saved | None, ...] | None:

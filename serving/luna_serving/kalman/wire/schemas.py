@@ -102,7 +102,8 @@ class SeriesAnswer(BaseModel):
 
     plan: Plan
     results: list[dict[str, object]] = Field(
-        description="The outputs asked for, time first; null where a value is not identified yet (a diffuse start). "
+        description="The outputs asked for, time first; null where it is missing or has no finite value. "
+        "While a start is diffuse, moments are the finite parts; nobs_diffuse counts these periods. "
         "Where the model observes one thing, what is said of observations has no axis for it."
     )
 

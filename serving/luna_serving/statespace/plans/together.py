@@ -8,7 +8,7 @@ arrays. Results share their covariances: read-only views of the same memory.
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from luna_serving.statespace.results import Convention, FullOutputs, SeriesResul
 from luna_serving.statespace.saved import Saved
 
 Floats = NDArray[np.float64]
+# In deviations of a forecast: beyond, the last digit of a float32 is a part of them that a likelihood shows.
+FLOAT32_REACH: Final = 1e3
 
 
 def probe(pattern: Floats, model: Model, loglike: Convention) -> tuple[SeriesResult, Recurrence]:
@@ -73,6 +75,8 @@ def together(
     if full is None or full.nobs_diffuse >= shortest:
         return None
     y = _time_major([series for series, _ in items], model.observed, len(longest))
+    if precision is np.float32 and float(np.abs(y).max(initial=0.0)) > FLOAT32_REACH * _least_deviation(model, full):
+        precision = np.float64
     start = np.repeat(model.start.mean[:, None], len(items), axis=1)
     if kernels_run(model.states, model.observed, precision):
         blocks = shared_gain_on_gpu(shared, y, start, precision)
@@ -89,6 +93,12 @@ def together(
         SeriesResult(model, means[place, : end + 1], finite[place], None, plan="shared_gain", precision=used)
         for place, end in enumerate(ends.tolist())
     ]
+
+
+def _least_deviation(model: Model, full: FullOutputs) -> float:
+    """Of any forecast of any element."""
+    cov = full.forecast_error_cov.reshape(-1, model.observed, model.observed)
+    return float(np.sqrt(max(np.diagonal(cov, axis1=1, axis2=2).min(initial=np.inf), 0.0)))
 
 
 def _time_major(series: Sequence[Series], m: int, length: int) -> Floats:
@@ -132,7 +142,8 @@ def _full(items: Sequence[Item], means: Floats, y: Floats, one: SeriesResult, fu
             loglike=float(loglike_obs[place, :count].sum()),
             nobs_diffuse=full.nobs_diffuse,
         )
-        finite = bool(np.isfinite(own.predicted_state).all() and np.isfinite(own.loglike)) and one.finite
+        finite = one.finite and bool(np.isfinite(own.predicted_state).all() and np.isfinite(own.forecasts).all())
+        finite = finite and bool(np.isfinite(own.loglike))
         result = SeriesResult(model, means[place, :count], finite, own, None, _saved(one, own, count), "shared_gain")
         results.append(result)
     return results
