@@ -5,12 +5,15 @@ the second cache, but a call into a compiled program costs 15 us and, on a busy 
 compiled. A batch has at least one series and one period.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import accumulate
+from threading import Lock
 from typing import Any, Final, NamedTuple, TypeVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -108,6 +111,41 @@ def on_threads(pool: Executor | None, task: Callable[[Tile], Result], cut: list[
     return list(pool.map(task, cut))
 
 
+class Spare:
+    """Memory of answers that nobody reads any more, for the next ones to be written over.
+
+    A fresh output is written twice, the first time with zeros, and may be pages that the kernel has to map: that
+    is more than the filter itself costs.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._kept: dict[tuple[tuple[int, ...], np.dtype[Any]], list[jax.Array]] = {}
+        self._lock = Lock()
+
+    def take(self, shape: tuple[int, ...], dtype: Any) -> jax.Array:  # noqa: ANN401  DTypeLike
+        """Some array of that shape, whatever it holds; whoever takes it may donate it."""
+        with self._lock:
+            kept = self._kept.get((shape, np.dtype(dtype)))
+            if kept:
+                array = kept.pop()
+                self._bytes -= array.nbytes
+                return array
+        return jnp.zeros(shape, dtype)
+
+    def give(self, arrays: Iterable[jax.Array]) -> None:
+        """Keep arrays that nobody needs, as far as there is room."""
+        with self._lock:
+            for array in arrays:
+                if self._bytes + array.nbytes <= self._most_bytes:
+                    self._bytes += array.nbytes
+                    self._kept.setdefault((array.shape, array.dtype), []).append(array)
+
+
+SPARE: Final = Spare(most_bytes=256 * 1024 * 1024)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
     """What a plan wrote, where the compiled program wrote it: nothing has been copied, and all of it is read-only.
@@ -116,6 +154,15 @@ class Blocks:
     """
 
     parts: tuple[tuple[Floats, ...], ...]
+    memory: tuple[jax.Array, ...] = ()
+    """What `parts` are views of, where it can be used again."""
+
+    def release(self) -> None:
+        """Say that neither this nor a view of it is read any more: the next answer is written over it."""
+        memory = self.memory
+        object.__setattr__(self, "parts", ())
+        object.__setattr__(self, "memory", ())
+        SPARE.give(memory)
 
     @property
     def length(self) -> int:

@@ -5,6 +5,8 @@ element run in a compiled loop over time; more run as one matrix product a perio
 """
 
 from concurrent.futures import Executor
+from functools import partial
+from itertools import chain
 from typing import Final
 
 import jax
@@ -15,6 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from luna_serving.statespace.plans.blocks import (
     ROWS,
+    SPARE,
     WIDTHS,
     Blocks,
     Floats,
@@ -62,34 +65,37 @@ def shared_gain_means(
     require_float64()
     coefficients = _rows(gains, precision)
 
-    def run(tile: Tile) -> tuple[Floats, ...]:
+    def run(tile: Tile) -> tuple[tuple[Floats, ...], list[Array]]:
         lanes = slice(tile.first, tile.first + tile.used)
         mean = np.zeros((gains.states, tile.width), precision)
         mean[:, : tile.used] = start[:, lanes]
         carry, written = mean, []
         for number, (data, rows) in enumerate(data_of(observations, tile, precision)):
-            carry, means = means_chunk(np.int32(rows), coefficients[number], data, carry)
+            memory = SPARE.take((ROWS + 1, gains.states, tile.width), precision)
+            carry, means = means_chunk(np.int32(rows), coefficients[number], data, carry, memory)
             # The program reads `data` where it stands: it must be done before the next rows are put there.
             written.append((means.block_until_ready(), rows))
-        return tuple(np.asarray(means)[1 : rows + 1, :, : tile.used] for means, rows in written)
+        parts = tuple(np.asarray(means)[1 : rows + 1, :, : tile.used] for means, rows in written)
+        return parts, [means for means, _ in written]
 
     cut = observations.tiles if isinstance(observations, Packed) else tiles(observations.shape[1], threads=threads)
-    return Blocks(tuple(on_threads(pool, run, cut)))
+    done = on_threads(pool, run, cut)
+    return Blocks(tuple(parts for parts, _ in done), tuple(chain.from_iterable(memory for _, memory in done)))
 
 
-@jax.jit
+@partial(jax.jit, donate_argnames="memory")
 def means_chunk(
     end: Int[np.int32, ""],
     coefficients: Float[np.ndarray, "time state column"],
     y: Float[np.ndarray, "time batch"],
     start: Float[np.ndarray, "state batch"],
-) -> tuple[Float[Array, "state batch"], Float[Array, "time state batch"]]:
-    """The first `end` rows of one block: the last means, and all of them below the start; later rows are zero.
+    memory: Float[Array, "time+1 state batch"],
+) -> tuple[Float[Array, "state batch"], Float[Array, "time+1 state batch"]]:
+    """The first `end` rows of one block: the last means, and all of them below the start; later rows hold anything.
 
-    The columns of `coefficients` are those of Φ, then K, then b.
+    The columns of `coefficients` are those of Φ, then K, then b. `memory` is what is written over.
     """
-    states, width = start.shape
-    rows = y.shape[0]
+    states = start.shape[0]
 
     def step(run: tuple[Array, Array]) -> tuple[Array, Array]:
         t, written = run
@@ -104,7 +110,7 @@ def means_chunk(
             total = total + row[:, k][:, None] * mean[k][None]
         return t + 1, lax.dynamic_update_index_in_dim(written, total, t + 1, 0)
 
-    before = jnp.zeros((rows + 1, states, width), start.dtype).at[0].set(start)
+    before = lax.dynamic_update_index_in_dim(memory, start, 0, 0)
     _, written = lax.while_loop(lambda run: run[0] < end, step, (jnp.zeros_like(end), before))
     return lax.dynamic_index_in_dim(written, end, 0, keepdims=False), written
 
@@ -118,9 +124,11 @@ def warm_up(most: int = COMPILED_STATES[-1]) -> int:
             for width in WIDTHS:
                 coefficients: Floats = np.zeros((ROWS, states, states + 2), dtype)
                 data: Floats = np.zeros((ROWS, width), dtype)
-                carry, _ = means_chunk(np.int32(1), coefficients, data, np.zeros((states, width), dtype))
+                memory = SPARE.take((ROWS + 1, states, width), dtype)
+                carry, memory = means_chunk(np.int32(1), coefficients, data, np.zeros((states, width), dtype), memory)
                 # Again from means that JAX made, as a long series' later blocks are.
-                means_chunk(np.int32(1), coefficients, data, carry)[0].block_until_ready()
+                carry, memory = means_chunk(np.int32(1), coefficients, data, carry, memory)
+                carry.block_until_ready()
                 count += 1
     return count
 

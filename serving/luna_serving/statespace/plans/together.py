@@ -83,6 +83,7 @@ def together(
     else:
         blocks = shared_gain_means(shared, y, start, precision=precision, pool=pool, threads=2)
     means = blocks.series_major(pool).astype(np.float64, copy=False)
+    blocks.release()
     used: Literal["float32", "float64"] = "float32" if precision is np.float32 else "float64"
     if variant == "full":
         return [replace(result, precision=used) for result in _full(items, means, y[:, 0].T, one, full)]
