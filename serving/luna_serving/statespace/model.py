@@ -105,10 +105,15 @@ class Model:
 
     @property
     def disturbance_cov(self) -> Floats:
-        """R Q R' [n, n], or [T, n, n] where R or Q vary."""
-        r = self.selection
-        product: Floats = r @ self.state_cov @ np.swapaxes(r, -1, -2)
-        return (product + np.swapaxes(product, -1, -2)) / 2
+        """R Q R' [n, n], or [T, n, n] where R or Q vary; read-only."""
+        kept: Floats | None = self.derived.get("disturbance_cov")
+        if kept is None:
+            r = self.selection
+            product: Floats = r @ self.state_cov @ np.swapaxes(r, -1, -2)
+            kept = (product + np.swapaxes(product, -1, -2)) / 2
+            kept.flags.writeable = False
+            self.derived["disturbance_cov"] = kept
+        return kept
 
     def transition_at(self, t: int) -> Floats:
         """T of period t [n, n]."""
