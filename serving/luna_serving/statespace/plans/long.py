@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.answers import series_results
-from luna_serving.statespace.packing import Group, Item, bucket, kind_of
+from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import forward_pass
 from luna_serving.statespace.plans.lanes import lanes_of
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
@@ -67,9 +67,7 @@ def in_pieces(item: Item, pool: Executor | None) -> SeriesResult | None:
 
 def _before(item: Item) -> SeriesResult | None:
     """The series until nothing is diffuse any more; None where that takes long."""
-    y, model = item
-    head = y[:SETTLING]
-    kind = kind_of(model, None)
-    part = Group(kind, "full", bucket(kind.buckets("full").widths, 1), (0,))
-    (result,) = series_results(forward_pass([(head, model)], part, None), "full")
+    head = (item[0][:SETTLING], item[1])
+    (part,) = group([head], "full")
+    (result,) = series_results(forward_pass([head], part, None), "full")
     return result if result.saved is not None and result.saved.rank == 0 and result.finite else None

@@ -17,7 +17,7 @@ from luna_serving.statespace.answers import gains, series_results
 from luna_serving.statespace.filter import LOG_2PI, Variant
 from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.observations import factor, solve
-from luna_serving.statespace.packing import Group, Item, Series, bucket, kind_of
+from luna_serving.statespace.packing import Item, Series, group
 from luna_serving.statespace.passes import forward_pass
 from luna_serving.statespace.plans.on_gpu import kernels_run, shared_gain_on_gpu
 from luna_serving.statespace.plans.recurrence import Recurrence, period_gains, recurrence
@@ -32,9 +32,9 @@ FLOAT32_REACH: Final = 1e3
 
 def probe(pattern: Floats, model: Model, loglike: Convention) -> tuple[SeriesResult, Recurrence]:
     """One series with the pattern's gaps [T, m] through the engine: what all with those gaps share."""
-    kind = kind_of(model, None)
-    part = Group(kind, "full", bucket(kind.buckets("full").widths, 1), (0,))
-    passed = forward_pass([(pattern, model)], part, None)
+    item = (pattern, model)
+    (part,) = group([item], "full")
+    passed = forward_pass([item], part, None)
     (result,) = series_results(passed, loglike)
     gain = joint_gain(model, gains(passed, 0), pattern)
     return result, recurrence(
@@ -75,7 +75,9 @@ def together(
     if full is None or full.nobs_diffuse >= shortest:
         return None
     y = _time_major([series for series, _ in items], model.observed, len(longest))
-    if precision is np.float32 and float(np.abs(y).max(initial=0.0)) > FLOAT32_REACH * _least_deviation(model, full):
+    if precision is np.float32 and float(np.abs(np.nan_to_num(y)).max(initial=0.0)) > FLOAT32_REACH * _least_deviation(
+        model, full
+    ):
         precision = np.float64
     start = np.repeat(model.start.mean[:, None], len(items), axis=1)
     if kernels_run(model.states, model.observed, precision):
