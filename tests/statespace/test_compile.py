@@ -3,7 +3,6 @@
 import threading
 
 import jax
-import jax.monitoring
 import numpy as np
 import pytest
 
@@ -11,22 +10,6 @@ from luna_serving.statespace.batch import VARIANTS, filter_batch, forecast_batch
 from luna_serving.statespace.kinds import constant_acceleration, constant_velocity, local_level, structural
 from luna_serving.statespace.precision import Float64RequiredError
 from luna_serving.statespace.warm_up import compiled_shapes, warm_up, warm_up_plans
-
-COMPILED = "/jax/core/compile/backend_compile_duration"
-
-
-@pytest.fixture
-def compilations():
-    seen: list[str] = []
-
-    def listen(event: str, seconds: float, **details: object) -> None:
-        if event == COMPILED:
-            seen.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield seen
-    jax.monitoring.unregister_event_duration_listener(listen)
-
 
 MODELS = {
     2: [local_level(obs_var=1.0, level_var=0.5), constant_velocity(dt=1.0, obs_var=1.0, accel_var=0.1)],

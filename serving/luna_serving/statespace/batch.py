@@ -28,7 +28,7 @@ from luna_serving.statespace.plans.long import in_pieces, steady
 from luna_serving.statespace.plans.shared_gain import Precision
 from luna_serving.statespace.plans.together import together
 from luna_serving.statespace.precision import require_float64
-from luna_serving.statespace.quality import warnings_of
+from luna_serving.statespace.quality import overflows, warnings_of
 from luna_serving.statespace.results import (
     Algorithm,
     BatchReport,
@@ -89,13 +89,13 @@ def filter_batch(
     batches: list[Passed] = []
     # A saved start is a series of its own: its gains are not its neighbours'.
     forced: Algorithm | None = "per_series" if starts and options.algorithm is None else options.algorithm
-    if starts and forced not in {"per_series", "square_root"}:
+    if starts and forced in UNFIT:
         raise PlanError(f"{forced} runs from a model's own start only")
-    root = _root(options) if forced in {"per_series", "square_root"} and options.algorithm else None
+    root = None if forced in UNFIT else _root(options)
     left: list[int] = []
     for part in choose(items, variant, forced):
         answers = _special(part, items, variant, loglike, options)
-        if answers is None and options.algorithm in {"shared_gain", "steady_state", "parallel_in_time"}:
+        if answers is None and forced in UNFIT:
             raise PlanError(UNFIT[part.plan])
         if answers is None:
             left += part.places
@@ -105,7 +105,7 @@ def filter_batch(
     answers, batches = _passed(own, variant, loglike, starts, smooth=False, root=root)
     results.update(zip(left, answers, strict=True))
     ordered = [results[place] for place in range(len(items))]
-    report = _report(batches, _overflows([result.finite for result in ordered]))
+    report = _report(batches, warnings_of(ordered))
     if ordered and not batches:
         report = replace(report, batch_shape=(len(ordered), max(len(y) for y, _ in items)), batches=1)
     return BatchResult(ordered, report)
@@ -141,6 +141,7 @@ def smooth_batch(
         ModelError: a model does not fit its series.
         PlanError: another plan than per_series or square_root is forced.
     """
+    _check(items, starts)
     results, batches = _passed(items, "full", loglike, starts, smooth=True, root=_root(options))
     return BatchResult(results, _report(batches, warnings_of(results)))
 
@@ -166,10 +167,10 @@ def forecast_batch(
         raise ValueError(f"steps must name one number a series: {len(items)} series, {len(steps)} steps")
     if min(steps, default=0) < 0:
         raise ValueError(f"steps must be zero or more; got {min(steps)}")
-    root = _root(options)
-    filtered, batches = _passed(items, "full", loglike, starts, smooth=False, steps=steps, root=root)
+    _check(items, starts, steps)
+    filtered, batches = _passed(items, "full", loglike, starts, smooth=False, root=_root(options))
     results = forecast_results(steps, filtered)
-    return ForecastBatchResult(results, _report(batches, _overflows([result.finite for result in results])))
+    return ForecastBatchResult(results, _report(batches, overflows([result.finite for result in results])))
 
 
 def _root(options: Options) -> bool | None:
@@ -188,10 +189,8 @@ def _passed(
     starts: Starts,
     *,
     smooth: bool,
-    steps: Sequence[int] | None = None,
     root: bool | None = None,
 ) -> tuple[list[SeriesResult], list[Passed]]:
-    _check(items, starts, steps)
     results: dict[int, SeriesResult] = {}
     batches: list[Passed] = []
     for part in group(items, variant, root):
@@ -219,11 +218,6 @@ def _check_fits(y: np.ndarray[tuple[int, ...], np.dtype[np.float64]], model: Mod
             model.varying,
             f"covers {model.length} periods; the series with its forecasts has {len(y) + more}",
         )
-
-
-def _overflows(finite: Sequence[bool]) -> tuple[str, ...]:
-    bad = sum(not each for each in finite)
-    return (f"{bad} of {len(finite)} series overflowed float64",) if bad else ()
 
 
 def _report(batches: Sequence[Passed], warnings: tuple[str, ...]) -> BatchReport:

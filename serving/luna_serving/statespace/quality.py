@@ -32,10 +32,14 @@ def poorly_smoothed(result: SeriesResult) -> bool:
 
 def warnings_of(results: Sequence[SeriesResult]) -> tuple[str, ...]:
     """What whoever asked for these series should know of their numbers."""
-    bad, poor = sum(not result.finite for result in results), sum(map(poorly_smoothed, results))
-    warnings: list[str] = []
-    if bad:
-        warnings.append(f"{bad} of {len(results)} series overflowed float64")
+    warnings = overflows([result.finite for result in results])
+    poor = sum(map(poorly_smoothed, results))
     if poor:
-        warnings.append(f"{poor} of {len(results)} series have smoothed variances 1e8 times below the filtered ones")
-    return tuple(warnings)
+        warnings += (f"{poor} of {len(results)} series have smoothed variances 1e8 times below the filtered ones",)
+    return warnings
+
+
+def overflows(finite: Sequence[bool]) -> tuple[str, ...]:
+    """A warning where some series have no finite answer."""
+    bad = sum(not each for each in finite)
+    return (f"{bad} of {len(finite)} series overflowed float64",) if bad else ()

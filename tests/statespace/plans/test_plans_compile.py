@@ -1,6 +1,5 @@
 """A live replica never compiles: what the plans can ask for is compiled by their warm-ups."""
 
-import jax.monitoring
 import numpy as np
 import pytest
 from tests.statespace.plans.test_plans import lanes_of, starts_of, trend
@@ -12,21 +11,6 @@ from luna_serving.statespace.plans.per_series import per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence
 from luna_serving.statespace.plans.shared_gain import shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
-
-COMPILED = "/jax/core/compile/backend_compile_duration"
-
-
-@pytest.fixture
-def compilations():
-    seen: list[str] = []
-
-    def listen(event: str, seconds: float, **details: object) -> None:
-        if event == COMPILED:
-            seen.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield seen
-    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def test_after_the_warm_ups_nothing_compiles(compilations):

@@ -9,10 +9,9 @@ from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.fits.schemas import FitRequest
 from luna_serving.kalman.jobs import ModelSpec
-from luna_serving.kalman.named.schemas import read_reference
 from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
-from luna_serving.kalman.wire.forms import read_form, read_model
-from luna_serving.kalman.wire.requests import NamedCall
+from luna_serving.kalman.wire.forms import read_form
+from luna_serving.kalman.wire.requests import NamedCall, under_model
 from luna_serving.kalman.wire.series import Limits, check_covered, read_many
 from luna_serving.statespace.fit.wanted import usual
 from luna_serving.statespace.kinds.parameters import NotEstimable, free_parameters
@@ -56,8 +55,7 @@ def parse_fit(limits: Limits, body: bytes) -> FitWork | NamedCall:
     observations = document.get("observations")
     request = read_form(FitRequest, {**document, "observations": [[0.0]]} if observations is not None else document)
     under = partial(_work, limits, request, observations)
-    reference = read_reference(document["model"])
-    return under(read_model(document["model"])) if reference is None else NamedCall(reference, under)
+    return under_model(document["model"], under)
 
 
 def _work(limits: Limits, request: FitRequest, observations: object, spec: ModelSpec) -> FitWork:

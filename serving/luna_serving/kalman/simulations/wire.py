@@ -10,12 +10,11 @@ import numpy as np
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.jobs import ModelSpec
-from luna_serving.kalman.named.schemas import read_reference
 from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, SimulateRequest
 from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
-from luna_serving.kalman.wire.forms import read_form, read_model
-from luna_serving.kalman.wire.requests import NamedCall
+from luna_serving.kalman.wire.forms import read_form
+from luna_serving.kalman.wire.requests import NamedCall, under_model
 from luna_serving.kalman.wire.series import Limits, check_covered, read_many
 from luna_serving.statespace.checks import LARGEST, ModelError
 from luna_serving.statespace.model import Model
@@ -68,8 +67,7 @@ def parse_simulate(limits: Limits, body: bytes, new_seed: Callable[[], int] = ra
     )
     _check_members(request)
     under = partial(_work, limits, request, observations, new_seed)
-    reference = read_reference(document["model"])
-    return under(read_model(document["model"])) if reference is None else NamedCall(reference, under)
+    return under_model(document["model"], under)
 
 
 def _work(

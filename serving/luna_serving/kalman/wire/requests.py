@@ -82,7 +82,7 @@ class SeriesWork:
         return result
 
 
-KalmanWork = TypeVar("KalmanWork", OriginalWork, SeriesWork)
+KalmanWork = TypeVar("KalmanWork", bound=Work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Wire:
         series = document.get("results")
         read_form(KalmanRequest, {**document, "results": [0.0]} if "results" in document else document)
         under = partial(self._original_work, series)
-        return _under(document["model"], under) if "model" in document else under(DEFAULT_MODEL)
+        return under_model(document["model"], under) if "model" in document else under(DEFAULT_MODEL)
 
     def _original_work(self, series: object, model: ModelSpec) -> OriginalWork:
         built = model.build()
@@ -141,7 +141,7 @@ class Wire:
         document = read_object(body, "observations", self._limits.max_series_per_request + SPARE_LISTS)
         observations = document.get("observations")
         request = read_form(schema, {**document, "observations": [[0.0]]} if observations is not None else document)
-        return _under(document["model"], partial(self._series_work, request, observations))
+        return under_model(document["model"], partial(self._series_work, request, observations))
 
     def _series_work(self, request: SeriesRequest, observations: object, model: ModelSpec) -> SeriesWork:
         built = model.build()
@@ -214,6 +214,11 @@ def _starts(request: SeriesRequest, count: int, states: int) -> tuple[Saved | No
         raise problems.invalid(FieldError(e.pointer, e.message)) from e
 
 
-def _under(words: object, under: Callable[[ModelSpec], KalmanWork]) -> KalmanWork | NamedCall:
+def under_model(words: object, under: Callable[[ModelSpec], KalmanWork]) -> KalmanWork | NamedCall:
+    """The work under the model that the words describe; or, where they name one, what there is to do once it is known.
+
+    Raises:
+        Problem: 422.
+    """
     reference = read_reference(words)
     return under(read_model(words)) if reference is None else NamedCall(reference, under)

@@ -6,15 +6,15 @@ in time, and `table` [rows, columns], which does. What goes where is the lane's 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import numpy as np
-from jax import Array
 from numpy.typing import NDArray
 
 from luna_serving.statespace.fit.score import Counts, Given, Standing, score_chunk
 from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.observations import rows_of
+from luna_serving.statespace.packing import as_argument
 from luna_serving.statespace.prepared import prepare
 from luna_serving.statespace.recursion import Moving, Observing
 
@@ -165,7 +165,7 @@ def _run(
             flat_tangent[:, number] = tangent.flat
     standing, constant = _standing(flat, form)
     standing_tangent, constant_tangent = _standing(flat_tangent, form)
-    counts = Counts(_as_argument(rank), _as_argument(left), _as_argument(met))
+    counts = Counts(as_argument(rank), as_argument(left), as_argument(met))
     moves = None
     for first in range(0, max(1, int(left.max())), length):
         if out_of_time():
@@ -195,7 +195,7 @@ def _standing(flat: Floats, form: Form) -> tuple[Standing, list[Floats]]:
         sizes, shapes = [*sizes, n * n, n, n * n], [*shapes, (n, n, width), (n, width), (n, n, width)]
     pieces = np.split(flat, np.cumsum(sizes)[:-1])
     mean, cov, diffuse, *rest = (piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
-    start = Standing(_as_argument(mean), _as_argument(cov), _as_argument(diffuse), _as_argument(np.zeros(width)))
+    start = Standing(as_argument(mean), as_argument(cov), as_argument(diffuse), as_argument(np.zeros(width)))
     return start, rest
 
 
@@ -232,14 +232,9 @@ def _given(constant: list[Floats], chunk: Floats, form: Form) -> Given:
         pieces = np.split(rest, [n * n, n * n + n], axis=1)
         shapes = [(length, n, n, width), (length, n, width), (length, n, n, width)]
         moving = [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
-    transition, intercept, state_cov = map(_as_argument, moving)
+    transition, intercept, state_cov = map(as_argument, moving)
     return Given(
-        Observing(_as_argument(design), _as_argument(obs_var)),
+        Observing(as_argument(design), as_argument(obs_var)),
         Moving(transition, intercept, state_cov),
-        _as_argument(y),
+        as_argument(y),
     )
-
-
-def _as_argument(array: Floats | NDArray[np.int32] | NDArray[np.bool_]) -> Array:
-    """Pass a NumPy array as it is: jit copies it faster than `jnp.asarray` does."""
-    return cast("Array", array)
