@@ -5,8 +5,9 @@ makes the change take effect at once; if that never runs, settlement does it wit
 """
 
 import uuid
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, or_, select, update
@@ -15,10 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store import tables
 from luna_store.api_keys import ApiKey, Peppers
-from luna_store.windows import QuotaWindow, window_start
-
-# A Lifetime window begins with its account: nothing in the ledger is older.
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+from luna_store.window_rows import running_since
+from luna_store.windows import QuotaWindow
 
 
 class AccountExists(Exception):
@@ -47,8 +46,13 @@ class AccountSpec:
     quota_window: QuotaWindow = QuotaWindow.LIFETIME
     rate_per_second: float = tables.DEFAULT_RATE_PER_SECOND
     rate_burst: int = tables.DEFAULT_RATE_BURST
-    allowed_models: list[str] = field(default_factory=lambda: ["*"])
+    allowed_models: Sequence[str] = ("*",)
     expires_at: datetime | None = None
+    max_series_length: int | None = None
+    """Points of one series; None for the server's own limit, as with the next."""
+    max_series_per_request: int | None = None
+    history_days: int | None = None
+    """Usage before so many days is not shown; None shows all."""
     uid: uuid.UUID | None = None
 
     def __post_init__(self) -> None:
@@ -66,6 +70,18 @@ class AccountSpec:
             raise ValueError(f"rate_per_second must lie {span}, not {self.rate_per_second:g}.")
         if not 1 <= self.rate_burst <= tables.RATE_HIGHEST:
             raise ValueError(f"rate_burst must lie between 1 and {tables.RATE_HIGHEST:g}, not {self.rate_burst}.")
+        for name in ("max_series_length", "max_series_per_request", "history_days"):
+            limit = getattr(self, name)
+            if limit is not None and not 1 <= limit < 2**31:
+                raise ValueError(f"{name} must lie between 1 and {2**31 - 1}, or be left out, not {limit}.")
+        if any("\n" in model for model in self.allowed_models):
+            # Redis holds them line by line.
+            raise ValueError("allowed_models must be names without line breaks.")
+
+    def columns(self) -> dict[str, Any]:
+        """The fields as the table's columns hold them."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return values | {"quota_window": str(self.quota_window), "allowed_models": list(self.allowed_models)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +132,7 @@ class Accounts:
         Raises:
             AccountExists: the name is taken.
         """
-        values = {name: getattr(spec, name) for name in spec.__slots__}
-        values["quota_window"] = spec.quota_window.value
-        values["window_started_at"] = (
-            BEGINNING
-            if spec.quota_window is QuotaWindow.LIFETIME
-            else window_start(spec.quota_window, BEGINNING, datetime.now(UTC))
-        )
+        values = spec.columns() | {"window_started_at": running_since(spec.quota_window)}
         try:
             async with self._engine.begin() as connection:
                 account_id = await connection.scalar(

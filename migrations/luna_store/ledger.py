@@ -84,9 +84,9 @@ WITH batch AS (
         ) END AS debited_at
     FROM batch b JOIN accounts a ON a.id = b.account_id
 ), booked AS (
-    INSERT INTO usage_events (stream_id, occurred_at, debit_id, account_id, units, route)
+    INSERT INTO usage_events (stream_id, occurred_at, debit_id, account_id, units, route, origin)
     SELECT stream_id, occurred_at, debit_id, account_id,
-           CASE WHEN twin OR debited_at IS NULL THEN 0 ELSE units END, route
+           CASE WHEN twin OR debited_at IS NULL THEN 0 ELSE units END, route, origin
     FROM judged
     ON CONFLICT DO NOTHING
     RETURNING stream_id, account_id, units

@@ -56,6 +56,7 @@ class Account(Table):
         CheckConstraint("quota_window IN ('Lifetime', 'Day', 'Month')", name="quota_window"),
         CheckConstraint("quota_limit >= 0", name="quota_limit"),
         CheckConstraint("rate_per_second BETWEEN 0.001 AND 1000000 AND rate_burst BETWEEN 1 AND 1000000", name="rate"),
+        CheckConstraint("max_series_length > 0 AND max_series_per_request > 0 AND history_days > 0", name="limits"),
         Index("ix_accounts_cache_stale", "id", postgresql_where=text("cache_stale")),
     )
 
@@ -78,6 +79,11 @@ class Account(Table):
     rate_burst: Mapped[int] = mapped_column(server_default=text(str(DEFAULT_RATE_BURST)))
     allowed_models: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{*}'"))
     expires_at: Mapped[datetime | None]
+    max_series_length: Mapped[int | None]
+    """Points of one series; null for the server's own limit, as with the next."""
+    max_series_per_request: Mapped[int | None]
+    history_days: Mapped[int | None]
+    """Usage before so many days is not shown; null shows all."""
     cache_epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     """How often this account's Redis keys were rebuilt; stands in the id of every event."""
     cache_stale: Mapped[bool] = mapped_column(server_default=text("true"))
@@ -101,8 +107,12 @@ class ApiKey(Table):
     pepper_id: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime | None]
-    """The end of a rotation's overlap; null while the key is the current one."""
+    """The end of a rotation's overlap, or of the wait of a pending key; null while the key is the current one."""
     revoked_at: Mapped[datetime | None]
+    pending: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Valid, but not yet known to be where its owner finds it; see `luna_store.provisioning`."""
+    rotation_requested_at: Mapped[datetime | None]
+    """The instant of the request to rotate that this key answers; null for none."""
 
 
 class UsageEvent(Table):
@@ -129,6 +139,8 @@ class UsageEvent(Table):
     """No foreign key: the ledger outlives its account."""
     units: Mapped[int]
     route: Mapped[str]
+    origin: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    """Of a refund: the debit that it gives back. A void bears its debit's own id instead."""
 
 
 class NamedModel(Table):

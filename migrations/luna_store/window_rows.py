@@ -1,0 +1,81 @@
+"""Quota windows in the accounts' rows: which one runs, when the next begins, and what the ledger holds of it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, ScalarSelect, func, literal, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from luna_store.ledger import TWIN_HORIZON
+from luna_store.tables import Account, UsageEvent
+from luna_store.windows import QuotaWindow, window_end, window_start
+
+# A Lifetime window begins before all accounts: nothing in the ledger is older.
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def running_since(window: QuotaWindow) -> ColumnElement[datetime]:
+    """When the window that runs now began, on the database's clock."""
+    match window:
+        case QuotaWindow.LIFETIME:
+            return literal(BEGINNING)
+        case QuotaWindow.DAY:
+            return func.date_trunc("day", func.now(), "UTC")
+        case QuotaWindow.MONTH:
+            return func.date_trunc("month", func.now(), "UTC")
+
+
+def used_since(account_id: int, start: datetime | ColumnElement[datetime]) -> ScalarSelect[int]:
+    """What the ledger holds of the window that began at `start`: debits, less what was given back of them.
+
+    What is given back of an earlier window's debits is left out, as in `luna_store.ledger.book`. What still waits in
+    Redis is no part of it: whoever books that adds it then.
+    """
+    debit = aliased(UsageEvent)
+    of_earlier = (
+        select(debit.stream_id)
+        .where(
+            debit.debit_id.in_([UsageEvent.debit_id, UsageEvent.origin]),
+            debit.units > 0,
+            debit.occurred_at < start,
+            debit.occurred_at >= start - TWIN_HORIZON,
+        )
+        .exists()
+    )
+    return (
+        select(func.coalesce(func.sum(UsageEvent.units), 0))
+        .where(UsageEvent.account_id == account_id, UsageEvent.occurred_at >= start)
+        .where((UsageEvent.units > 0) | ~of_earlier)
+        .scalar_subquery()
+    )
+
+
+async def roll_window(connection: AsyncConnection, account_id: int, now: datetime) -> Row[Any] | None:
+    """Lock the account's row and, if its quota window has ended, begin the one that holds `now`.
+
+    Returns:
+        The row as it stands now; None if there is no such account.
+    """
+    locked = select(Account.__table__).where(Account.id == account_id).with_for_update()
+    row = (await connection.execute(locked)).one_or_none()
+    if row is None or not (start := next_start(row, now)):
+        return row
+    await begin_window(connection, account_id, start)
+    return (await connection.execute(locked)).one()
+
+
+def next_start(row: Row[Any], now: datetime) -> datetime | None:
+    """When the window that holds `now` began; None where the row is in that one already."""
+    window = QuotaWindow(row.quota_window)
+    end = window_end(window, row.window_started_at)
+    return None if end is None or now < end else window_start(window, row.window_started_at, now)
+
+
+async def begin_window(connection: AsyncConnection, account_id: int, start: datetime) -> None:
+    """Count from `start` on. The caller holds the row's lock."""
+    await connection.execute(
+        update(Account)
+        .where(Account.id == account_id)
+        .values(window_started_at=start, quota_used=used_since(account_id, start), cache_stale=text("true"))
+    )
