@@ -16,6 +16,7 @@ import psycopg
 import pytest
 import redis
 from psycopg import sql
+from tests.cluster.fixture import kubernetes, luna_cluster, namespace, third_party_crds  # noqa: F401  likewise
 from tests.store.stores import open_store, store  # noqa: F401  fixtures for every folder
 
 from luna_serving.local.postgres import PostgresServer
