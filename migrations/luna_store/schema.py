@@ -63,3 +63,19 @@ def require_current(database_url: str) -> None:
         engine.dispose()
     if found != head():
         raise SchemaMismatch(found, head())
+
+
+def serves(database_url: str) -> bool:
+    """Whether this release runs on the database: it has this release's schema, or that of a newer release.
+
+    A revision that this release does not know comes from a newer one, whose changes keep the releases before it
+    running (expand, migrate, contract). `require_current` is stricter.
+    """
+    engine = sync_engine(database_url)
+    try:
+        with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+    older = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()} - {head()}
+    return found is not None and found not in older

@@ -52,9 +52,10 @@ def _up(arguments: argparse.Namespace) -> int:
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
-    from luna_serving.commands.migrate import run
+    from luna_serving.commands.migrate import run, wait
 
-    print(run(Servers(arguments.data_dir)))
+    servers = Servers(arguments.data_dir)
+    print(run(servers) if arguments.wait is None else wait(servers, arguments.wait))
     return 0
 
 
@@ -165,6 +166,7 @@ def _instant(text: str) -> datetime:
 _quota = _number(int, 0, 2**31 - 1)
 _rate = _number(float, 0, 1e6, above=True)
 _burst = _number(int, 1, 2**31 - 1)
+_patience = _number(float, 0, 86_400)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -189,6 +191,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--burst", type=_burst, metavar="N", help=f"its calls at once (first {RATE_BURST})")
     migrate = commands.add_parser("migrate", help="bring the database to this release's schema", parents=[folder])
     migrate.set_defaults(command=_migrate)
+    migrate.add_argument(
+        "--wait", type=_patience, metavar="SECONDS", help="change nothing: wait until the database has been migrated"
+    )
     settle = commands.add_parser("settle", help="carry usage from Redis to Postgres until stopped", parents=[folder])
     settle.set_defaults(command=_settle)
     settle.add_argument("--json", action="store_true", help="log one JSON object a line")

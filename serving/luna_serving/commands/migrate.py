@@ -1,16 +1,20 @@
-"""`luna migrate`: bring the database to this release's schema."""
+"""`luna migrate`: bring the database to this release's schema, or wait until somebody else has."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from luna_serving.commands.errors import CommandFailed
-from luna_store.schema import head, migrate
+from luna_store.schema import head, migrate, serves
 
 if TYPE_CHECKING:
     from luna_serving.commands.servers import Servers
+
+# Between two looks: a pod that waits for its schema starts at most so much late.
+_PAUSE_S = 1.0
 
 
 def run(servers: Servers) -> str:
@@ -24,6 +28,31 @@ def run(servers: Servers) -> str:
     except (SQLAlchemyError, ValueError) as error:
         raise CommandFailed(f"The database could not be migrated: {first_line(error)}") from error
     return f"The database is at revision {head()}."
+
+
+def wait(servers: Servers, patience_s: float) -> str:
+    """Wait until the database has this release's schema, or a newer one; returns what to say about it.
+
+    A database that cannot be reached yet is waited for as well.
+
+    Raises:
+        CommandFailed: it took longer than `patience_s`.
+    """
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            if serves(servers.database_url):
+                return f"The database has the schema of revision {head()}, or a newer one."
+            why = "it has an older schema"
+        except ValueError as error:
+            raise CommandFailed(str(error)) from error
+        except SQLAlchemyError as error:
+            why = first_line(error)
+        if time.monotonic() >= until:
+            raise CommandFailed(
+                f"The database was not at revision {head()} after {patience_s:g} s: {why}. Run `luna migrate`."
+            )
+        time.sleep(_PAUSE_S)
 
 
 def first_line(error: Exception) -> str:
