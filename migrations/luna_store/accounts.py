@@ -115,6 +115,9 @@ class AccountInfo:
     rate_burst: int
     allowed_models: list[str]
     expires_at: datetime | None
+    max_series_length: int | None
+    max_series_per_request: int | None
+    history_days: int | None
     created_at: datetime
     keys: list[KeyInfo]
 
