@@ -1,5 +1,5 @@
-"""The Kopf operator: reconciles `Account` resources into Postgres rows, Redis keys and Secrets.
+"""The operator: turns Account and Tier resources into rows, Redis keys and Secrets.
 
-Here belong handlers (thin), plans (pure), reconciliation, conditions and Secrets. It imports `luna_store`, never
-`luna_serving`, ray or jax. The handlers arrive with the custom resource definitions in `crds/`.
+`resources` reads what Kubernetes says, `plan` decides (pure), `kube` speaks to the API server, `reconcile` observes
+and acts; `main` wires them, `handlers` is all that Kopf sees. Nothing here imports ray or jax, or `luna_serving`.
 """

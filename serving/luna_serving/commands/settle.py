@@ -7,13 +7,12 @@ import logging
 import signal
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import orjson
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from luna_store.json_logs import JsonLines
 from luna_store.postgres import async_engine
 from luna_store.quota import redis_client
 from luna_store.settlement import Settler
@@ -25,22 +24,6 @@ log = logging.getLogger("luna.settlement")
 
 # What is left when the signal comes is booked by the next settler as well: nothing is lost by giving up.
 _LAST_ROUND_S = 2.0
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line, for log collectors."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON."""
-        entry = {
-            "time": datetime.fromtimestamp(record.created, UTC),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(entry).decode()
 
 
 def run(servers: Servers, *, json_logs: bool) -> None:

@@ -1,0 +1,33 @@
+"""One at a time: a Postgres advisory lock, held on a connection of its own.
+
+The lock goes with its connection: a killed holder, or one that Postgres cannot reach any more, has lost it at once.
+It saves work and keeps logs readable; whatever is done under it must stay correct with two holders for a moment.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+
+@asynccontextmanager
+async def leadership(engine: AsyncEngine, name: str) -> AsyncIterator[AsyncConnection | None]:
+    """Hold the named lock; yields its connection, to be asked now and then, or None where somebody else holds it.
+
+    Raises:
+        SQLAlchemyError: Postgres did not answer.
+    """
+    async with engine.connect() as raw:
+        connection = await raw.execution_options(isolation_level="AUTOCOMMIT")
+        lock = {"name": name}
+        if not await connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:name))"), lock):
+            yield None
+            return
+        try:
+            yield connection
+        finally:
+            # A broken connection has released it already.
+            with suppress(SQLAlchemyError):
+                await connection.execute(text("SELECT pg_advisory_unlock(hashtext(:name))"), lock)

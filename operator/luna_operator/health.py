@@ -1,0 +1,41 @@
+"""Whether the operator is alive: every loop beats, and one that stopped beating is told to Kubernetes.
+
+Alive is not the same as successful: a pod that cannot reach Postgres is not mended by a restart, so loops beat also
+where their round failed.
+"""
+
+import time
+from collections.abc import Callable
+
+
+class Stalled(Exception):
+    """A loop has not come round for too long; Kubernetes restarts the pod."""
+
+
+class Pulse:
+    """The last beats of the loops, by name."""
+
+    def __init__(self, limits: dict[str, float], clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._beats: dict[str, float] = {}
+
+    def beat(self, name: str) -> None:
+        """The loop came round."""
+        self._beats[name] = self._clock()
+
+    def rest(self, name: str) -> None:
+        """The loop was ended on purpose."""
+        self._beats.pop(name, None)
+
+    def check(self) -> dict[str, float]:
+        """Seconds since the last beat of every loop that runs.
+
+        Raises:
+            Stalled: one of them is over its limit.
+        """
+        ages = {name: self._clock() - beat for name, beat in self._beats.items()}
+        for name, age in ages.items():
+            if age > self._limits.get(name, float("inf")):
+                raise Stalled(f"The {name} loop was last seen {age:.0f} s ago.")
+        return {name: round(age, 1) for name, age in ages.items()}

@@ -1,0 +1,153 @@
+"""One asynchronous connection to the API server: JSON in, JSON out, errors by what a caller can do about them.
+
+The credentials, their renewal and TLS are the `kubernetes` package's; its generated models are left out, for they
+cost more time than the requests themselves and know no custom resources.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+from kubernetes.aio import client, config
+
+# A page of a list: 500 Accounts are about a megabyte.
+PAGE = 500
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+Observe = Callable[[str, str, str], None]
+"""Called after each request with verb, resource and status code (`error` if there was no answer)."""
+
+
+class ApiError(Exception):
+    """The API server refused or failed; `status` is its code, the text its message."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+
+
+class NotFound(ApiError):
+    """The object is not there (any more)."""
+
+
+class Conflict(ApiError):
+    """The object exists already, or is not the one that was seen: look again."""
+
+
+class ApiUnavailable(Exception):
+    """No answer, or one that says to come back later: try again."""
+
+
+class ApiServer:
+    """Requests to one API server; close it after use."""
+
+    def __init__(self, configuration: client.Configuration, observe: Observe, *, connections: int) -> None:
+        configuration.connection_pool_maxsize = connections
+        self._client = client.ApiClient(configuration)
+        self._host = configuration.host.rstrip("/")
+        self._observe = observe
+
+    @classmethod
+    async def connect(cls, observe: Observe, *, connections: int = 32) -> Self:
+        """Inside a cluster as its service account, else as KUBECONFIG says.
+
+        Raises:
+            kubernetes.aio.config.ConfigException: neither is there.
+        """
+        configuration = client.Configuration()
+        if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return cls(configuration, observe, connections=connections)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, path: str, **query: str) -> dict[str, Any]:
+        """Read one object."""
+        return await self._request("GET", "get", path, query)
+
+    async def pages(self, path: str, **query: str) -> AsyncIterator[list[dict[str, Any]]]:
+        """Read a list in pages; one that grew too old on the way ends with `Conflict` (410 Gone)."""
+        following = ""
+        while True:
+            found = await self._request("GET", "list", path, {"limit": str(PAGE), "continue": following, **query})
+            yield found["items"]
+            following = found["metadata"].get("continue") or ""
+            if not following:
+                return
+
+    async def create(self, path: str, body: dict[str, Any], **query: str) -> dict[str, Any]:
+        """Create; `Conflict` if the name is taken."""
+        return await self._request("POST", "create", path, query, body, JSON)
+
+    async def merge(self, path: str, body: dict[str, Any], **query: str) -> dict[str, Any]:
+        """JSON merge patch (RFC 7386)."""
+        return await self._request("PATCH", "patch", path, query, body, MERGE_PATCH)
+
+    async def apply(self, path: str, body: dict[str, Any], *, manager: str) -> dict[str, Any]:
+        """Server-side apply; takes fields over from other managers.
+
+        With `metadata.uid` or `metadata.resourceVersion` in the body, another object than the one seen is `Conflict`.
+        """
+        query = {"fieldManager": manager, "force": "true"}
+        return await self._request("PATCH", "apply", path, query, body, APPLY_PATCH)
+
+    async def _request(
+        self,
+        method: str,
+        verb: str,
+        path: str,
+        query: Mapping[str, str],
+        body: dict[str, Any] | None = None,
+        content_type: str | None = None,
+    ) -> dict[str, Any]:
+        headers = {"Accept": JSON} | ({"Content-Type": content_type} if content_type else {})
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = f"{self._host}{path}"
+        if given := {name: value for name, value in query.items() if value}:
+            url += f"?{urlencode(given)}"
+        resource, code = _resource(path), "error"
+        try:
+            response = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
+                method, url, headers=headers, body=body, _request_timeout=30
+            )
+            code = str(response.status)
+            content = await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as e:
+            raise ApiUnavailable(f"{method} {path}: {e or type(e).__name__}") from e
+        finally:
+            self._observe(verb, resource, code)
+        return _answer(response.status, content)
+
+
+def _answer(status: int, content: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        body = {"message": content[:200].decode(errors="replace")}
+    if status < 300:
+        return dict(body)
+    reason, message = body.get("reason") or "", body.get("message") or ""
+    if status == 429 or status >= 500:
+        raise ApiUnavailable(f"{status} {reason}: {message}")
+    error = {404: NotFound, 409: Conflict, 410: Conflict}.get(status, ApiError)
+    raise error(status, reason, message)
+
+
+def _resource(path: str) -> str:
+    """The kind of object in a path, with its subresource: a label of few values."""
+    parts = path.strip("/").split("/")
+    parts = parts[2:] if parts[0] == "api" else parts[3:]
+    if parts[:1] == ["namespaces"] and len(parts) > 2:
+        parts = parts[2:]
+    return "/".join(parts[0::2])

@@ -1,0 +1,123 @@
+"""The Secret of an Account: its manifest, how it is read, and how it is written without ever adopting a stranger's.
+
+A new one is created (which fails if the name is taken) and afterwards changed by server-side apply with the uid that
+was seen (which fails on any other object). An apply that creates would merge into whatever appeared in between.
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from luna_operator.kube.client import ApiServer, Conflict, NotFound
+from luna_operator.resources.account import AccountResource
+from luna_operator.resources.names import ACCOUNT_LABEL, API_VERSION, FIELD_MANAGER, MANAGED_BY
+
+OURS = f"{MANAGED_BY}={FIELD_MANAGER}"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A Secret as it was read; its key does not show in a repr."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner_uid: str | None
+    """The uid of its controlling owner."""
+    labels: dict[str, str]
+    data: dict[str, str] = field(repr=False)
+    """Decoded; what is no text is left out."""
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> Self:
+        """Read a Secret as the API server sends it."""
+        metadata = body["metadata"]
+        owners = [owner for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+        return cls(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            owner_uid=owners[0]["uid"] if owners else None,
+            labels=metadata.get("labels") or {},
+            data=_decoded(body.get("data") or {}),
+        )
+
+
+def manifest(account: AccountResource, *, account_id: int, url: str, api_key: str) -> dict[str, Any]:
+    """The Secret as we write it: Opaque, owned and controlled by its Account."""
+    content = {"api-key": api_key, "account-id": str(account_id), "url": url}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": {
+            "name": account.api_key.secret_name,
+            "namespace": account.key.namespace,
+            "labels": labels(account),
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": "Account",
+                    "name": account.key.name,
+                    "uid": str(account.uid),
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "data": {name: b64encode(value.encode()).decode() for name, value in content.items()},
+    }
+
+
+def labels(account: AccountResource) -> dict[str, str]:
+    """By which the sweep finds our Secrets, and people find an Account's."""
+    return {MANAGED_BY: FIELD_MANAGER, ACCOUNT_LABEL: str(account.uid)}
+
+
+class Secrets:
+    """The Secrets at the API server."""
+
+    def __init__(self, api: ApiServer) -> None:
+        self._api = api
+
+    async def find(self, account: AccountResource) -> Secret | None:
+        """The Secret under the account's name for it, whoever owns it."""
+        try:
+            return Secret.parse(await self._api.get(self._path(account)))
+        except NotFound:
+            return None
+
+    async def pages(self) -> AsyncIterator[list[Secret]]:
+        """Every Secret that carries our label, in pages."""
+        async for page in self._api.pages("/api/v1/secrets", labelSelector=OURS):
+            yield [Secret.parse(body) for body in page]
+
+    async def write(self, account: AccountResource, body: dict[str, Any], seen: Secret | None) -> Secret:
+        """Create, or change the one that was seen; returns it as it is now.
+
+        Raises:
+            Conflict: it is not there as it was seen; look again.
+        """
+        if seen is None:
+            folder = self._path(account).rpartition("/")[0]
+            return Secret.parse(await self._api.create(folder, body, fieldManager=FIELD_MANAGER))
+        body = {**body, "metadata": {**body["metadata"], "uid": seen.uid}}
+        try:
+            return Secret.parse(await self._api.apply(self._path(account), body, manager=FIELD_MANAGER))
+        except NotFound as e:
+            raise Conflict(409, "Gone", f"The Secret {seen.namespace}/{seen.name} was deleted meanwhile.") from e
+
+    def _path(self, account: AccountResource) -> str:
+        return f"/api/v1/namespaces/{account.key.namespace}/secrets/{account.api_key.secret_name}"
+
+
+def _decoded(data: dict[str, str]) -> dict[str, str]:
+    decoded = {}
+    for name, value in data.items():
+        try:
+            decoded[name] = b64decode(value, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            continue
+    return decoded

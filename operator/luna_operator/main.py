@@ -1,0 +1,73 @@
+"""`luna-operator`: reads the environment, checks the schema, runs until SIGTERM."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+from kubernetes.aio.config import ConfigException
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
+
+from luna_operator.running import run
+from luna_operator.settings import Secrets, Settings
+from luna_store.api_keys import PepperMissing
+from luna_store.json_logs import JsonLines
+from luna_store.schema import SchemaMismatch, require_current
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the operator; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="luna-operator", description="Reconciles Accounts and Tiers; settles usage.")
+    parser.epilog = "Settings: DATABASE_URL, REDIS_URL, LUNA_PEPPERS and LUNA_OPERATOR_*, see docs/operator.md."
+    parser.parse_args(argv)
+    try:
+        settings, secrets = Settings(), Secrets()
+        _log_as_json(settings.log_level)
+        secrets.peppers  # noqa: B018  its absence stops the start
+        require_current(secrets.database_url.get_secret_value())
+        asyncio.run(_until_signalled(settings, secrets))
+    except ValidationError as e:
+        return _refuse("; ".join(_told(e)))
+    except (PepperMissing, SchemaMismatch, ConfigException, ValueError) as e:
+        return _refuse(str(e))
+    except OperationalError as e:
+        return _refuse(f"Postgres is out of reach: {str(e.orig).partition(chr(10))[0]}. Check DATABASE_URL.")
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+async def _until_signalled(settings: Settings, secrets: Secrets) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await run(settings, secrets, os.environ.get("POD_NAME") or socket.gethostname(), stop)
+
+
+def _log_as_json(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Kopf tells of every event it sees.
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+def _told(error: ValidationError) -> list[str]:
+    """Each setting by the name of its variable."""
+    prefix = "LUNA_OPERATOR_" if error.title == Settings.__name__ else ""
+    return [f"{prefix}{'.'.join(str(part) for part in e['loc'])}".upper() + f": {e['msg']}" for e in error.errors()]
+
+
+def _refuse(message: str) -> int:
+    print(f"luna-operator: {message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""From an observation to a plan: which steps are missing, in their order. Nothing missing, no step.
+
+The same function serves a single reconciliation and the sweep over all accounts, so what the sweep reports as drift
+is exactly what a reconciliation would repair.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from luna_operator.plan.observation import Observation, Ownership
+from luna_operator.plan.problems import Problem, secret_conflict, tier_not_found
+from luna_operator.plan.steps import (
+    AddFinalizer,
+    ApplyRow,
+    ConfirmKey,
+    EndAccount,
+    IssueKey,
+    RebuildCache,
+    RemoveFinalizer,
+    Step,
+    Why,
+    WriteSecret,
+)
+from luna_store.provisioning import KeyRow, differences
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, what stands in the way, and when to look again."""
+
+    steps: tuple[Step, ...] = ()
+    problem: Problem | None = None
+    wake_at: datetime | None = field(default=None)
+    """The next instant at which this account changes by itself; None for never."""
+
+
+def decide(seen: Observation) -> Plan:
+    """The plan for one account."""
+    account = seen.account
+    if account.deleting:
+        if not account.finalized:
+            return Plan()
+        return Plan((EndAccount(account.retain), RemoveFinalizer()))
+    steps: list[Step] = [] if account.finalized else [AddFinalizer()]
+    if seen.tier_missing:
+        # Fail static: neither take away what worked nor give what nobody granted.
+        return Plan(tuple(steps), tier_not_found(account.tier or ""), wake_at(seen))
+    row = seen.row
+    changed = row is None or bool(differences(seen.desired, row))
+    if changed:
+        steps.append(ApplyRow(seen.desired))
+    if seen.secret.ownership is Ownership.STRANGER:
+        stale = changed or seen.cache_drifted
+        rebuild = [RebuildCache()] if stale else []
+        return Plan((*steps, *rebuild), secret_conflict(account.api_key.secret_name), wake_at(seen))
+    key_step = _key_step(seen)
+    if key_step is not None:
+        steps.append(key_step)
+    if changed or seen.cache_drifted or isinstance(key_step, IssueKey | ConfirmKey):
+        steps.append(RebuildCache())
+    return Plan(tuple(steps), None, wake_at(seen))
+
+
+def _key_step(seen: Observation) -> Step | None:
+    policy, current = seen.account.api_key, seen.current_key
+    held = _held(seen)
+
+    def issue(why: Why) -> IssueKey:
+        return IssueKey(why, policy.rotation_overlap, policy.rotation_requested_at)
+
+    if seen.row is None or not seen.row.keys:
+        return issue(Why.FIRST)
+    if held is not None and held.pending:
+        return ConfirmKey(held.prefix, policy.rotation_overlap)
+    if current is None or held is None or held.prefix != current.prefix:
+        return issue(Why.REPAIR)
+    if policy.rotation_requested_at not in {None, current.rotation_requested_at}:
+        return issue(Why.REQUESTED)
+    if policy.rotation_interval is not None and seen.now >= current.created_at + policy.rotation_interval:
+        return issue(Why.INTERVAL)
+    return None if seen.secret.in_order else WriteSecret()
+
+
+def _held(seen: Observation) -> KeyRow | None:
+    """The live key that the Secret holds."""
+    if seen.row is None or seen.secret.held_prefix is None:
+        return None
+    return next((key for key in seen.row.keys if key.prefix == seen.secret.held_prefix), None)
+
+
+def wake_at(seen: Observation) -> datetime | None:
+    """The next rotation, end of an overlap, expiry or new quota window; a moment late rather than early."""
+    account, current = seen.account, seen.current_key
+    instants = [account.expires_at]
+    if seen.row is not None:
+        instants += [key.expires_at for key in seen.row.keys]
+    if current is not None and account.api_key.rotation_interval is not None:
+        instants.append(current.created_at + account.api_key.rotation_interval)
+    coming = [instant for instant in instants if instant is not None and instant > seen.now]
+    # The stores' clocks may be a little behind this one.
+    return min(coming) + timedelta(seconds=1) if coming else None

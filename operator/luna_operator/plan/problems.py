@@ -1,0 +1,62 @@
+"""What keeps an account from being Ready that only its owner, or another team, can mend."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """The condition that a problem belongs to."""
+
+    DATABASE = "DatabaseSynced"
+    QUOTA = "QuotaSynced"
+    KEY = "KeyIssued"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One obstacle: a reason for programs, a message with the cure for people."""
+
+    stage: Stage
+    reason: str
+    """CamelCase, stable: https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#Condition."""
+    message: str
+
+
+def tier_not_found(name: str) -> Problem:
+    """`spec.tier` names nothing."""
+    return Problem(
+        Stage.DATABASE,
+        "TierNotFound",
+        f"There is no Tier {name!r}. Create it, or name one that `kubectl get tiers` lists in spec.tier. "
+        "Until then what held before goes on to hold.",
+    )
+
+
+def secret_conflict(name: str) -> Problem:
+    """A Secret of that name belongs to somebody else."""
+    return Problem(
+        Stage.KEY,
+        "SecretConflict",
+        f"The Secret {name!r} exists and does not belong to this Account; it is left alone. Delete it, or make the "
+        "Account anew with another spec.apiKey.secretName.",
+    )
+
+
+def name_taken(name: str, account_id: int) -> Problem:
+    """An account from the command line has the name."""
+    return Problem(
+        Stage.DATABASE,
+        "NameTaken",
+        f"Account {account_id} in the database is named {name!r} and was not made by an Account resource. "
+        "Delete it (`luna account delete --purge`), or name this Account otherwise.",
+    )
+
+
+def invalid(message: str) -> Problem:
+    """The resource holds what its schema should have refused."""
+    return Problem(Stage.DATABASE, "InvalidSpec", f"{message} Is the CustomResourceDefinition of this release applied?")
+
+
+def unavailable(stage: Stage, store: str, error: str) -> Problem:
+    """A store or the API server did not answer; tried again by itself."""
+    return Problem(stage, f"{store}Unavailable", f"{store} did not answer ({error}); tried again until it does.")

@@ -1,0 +1,91 @@
+"""The status of an Account, whole, as it should be written; equal to the one that stands there if nothing changed."""
+
+from datetime import timedelta
+from typing import Any
+
+from luna_operator.plan.conditions import conditions_of, render
+from luna_operator.plan.observation import Observation
+from luna_operator.plan.problems import Problem
+from luna_operator.plan.usage import next_usage
+from luna_operator.resources.account import format_time
+from luna_operator.resources.limits import EffectiveLimits
+from luna_store.provisioning import AccountRow
+
+
+def status_of(seen: Observation, problem: Problem | None, usage_max_age: timedelta) -> dict[str, Any]:
+    """The status after the steps of a plan were taken, or one of them was stopped by `problem`."""
+    before, account, row = seen.account.status, seen.account, seen.row
+    status: dict[str, Any] = {
+        "observedGeneration": account.generation,
+        "secretName": account.api_key.secret_name,
+        "effective": _effective(seen.limits),
+        "conditions": render(
+            conditions_of(seen, problem), before.get("conditions") or (), account.generation, seen.now
+        ),
+    }
+    if seen.tier_missing:
+        # What a missing Tier would give is not known; what held before goes on to hold.
+        status["effective"] = before.get("effective")
+    if row is not None:
+        status["accountId"] = row.id
+        status["keys"] = _keys(row)
+        status["usage"] = next_usage(before.get("usage"), row, seen.now, usage_max_age)
+    return dict(_without_nulls(status))
+
+
+def patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any] | None:
+    """The JSON merge patch (RFC 7386) from one status to the other; None if they are equal."""
+    return _merge_patch(_without_nulls(before), after) or None
+
+
+def _merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = dict.fromkeys(before.keys() - after.keys())
+    for name, value in after.items():
+        old = before.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            if inner := _merge_patch(old, value):
+                changed[name] = inner
+        elif value != old:
+            changed[name] = value
+    return changed
+
+
+def _keys(row: AccountRow) -> list[dict[str, Any]]:
+    return [
+        {
+            "prefix": key.prefix,
+            "createdAt": format_time(key.created_at),
+            "expiresAt": format_time(key.expires_at),
+            "state": "Active" if key.current else "Retiring",
+        }
+        for key in row.keys
+        if not key.pending
+    ]
+
+
+def _effective(limits: EffectiveLimits) -> dict[str, Any]:
+    return {
+        "quota": {"limit": limits.quota_limit, "window": limits.quota_window.value},
+        "rateLimit": {"requestsPerSecond": _number(limits.rate_per_second), "burst": limits.rate_burst},
+        "allowedModels": list(limits.allowed_models),
+        "limits": {
+            "maxSeriesLength": limits.max_series_length,
+            "maxSeriesPerRequest": limits.max_series_per_request,
+            "historyDays": limits.history_days,
+        },
+    }
+
+
+def _number(value: float) -> float:
+    """50 rather than 50.0, which the API server gives back as 50: a difference at every look."""
+    return int(value) if value == int(value) else value
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401  JSON
+    """The API server drops nulls and keeps empty objects; so both are left out before two are compared."""
+    if isinstance(value, dict):
+        cleaned = {name: _without_nulls(item) for name, item in value.items() if item is not None}
+        return {name: item for name, item in cleaned.items() if item != {}}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value

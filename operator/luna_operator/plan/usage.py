@@ -1,0 +1,52 @@
+"""`status.usage`: coarse by intention.
+
+Written when a threshold is crossed, else once in minutes: ten thousand busy accounts must not keep the API server
+writing.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from luna_operator.resources.account import format_time, parse_time
+from luna_store.provisioning import AccountRow, UsageRow
+from luna_store.windows import window_end, window_start
+
+# Percent of the limit. The last is the condition QuotaExhausted.
+THRESHOLDS = (50, 75, 90, 95, 100)
+
+
+def usage_of(row: AccountRow | UsageRow, now: datetime) -> dict[str, Any]:
+    """The usage that Postgres knows of: units, in the window that holds `now`."""
+    start = window_start(row.quota_window, row.window_started_at, now)
+    # A window that has ended counts nothing any more, even before settlement rolls the row.
+    used = row.quota_used if start == row.window_started_at else 0
+    return {
+        "limit": row.quota_limit,
+        "used": used,
+        "remaining": max(0, row.quota_limit - used),
+        "windowEndsAt": format_time(window_end(row.quota_window, start)),
+        "asOf": format_time(now),
+    }
+
+
+def next_usage(
+    before: dict[str, Any] | None, row: AccountRow | UsageRow, now: datetime, max_age: timedelta
+) -> dict[str, Any]:
+    """What should stand in the status: a new report if one is due, else the one that is there."""
+    report = usage_of(row, now)
+    if not before:
+        return report
+    unchanged = {**report, "asOf": before.get("asOf")}
+    if unchanged == {"windowEndsAt": None, **before}:
+        return before
+    if before.get("limit") != report["limit"] or before.get("windowEndsAt") != report["windowEndsAt"]:
+        return report
+    if _level(before.get("used", 0), report["limit"]) != _level(report["used"], report["limit"]):
+        return report
+    as_of = parse_time(before.get("asOf"))
+    return report if as_of is None or now - as_of >= max_age else before
+
+
+def _level(used: int, limit: int) -> int:
+    """How many thresholds are reached."""
+    return sum(used * 100 >= threshold * limit for threshold in THRESHOLDS)

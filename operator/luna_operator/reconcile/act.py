@@ -1,0 +1,151 @@
+"""Taking the steps of a plan. Each may be cut off at any point: the next plan begins where this one ended."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from redis.exceptions import RedisError
+
+from luna_operator.kube.events import Event
+from luna_operator.kube.resources import Resources
+from luna_operator.kube.secrets import Secret, Secrets, manifest
+from luna_operator.metrics import Metrics
+from luna_operator.plan.observation import Observation
+from luna_operator.plan.steps import (
+    AddFinalizer,
+    ApplyRow,
+    ConfirmKey,
+    EndAccount,
+    IssueKey,
+    RebuildCache,
+    RemoveFinalizer,
+    Step,
+    Why,
+    WriteSecret,
+)
+from luna_operator.reconcile.known import Known
+from luna_operator.reconcile.observe import Observed, Observer
+from luna_operator.resources.account import AccountResource, format_time
+from luna_store.cache import AccountCache
+from luna_store.provisioning import AccountRow, Provisioning
+
+
+@dataclass(slots=True)
+class Work:
+    """One account while its steps are taken."""
+
+    account: AccountResource
+    row: AccountRow | None
+    secret: Secret | None
+    events: list[Event] = field(default_factory=list)
+    touched: bool = False
+    """Whether row, keys or Secret are no longer what was read."""
+
+    @property
+    def account_id(self) -> int:
+        """The row's id; every step that needs it comes after the one that makes the row."""
+        if self.row is None:
+            raise LookupError(f"{self.account.key} has no row yet.")
+        return self.row.id
+
+
+class Actor:
+    """Takes steps. Owns none of what it is given."""
+
+    def __init__(
+        self,
+        known: Known,
+        observer: Observer,
+        resources: Resources,
+        secrets: Secrets,
+        provisioning: Provisioning,
+        cache: AccountCache,
+        metrics: Metrics,
+        *,
+        url: str,
+    ) -> None:
+        self._known = known
+        self._observer = observer
+        self._resources = resources
+        self._secrets = secrets
+        self._provisioning = provisioning
+        self._cache = cache
+        self._metrics = metrics
+        self._url = url
+
+    def begin(self, observed: Observed) -> Work:
+        """The work on an account that was observed."""
+        return Work(observed.seen.account, observed.seen.row, observed.secret)
+
+    async def take(self, step: Step, work: Work) -> None:
+        """Take one step.
+
+        Raises:
+            SQLAlchemyError, RedisError, OSError, NameTaken, ApiError, ApiUnavailable: whatever stopped it; nothing
+                has to be undone.
+        """
+        match step:
+            case AddFinalizer():
+                self._keep(work, await self._resources.add_finalizer(work.account))
+            case ApplyRow(desired):
+                work.row, work.touched = await self._provisioning.apply(desired), True
+            case IssueKey():
+                await self._issue(step, work)
+            case ConfirmKey(prefix, overlap):
+                await self._provisioning.confirm(work.account_id, prefix, overlap=overlap)
+                work.touched = True
+            case WriteSecret():
+                await self._write(work, work.secret.data["api-key"] if work.secret else "")
+                self._metrics.repaired("secret")
+            case RebuildCache():
+                await self._cache.rebuild(work.account_id)
+                work.touched = True
+            case EndAccount(retain):
+                await self._end(work.account, retain=retain)
+            case RemoveFinalizer():
+                await self._resources.remove_finalizer(work.account)
+                self._known.forget(work.account.key)
+
+    async def after(self, work: Work, seen: Observation) -> Observation:
+        """The observation as it is now; read again only where something was touched."""
+        if not work.touched:
+            return replace(seen, account=work.account, now=datetime.now(UTC))
+        row = await self._provisioning.find(work.account.uid)
+        return self._observer.observed(work.account, row, work.secret).seen
+
+    async def _issue(self, step: IssueKey, work: Work) -> None:
+        account_id = work.account_id
+        key = await self._provisioning.issue(account_id, rotation_requested_at=step.requested_at)
+        await self._write(work, key.secret)
+        await self._provisioning.confirm(account_id, key.prefix, overlap=step.overlap)
+        self._metrics.key_issued(step.why)
+        ends = format_time(datetime.now(UTC) + step.overlap)
+        note = f"The Secret {work.account.api_key.secret_name!r} holds the key {key.prefix}."
+        if step.why is Why.FIRST:
+            work.events.append(Event("Normal", "KeyIssued", "IssueKey", note))
+        else:
+            work.events.append(Event("Normal", "KeyRotated", "RotateKey", f"{note} Earlier keys end at {ends}."))
+
+    async def _write(self, work: Work, api_key: str) -> None:
+        body = manifest(work.account, account_id=work.account_id, url=self._url, api_key=api_key)
+        work.secret = await self._secrets.write(work.account, body, work.secret)
+        work.touched = True
+
+    async def _end(self, account: AccountResource, *, retain: bool) -> None:
+        # Revoked first, whatever the policy: Redis hears of it before the row that it could ask is gone.
+        ended = await self._provisioning.end(account.uid, retain=True)
+        if ended is None:
+            return
+        account_id, digests = ended
+        try:
+            await self._cache.rebuild(account_id)
+        except (RedisError, OSError):
+            if not retain:
+                raise
+            # The row is marked stale: settlement carries it over when Redis is back.
+        if not retain:
+            await self._provisioning.end(account.uid, retain=False)
+            await self._cache.forget(account_id, digests)
+
+    def _keep(self, work: Work, body: dict[str, object]) -> None:
+        work.account = AccountResource.parse(body)
+        self._known.keep(work.account)

@@ -1,0 +1,62 @@
+"""What the watch tells, put where it belongs: into memory, and into the queue if there may be work in it."""
+
+import logging
+from typing import Any
+
+from luna_operator.reconcile.known import Known
+from luna_operator.reconcile.queue import WorkQueue
+from luna_operator.resources.account import AccountResource
+from luna_operator.resources.names import Key
+from luna_operator.resources.tier import TierResource
+
+log = logging.getLogger("luna.operator")
+
+
+class Intake:
+    """Takes events. `kind` is Kubernetes' (ADDED, MODIFIED, DELETED), or None for what a list at the start holds."""
+
+    def __init__(self, known: Known, queue: WorkQueue) -> None:
+        self._known = known
+        self._queue = queue
+        self.listed = False
+        """Whether the watch has delivered anything yet."""
+
+    def account(self, kind: str | None, body: dict[str, Any]) -> None:
+        """An Account came, changed or went."""
+        self.listed = True
+        metadata = body["metadata"]
+        key = Key(metadata["namespace"], metadata["name"])
+        if kind == "DELETED":
+            self._known.forget(key)
+            self._queue.drop(key)
+            return
+        try:
+            account = AccountResource.parse(body)
+        except ValueError as e:
+            log.error("Account %s cannot be read: %s", key, e)  # noqa: TRY400  the message says it all
+            return
+        # Our own writes are known by their version already. Of what a list holds only the unfinished is looked at:
+        # the sweep compares the rest in pages.
+        if self._known.keep(account) and (kind is not None or not _settled(account)):
+            self._queue.add(key)
+
+    def tier(self, kind: str | None, body: dict[str, Any]) -> None:
+        """A Tier came, changed or went: its Accounts are looked at."""
+        name = body["metadata"]["name"]
+        if kind == "DELETED":
+            self._known.forget_tier(name)
+        else:
+            try:
+                tier = TierResource.parse(body)
+            except ValueError as e:
+                log.error("Tier %s cannot be read: %s", name, e)  # noqa: TRY400  the message says it all
+                return
+            # At the start the sweep compares; a status or a label of a Tier is nothing to its Accounts.
+            if not self._known.keep_tier(tier) or kind is None:
+                return
+        for key in self._known.accounts_of(name):
+            self._queue.add(key)
+
+
+def _settled(account: AccountResource) -> bool:
+    return account.observed and account.finalized and not account.deleting

@@ -1,0 +1,79 @@
+"""What the watch has delivered: the Accounts and Tiers of the cluster, by name, and which Accounts use which Tier."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from luna_operator.resources.account import AccountResource
+from luna_operator.resources.names import Key
+from luna_operator.resources.tier import TierResource
+
+
+class Known:
+    """A memory of the newest version of each resource."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[Key, AccountResource] = {}
+        self._by_tier: dict[str, set[Key]] = defaultdict(set)
+        self._tiers: dict[str, TierResource] = {}
+
+    def __len__(self) -> int:
+        """How many Accounts there are."""
+        return len(self._accounts)
+
+    def account(self, key: Key) -> AccountResource | None:
+        """The Account, unless it is gone."""
+        return self._accounts.get(key)
+
+    def accounts(self) -> Iterator[AccountResource]:
+        """All of them; a copy, so that it may change meanwhile."""
+        return iter(list(self._accounts.values()))
+
+    def keep(self, account: AccountResource) -> bool:
+        """Remember an Account; False if this or a later version is known already."""
+        before = self._accounts.get(account.key)
+        if before is not None and not _newer(account.resource_version, before.resource_version):
+            return False
+        if before is not None and before.tier is not None and before.tier != account.tier:
+            self._by_tier[before.tier].discard(account.key)
+        if account.tier is not None:
+            self._by_tier[account.tier].add(account.key)
+        self._accounts[account.key] = account
+        return True
+
+    def forget(self, key: Key) -> None:
+        """The Account is gone."""
+        account = self._accounts.pop(key, None)
+        if account is not None and account.tier is not None:
+            self._by_tier[account.tier].discard(key)
+
+    def tier(self, name: str | None) -> TierResource | None:
+        """The Tier, unless it is gone."""
+        return None if name is None else self._tiers.get(name)
+
+    def tiers(self) -> list[TierResource]:
+        """All Tiers."""
+        return list(self._tiers.values())
+
+    def keep_tier(self, tier: TierResource) -> bool:
+        """Remember a Tier; True if its limits are news."""
+        before = self._tiers.get(tier.name)
+        if before is not None and not _newer(tier.resource_version, before.resource_version):
+            return False
+        self._tiers[tier.name] = tier
+        return before is None or before.limits != tier.limits
+
+    def forget_tier(self, name: str) -> None:
+        """The Tier is gone."""
+        self._tiers.pop(name, None)
+
+    def accounts_of(self, tier: str) -> list[Key]:
+        """The Accounts that name the Tier."""
+        return sorted(self._by_tier.get(tier, ()))
+
+
+def _newer(version: str, than: str) -> bool:
+    """Whether a resource version comes after another.
+
+    They are comparable as numbers: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions.
+    """
+    return int(version) > int(than)

@@ -1,0 +1,87 @@
+"""Looking at accounts: at one, or at a page of them at once."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from luna_operator.kube.secrets import Secret, Secrets, labels
+from luna_operator.plan.observation import ABSENT, Observation, Ownership, SecretFacts
+from luna_operator.reconcile.known import Known
+from luna_operator.resources.account import AccountResource
+from luna_store.cache import AccountCache
+from luna_store.provisioning import AccountRow, KeyRow, Provisioning
+
+Matches = Callable[[KeyRow, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """An observation, and the Secret behind its facts, which acting needs."""
+
+    seen: Observation
+    secret: Secret | None
+
+
+class Observer:
+    """Reads Postgres, Redis and the Secrets. Owns none of them."""
+
+    def __init__(
+        self, known: Known, provisioning: Provisioning, cache: AccountCache, secrets: Secrets, *, url: str
+    ) -> None:
+        self._known = known
+        self._provisioning = provisioning
+        self._cache = cache
+        self._secrets = secrets
+        self._url = url
+
+    async def one(self, account: AccountResource) -> Observed:
+        """Look at one account; Redis is not compared, for whoever changed something rebuilds it anyway."""
+        row, secret = await asyncio.gather(
+            self._provisioning.find(account.uid),
+            self._secrets.find(account),
+        )
+        return self.observed(account, row, secret)
+
+    async def many(self, accounts: Sequence[AccountResource], secrets: Mapping[str, Secret]) -> list[Observed]:
+        """Look at a page of accounts, Redis included.
+
+        Args:
+            accounts: at most some hundreds.
+            secrets: our Secrets by the uid of the account on their label.
+        """
+        rows = {row.uid: row for row in await self._provisioning.find_many([account.uid for account in accounts])}
+        drifted = await self._cache.drifted([row.id for row in rows.values()])
+        found = []
+        for account in accounts:
+            row, secret = rows.get(account.uid), secrets.get(str(account.uid))
+            found.append(self.observed(account, row, secret, cache_drifted=row is not None and row.id in drifted))
+        return found
+
+    def observed(
+        self, account: AccountResource, row: AccountRow | None, secret: Secret | None, *, cache_drifted: bool = False
+    ) -> Observed:
+        """Put together what was read."""
+        facts = secret_facts(secret, account, row, url=self._url, matches=self._provisioning.matches)
+        tier = self._known.tier(account.tier)
+        return Observed(Observation(account, tier, row, facts, datetime.now(UTC), cache_drifted), secret)
+
+
+def secret_facts(
+    secret: Secret | None, account: AccountResource, row: AccountRow | None, *, url: str, matches: Matches
+) -> SecretFacts:
+    """What a plan needs to know of the Secret that was found under the account's name."""
+    if secret is None or secret.name != account.api_key.secret_name:
+        return ABSENT
+    if secret.owner_uid != str(account.uid):
+        return SecretFacts(Ownership.STRANGER)
+    if row is None:
+        return SecretFacts(Ownership.OURS)
+    presented = secret.data.get("api-key", "")
+    return SecretFacts(
+        Ownership.OURS,
+        held_prefix=next((key.prefix for key in row.keys if matches(key, presented)), None),
+        in_order=secret.data.get("account-id") == str(row.id)
+        and secret.data.get("url") == url
+        and labels(account).items() <= secret.labels.items(),
+    )

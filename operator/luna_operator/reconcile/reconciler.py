@@ -1,0 +1,150 @@
+"""One account from observation to status, and what happens if something is in the way."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from luna_operator.kube.client import ApiError, ApiUnavailable, Conflict
+from luna_operator.kube.events import Event, Events
+from luna_operator.kube.resources import Resources
+from luna_operator.plan.decide import Plan, decide
+from luna_operator.plan.news import news
+from luna_operator.plan.observation import ABSENT, Observation
+from luna_operator.plan.problems import Problem, Stage, name_taken, unavailable
+from luna_operator.plan.status import patch, status_of
+from luna_operator.plan.steps import IssueKey, RebuildCache
+from luna_operator.reconcile.act import Actor, Work
+from luna_operator.reconcile.known import Known
+from luna_operator.reconcile.observe import Observed, Observer
+from luna_operator.resources.account import AccountResource
+from luna_operator.resources.names import Key
+from luna_store.provisioning import NameTaken
+
+log = logging.getLogger("luna.operator")
+
+
+class NotYet(Exception):
+    """The account is not as it should be, and nobody needs to be asked: try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a reconciliation leaves to do."""
+
+    wake_at: datetime | None = None
+    """When the account will change by itself."""
+    blocked: bool = False
+    """Whether somebody else has to mend something first; it is looked at now and then."""
+
+
+class Reconciler:
+    """Observe, decide, act, tell. Owns none of what it is given."""
+
+    def __init__(
+        self,
+        known: Known,
+        observer: Observer,
+        actor: Actor,
+        resources: Resources,
+        events: Events,
+        *,
+        usage_max_age: timedelta,
+    ) -> None:
+        self._known = known
+        self._observer = observer
+        self._actor = actor
+        self._resources = resources
+        self._events = events
+        self._usage_max_age = usage_max_age
+
+    async def reconcile(self, key: Key) -> Done:
+        """Bring one account to its specification.
+
+        Raises:
+            NotYet: a store or the API server did not answer, or something changed meanwhile.
+        """
+        account = self._known.account(key)
+        if account is None:
+            return Done()
+        try:
+            observed = await self._observer.one(account)
+        except (SQLAlchemyError, OSError) as e:
+            await self._tell_outage(account, unavailable(Stage.DATABASE, "Database", _first_line(e)))
+            raise NotYet(f"Postgres: {_first_line(e)}") from e
+        except (ApiError, ApiUnavailable) as e:
+            raise NotYet(str(e)) from e
+        return await self._carry_out(observed, decide(observed.seen))
+
+    async def _carry_out(self, observed: Observed, plan: Plan) -> Done:
+        work = self._actor.begin(observed)
+        problem, cause = plan.problem, None
+        for step in plan.steps:
+            try:
+                await self._actor.take(step, work)
+            except NameTaken as e:
+                problem = name_taken(e.account_name, e.account_id)
+            except Conflict as e:
+                # A newer version, or a Secret in the way: the next look decides.
+                raise NotYet(str(e)) from e
+            except (RedisError, SQLAlchemyError, OSError, ApiError, ApiUnavailable) as e:
+                problem, cause = _outage(e, key=isinstance(step, IssueKey), cache=isinstance(step, RebuildCache)), e
+            if problem is not None and problem is not plan.problem:
+                break
+        if observed.seen.account.deleting:
+            if cause is not None:
+                raise NotYet(_first_line(cause)) from cause
+            return Done()
+        after = await self._report(work, observed.seen, problem)
+        if cause is not None:
+            raise NotYet(_first_line(cause)) from cause
+        return Done(decide(after).wake_at, blocked=problem is not None)
+
+    async def _report(self, work: Work, seen: Observation, problem: Problem | None) -> Observation:
+        try:
+            after = await self._actor.after(work, seen)
+            await self._write_status(after, problem)
+            for event in work.events:
+                await self._events.post(event, work.account)
+        except (SQLAlchemyError, OSError, ApiError, ApiUnavailable) as e:
+            raise NotYet(_first_line(e)) from e
+        return after
+
+    async def _tell_outage(self, account: AccountResource, problem: Problem) -> None:
+        """Say so where somebody waits for a change; an account that is as specified stays Ready without Postgres."""
+        if account.observed or account.deleting:
+            return
+        seen = Observation(account, self._known.tier(account.tier), None, ABSENT, datetime.now(UTC))
+        try:
+            await self._write_status(seen, problem)
+        except (ApiError, ApiUnavailable) as e:
+            log.warning("%s: its status could not be written either: %s", account.key, e)
+
+    async def _write_status(self, seen: Observation, problem: Problem | None) -> None:
+        account = seen.account
+        status = status_of(seen, problem, self._usage_max_age)
+        difference = patch(account.status, status)
+        if difference is None:
+            return
+        written = AccountResource.parse(await self._resources.patch_account_status(account, difference))
+        self._known.keep(written)
+        for told in news(account.status, status):
+            await self._events.post(Event(told.type, told.reason, "Reconcile", told.note), account)
+
+
+def _outage(error: Exception, *, key: bool, cache: bool) -> Problem:
+    """The condition that suffers, from the error and the step that it stopped."""
+    text = _first_line(error)
+    if isinstance(error, RedisError) or cache:
+        return unavailable(Stage.QUOTA, "Redis", text)
+    if isinstance(error, ApiError | ApiUnavailable):
+        return unavailable(Stage.KEY if key else Stage.DATABASE, "ApiServer", text)
+    return unavailable(Stage.DATABASE, "Database", text)
+
+
+def _first_line(error: BaseException) -> str:
+    """Enough for a log line; SQLAlchemy's messages go on for pages."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,124 @@
+"""Looking at everything in pages: what the watch missed, what drifted in Postgres, Redis or a Secret.
+
+A handful of requests for ten thousand accounts, where a timer each would be ten thousand. The sweep repairs nothing
+by itself: whatever has a plan is put into the queue, and the reconciliation looks again.
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from luna_operator.kube.resources import Resources
+from luna_operator.kube.secrets import Secret, Secrets
+from luna_operator.metrics import Metrics
+from luna_operator.plan.decide import Plan, decide
+from luna_operator.plan.observation import Observation
+from luna_operator.plan.status import patch, status_of
+from luna_operator.plan.steps import ApplyRow, ConfirmKey, IssueKey, RebuildCache, WriteSecret
+from luna_operator.reconcile.known import Known
+from luna_operator.reconcile.observe import Observer
+from luna_operator.reconcile.queue import WorkQueue
+from luna_operator.resources.account import AccountResource
+from luna_operator.resources.names import Key
+from luna_operator.resources.tier import TierResource
+
+log = logging.getLogger("luna.operator")
+
+_WHERE = {ApplyRow: "row", RebuildCache: "cache", IssueKey: "secret", ConfirmKey: "secret", WriteSecret: "secret"}
+
+
+class Sweep:
+    """Finds accounts that are not as specified. Owns none of what it is given."""
+
+    def __init__(
+        self,
+        known: Known,
+        queue: WorkQueue,
+        observer: Observer,
+        resources: Resources,
+        secrets: Secrets,
+        metrics: Metrics,
+        *,
+        usage_max_age: timedelta,
+    ) -> None:
+        self._known = known
+        self._queue = queue
+        self._observer = observer
+        self._resources = resources
+        self._secrets = secrets
+        self._metrics = metrics
+        self._usage_max_age = usage_max_age
+
+    async def run(self) -> int:
+        """Look at everything once; returns how many accounts have work to do.
+
+        Raises:
+            SQLAlchemyError, RedisError, OSError, ApiError, ApiUnavailable: something did not answer; sweep again.
+        """
+        await self._tiers()
+        before = {account.key for account in self._known.accounts()}
+        secrets = await self._labelled_secrets()
+        listed: set[Key] = set()
+        found = ready = 0
+        async for page in self._resources.account_pages():
+            accounts = [account for body in page if (account := self._parse(body)) is not None]
+            listed.update(account.key for account in accounts)
+            ready += sum(_is_ready(account) for account in accounts)
+            found += await self._look(accounts, secrets)
+        for key in before - listed:
+            # Deleted while the watch was away.
+            self._known.forget(key)
+            self._queue.drop(key)
+        self._metrics.swept(accounts=len(listed), ready=ready)
+        return found
+
+    async def _tiers(self) -> None:
+        tiers = [TierResource.parse(body) for body in await self._resources.tiers()]
+        for tier in tiers:
+            self._known.keep_tier(tier)
+        for name in {tier.name for tier in self._known.tiers()} - {tier.name for tier in tiers}:
+            self._known.forget_tier(name)
+
+    async def _labelled_secrets(self) -> dict[str, Secret]:
+        """Our Secrets by the account whose uid controls them."""
+        return {
+            secret.owner_uid: secret
+            async for page in self._secrets.pages()
+            for secret in page
+            if secret.owner_uid is not None
+        }
+
+    def _parse(self, body: dict[str, object]) -> AccountResource | None:
+        try:
+            account = AccountResource.parse(body)
+        except ValueError as e:
+            log.error("an Account cannot be read: %s", e)  # noqa: TRY400  the message says it all
+            return None
+        self._known.keep(account)
+        return account
+
+    async def _look(self, accounts: list[AccountResource], secrets: dict[str, Secret]) -> int:
+        found = 0
+        for observed in await self._observer.many(accounts, secrets):
+            seen = observed.seen
+            plan = decide(seen)
+            if plan.steps or patch(seen.account.status, status_of(seen, plan.problem, self._usage_max_age)):
+                found += 1
+                self._queue.add(seen.account.key)
+                self._count(seen, plan)
+            elif plan.wake_at is not None:
+                self._queue.add_after(seen.account.key, (plan.wake_at - seen.now).total_seconds())
+            # A page of 500 takes tens of milliseconds: others get their turn in between.
+            await asyncio.sleep(0)
+        return found
+
+    def _count(self, seen: Observation, plan: Plan) -> None:
+        """An account that was settled before and is not any more has drifted; a new one has not."""
+        if seen.account.observed and _is_ready(seen.account):
+            for where in {_WHERE[type(step)] for step in plan.steps if type(step) in _WHERE} or {"status"}:
+                self._metrics.repaired(where)
+
+
+def _is_ready(account: AccountResource) -> bool:
+    conditions = account.status.get("conditions") or ()
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

@@ -1,0 +1,68 @@
+"""Carrying usage from Postgres into the statuses: by page, and only where a report is due."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from luna_operator.kube.client import ApiError
+from luna_operator.kube.resources import Resources
+from luna_operator.plan.status import patch
+from luna_operator.plan.usage import next_usage
+from luna_operator.reconcile.known import Known
+from luna_operator.reconcile.queue import WorkQueue
+from luna_operator.resources.account import AccountResource
+from luna_store.provisioning import Provisioning
+
+log = logging.getLogger("luna.operator")
+
+ROWS_A_PAGE = 1000
+
+
+class UsageReport:
+    """Writes `status.usage`. Owns none of what it is given."""
+
+    def __init__(
+        self, known: Known, queue: WorkQueue, provisioning: Provisioning, resources: Resources, *, max_age: timedelta
+    ) -> None:
+        self._known = known
+        self._queue = queue
+        self._provisioning = provisioning
+        self._resources = resources
+        self._max_age = max_age
+
+    async def run(self) -> int:
+        """Look at every account's usage once; returns how many statuses were written.
+
+        Raises:
+            SQLAlchemyError, OSError, ApiUnavailable: something did not answer; look again.
+        """
+        written, after = 0, 0
+        accounts = {account.uid: account for account in self._known.accounts()}
+        while rows := await self._provisioning.usage_page(after, ROWS_A_PAGE):
+            after = rows[-1].id
+            now = datetime.now(UTC)
+            for row in rows:
+                account = accounts.get(row.uid)
+                # Without a report there is no status yet: that is the reconciliation's to write.
+                if account is None or not (before := account.status.get("usage")):
+                    continue
+                report = next_usage(before, row, now, self._max_age)
+                if report is before:
+                    continue
+                if (report["remaining"] == 0) != (before.get("remaining") == 0):
+                    # A condition changes with it.
+                    self._queue.add(account.key)
+                else:
+                    await self._write(account, report)
+                    written += 1
+        return written
+
+    async def _write(self, account: AccountResource, report: dict[str, object]) -> None:
+        difference = patch({"usage": account.status["usage"]}, {"usage": report})
+        if difference is None:
+            return
+        try:
+            body = await self._resources.patch_account_status(account, difference)
+        except ApiError as e:
+            log.info("%s: its usage is not written: %s", account.key, e)
+            return
+        self._known.keep(AccountResource.parse(body))

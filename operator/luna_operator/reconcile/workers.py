@@ -1,0 +1,146 @@
+"""The loops of the replica that leads: workers on the queue, the sweep, the usage report. They never give up."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from luna_operator.health import Pulse
+from luna_operator.kube.client import ApiError, ApiUnavailable
+from luna_operator.metrics import Metrics
+from luna_operator.reconcile.queue import Turn, WorkQueue
+from luna_operator.reconcile.reconciler import NotYet, Reconciler
+from luna_operator.reconcile.sweep import Sweep
+from luna_operator.reconcile.usage_report import UsageReport
+from luna_store.leadership import leadership
+
+log = logging.getLogger("luna.operator")
+
+LOCK = "luna.operator"
+STANDBY_S = 2.0
+# A blocked account waits for people; it is looked at now and then in case they have mended what no watch shows.
+OUTAGES = (SQLAlchemyError, RedisError, OSError, ApiError, ApiUnavailable)
+
+
+class Workers:
+    """Runs the loops while this replica leads. Owns none of what it is given."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        queue: WorkQueue,
+        reconciler: Reconciler,
+        sweep: Sweep,
+        usage: UsageReport,
+        metrics: Metrics,
+        pulse: Pulse,
+        *,
+        workers: int,
+        sweep_s: float,
+        usage_s: float,
+    ) -> None:
+        self._engine = engine
+        self._queue = queue
+        self._reconciler = reconciler
+        self._sweep = sweep
+        self._usage = usage
+        self._metrics = metrics
+        self._pulse = pulse
+        self._workers = workers
+        self._sweep_s = sweep_s
+        self._usage_s = usage_s
+
+    async def run(self) -> None:
+        """Lead or stand by, until cancelled."""
+        while True:
+            self._pulse.beat("leadership")
+            try:
+                async with leadership(self._engine, LOCK) as connection:
+                    if connection is not None:
+                        await self._lead(connection)
+            except (SQLAlchemyError, OSError) as e:
+                log.warning("Postgres is out of reach, nothing is reconciled: %s", str(e).partition("\n")[0])
+            finally:
+                self._metrics.leading(leads=False)
+            await asyncio.sleep(STANDBY_S)
+
+    async def _lead(self, connection: AsyncConnection) -> None:
+        """Everything at once, until the connection that holds the lock is lost."""
+        log.info("this replica leads")
+        self._metrics.leading(leads=True)
+        loops = [
+            *(self._work() for _ in range(self._workers)),
+            self._every(self._sweep_s, "sweep", self._swept),
+            self._every(self._usage_s, "usage", self._usage.run),
+        ]
+        tasks = [asyncio.create_task(loop) for loop in loops]
+        try:
+            while not any(task.done() for task in tasks):
+                self._pulse.beat("leadership")
+                await connection.execute(text("SELECT 1"))
+                await asyncio.wait(tasks, timeout=STANDBY_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            log.info("this replica leads no more")
+        for error in ended:
+            # A loop that ended by itself is a mistake of ours: let it be seen, and Kubernetes restart the pod.
+            if isinstance(error, Exception):
+                raise error
+
+    async def _work(self) -> None:
+        while True:
+            turn = await self._queue.take()
+            self._metrics.took(turn.waited_s, len(self._queue))
+            began = time.perf_counter()
+            try:
+                result = await self._reconcile(turn)
+            finally:
+                self._queue.done(turn.key)
+            self._metrics.reconciled(result, time.perf_counter() - began)
+
+    async def _reconcile(self, turn: Turn) -> str:
+        key = turn.key
+        try:
+            done = await self._reconciler.reconcile(key)
+        except NotYet as e:
+            pause = self._queue.retry(key)
+            log.info("%s: again in %.1f s: %s", key, pause, e)
+            return "retry"
+        except Exception:
+            # One account that breaks us must not stop the others; its status stays behind its generation.
+            pause = self._queue.retry(key)
+            log.exception("%s: again in %.1f s", key, pause)
+            return "error"
+        if done.blocked:
+            self._queue.retry(key)
+            return "blocked"
+        self._queue.forget_failures(key)
+        if done.wake_at is not None:
+            self._queue.add_after(key, (done.wake_at - datetime.now(UTC)).total_seconds())
+        return "ok"
+
+    async def _every(self, seconds: float, name: str, call: Callable[[], Awaitable[int]]) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                count = await call()
+                if count:
+                    log.info("%s: %d accounts", name, count)
+            except OUTAGES as e:
+                log.warning("%s was cut off: %s", name, str(e).partition("\n")[0])
+            self._pulse.beat(name)
+            await asyncio.sleep(max(0.1, seconds - (time.monotonic() - began)))
+
+    async def _swept(self) -> int:
+        began = time.perf_counter()
+        found = await self._sweep.run()
+        self._metrics.sweep_took(time.perf_counter() - began)
+        return found

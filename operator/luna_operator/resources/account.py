@@ -1,0 +1,111 @@
+"""An Account resource as a value."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from luna_operator.resources.durations import parse_duration
+from luna_operator.resources.limits import Limits
+from luna_operator.resources.names import FINALIZER, Key
+
+# What the schema sets by itself; it stands here for resources that were stored before the schema did.
+ROTATION_INTERVAL = "2160h"
+ROTATION_OVERLAP = "24h"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPolicy:
+    """`spec.apiKey`: the Secret, and when its key changes."""
+
+    secret_name: str
+    rotation_interval: timedelta | None
+    """None: never by itself."""
+    rotation_overlap: timedelta
+    rotation_requested_at: datetime | None
+    """A request: each new value is answered with one rotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountResource:
+    """What a reconciliation needs to know of an Account."""
+
+    key: Key
+    uid: uuid.UUID
+    generation: int
+    resource_version: str
+    deleting: bool
+    finalizers: tuple[str, ...]
+    display_name: str
+    tier: str | None
+    limits: Limits
+    suspended: bool
+    expires_at: datetime | None
+    api_key: KeyPolicy
+    retain: bool
+    status: dict[str, Any] = field(default_factory=dict)
+    """As it was last written; `plan.status` knows its shape."""
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> Self:
+        """Read an Account as the API server sends it.
+
+        Raises:
+            ValueError: the schema was not enforced; the message names the field and the cure.
+        """
+        metadata, spec = body["metadata"], body.get("spec") or {}
+        return cls(
+            key=Key(metadata["namespace"], metadata["name"]),
+            uid=uuid.UUID(metadata["uid"]),
+            generation=int(metadata.get("generation", 1)),
+            resource_version=metadata["resourceVersion"],
+            deleting="deletionTimestamp" in metadata,
+            finalizers=tuple(metadata.get("finalizers") or ()),
+            display_name=spec.get("displayName") or "",
+            tier=spec.get("tier"),
+            limits=Limits.parse(spec),
+            suspended=bool(spec.get("suspended")),
+            expires_at=parse_time(spec.get("expiresAt")),
+            api_key=_key_policy(spec.get("apiKey") or {}, metadata["name"]),
+            retain=spec.get("deletionPolicy", "Retain") != "Delete",
+            status=body.get("status") or {},
+        )
+
+    @property
+    def finalized(self) -> bool:
+        """Whether it cannot vanish without us."""
+        return FINALIZER in self.finalizers
+
+    @property
+    def observed(self) -> bool:
+        """Whether the status speaks of this generation."""
+        return bool(self.status.get("observedGeneration") == self.generation)
+
+
+def _key_policy(spec: dict[str, Any], name: str) -> KeyPolicy:
+    interval = parse_duration(spec.get("rotationInterval") or ROTATION_INTERVAL)
+    return KeyPolicy(
+        secret_name=spec.get("secretName") or f"{name}-luna-key",
+        rotation_interval=interval or None,
+        rotation_overlap=parse_duration(spec.get("rotationOverlap") or ROTATION_OVERLAP),
+        rotation_requested_at=parse_time(spec.get("rotationRequestedAt")),
+    )
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """An RFC 3339 instant, UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text is None:
+        return None
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; write it as 2027-01-31T00:00:00Z.")
+    return instant.astimezone(UTC)
+
+
+def format_time(instant: datetime | None) -> str | None:
+    """An instant as the Kubernetes API writes it: UTC, whole seconds."""
+    return None if instant is None else instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

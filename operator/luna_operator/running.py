@@ -1,0 +1,131 @@
+"""The operator as a whole: everything made once, connected, started and stopped in order. The composition root."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+
+import kopf
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from luna_operator import handlers
+from luna_operator.endpoints import endpoints
+from luna_operator.health import Pulse
+from luna_operator.kube.client import ApiServer
+from luna_operator.kube.events import Events
+from luna_operator.kube.resources import Resources
+from luna_operator.kube.secrets import Secrets as KubeSecrets
+from luna_operator.metrics import Metrics
+from luna_operator.reconcile.act import Actor
+from luna_operator.reconcile.intake import Intake
+from luna_operator.reconcile.known import Known
+from luna_operator.reconcile.observe import Observer
+from luna_operator.reconcile.queue import WorkQueue
+from luna_operator.reconcile.reconciler import Reconciler
+from luna_operator.reconcile.sweep import Sweep
+from luna_operator.reconcile.usage_report import UsageReport
+from luna_operator.reconcile.workers import Workers
+from luna_operator.settings import Secrets, Settings
+from luna_store.cache import AccountCache
+from luna_store.postgres import async_engine
+from luna_store.provisioning import Provisioning
+from luna_store.quota import redis_client
+from luna_store.settlement import Settler
+
+log = logging.getLogger("luna.operator")
+
+SETTLE_AT_THE_END_S = 2.0
+
+
+async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio.Event) -> None:
+    """Run until `stop` is set.
+
+    Args:
+        settings: how to behave.
+        secrets: where the stores are.
+        instance: this replica's name, for Events.
+        stop: ends it within seconds.
+
+    Raises:
+        PepperMissing: LUNA_PEPPERS is unusable.
+        kubernetes.aio.config.ConfigException: no API server is configured.
+    """
+    metrics, peppers = Metrics(), secrets.peppers
+    url, max_age = str(settings.public_url).rstrip("/"), timedelta(seconds=settings.usage_max_age_s)
+    pulse = Pulse({"leadership": 120.0, "sweep": 10 * settings.sweep_s + 300.0, "usage": 10 * settings.usage_s + 300.0})
+    async with AsyncExitStack() as stack:
+        engine = async_engine(secrets.database_url.get_secret_value(), pool_size=settings.workers + 4)
+        stack.push_async_callback(engine.dispose)
+        redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=5.0, max_connections=settings.workers + 8)
+        stack.push_async_callback(redis.aclose)
+        api = await ApiServer.connect(metrics.requested, connections=settings.workers + 4)
+        stack.push_async_callback(api.close)
+
+        known, queue = Known(), WorkQueue()
+        provisioning, cache = Provisioning(engine, peppers), AccountCache(engine, redis)
+        resources, kube_secrets = Resources(api), KubeSecrets(api)
+        observer = Observer(known, provisioning, cache, kube_secrets, url=url)
+        actor = Actor(known, observer, resources, kube_secrets, provisioning, cache, metrics, url=url)
+        reconciler = Reconciler(known, observer, actor, resources, Events(api, instance), usage_max_age=max_age)
+        workers = Workers(
+            engine,
+            queue,
+            reconciler,
+            Sweep(known, queue, observer, resources, kube_secrets, metrics, usage_max_age=max_age),
+            UsageReport(known, queue, provisioning, resources, max_age=max_age),
+            metrics,
+            pulse,
+            workers=settings.workers,
+            sweep_s=settings.sweep_s,
+            usage_s=settings.usage_s,
+        )
+        settler = Settler(engine, redis)
+
+        async def not_ready() -> str | None:
+            try:
+                async with asyncio.timeout(2), engine.connect() as connection:
+                    await connection.execute(text("SELECT 1"))
+            except (SQLAlchemyError, OSError, TimeoutError) as e:
+                return f"Postgres is out of reach: {type(e).__name__}"
+            return None
+
+        registry = kopf.OperatorRegistry()
+        handlers.register(registry, Intake(known, queue), pulse.check)
+        kopf_settings = kopf.OperatorSettings()
+        handlers.configure(kopf_settings)
+        await stack.enter_async_context(
+            endpoints(metrics.registry, not_ready, host=settings.host, port=settings.metrics_port)
+        )
+        async with asyncio.TaskGroup() as tasks:
+            settling = tasks.create_task(settler.run(stop))
+            working = tasks.create_task(workers.run())
+            watching = tasks.create_task(
+                kopf.operator(
+                    registry=registry,
+                    settings=kopf_settings,
+                    clusterwide=True,
+                    standalone=True,
+                    liveness_endpoint=f"http://{settings.host}:{settings.health_port}/healthz",
+                    stop_flag=stop,
+                )
+            )
+            await _first(stop, settling, working, watching)
+            stop.set()
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+            await settling
+        with suppress(TimeoutError, SQLAlchemyError, RedisError, OSError):
+            await asyncio.wait_for(settler.settle(), SETTLE_AT_THE_END_S)
+        log.info("the operator ends")
+
+
+async def _first(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
+    """Wait for the signal, or for a task that should not have ended."""
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()

@@ -1,0 +1,47 @@
+"""Settings of the operator, read once by `main`. Secrets come from the environment, where Kubernetes puts them."""
+
+from typing import Literal
+
+from pydantic import AnyHttpUrl, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from luna_store.api_keys import Peppers
+
+
+class Settings(BaseSettings):
+    """How the operator behaves. Environment variables carry the prefix `LUNA_OPERATOR_`."""
+
+    model_config = SettingsConfigDict(env_prefix="LUNA_OPERATOR_", frozen=True, extra="forbid", env_ignore_empty=True)
+
+    public_url: AnyHttpUrl = Field(description="Where programs reach Luna; stands as `url` in every Secret.")
+    workers: int = Field(16, ge=1, le=256, description="Accounts under reconciliation at once.")
+    sweep_s: float = Field(
+        60.0, gt=0, description="Seconds between two looks at all accounts, which find and repair drift."
+    )
+    usage_s: float = Field(15.0, gt=0, description="Seconds between two looks at the accounts' usage.")
+    usage_max_age_s: float = Field(
+        300.0, gt=0, description="Seconds after which usage that changed is written to a status; a threshold at once."
+    )
+    host: str = Field("0.0.0.0", description="Address of the two ports below.")  # noqa: S104  a pod's probes come from outside
+    health_port: int = Field(8080, ge=0, le=65535, description="GET /healthz: alive.")
+    metrics_port: int = Field(9090, ge=0, le=65535, description="GET /metrics and GET /readyz.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="JSON lines on standard error.")
+
+
+class Secrets(BaseSettings):
+    """What must not be shown. Their absence stops the start."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    database_url: SecretStr = Field(description="Postgres, as postgresql://user:password@host:port/database.")
+    redis_url: SecretStr = Field(description="Redis or Valkey, as redis://:password@host:port/0.")
+    luna_peppers: SecretStr = Field(description="name:secret[,name:secret...], the newest first: the keys' HMAC keys.")
+
+    @property
+    def peppers(self) -> Peppers:
+        """The parsed peppers.
+
+        Raises:
+            PepperMissing: they are unusable.
+        """
+        return Peppers.parse(self.luna_peppers.get_secret_value())
