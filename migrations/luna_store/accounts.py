@@ -10,11 +10,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store import tables
+from luna_store.account_rows import end_account, insert_key, live, mark_stale, purge_ledger
 from luna_store.api_keys import ApiKey, Peppers
 from luna_store.window_rows import running_since
 from luna_store.windows import QuotaWindow
@@ -142,7 +143,7 @@ class Accounts:
                     insert(tables.Account).values(**values).returning(tables.Account.id)
                 )
                 assert account_id is not None  # noqa: S101  INSERT ... RETURNING gives a row or raises
-                return account_id, await self._issue(connection, account_id)
+                return account_id, await insert_key(connection, self._peppers, account_id)
         except IntegrityError as e:
             raise AccountExists(spec.account_name) from e
 
@@ -156,7 +157,7 @@ class Accounts:
             row = await _find(connection, reference, lock=False)
             keys = await connection.execute(
                 select(tables.ApiKey.prefix, tables.ApiKey.created_at, tables.ApiKey.expires_at)
-                .where(tables.ApiKey.account_id == row.id, _live())
+                .where(tables.ApiKey.account_id == row.id, live())
                 .order_by(tables.ApiKey.id.desc())
             )
             return AccountInfo(
@@ -201,11 +202,12 @@ class Accounts:
             row = await _find(connection, reference)
             await connection.execute(
                 update(tables.ApiKey)
-                .where(tables.ApiKey.account_id == row.id, _live())
+                .where(tables.ApiKey.account_id == row.id, live())
                 # A key that is retiring already does not get longer to live.
                 .values(expires_at=func.least(tables.ApiKey.expires_at, func.now() + overlap))
             )
-            return int(row.id), await self._issue(connection, row.id)
+            await mark_stale(connection, row.id)
+            return int(row.id), await insert_key(connection, self._peppers, row.id)
 
     async def revoke_key(self, prefix: str) -> int:
         """End a key now; returns its account's id.
@@ -219,7 +221,7 @@ class Accounts:
             if account_id is None:
                 raise AccountNotFound(prefix)
             # The account's row first, as everybody does: the other order would deadlock with a rotation.
-            await _mark_stale(connection, account_id)
+            await mark_stale(connection, account_id)
             await connection.execute(
                 update(tables.ApiKey)
                 .where(of_prefix)
@@ -236,23 +238,13 @@ class Accounts:
         Raises:
             AccountNotFound: there is none.
         """
+        if not retain:
+            async with self._engine.connect() as connection:
+                row = await _find(connection, reference, lock=False)
+            await purge_ledger(self._engine, row.id)
         async with self._engine.begin() as connection:
             row = await _find(connection, reference)
-            of_account = tables.ApiKey.account_id == row.id
-            digests = list(await connection.scalars(select(tables.ApiKey.digest).where(of_account)))
-            if retain:
-                await connection.execute(
-                    update(tables.ApiKey)
-                    .where(of_account, tables.ApiKey.revoked_at.is_(None))
-                    .values(revoked_at=func.now())
-                )
-                await connection.execute(
-                    update(tables.Account).where(tables.Account.id == row.id).values(state="revoked", cache_stale=True)
-                )
-            else:
-                await connection.execute(delete(tables.UsageEvent).where(tables.UsageEvent.account_id == row.id))
-                await connection.execute(delete(tables.Account).where(tables.Account.id == row.id))
-            return int(row.id), digests
+            return int(row.id), await end_account(connection, row.id, retain=retain)
 
     async def owner(self, key: ApiKey) -> int | None:
         """The account whose live key this is; digests are compared in constant time. None for a stranger."""
@@ -260,36 +252,13 @@ class Accounts:
             row = (
                 await connection.execute(
                     select(tables.ApiKey.account_id, tables.ApiKey.digest, tables.ApiKey.pepper_id).where(
-                        tables.ApiKey.prefix == key.prefix, _live()
+                        tables.ApiKey.prefix == key.prefix, live()
                     )
                 )
             ).one_or_none()
         if row is None or not self._peppers.matches(key, row.digest, row.pepper_id):
             return None
         return int(row.account_id)
-
-    async def _issue(self, connection: AsyncConnection, account_id: int) -> ApiKey:
-        key = ApiKey.issue()
-        await connection.execute(
-            insert(tables.ApiKey).values(
-                account_id=account_id,
-                prefix=key.prefix,
-                digest=self._peppers.digest(key),
-                pepper_id=self._peppers.current,
-            )
-        )
-        await _mark_stale(connection, account_id)
-        return key
-
-
-def _live() -> Any:  # noqa: ANN401  a SQL expression
-    return tables.ApiKey.revoked_at.is_(None) & or_(
-        tables.ApiKey.expires_at.is_(None), tables.ApiKey.expires_at > func.now()
-    )
-
-
-async def _mark_stale(connection: AsyncConnection, account_id: int) -> None:
-    await connection.execute(update(tables.Account).where(tables.Account.id == account_id).values(cache_stale=True))
 
 
 async def _find(connection: AsyncConnection, reference: int | str, *, lock: bool = True) -> Row[Any]:

@@ -4,6 +4,7 @@ Used when Redis does not know an account, when a quota window has ended, when th
 calls were booked in Postgres alone, and for every account when Redis was restarted or wiped.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from redis.asyncio import Redis
@@ -45,7 +46,7 @@ class AccountCache:
             await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             row = await roll_window(connection, account_id, now)
             if row is None:
-                await self._forget(account_id)
+                await self.forget(account_id, [])
                 return False
             # Of a long backlog only the beginning: the script counts the rest, and settlement brings it.
             events = await read_events(self._redis, account_id, EVENTS_AT_ONCE)
@@ -102,12 +103,14 @@ class AccountCache:
             pipe.delete(*(redis_keys.key(d) for d in dead))
         await pipe.execute()
 
-    async def _forget(self, account_id: int) -> None:
+    async def forget(self, account_id: int, digests: Sequence[str]) -> None:
+        """Drop all keys of an account whose row is gone; waiting events go with it."""
         await self._redis.delete(
             redis_keys.account(account_id),
             redis_keys.quota(account_id),
             redis_keys.rate(account_id),
             redis_keys.events(account_id),
+            *(redis_keys.key(digest) for digest in digests),
         )
 
     async def forget_key(self, digest: str) -> None:

@@ -1,0 +1,88 @@
+"""Statements about accounts and keys that the command line and the operator share; all run in the caller's transaction.
+
+The account's row is locked before its keys, by everybody: the other order would deadlock.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from luna_store import tables
+from luna_store.api_keys import ApiKey, Peppers
+
+# A statement ends after 10 s, and a busy account's ledger has millions of rows.
+PURGED_AT_ONCE = 20_000
+
+
+def live() -> ColumnElement[bool]:
+    """Keys that open the door now: the current one, one whose overlap runs, one that is pending."""
+    return tables.ApiKey.revoked_at.is_(None) & or_(
+        tables.ApiKey.expires_at.is_(None), tables.ApiKey.expires_at > func.now()
+    )
+
+
+async def mark_stale(connection: AsyncConnection, account_id: int) -> bool:
+    """Lock the account's row and have its Redis keys rebuilt; False if there is no such account."""
+    done = await connection.execute(
+        update(tables.Account).where(tables.Account.id == account_id).values(cache_stale=True)
+    )
+    return done.rowcount > 0
+
+
+async def insert_key(
+    connection: AsyncConnection,
+    peppers: Peppers,
+    account_id: int,
+    **columns: Any,  # noqa: ANN401  columns of `ApiKey`
+) -> ApiKey:
+    """A new key of an account whose row the caller has locked."""
+    key = ApiKey.issue()
+    await connection.execute(
+        insert(tables.ApiKey).values(
+            account_id=account_id,
+            prefix=key.prefix,
+            digest=peppers.digest(key),
+            pepper_id=peppers.current,
+            **columns,
+        )
+    )
+    return key
+
+
+async def end_account(connection: AsyncConnection, account_id: int, *, retain: bool) -> list[str]:
+    """End an account whose row the caller has locked: revoke it (`retain`), or remove it with its ledger.
+
+    Returns:
+        The digests of all its keys.
+    """
+    of_account = tables.ApiKey.account_id == account_id
+    digests = list(await connection.scalars(select(tables.ApiKey.digest).where(of_account)))
+    if not retain:
+        await connection.execute(delete(tables.UsageEvent).where(tables.UsageEvent.account_id == account_id))
+        await connection.execute(delete(tables.Account).where(tables.Account.id == account_id))
+        return digests
+    await connection.execute(
+        update(tables.ApiKey).where(of_account, tables.ApiKey.revoked_at.is_(None)).values(revoked_at=func.now())
+    )
+    await connection.execute(
+        update(tables.Account)
+        .where(tables.Account.id == account_id, tables.Account.state != "revoked")
+        .values(state="revoked", cache_stale=True)
+    )
+    return digests
+
+
+async def purge_ledger(engine: AsyncEngine, account_id: int) -> None:
+    """Remove most of an account's events, each batch in a transaction of its own; `end_account` takes the rest."""
+    oldest = text("""
+        SELECT occurred_at FROM usage_events WHERE account_id = :account_id
+        ORDER BY occurred_at OFFSET :batch LIMIT 1
+    """)
+    remove = text("DELETE FROM usage_events WHERE account_id = :account_id AND occurred_at <= :until")
+    while True:
+        async with engine.begin() as connection:
+            until = await connection.scalar(oldest, {"account_id": account_id, "batch": PURGED_AT_ONCE - 1})
+            if until is None:
+                return
+            await connection.execute(remove, {"account_id": account_id, "until": until})

@@ -1,0 +1,93 @@
+"""An account that belongs to a custom resource, as it is wanted and as it stands: plain values."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row
+
+from luna_store.accounts import AccountSpec
+from luna_store.windows import QuotaWindow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredAccount(AccountSpec):
+    """An account as its custom resource wants it. Field names are those of the table."""
+
+    uid: uuid.UUID
+    state: str = "active"
+    """`active` or `suspended`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what the table would refuse, in words.
+
+        Raises:
+            ValueError: names the field and the cure.
+        """
+        # Without arguments super() knows the class before `slots` made another of it.
+        AccountSpec.__post_init__(self)
+        if self.state not in {"active", "suspended"}:
+            raise ValueError(f"state must be active or suspended, not {self.state!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A live key."""
+
+    prefix: str
+    digest: str = field(repr=False)
+    pepper_id: str
+    created_at: datetime
+    expires_at: datetime | None
+    pending: bool
+    rotation_requested_at: datetime | None
+
+    @property
+    def current(self) -> bool:
+        """Whether it is neither pending nor in the overlap of a rotation."""
+        return not self.pending and self.expires_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account as it stands in Postgres."""
+
+    id: int
+    uid: uuid.UUID | None
+    account_name: str
+    display_name: str
+    tier: str | None
+    state: str
+    quota_limit: int
+    quota_used: int
+    """Settled units of the window that began at `window_started_at`, which may have ended."""
+    quota_window: QuotaWindow
+    window_started_at: datetime
+    rate_per_second: float
+    rate_burst: int
+    allowed_models: tuple[str, ...]
+    expires_at: datetime | None
+    max_series_length: int | None
+    max_series_per_request: int | None
+    history_days: int | None
+    cache_stale: bool
+    keys: tuple[KeyRow, ...]
+    """The live ones, newest first."""
+
+
+class UsageRow(NamedTuple):
+    """What the status says of an account's usage."""
+
+    id: int
+    uid: uuid.UUID
+    quota_limit: int
+    quota_used: int
+    quota_window: QuotaWindow
+    window_started_at: datetime
+
+
+def differences(desired: DesiredAccount, row: AccountRow | Row[Any]) -> dict[str, object]:
+    """The columns in which a row is not what is desired, with their desired values."""
+    present = {"allowed_models": list(row.allowed_models)}
+    return {k: v for k, v in desired.columns().items() if v != present.get(k, getattr(row, k))}

@@ -1,0 +1,241 @@
+"""Accounts that belong to custom resources: what the operator wants, finds and changes.
+
+Every change commits alone and can be taken up again wherever it was cut off. A new key is pending until its Secret is
+written: killed in between, the next run finds a pending key that the Secret holds, and confirms it, or one that
+nobody has, and issues another.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from luna_store.account_rows import end_account, insert_key, live, mark_stale, purge_ledger
+from luna_store.accounts import AccountNotFound
+from luna_store.api_keys import ApiKey, MalformedKey, Peppers
+from luna_store.provisioned import AccountRow, DesiredAccount, KeyRow, UsageRow, differences
+from luna_store.tables import Account
+from luna_store.tables import ApiKey as KeyTable
+from luna_store.window_rows import running_since, used_since
+from luna_store.windows import QuotaWindow
+
+__all__ = [
+    "AccountRow",
+    "DesiredAccount",
+    "KeyGone",
+    "KeyRow",
+    "NameTaken",
+    "Provisioning",
+    "UsageRow",
+    "differences",
+]
+
+ACCOUNT_COLUMNS = [getattr(Account, f.name) for f in fields(AccountRow) if f.name != "keys"]
+KEY_COLUMNS = [getattr(KeyTable, f.name) for f in fields(KeyRow)]
+
+# Columns that Redis does not hold.
+NOT_CACHED = frozenset({"uid", "account_name", "display_name", "tier", "history_days"})
+
+# So long an operator may be away between writing a Secret and confirming its key without locking its owner out. Nobody
+# but that Secret ever holds a pending key, and the next one issued ends it.
+PENDING_LIFE = timedelta(days=1)
+
+
+class NameTaken(Exception):
+    """Another account that is not revoked has the name; delete or rename that one."""
+
+    def __init__(self, account_name: str, account_id: int) -> None:
+        super().__init__(
+            f"Account {account_id} has the name {account_name!r} already and belongs to no such resource. "
+            f"End it (`luna account delete {account_id}`), or choose another name."
+        )
+        self.account_name = account_name
+        self.account_id = account_id
+
+
+class KeyGone(Exception):
+    """The key is not there, was revoked, or is retiring; issue another."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"The key {prefix} cannot become the current one; issue another.")
+
+
+class Provisioning:
+    """The repository of such accounts. Owns neither the engine nor the peppers."""
+
+    def __init__(self, engine: AsyncEngine, peppers: Peppers) -> None:
+        self._engine = engine
+        self._peppers = peppers
+
+    async def page(self, after_id: int, limit: int) -> list[AccountRow]:
+        """The next accounts that have a uid, by id."""
+        return await self._read(Account.uid.is_not(None) & (Account.id > after_id), limit)
+
+    async def usage_page(self, after_id: int, limit: int) -> list[UsageRow]:
+        """As `page`, of the usage alone."""
+        query = (
+            select(*(getattr(Account, name) for name in UsageRow._fields))
+            .where(Account.uid.is_not(None), Account.id > after_id)
+            .order_by(Account.id)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            found = await connection.execute(query)
+            return [UsageRow(*row)._replace(quota_window=QuotaWindow(row.quota_window)) for row in found]
+
+    async def find(self, uid: uuid.UUID) -> AccountRow | None:
+        """The account of a custom resource."""
+        return next(iter(await self.find_many([uid])), None)
+
+    async def find_many(self, uids: Sequence[uuid.UUID]) -> list[AccountRow]:
+        """The accounts of some hundreds of custom resources, by id; those without one are left out."""
+        return await self._read(Account.uid.in_(uids))
+
+    async def find_named(self, account_name: str) -> AccountRow | None:
+        """The account of this name, whoever made it."""
+        return next(iter(await self._read(Account.account_name == account_name)), None)
+
+    async def apply(self, desired: DesiredAccount) -> AccountRow:
+        """Make the row what is desired; one that is so already is not touched.
+
+        A revoked account of the same name is taken up again: its ledger and its used quota go on, its keys stay
+        revoked.
+
+        Raises:
+            NameTaken: another account has the name and is not revoked.
+        """
+        row = await self.find(desired.uid)
+        if row is not None and not differences(desired, row):
+            return row
+        while True:
+            async with self._engine.begin() as connection:
+                account_id = await self._write(connection, desired)
+                if account_id is not None:
+                    return (await _rows(connection, Account.id == account_id))[0]
+            # Another one has inserted the row just now: look again.
+
+    @staticmethod
+    async def _write(connection: AsyncConnection, desired: DesiredAccount) -> int | None:
+        either = or_(Account.uid == desired.uid, Account.account_name == desired.account_name)
+        locked = select(Account.__table__).where(either).order_by(Account.id).with_for_update()
+        found = (await connection.execute(locked)).all()
+        row = next((r for r in found if r.uid == desired.uid), None)
+        named = next((r for r in found if r.account_name == desired.account_name), None)
+        if row is None and named is not None and named.state == "revoked":
+            row = named
+        if named is not None and named is not row:
+            raise NameTaken(desired.account_name, named.id)
+        start = running_since(desired.quota_window)
+        if row is None:
+            values = desired.columns() | {"window_started_at": start}
+            made = insert(Account).values(**values).on_conflict_do_nothing().returning(Account.id)
+            return await connection.scalar(made)
+        changes = differences(desired, row)
+        if "quota_window" in changes:
+            changes |= {"window_started_at": start, "quota_used": used_since(row.id, start)}
+        if changes.keys() - NOT_CACHED:
+            changes["cache_stale"] = True
+        if changes:
+            await connection.execute(update(Account).where(Account.id == row.id).values(**changes))
+        return int(row.id)
+
+    async def issue(self, account_id: int, *, rotation_requested_at: datetime | None = None) -> ApiKey:
+        """A new key that is valid at once, but ends by itself unless it is confirmed; earlier pending ones end now.
+
+        Raises:
+            AccountNotFound: there is none.
+        """
+        async with self._engine.begin() as connection:
+            if not await mark_stale(connection, account_id):
+                raise AccountNotFound(account_id)
+            await connection.execute(
+                update(KeyTable)
+                .where(KeyTable.account_id == account_id, KeyTable.pending, KeyTable.revoked_at.is_(None))
+                .values(revoked_at=func.now())
+            )
+            return await insert_key(
+                connection,
+                self._peppers,
+                account_id,
+                pending=True,
+                expires_at=func.now() + PENDING_LIFE,
+                rotation_requested_at=rotation_requested_at,
+            )
+
+    async def confirm(self, account_id: int, prefix: str, *, overlap: timedelta) -> None:
+        """Make a pending key the current one; the others end after `overlap`, or when they would have ended before.
+
+        Confirming the current key again changes nothing.
+
+        Raises:
+            KeyGone: it was revoked, is retiring, or never was.
+        """
+        of_account = KeyTable.account_id == account_id
+        async with self._engine.begin() as connection:
+            await mark_stale(connection, account_id)
+            confirmed = await connection.execute(
+                update(KeyTable)
+                .where(of_account, KeyTable.prefix == prefix, KeyTable.revoked_at.is_(None))
+                .where(KeyTable.pending | KeyTable.expires_at.is_(None))
+                .values(pending=False, expires_at=None)
+            )
+            if not confirmed.rowcount:
+                raise KeyGone(prefix)
+            await connection.execute(
+                update(KeyTable)
+                .where(of_account, KeyTable.prefix != prefix, live())
+                .values(expires_at=func.least(KeyTable.expires_at, func.now() + overlap))
+            )
+
+    async def end(self, uid: uuid.UUID, retain: bool) -> tuple[int, list[str]] | None:
+        """End a resource's account: keep row and ledger, revoked (`retain`), or remove both.
+
+        Returns:
+            Its id and the digests of its keys, for `AccountCache.rebuild` or `forget`; None if there is no row.
+        """
+        of_resource = select(Account.id).where(Account.uid == uid)
+        if not retain:
+            async with self._engine.connect() as connection:
+                account_id = await connection.scalar(of_resource)
+            if account_id is not None:
+                await purge_ledger(self._engine, account_id)
+        async with self._engine.begin() as connection:
+            account_id = await connection.scalar(of_resource.with_for_update())
+            if account_id is None:
+                return None
+            return account_id, await end_account(connection, account_id, retain=retain)
+
+    def matches(self, row_key: KeyRow, secret: str) -> bool:
+        """Whether a presented key is this one, compared in constant time; False for what is no key at all."""
+        try:
+            key = ApiKey.parse(secret)
+        except MalformedKey:
+            return False
+        return self._peppers.matches(key, row_key.digest, row_key.pepper_id)
+
+    async def _read(self, which: ColumnElement[bool], limit: int | None = None) -> list[AccountRow]:
+        async with self._engine.connect() as connection:
+            return await _rows(connection, which, limit)
+
+
+async def _rows(connection: AsyncConnection, which: ColumnElement[bool], limit: int | None = None) -> list[AccountRow]:
+    query = select(*ACCOUNT_COLUMNS).where(which).order_by(Account.id).limit(limit)
+    found = (await connection.execute(query)).all()
+    keys: dict[int, list[KeyRow]] = {row.id: [] for row in found}
+    of_these = select(KeyTable.account_id, *KEY_COLUMNS).where(KeyTable.account_id.in_(keys), live())
+    for account_id, *columns in await connection.execute(of_these.order_by(KeyTable.id.desc())) if keys else ():
+        keys[account_id].append(KeyRow(*columns))
+    return [_account(row, keys[row.id]) for row in found]
+
+
+def _account(row: Row[Any], keys: Iterable[KeyRow]) -> AccountRow:
+    values = row._asdict() | {
+        "quota_window": QuotaWindow(row.quota_window),
+        "allowed_models": tuple(row.allowed_models),
+    }
+    return AccountRow(**values, keys=tuple(keys))
