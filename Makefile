@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow lint format bench-http bench-statespace pins clean clean-data
+.PHONY: help install up test test-slow cluster-assets lint format bench-http bench-statespace pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test: $(INSTALLED) ## run the tests, but those that take minutes
 
 test-slow: $(INSTALLED) ## run the tests that take minutes
 	@exec $(BIN)/pytest -m slow $(ARGS)
+
+# Outside the checkout, for all of them: LUNA_CLUSTER_ASSETS, else ~/.cache/luna/cluster/<version>.
+cluster-assets: $(BIN)/python ## build the Kubernetes API server that tests use, minutes, once
+	@exec $(BIN)/python -m tests.cluster.assets
 
 lint: $(INSTALLED) ## check style, types and who imports whom
 	$(BIN)/ruff check .

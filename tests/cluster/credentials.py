@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from tests.cluster.kubernetes import write_private
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def write_credentials(folder: Path) -> Credentials:
         .add_extension(here, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         # Python 3.13 refuses a certificate that does not name its authority's key.
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority),

