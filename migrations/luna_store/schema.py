@@ -1,5 +1,11 @@
-"""Migrations from Python: bring a database to this release's schema, or say how far it is from it."""
+"""Migrations from Python: bring a database to this release's schema, or say how far it is from it.
 
+Revisions expand first and contract a release later, so a release also runs on the schema of the next: pods of both
+are there while an upgrade rolls.
+"""
+
+import logging
+import re
 from pathlib import Path
 
 from alembic import command
@@ -9,15 +15,20 @@ from alembic.script import ScriptDirectory
 
 from luna_store.postgres import sync_engine
 
+log = logging.getLogger("luna.schema")
+
+# Alembic's own are of twelve hexadecimal digits.
+OUR_REVISION = re.compile(r"\d{4}", re.ASCII)
+
 
 class SchemaMismatch(Exception):
-    """The database's revision is not the one this release was built for; `luna migrate` brings it there."""
+    """The database has not the schema that this release needs; `luna migrate` brings it there."""
 
     def __init__(self, found: str | None, wanted: str | None) -> None:
-        super().__init__(
-            f"The database schema is at revision {found or 'none'}, this release needs {wanted}. "
-            "Run `luna migrate` with the same DATABASE_URL."
-        )
+        cure = "Run `luna migrate` with the same DATABASE_URL."
+        if found is not None and not OUR_REVISION.fullmatch(found):
+            cure = "That is none of Luna's: check DATABASE_URL."
+        super().__init__(f"The database schema is at revision {found or 'none'}, this release needs {wanted}. {cure}")
         self.found = found
         self.wanted = wanted
 
@@ -37,11 +48,19 @@ def head() -> str | None:
 
 
 def migrate(database_url: str, revision: str = "head") -> None:
-    """Bring the database to `revision`; safe to call from several processes at once."""
+    """Bring the database to `revision`; safe to call from several processes at once.
+
+    One that a newer release has migrated stays as it is: going back to an older release is no failure.
+    """
     config = alembic_config()
     engine = sync_engine(database_url)
     try:
         with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+            connection.rollback()
+            if _is_newer(found):
+                log.warning("The database schema is at revision %s, newer than this release's: left as it is.", found)
+                return
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
             connection.commit()
@@ -50,10 +69,10 @@ def migrate(database_url: str, revision: str = "head") -> None:
 
 
 def require_current(database_url: str) -> None:
-    """Check that the database has this release's schema.
+    """Check that this release runs on the database; says so in the log where a newer one has migrated it.
 
     Raises:
-        SchemaMismatch: it has an older one, a newer one, or none.
+        SchemaMismatch: it has an older schema than this release needs, none, or that of another program.
     """
     engine = sync_engine(database_url)
     try:
@@ -61,21 +80,26 @@ def require_current(database_url: str) -> None:
             found = MigrationContext.configure(connection).get_current_revision()
     finally:
         engine.dispose()
-    if found != head():
-        raise SchemaMismatch(found, head())
+    wanted = head()
+    if _is_newer(found):
+        log.warning("The database schema is at revision %s, newer than this release's %s: going on.", found, wanted)
+    elif found != wanted:
+        raise SchemaMismatch(found, wanted)
 
 
 def serves(database_url: str) -> bool:
-    """Whether this release runs on the database: it has this release's schema, or that of a newer release.
-
-    A revision that this release does not know comes from a newer one, whose changes keep the releases before it
-    running (expand, migrate, contract). `require_current` is stricter.
-    """
-    engine = sync_engine(database_url)
+    """Whether this release runs on the database, see `require_current`."""
     try:
-        with engine.connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
-    finally:
-        engine.dispose()
-    older = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()} - {head()}
-    return found is not None and found not in older
+        require_current(database_url)
+    except SchemaMismatch:
+        return False
+    return True
+
+
+def _is_newer(found: str | None) -> bool:
+    """Whether a revision comes from a later release, whose changes keep the releases before it running.
+
+    A revision that this release does not know is one of Luna's if it is numbered as they are, and later if its number
+    is higher.
+    """
+    return found is not None and OUR_REVISION.fullmatch(found) is not None and found > (head() or "")

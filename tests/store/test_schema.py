@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 
 from luna_store.partitions import ensure_partitions, month_starts
 from luna_store.postgres import async_engine, sqlalchemy_url, sync_engine
-from luna_store.schema import SchemaMismatch, alembic_config, head, migrate, require_current
+from luna_store.schema import SchemaMismatch, alembic_config, head, migrate, require_current, serves
 
 REVISIONS = [s.revision for s in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
 
@@ -30,6 +30,37 @@ def test_every_earlier_revision_upgrades_to_the_tables_that_the_code_declares(
 
 def test_an_empty_database_is_refused_with_the_cure(fresh_database: str) -> None:
     with pytest.raises(SchemaMismatch, match="luna migrate"):
+        require_current(fresh_database)
+
+
+@pytest.mark.parametrize("revision", ["0005", "9999"])
+def test_a_schema_of_a_newer_release_is_served_and_left_alone(
+    fresh_database: str, revision: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    migrate(fresh_database)
+    with psycopg.connect(fresh_database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
+    require_current(fresh_database)
+    assert f"revision {revision}, newer than" in caplog.text
+    assert serves(fresh_database)
+    migrate(fresh_database)
+    with psycopg.connect(fresh_database) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
+
+
+def test_an_older_schema_is_refused_with_the_cure(fresh_database: str) -> None:
+    migrate(fresh_database, "0003")
+    with pytest.raises(SchemaMismatch, match=f"revision 0003, this release needs {head()}. Run `luna migrate`"):
+        require_current(fresh_database)
+    assert not serves(fresh_database)
+
+
+@pytest.mark.parametrize("revision", ["ae1027a6acf4", "00051", "v2", "0005a"])
+def test_a_schema_of_another_program_is_refused(fresh_database: str, revision: str) -> None:
+    migrate(fresh_database)
+    with psycopg.connect(fresh_database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
+    with pytest.raises(SchemaMismatch, match="none of Luna's: check DATABASE_URL"):
         require_current(fresh_database)
 
 
