@@ -1,4 +1,8 @@
-"""The whole application for the tests of the API: `luna up` on a Postgres and a Valkey that a test may kill."""
+"""The whole application for tests: `luna up`, on servers of its own that a test may kill, or on given ones.
+
+The fixture `platform` is one for the whole run, and so is its Ray: a test elsewhere that needs a running ingress takes
+the same fixture and writes to its databases (`database_url`, `redis_url`, `PEPPERS`). `luna_on` starts another Luna.
+"""
 
 import os
 import re
@@ -16,6 +20,7 @@ from typing import Any
 import httpx
 import psutil
 import psycopg
+import pytest
 import redis
 
 from luna_serving.local.ports import free_port
@@ -53,21 +58,22 @@ class Caller:
 
 
 @dataclass
-class Platform:
-    """A running Luna and what it stands on."""
+class Luna:
+    """A running Luna."""
 
     url: str
-    postgres: PostgresServer
-    valkey: ValkeyServer
+    database_url: str
+    redis_url: str
+    peppers: str
     process: subprocess.Popen[bytes]
     log: Path
 
     async def caller(self, **spec: Any) -> Caller:
         """A new account; by default with plenty of everything."""
         defaults = {"quota_limit": 1_000_000, "rate_per_second": 1e5, "rate_burst": 100_000}
-        engine, client = async_engine(self.postgres.url), redis_client(self.valkey.url)
+        engine, client = async_engine(self.database_url), redis_client(self.redis_url)
         try:
-            accounts = Accounts(engine, Peppers.parse(PEPPERS))
+            accounts = Accounts(engine, Peppers.parse(self.peppers))
             made = AccountSpec(account_name=f"test/{secrets.token_hex(6)}", **(defaults | spec))
             account_id, key = await accounts.create(made)
             await AccountCache(engine, client).rebuild(account_id)
@@ -77,9 +83,9 @@ class Platform:
             await engine.dispose()
 
     async def change(self, account_id: int, **changes: Any) -> None:
-        engine, client = async_engine(self.postgres.url), redis_client(self.valkey.url)
+        engine, client = async_engine(self.database_url), redis_client(self.redis_url)
         try:
-            await Accounts(engine, Peppers.parse(PEPPERS)).update(account_id, **changes)
+            await Accounts(engine, Peppers.parse(self.peppers)).update(account_id, **changes)
             await AccountCache(engine, client).rebuild(account_id)
         finally:
             await client.aclose()
@@ -89,9 +95,9 @@ class Platform:
         """`quota_used` once settlement has come to rest."""
         deadline = time.monotonic() + 40
         while time.monotonic() < deadline:
-            with redis.Redis.from_url(self.valkey.url) as client:
+            with redis.Redis.from_url(self.redis_url) as client:
                 waiting = client.xlen(f"user:{{{account_id}}}:events")
-            with psycopg.connect(self.postgres.url) as sql:
+            with psycopg.connect(self.database_url) as sql:
                 row = sql.execute("SELECT quota_used, cache_stale FROM accounts WHERE id = %s", [account_id]).fetchone()
             assert row is not None
             if not waiting and not row[1]:
@@ -100,7 +106,7 @@ class Platform:
         raise AssertionError(f"settlement does not come to rest; see {self.log}")
 
     def left(self, account_id: int) -> int:
-        with redis.Redis.from_url(self.valkey.url) as client:
+        with redis.Redis.from_url(self.redis_url) as client:
             return int(client.get(f"user:{{{account_id}}}:quota") or 0)
 
     def settler(self) -> psutil.Process | None:
@@ -109,7 +115,7 @@ class Platform:
 
     def own_settler(self) -> psutil.Process:
         """A second settler, for as long as there is no first."""
-        environment = os.environ | {"DATABASE_URL": self.postgres.url, "REDIS_URL": self.valkey.url}
+        environment = os.environ | {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
         command = [sys.executable, "-m", "luna_serving.cli", "settle"]
         with self.log.open("ab") as output:
             return psutil.Popen(command, env=environment, stdout=output, stderr=output)
@@ -127,32 +133,58 @@ class Platform:
         return None
 
 
+@dataclass
+class Platform(Luna):
+    """A running Luna and the servers that it stands on."""
+
+    postgres: PostgresServer
+    valkey: ValkeyServer
+
+
 @contextmanager
-def running(folder: Path) -> Iterator[Platform]:
-    """Start everything; stop it, whatever happened."""
-    with PostgresServer(folder / "postgres", folder) as postgres, ValkeyServer(folder / "valkey", folder) as valkey:
-        port, data, log = free_port(), folder / "luna", folder / "luna.log"
-        environment = os.environ | {
-            "DATABASE_URL": postgres.url,
-            "REDIS_URL": valkey.url,
-            "LUNA_PEPPERS": PEPPERS,
-            "LUNA_INGRESS_REPLICAS_MIN": "2",
-            "LUNA_INGRESS_REPLICAS_MAX": "2",
-        }
-        command = [sys.executable, "-m", "luna_serving.cli", "up", "--port", str(port), "--data-dir", str(data)]
-        with log.open("wb") as output:
-            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+def luna_on(folder: Path, *, database_url: str, redis_url: str, peppers: str = PEPPERS) -> Iterator[Luna]:
+    """Start Luna on these servers, in a Ray of its own; stop it, whatever happened.
+
+    Args:
+        folder: where it keeps its data and its log; it exists.
+        database_url: a database of any revision, an empty one too.
+        redis_url: what it holds may be overwritten.
+        peppers: as `LUNA_PEPPERS` has them.
+    """
+    port, data, log = free_port(), folder / "luna", folder / "luna.log"
+    environment = os.environ | {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "LUNA_PEPPERS": peppers,
+        "LUNA_INGRESS_REPLICAS_MIN": "2",
+        "LUNA_INGRESS_REPLICAS_MAX": "2",
+    }
+    command = [sys.executable, "-m", "luna_serving.cli", "up", "--port", str(port), "--data-dir", str(data)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+    try:
+        deadline = time.monotonic() + READY_S
+        while not (data / "env").exists():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield Luna(f"http://127.0.0.1:{port}", database_url, redis_url, peppers, process, log)
+    finally:
+        process.send_signal(signal.SIGTERM)
         try:
-            deadline = time.monotonic() + READY_S
-            while not (data / "env").exists():
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
-            yield Platform(f"http://127.0.0.1:{port}", postgres, valkey, process, log)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """One Luna for all tests of the run; each test makes accounts of its own."""
+    folder = tmp_path_factory.mktemp("platform")
+    with (
+        PostgresServer(folder / "postgres", folder) as postgres,
+        ValkeyServer(folder / "valkey", folder) as valkey,
+        luna_on(folder, database_url=postgres.url, redis_url=valkey.url) as luna,
+    ):
+        yield Platform(**vars(luna), postgres=postgres, valkey=valkey)

@@ -290,7 +290,7 @@ async def test_a_token_stands_for_its_key_until_that_is_revoked(platform: Platfo
         await platform.change(caller.id, state="active")
         import psycopg
 
-        with psycopg.connect(platform.postgres.url, autocommit=True) as sql:
+        with psycopg.connect(platform.database_url, autocommit=True) as sql:
             sql.execute("UPDATE api_keys SET revoked_at = now() WHERE account_id = %s", [caller.id])
         await platform.change(caller.id, state="active")
         assert_problem(await client.post(path, json={"results": [1]}, headers=bearer), 401, "unauthenticated")

@@ -108,7 +108,7 @@ def take(answers: dict[int, dict[str, Any]], answer: dict[str, Any]) -> None:
 
 def messages_applied(platform: Platform, account_id: int) -> int:
     """Messages whose answers Postgres keeps: all of them, as long as there are few."""
-    with psycopg.connect(platform.postgres.url) as sql:
+    with psycopg.connect(platform.database_url) as sql:
         row = sql.execute(
             "SELECT count(*) FROM kalman_stream_answers a JOIN kalman_streams s ON s.id = a.stream_id "
             "WHERE s.account_id = %s",
