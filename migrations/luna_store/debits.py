@@ -24,6 +24,8 @@ class Debit:
     route: str
     model: str = ""
     """The model's kind or name, held against the account's allowed models; empty asks for none."""
+    length: int = 0
+    """Points of the longest series, held against the account's own limit."""
 
     @property
     def refund_id(self) -> uuid.UUID:
@@ -42,13 +44,17 @@ class Outcome(StrEnum):
     SUSPENDED = "suspended"
     EXPIRED = "expired"
     MODEL = "model"
+    SERIES = "series"
+    """More series than the account may send in one call."""
+    LENGTH = "length"
+    """A longer series than the account may send."""
     RATE = "rate"
     QUOTA = "quota"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An account's quota and rate at the instant of the answer: what the RateLimit headers say."""
+    """An account's quota, rate and limits at the instant of the answer."""
 
     quota_limit: int
     quota_left: int
@@ -63,6 +69,10 @@ class Standing:
     """Microseconds in which one token comes back."""
     wait_us: int
     """Microseconds until the next request is admitted by the rate; 0 unless the rate denied it."""
+    max_series: int = 0
+    """Series in one call, as the account's own limit has it; 0 where only the server's holds."""
+    max_length: int = 0
+    """Points of one series, likewise."""
 
     @property
     def remaining(self) -> int:

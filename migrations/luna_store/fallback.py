@@ -6,6 +6,7 @@ served by at most those units too many (settlement runs four times a second). Al
 
 import asyncio
 import hmac
+import math
 import time
 from collections import OrderedDict
 from datetime import datetime
@@ -92,25 +93,15 @@ class PostgresQuota:
     async def _admit(
         self, connection: AsyncConnection, row: Row[tuple[Account]], debit: Debit, *, now: datetime, uncertain: bool
     ) -> Decision:
-        if row.state != "active":
-            return Decision(Outcome.SUSPENDED, self._standing(row, row.quota_used, tokens=0))
-        if row.expires_at is not None and row.expires_at <= now:
-            return Decision(Outcome.EXPIRED, self._standing(row, row.quota_used, tokens=0))
-        if debit.model and "*" not in row.allowed_models and debit.model not in row.allowed_models:
-            return Decision(Outcome.MODEL, self._standing(row, row.quota_used, tokens=0))
+        denied = _refused(row, debit, now)
+        if denied is not None:
+            return Decision(denied, self._standing(row, row.quota_used, tokens=self._bucket(row, 0).tokens_left))
         return await self._take(connection, row, debit, uncertain=uncertain)
 
     async def _take(
         self, connection: AsyncConnection, row: Row[tuple[Account]], debit: Debit, *, uncertain: bool
     ) -> Decision:
-        interval = gcra.interval_us(row.rate_per_second)
-        rate = gcra.take(
-            self._arrivals.get(row.id, 0),
-            time.time_ns() // 1000,
-            interval_us=interval,
-            burst=row.rate_burst,
-            tokens=min(1, debit.units),
-        )
+        rate = self._bucket(row, min(1, debit.units))
         if not rate.admitted:
             return Decision(Outcome.RATE, self._standing(row, row.quota_used, tokens=0, wait_us=rate.wait_us))
         if not debit.units:
@@ -128,6 +119,15 @@ class PostgresQuota:
             self._arrivals.popitem(last=False)
         return Decision(Outcome.OK, self._standing(row, used, tokens=rate.tokens_left))
 
+    def _bucket(self, row: Row[tuple[Account]], tokens: int) -> gcra.Rate:
+        return gcra.take(
+            self._arrivals.get(row.id, 0),
+            time.time_ns() // 1000,
+            interval_us=gcra.interval_us(row.rate_per_second),
+            burst=row.rate_burst,
+            tokens=tokens,
+        )
+
     @staticmethod
     def _standing(row: Row[tuple[Account]], used: int, *, tokens: int, wait_us: int = 0) -> Standing:
         window = QuotaWindow(row.quota_window)
@@ -140,4 +140,21 @@ class PostgresQuota:
             tokens_left=tokens,
             interval_us=gcra.interval_us(row.rate_per_second),
             wait_us=wait_us,
+            max_series=row.max_series_per_request or 0,
+            max_length=row.max_series_length or 0,
         )
+
+
+def _refused(row: Row[tuple[Account]], debit: Debit, now: datetime) -> Outcome | None:
+    """Why the account may not send this, however fast and however little it has used; None: it may."""
+    if row.state != "active":
+        return Outcome.SUSPENDED
+    if row.expires_at is not None and row.expires_at <= now:
+        return Outcome.EXPIRED
+    if debit.model and "*" not in row.allowed_models and debit.model not in row.allowed_models:
+        return Outcome.MODEL
+    if debit.units > (row.max_series_per_request or math.inf):
+        return Outcome.SERIES
+    if debit.units and debit.length > (row.max_series_length or math.inf):
+        return Outcome.LENGTH
+    return None

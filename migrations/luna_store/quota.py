@@ -82,6 +82,7 @@ class RedisQuota:
                 d.units,
                 d.debit_id.hex,
                 d.route,
+                d.length,
             )
         charged = {d.account_id for d in debits if d.units}
         if charged:
@@ -176,7 +177,7 @@ def _decision(reply: Any) -> Decision:  # noqa: ANN401  what redis-py returns fo
     code, *numbers = reply
     if not numbers:
         return Decision(Outcome(code))
-    limit, left, window_ends_at, window_s, burst, tokens, wait, interval = numbers
+    limit, left, window_ends_at, window_s, burst, tokens, wait, interval, max_series, max_length = numbers
     return Decision(
         Outcome(code),
         Standing(
@@ -188,5 +189,7 @@ def _decision(reply: Any) -> Decision:  # noqa: ANN401  what redis-py returns fo
             tokens_left=max(0, tokens),
             interval_us=interval,
             wait_us=wait,
+            max_series=max_series,
+            max_length=max_length,
         ),
     )

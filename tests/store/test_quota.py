@@ -107,6 +107,71 @@ async def test_a_changed_account_is_held_to_its_change_at_once(
     assert await settled_used(store, caller.account_id) == (outcome is Outcome.OK)
 
 
+@pytest.mark.parametrize(
+    ("limits", "units", "length", "outcome"),
+    [
+        ({"max_series_per_request": 3}, 3, 10**6, Outcome.OK),
+        ({"max_series_per_request": 3}, 4, 1, Outcome.SERIES),
+        ({"max_series_length": 100}, 500, 100, Outcome.OK),
+        ({"max_series_length": 100}, 1, 101, Outcome.LENGTH),
+        ({"max_series_length": 100, "max_series_per_request": 3}, 4, 101, Outcome.SERIES),
+        ({}, 500, 10**6, Outcome.OK),
+    ],
+)
+async def test_a_call_beyond_the_accounts_own_limits_is_denied_and_costs_nothing(
+    store: Store, debit: type_debit, limits: dict[str, int], units: int, length: int, outcome: Outcome
+) -> None:
+    caller = await store.account(rate_per_second=0.01, rate_burst=1, **limits)
+    decision = await debit(caller.debit(units, length=length))
+    assert decision.outcome is outcome
+    if decision.admitted:
+        return
+    assert decision.standing.max_series == limits.get("max_series_per_request", 0)
+    assert decision.standing.max_length == limits.get("max_series_length", 0)
+    assert decision.standing.tokens_left == 1
+    assert (await debit(caller.debit())).admitted, "the one token of the rate is still there"
+    assert await settled_used(store, caller.account_id) == 1
+
+
+async def test_limits_are_looked_at_after_the_model_and_before_the_quota(store: Store, debit: type_debit) -> None:
+    caller = await store.account(max_series_length=5, allowed_models=["arima"], quota_limit=0)
+    assert (await debit(caller.debit(length=6, model="local_level"))).outcome is Outcome.MODEL
+    assert (await debit(caller.debit(length=6))).outcome is Outcome.LENGTH
+    assert (await debit(caller.debit(length=5))).outcome is Outcome.QUOTA
+    await store.accounts.update(caller.account_id, state="suspended")
+    await store.cache.rebuild(caller.account_id)
+    assert (await debit(caller.debit(length=6))).outcome is Outcome.SUSPENDED
+
+
+async def test_the_standing_tells_the_limits_and_is_bound_by_none(store: Store, debit: type_debit) -> None:
+    caller = await store.account(max_series_length=5, max_series_per_request=2)
+    decision = await debit(caller.debit(0, length=6))
+    assert decision.admitted
+    assert (decision.standing.max_series, decision.standing.max_length) == (2, 5)
+
+
+async def test_limits_that_were_lifted_hold_no_more(store: Store, debit: type_debit) -> None:
+    caller = await store.account(max_series_length=5, max_series_per_request=2)
+    await store.accounts.update(caller.account_id, max_series_length=None, max_series_per_request=None)
+    await store.cache.rebuild(caller.account_id)
+    assert (await debit(caller.debit(3, length=6))).admitted
+
+
+async def test_a_denied_debit_that_redis_may_have_taken_is_voided_under_limits_too(store: Store) -> None:
+    caller = await store.account(quota_limit=10)
+    debit = caller.debit(2, length=6)
+    assert (await store.quota.debit([debit]))[0].admitted
+    await store.accounts.update(caller.account_id, max_series_length=5)
+    assert (await store.fallback.debit(debit, uncertain=True)).outcome is Outcome.LENGTH
+    assert await settled_used(store, caller.account_id) == 0
+
+
+async def test_keys_that_an_older_release_wrote_have_no_limits(store: Store) -> None:
+    caller = await store.account()
+    await store.redis.hdel(f"account:{{{caller.account_id}}}", "max_series", "max_length")
+    assert (await store.quota.debit([caller.debit(500, length=10**6)]))[0].admitted
+
+
 async def test_a_rotated_key_works_for_its_overlap_only(store: Store, debit: type_debit) -> None:
     caller = await store.account()
     _, new_key = await store.accounts.rotate_key(caller.account_id, timedelta(seconds=0.4))

@@ -1,12 +1,14 @@
--- Admit one request, whole or not at all: identity, standing, rate, quota; then debit and append the event.
+-- Admit one request, whole or not at all: identity, standing, limits, rate, quota; then debit and append the event.
 -- KEYS: account, quota, rate, events.
--- ARGV: key prefix, key digests, joined by commas ('' = a verified token), model, units, debit id, route.
+-- ARGV: key prefix, key digests, joined by commas ('' = a verified token), model, units, debit id, route,
+-- points of the longest series.
 -- Units 0 asks for the standing without consuming anything.
--- Answer: {code, quota limit, units left, window end ms, window length s, burst, tokens left, wait us, emission interval us}
+-- Answer: {code, quota limit, units left, window end ms, window length s, burst, tokens left, wait us,
+-- emission interval us, most series, most points of a series (0 = only the server's limit)}
 
 local account = redis.call('HMGET', KEYS[1],
   'state', 'expires_at', 'window_ends_at', 'quota_limit', 'interval', 'burst', 'models', 'epoch', 'key:' .. ARGV[1],
-  'window_s')
+  'window_s', 'max_series', 'max_length')
 local left = redis.call('GET', KEYS[2])
 if not account[1] or not left then return {'unknown'} end
 
@@ -26,13 +28,16 @@ if window_end > 0 and now_ms >= window_end then return {'unknown'} end
 
 local limit, burst, interval = tonumber(account[4]), tonumber(account[6]), tonumber(account[5])
 left = tonumber(left)
+-- A hash that an older release wrote has no limits.
+local max_series, max_length = tonumber(account[11] or '0'), tonumber(account[12] or '0')
 
 -- GCRA: the theoretical arrival time (tat) of the next request of a full-speed sender.
 local tat = math.max(tonumber(redis.call('GET', KEYS[3]) or '0'), now_us)
 local tokens = math.floor((now_us + burst * interval - tat) / interval)
 
 local function answer(code, wait_us)
-  return {code, limit, left, window_end, tonumber(account[10]), burst, tokens, wait_us, interval}
+  return {code, limit, left, window_end, tonumber(account[10]), burst, tokens, wait_us, interval,
+    max_series, max_length}
 end
 
 if account[1] ~= 'active' then return answer('suspended', 0) end
@@ -44,6 +49,9 @@ end
 
 local units = tonumber(ARGV[4])
 if units == 0 then return answer('ok', 0) end
+-- Before the rate: what can never be served costs no token.
+if max_series > 0 and units > max_series then return answer('series', 0) end
+if max_length > 0 and tonumber(ARGV[7]) > max_length then return answer('length', 0) end
 if tokens < 1 then return answer('rate', tat + interval - burst * interval - now_us) end
 if left < units then return answer('quota', 0) end
 
