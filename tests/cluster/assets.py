@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _ETCD = "go.etcd.io/etcd/server/v3"
-_PROGRAMS = {
+PROGRAMS = {
     "etcd": (_ETCD, pinned(_ETCD)),
     "kube-apiserver": ("k8s.io/kubernetes/cmd/kube-apiserver", KUBERNETES_VERSION),
     "kube-controller-manager": ("k8s.io/kubernetes/cmd/kube-controller-manager", KUBERNETES_VERSION),
@@ -113,7 +113,7 @@ class Filling:
             self._assets.add(copies, f"crds/{name}", str(crds))
 
     def _servers(self) -> Iterator[Callable[[], None]]:
-        missing = [name for name, (_, version) in _PROGRAMS.items() if not self._assets.has(name, version)]
+        missing = [name for name, (_, version) in PROGRAMS.items() if not self._assets.has(name, version)]
         if missing:
             yield partial(self._download, missing)
         for name in missing:
@@ -121,10 +121,10 @@ class Filling:
 
     def _download(self, names: list[str]) -> None:
         with step(f"Sources of Kubernetes {KUBERNETES_VERSION} and etcd {pinned(_ETCD)}, as Go modules"):
-            self._go.download_dependencies([_PROGRAMS[name][0] for name in names])
+            self._go.download_dependencies([PROGRAMS[name][0] for name in names])
 
     def _build(self, name: str) -> None:
-        package, version = _PROGRAMS[name]
+        package, version = PROGRAMS[name]
         _, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
         base = "-X k8s.io/component-base/version"
         # Without them a server calls itself v0.0.0-master, and helm refuses charts for want of a newer cluster.

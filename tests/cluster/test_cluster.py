@@ -38,6 +38,34 @@ def test_what_a_deleted_object_owned_is_collected(kubernetes: Kubernetes, namesp
     assert "configmap/free" in names()
 
 
+def account(name: str, **metadata: object) -> dict:
+    return {"apiVersion": "luna.dev/v1", "kind": "Account", "metadata": {"name": name, **metadata}}
+
+
+def test_the_collector_knows_lunas_kinds(luna_cluster: Kubernetes, namespace: str):
+    luna_cluster.apply(account("acme", namespace=namespace))
+    uid = luna_cluster.get("account", "acme", "-n", namespace)["metadata"]["uid"]
+    owner = {"apiVersion": "luna.dev/v1", "kind": "Account", "name": "acme", "uid": uid}
+    luna_cluster.apply(config_map("owned", namespace=namespace, ownerReferences=[owner]))
+
+    luna_cluster.kubectl("delete", "account", "acme", "-n", namespace)
+
+    # Less than the 30 s after which it would look for new kinds by itself.
+    def owned() -> str:
+        return luna_cluster.kubectl("get", "configmap", "owned", "-n", namespace, "--ignore-not-found")
+
+    assert eventually(lambda: owned() == "", within_s=10.0)
+
+
+def test_a_test_leaves_no_accounts_even_those_that_a_finalizer_holds(luna_cluster: Kubernetes):
+    with luna_cluster.namespace() as name:
+        luna_cluster.apply(account("held", namespace=name, finalizers=["luna.dev/account"]))
+        luna_cluster.apply(account("free", namespace=name))
+    assert (
+        luna_cluster.get("accounts", "--all-namespaces", f"--field-selector=metadata.namespace={name}")["items"] == []
+    )
+
+
 def test_a_service_account_may_do_what_its_role_says_and_nothing_else(kubernetes: Kubernetes, namespace: str):
     here = ("-n", namespace)
     kubernetes.kubectl("create", "serviceaccount", "reader", *here)
