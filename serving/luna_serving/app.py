@@ -167,7 +167,13 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
         [
             operations_routes.router(health, reporter, facts),
             token_routes.router(authenticator, callers, tokens),
-            account_routes.router(callers, accounts, engine),
+            account_routes.router(
+                callers,
+                accounts,
+                engine,
+                max_series_length=settings.max_series_length,
+                max_series_per_request=settings.max_series_per_request,
+            ),
             model_routes.router(
                 callers, models, max_bytes=settings.max_model_bytes, timeout_s=settings.request_timeout_s
             ),

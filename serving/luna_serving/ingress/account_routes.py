@@ -30,14 +30,31 @@ LONGEST = {"hour": timedelta(days=62), "day": timedelta(days=1830)}
 USAGE = pa.schema(
     [("start", pa.timestamp("us", "UTC")), ("route", pa.string()), ("units", pa.int64()), ("calls", pa.int64())]
 )
+USAGE_DESCRIPTION = (
+    "Units and calls of each route in each hour or day (UTC) of a span; steps without usage are left out. Where the "
+    "account's history is limited (`limits.history_days` of `GET /api/v1/{account_id}`), nothing older is shown: the "
+    "span then begins where the history does. `since` and `until` of the JSON answer, and the headers `Usage-Since` "
+    "and `Usage-Until` of every form, tell the span that was shown."
+)
+INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 OPENAPI = {"security": SECURITY}
 REFUSALS: dict[int | str, dict[str, Any]] = {
     int(status): answer for status, answer in problem_responses((401, 403, 404, 422, 503)).items()
 }
 
 
-def router(callers: Callers, accounts: Accounts, engine: AsyncEngine) -> APIRouter:
-    """Build the routes."""
+def router(
+    callers: Callers, accounts: Accounts, engine: AsyncEngine, *, max_series_length: int, max_series_per_request: int
+) -> APIRouter:
+    """Build the routes.
+
+    Args:
+        callers: who may see what.
+        accounts: what they see.
+        engine: where the ledger is.
+        max_series_length: the server's own limit of points of a series, which an account's can only lower.
+        max_series_per_request: the same of series in a call.
+    """
     routes = APIRouter(tags=["account"], responses=REFUSALS)
 
     async def own(
@@ -75,6 +92,11 @@ def router(callers: Callers, accounts: Accounts, engine: AsyncEngine) -> APIRout
             },
             "rate_limit": {"requests_per_second": info.rate_per_second, "burst": info.rate_burst},
             "allowed_models": info.allowed_models,
+            "limits": {
+                "max_series_length": min(max_series_length, standing.max_length or max_series_length),
+                "max_series_per_request": min(max_series_per_request, standing.max_series or max_series_per_request),
+                "history_days": info.history_days,
+            },
             "expires_at": info.expires_at,
             "keys": [
                 {"prefix": k.prefix, "created_at": k.created_at, "expires_at": k.expires_at, "state": k.state}
@@ -85,24 +107,28 @@ def router(callers: Callers, accounts: Accounts, engine: AsyncEngine) -> APIRout
     @routes.get(
         "/api/v1/{account_id}/usage",
         summary="Usage by hour or day; JSON, CSV or Parquet by Accept",
+        description=USAGE_DESCRIPTION,
         openapi_extra=OPENAPI,
     )
     async def account_usage(
         request: Request,
         found: Own,
         step: Literal["hour", "day"] = "day",
-        since: Annotated[datetime | None, Query(description="Inclusive; default 30 days ago.")] = None,
+        since: Annotated[datetime | None, Query(description="Inclusive; default 30 days before `until`.")] = None,
         until: Annotated[datetime | None, Query(description="Exclusive; default now.")] = None,
     ) -> Response:
         info, standing = found
         form = acceptable(request.headers.get("accept", "*/*"))
-        start, end = span(since, until, step, datetime.now(UTC))
+        now = datetime.now(UTC)
+        asked, end = span(since, until, step, now)
+        start = shown_from(asked, end, info.history_days, now)
         try:
             points = await usage(engine, info.id, since=start, until=end, step=step)
         except (SQLAlchemyError, OSError) as e:
             raise problems.dependencies_gone("The usage ledger") from e
         headers = {n.decode(): v.decode() for n, v in ratelimit_headers(standing)}
-        return Response(render(points, form), media_type=form, headers=headers)
+        headers |= {"Usage-Since": f"{start:{INSTANT}}", "Usage-Until": f"{end:{INSTANT}}"}
+        return Response(render(points, form, start, end), media_type=form, headers=headers)
 
     return routes
 
@@ -125,6 +151,16 @@ def span(
         wrong = f"Must lie before `until`, and by at most {LONGEST[step].days} days with step={step}."
         raise problems.invalid(problems.FieldError("/query/since", wrong))
     return start, end
+
+
+def shown_from(since: datetime, until: datetime, history_days: int | None, now: datetime) -> datetime:
+    """The instant from which usage is shown: `since`, or where an account's history begins if that is later.
+
+    It never lies behind `until`: of a span that is older than the history, nothing is shown.
+    """
+    if history_days is None or (now - since) / timedelta(days=1) <= history_days:
+        return since
+    return min(now - timedelta(days=history_days), until)
 
 
 def _utc(pointer: str, instant: datetime) -> datetime:
@@ -160,11 +196,11 @@ def _quality(weight: str) -> float:
     return 0.0 if math.isnan(number) else number
 
 
-def render(points: Sequence[UsagePoint], form: str) -> bytes:
-    """Usage in one of the forms."""
+def render(points: Sequence[UsagePoint], form: str, since: datetime, until: datetime) -> bytes:
+    """The usage of a span in one of the forms."""
     rows = [{"start": p.start, "route": p.route, "units": p.units, "calls": p.calls} for p in points]
     if form == JSON:
-        return orjson.dumps({"usage": rows}, option=orjson.OPT_UTC_Z)
+        return orjson.dumps({"since": since, "until": until, "usage": rows}, option=orjson.OPT_UTC_Z)
     table = pa.Table.from_pylist(rows, schema=USAGE)
     sink = io.BytesIO()
     if form == CSV:

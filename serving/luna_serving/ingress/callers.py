@@ -1,18 +1,19 @@
 """Who is calling and how they stand: a denial of the stores turned into the right problem."""
 
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from luna_serving.ingress import problems
 from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.credentials import Authenticator, Credential
 from luna_serving.ingress.limits import seconds_left
-from luna_serving.ingress.problems import Problem
+from luna_serving.ingress.problems import FieldError, Problem
 from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 
 # What Retry-After says of a Lifetime quota: nobody knows, but tomorrow is soon enough to ask again.
 LIFETIME_RETRY_S = 86_400
+BEYOND = "Is larger than the account's own limits: GET /api/v1/{account_id} shows them."
 
 T = TypeVar("T")
 
@@ -62,8 +63,20 @@ class Callers:
             decision = await self._admission.peek(debit)
         raise problems.dependencies_gone("The account")
 
-    async def denial(self, credential: Credential, debit: Debit, decision: Decision) -> Problem | None:
+    async def denial(
+        self,
+        credential: Credential,
+        debit: Debit,
+        decision: Decision,
+        beyond: Callable[[Standing], FieldError] = lambda _: FieldError("", BEYOND),
+    ) -> Problem | None:
         """Explain a denial; None if its reason has just been repaired and the call may be tried again.
+
+        Args:
+            credential: who asked.
+            debit: for what.
+            decision: what was answered.
+            beyond: what of the call is beyond the account's own limits.
 
         Raises:
             Problem: 503 while nobody can tell.
@@ -82,6 +95,9 @@ class Callers:
                 problem = problems.expired()
             case Outcome.MODEL:
                 problem = problems.model_not_allowed(debit.model)
+            case Outcome.SERIES | Outcome.LENGTH:
+                assert standing is not None  # noqa: S101  only strangers have none
+                problem = problems.invalid(beyond(standing))
             case Outcome.RATE:
                 problem = problems.rate_limited(standing.retry_after_s if standing else 1)
             case Outcome.QUOTA:

@@ -24,7 +24,7 @@ from luna_serving.ingress.gate import Call
 from luna_serving.ingress.lanes import Serves
 from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.metrics import REQUEST_SECONDS, REQUESTS
-from luna_serving.ingress.problems import Problem
+from luna_serving.ingress.problems import FieldError, Problem
 from luna_serving.ingress.requests import (
     ASGIApp,
     Disconnected,
@@ -36,7 +36,7 @@ from luna_serving.ingress.requests import (
     read_body,
     require_json,
 )
-from luna_store.debits import Debit
+from luna_store.debits import Debit, Standing
 
 log = logging.getLogger("luna.requests")
 
@@ -66,6 +66,13 @@ class Work(Protocol):
     @property
     def points(self) -> int:
         """Its weight in a batch."""
+
+    @property
+    def longest(self) -> int:
+        """Points of its longest series, held against the account's own limit."""
+
+    def beyond(self, standing: Standing) -> FieldError:
+        """What of it is beyond the account's own limits, and the cure; asked only where something is."""
 
     @property
     def job(self) -> Any:  # noqa: ANN401  the capability's own
@@ -180,13 +187,14 @@ class Edge:
                 debit_id=uuid.UUID(bytes=secrets.token_bytes(16), version=4),
                 route=operation.path,
                 model=work.model,
+                length=work.longest,
             )
             for _ in range(2):
                 call = Call(debit, work.job, work.points, hang_up_detector(receive))
                 result, decision = await operation.gate.serve(call, until - time.monotonic(), seconds)
                 if decision.standing is not None and decision.admitted:
                     return 200, [(b"content-type", JSON), *ratelimit_headers(decision.standing)], work.finish(result)
-                denial = await self._callers.denial(credential, debit, decision)
+                denial = await self._callers.denial(credential, debit, decision, work.beyond)
                 if denial is not None:
                     raise denial
             raise problems.dependencies_gone("The account")

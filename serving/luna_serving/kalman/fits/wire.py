@@ -12,9 +12,10 @@ from luna_serving.kalman.jobs import ModelSpec
 from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
 from luna_serving.kalman.wire.forms import read_form
 from luna_serving.kalman.wire.requests import NamedCall, under_model
-from luna_serving.kalman.wire.series import Limits, check_covered, read_many
+from luna_serving.kalman.wire.series import Limits, beyond, check_covered, read_many
 from luna_serving.statespace.fit.wanted import usual
 from luna_serving.statespace.kinds.parameters import NotEstimable, free_parameters
+from luna_store.debits import Standing
 
 ITERATIONS: Final = {"mle": 500, "em": 5000}
 
@@ -39,6 +40,15 @@ class FitWork:
     def points(self) -> int:
         """Observations in the call."""
         return sum(map(len, self.job.series))
+
+    @property
+    def longest(self) -> int:
+        """Observations of the longest series."""
+        return max(map(len, self.job.series))
+
+    def beyond(self, standing: Standing) -> FieldError:
+        """There are more or longer series than the account may send."""
+        return beyond([len(each) for each in self.job.series], standing)
 
     def finish(self, result: bytes) -> bytes:
         """The body of the answer, which the replica has made already."""

@@ -31,6 +31,11 @@ class SimulateJob:
         return sum(len(each) + self.steps for each in self.series) if self.series else self.length
 
     @property
+    def longest(self) -> int:
+        """Periods of the longest path."""
+        return max((len(each) + self.steps for each in self.series), default=self.length)
+
+    @property
     def heavy(self) -> bool:
         """Draws are many series."""
         return True

@@ -15,10 +15,11 @@ from luna_serving.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, Sim
 from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
 from luna_serving.kalman.wire.forms import read_form
 from luna_serving.kalman.wire.requests import NamedCall, under_model
-from luna_serving.kalman.wire.series import Limits, check_covered, read_many
+from luna_serving.kalman.wire.series import Limits, beyond, check_covered, read_many
 from luna_serving.statespace.checks import LARGEST, ModelError
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.simulate import pinned
+from luna_store.debits import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,19 @@ class SimulateWork:
     def points(self) -> int:
         """Periods that are computed."""
         return self.job.draws * self.job.periods
+
+    @property
+    def longest(self) -> int:
+        """Periods of the longest path, those to draw among them."""
+        return self.job.longest
+
+    def beyond(self, standing: Standing) -> FieldError:
+        """There are more series than the account may send, or a longer path is drawn."""
+        lengths, most = [len(each) for each in self.job.series], standing.max_length
+        if 0 < standing.max_series < self.units or max(lengths, default=0) > most:
+            return beyond(lengths, standing)
+        wrong = f"Would draw {self.longest} periods; this account may draw {most}. Draw fewer."
+        return FieldError("/steps" if lengths else "/length", wrong)
 
     def finish(self, result: bytes) -> bytes:
         """The body of the answer, which the replica has made already."""
@@ -120,7 +134,7 @@ def _initial_state(model: Model, request: SimulateRequest) -> tuple[float, ...] 
 
 
 def _check_size(job: SimulateJob, model: Model, limits: Limits) -> None:
-    longest = max((len(each) + job.steps for each in job.series), default=job.length)
+    longest = job.longest
     if longest > limits.max_series_length:
         most = limits.max_series_length
         detail = f"Would draw {longest} periods; at most {most} are drawn."

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import orjson
@@ -12,6 +12,7 @@ from luna_serving.ingress.problems import FieldError, Problem
 from luna_serving.kalman.jobs import ModelSpec
 from luna_serving.kalman.streams.job import DEFAULT_OUTPUTS, SMOOTHED_BACK
 from luna_serving.kalman.streams.messages import Open
+from luna_store.debits import Standing
 from luna_store.kalman_streams import KeptAnswers
 
 DEBITS: Final = uuid.UUID("0d0b2a58-2f2e-4f0a-9a55-6d6f3b1c7e11")
@@ -29,6 +30,10 @@ class StreamRules:
     replay_points: int
     replay_numbers: int
     max_lag: int
+
+    def within(self, standing: Standing) -> "StreamRules":
+        """The rules for an account that may send no longer series: a message of points is one."""
+        return replace(self, max_points=min(self.max_points, standing.max_length or self.max_points))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,12 @@ def place(first: int, count: int, taken: int) -> Literal["next", "again"]:
         f"{detail} Send from {taken + 1} on.",
         extra={"expected": taken + 1},
     )
+
+
+def too_many_points(points: int, standing: Standing) -> FieldError:
+    """The refusal of a message with more points than its account may send in one series."""
+    most = standing.max_length
+    return FieldError("/values", f"Holds {points} points; this account may send {most} a message. Send several.")
 
 
 def repeated(kept: Sequence[KeptAnswers], after: int, until: int) -> list[tuple[int, str]]:

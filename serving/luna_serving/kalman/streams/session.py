@@ -9,6 +9,7 @@ import logging
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,6 @@ log = logging.getLogger("luna.streams")
 ROUTE = "kalman/stream"
 # RFC 6455, section 7.4.1.
 MESSAGE_TOO_BIG = 1009
-TOO_MANY = 429
 # A message of points is one series.
 UNITS = 1
 
@@ -155,7 +155,7 @@ class Session:
     async def _open(self, message: Open) -> list[str]:
         account_id = self._socket.account_id
         # As it stands now: a stream is not opened by whoever lost the right to it since the upgrade.
-        await self._desk.callers.standing(self._socket.credential(), account_id, ROUTE)
+        standing = await self._desk.callers.standing(self._socket.credential(), account_id, ROUTE)
         reference = read_reference(message.model)
         if reference is None:
             model = read_model(message.model)
@@ -170,11 +170,12 @@ class Session:
         except AccountNotFound as e:
             raise problems.not_found(f"There is no account {account_id}.") from e
         self._held = Held.of(claim)
-        return [protocol.opened(claim.id, 0, plan, self._desk.rules, resumed=False)]
+        rules = self._desk.rules.within(standing)
+        return [protocol.opened(claim.id, 0, plan, rules, resumed=False)]
 
     async def _resume(self, message: Resume) -> list[str]:
         account_id = self._socket.account_id
-        await self._desk.callers.standing(self._socket.credential(), account_id, ROUTE)
+        standing = await self._desk.callers.standing(self._socket.credential(), account_id, ROUTE)
         try:
             claim = await self._desk.store.claim(account_id, message.stream, owed=self._left_open)
         except StreamNotFound as e:
@@ -188,7 +189,8 @@ class Session:
         except Problem:
             await self._release()
             raise
-        head = protocol.opened(claim.id, claim.sequence, held.plan, self._desk.rules, resumed=True)
+        rules = self._desk.rules.within(standing)
+        head = protocol.opened(claim.id, claim.sequence, held.plan, rules, resumed=True)
         return [head, *(protocol.filtered(first, points) for first, points in repeats)]
 
     async def _points(self, held: Held, message: PointsMessage) -> str:
@@ -205,15 +207,9 @@ class Session:
         if model.length is not None and last > model.length:
             wrong = f"Would go on to point {last}; the model's time-varying matrices cover {model.length}."
             raise problems.invalid(FieldError("/values", wrong))
-        debit = self._debit(held.plan, held.claim.id, held.claim.epoch, first)
+        debit = self._debit(held.plan, held.claim.id, held.claim.epoch, first, len(values))
         held.spent, held.open_debit = True, (debit, last)
-        try:
-            appended = await self._charged(held, values, debit)
-        except Problem as problem:
-            # The gate gives back what it took, if it lives to do so; a denial took nothing.
-            if problem.status == TOO_MANY:
-                held.open_debit = None
-            raise
+        appended = await self._charged(held, values, debit)
         try:
             await desk.store.append(held.claim, first, last, state=appended.state, points=appended.points, keep=keep)
         except (StreamSuperseded, StreamNotFound):
@@ -251,8 +247,12 @@ class Session:
             if decision.admitted:
                 appended: Appended = result
                 return appended
-            denial = await self._desk.callers.denial(self._socket.credential(), debit, decision)
+            denial = await self._desk.callers.denial(
+                self._socket.credential(), debit, decision, partial(protocol.too_many_points, len(values))
+            )
             if denial is not None:
+                # Nothing was taken. What the gate raises is another matter: it gives back, if it lives to do so.
+                held.open_debit = None
                 raise denial
         raise problems.dependencies_gone("The account")
 
@@ -262,7 +262,7 @@ class Session:
             return None
         return self._debit(Plan.from_json(claim.document), claim.id, claim.epoch - 1, claim.sequence + 1)
 
-    def _debit(self, plan: Plan, stream: uuid.UUID, epoch: int, first: int) -> Debit:
+    def _debit(self, plan: Plan, stream: uuid.UUID, epoch: int, first: int, points: int = 0) -> Debit:
         credential = self._socket.credential()
         return Debit(
             account_id=self._socket.account_id,
@@ -272,6 +272,7 @@ class Session:
             debit_id=protocol.debit_id(stream, epoch, first),
             route=ROUTE,
             model=plan.model.kind,
+            length=points,
         )
 
     async def _release(self) -> None:

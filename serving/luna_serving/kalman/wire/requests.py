@@ -23,9 +23,18 @@ from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object, refuse_
 from luna_serving.kalman.wire.forms import read_form, read_model
 from luna_serving.kalman.wire.kind_schemas import LocalLevel
 from luna_serving.kalman.wire.schemas import KalmanRequest, SeriesRequest
-from luna_serving.kalman.wire.series import Limits, check_covered, check_length, check_series, read_many
+from luna_serving.kalman.wire.series import (
+    Limits,
+    beyond,
+    check_covered,
+    check_length,
+    check_series,
+    read_many,
+    too_long,
+)
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.saved import Saved
+from luna_store.debits import Standing
 
 # Numbers of covariances that one call may keep, in numbers that an answer may hold: 0.5 GB by default.
 COVARIANCES: Final = 16
@@ -50,6 +59,15 @@ class OriginalWork:
     def points(self) -> int:
         """Observations in the call."""
         return len(self.job.values)
+
+    @property
+    def longest(self) -> int:
+        """The same: it is one series."""
+        return len(self.job.values)
+
+    def beyond(self, standing: Standing) -> FieldError:
+        """The series is longer than its account may send."""
+        return too_long("/results", self.longest, standing.max_length)
 
     def finish(self, result: bytes) -> bytes:
         """The body of the answer, from the JSON array of means."""
@@ -76,6 +94,15 @@ class SeriesWork:
     def points(self) -> int:
         """Observations in the call."""
         return len(self.job.values)
+
+    @property
+    def longest(self) -> int:
+        """Observations of the longest series; the steps of a forecast are none."""
+        return max(self.job.lengths)
+
+    def beyond(self, standing: Standing) -> FieldError:
+        """There are more or longer series than the account may send."""
+        return beyond(self.job.lengths, standing)
 
     def finish(self, result: bytes) -> bytes:
         """The body of the answer, which the replica has made already."""

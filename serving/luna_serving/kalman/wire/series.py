@@ -1,5 +1,6 @@
 """From JSON lists to series: one number a point, or where several things are observed a list of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -11,6 +12,7 @@ from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.wire.documents import NUMBERS, first, misfits
 from luna_serving.statespace.model import Model
+from luna_store.debits import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,24 @@ def check_length(pointer: str, length: int, limits: Limits) -> None:
     most = limits.max_series_length
     if length > most:
         raise problems.invalid(FieldError(pointer, f"Has {length} points; at most {most} are taken. Split it."))
+
+
+def beyond(lengths: Sequence[int], standing: Standing) -> FieldError:
+    """What an account's own limits refuse of the series under /observations, which have so many points each."""
+    if 0 < standing.max_series < len(lengths):
+        return too_many(len(lengths), standing.max_series)
+    i = next(i for i, length in enumerate(lengths) if length > standing.max_length)
+    return too_long(f"/observations/{i}", lengths[i], standing.max_length)
+
+
+def too_many(series: int, most: int) -> FieldError:
+    """The refusal of more series than an account may send in one call."""
+    return FieldError("/observations", f"Holds {series} series; this account may send {most}. Split the call.")
+
+
+def too_long(pointer: str, length: int, most: int) -> FieldError:
+    """The refusal of a longer series than an account may send."""
+    return FieldError(pointer, f"Has {length} points; this account may send {most} a series. Split it.")
 
 
 def check_covered(model: Model, points: int) -> None:
