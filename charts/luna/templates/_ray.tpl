@@ -1,0 +1,205 @@
+{{/* What the head and the workers of the Ray cluster have in common. */}}
+
+{{/*
+The environment of every Ray process: `luna up` sets the same for one machine, docs/configuration.md says why.
+RAY_AUTH_MODE and the token come from KubeRay (authOptions).
+*/}}
+{{- define "luna.rayEnv" -}}
+{{- $serving := .Values.serving -}}
+- {name: USER, value: luna}
+- {name: HOME, value: /tmp}
+- {name: RAY_SERVE_ENABLE_HA_PROXY, value: "1"}
+- {name: RAY_SERVE_THROUGHPUT_OPTIMIZED, value: "1"}
+- {name: RAY_worker_niceness, value: "0"}
+- {name: RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH, value: "268435456"}
+- {name: RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH, value: "luna_serving.ingress.middleware:middlewares"}
+- {name: RAY_SERVE_HAPROXY_NBTHREAD, value: {{ $serving.haproxyThreads | quote }}}
+{{- /* Both cost a line or a sample a request, and Luna has its own. */}}
+- {name: RAY_SERVE_HAPROXY_METRICS_ENABLED, value: {{ $serving.rayMetrics | ternary "1" "0" | quote }}}
+- {name: RAY_enable_metrics_collection, value: {{ $serving.rayMetrics | ternary "1" "0" | quote }}}
+- {name: RAY_USAGE_STATS_ENABLED, value: "0"}
+- {name: LUNA_PROXY, value: haproxy}
+- {name: LUNA_KALMAN_WARM_STATES, value: {{ $serving.kalman.warmStates | quote }}}
+- {name: XDG_CACHE_HOME, value: /var/cache/luna}
+- {name: JAX_COMPILATION_CACHE_DIR, value: /var/cache/luna/jax}
+- {name: JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS, value: "0"}
+{{- end -}}
+
+{{/* What Serve runs. Fields of luna_serving.settings; they win over LUNA_ variables. */}}
+{{- define "luna.serveConfig" -}}
+{{- $serving := .Values.serving -}}
+proxy_location: EveryNode
+http_options:
+  host: 0.0.0.0
+  port: 8000
+logging_config:
+  encoding: JSON
+  log_level: {{ $serving.logLevel }}
+  enable_access_log: false
+applications:
+  - name: luna
+    route_prefix: /
+    import_path: luna_serving.app:build
+    args:
+      proxy: haproxy
+      ingress_replicas_min: {{ int $serving.ingress.replicas.min }}
+      ingress_replicas_max: {{ int $serving.ingress.replicas.max }}
+      ingress_cpus: {{ $serving.ingress.cpus }}
+      kalman_replicas_min: {{ int $serving.kalman.replicas.min }}
+      kalman_replicas_max: {{ int $serving.kalman.replicas.max }}
+      kalman_cpus: {{ $serving.kalman.cpus }}
+      kalman_gpus: {{ $serving.kalman.gpus }}
+      kalman_warm_states: {{ int $serving.kalman.warmStates }}
+      {{- range $name, $value := $serving.settings }}
+      {{ $name }}: {{ toJson $value }}
+      {{- end }}
+{{- end -}}
+
+{{/* The volumes that stand in for a writable root. Takes (list $ $group). */}}
+{{- define "luna.rayVolumes" -}}
+{{- $serving := (first .).Values.serving -}}
+- name: tmp
+  emptyDir:
+    sizeLimit: {{ $serving.tmpSizeLimit }}
+- name: cache
+  {{- if $serving.compilationCache.existingClaim }}
+  persistentVolumeClaim:
+    claimName: {{ $serving.compilationCache.existingClaim }}
+  {{- else }}
+  emptyDir:
+    sizeLimit: {{ $serving.compilationCache.sizeLimit }}
+  {{- end }}
+{{- with $serving.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "luna.rayMounts" -}}
+{{- $serving := .Values.serving -}}
+- name: tmp
+  mountPath: /tmp
+- name: cache
+  mountPath: /var/cache/luna
+  {{- if $serving.compilationCache.existingClaim }}
+  # What XLA compiled for one node's processor must not run on another's.
+  subPathExpr: $(NODE_NAME)
+  {{- end }}
+{{- with $serving.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Metadata of a Ray pod. Takes (list $ $settings "component"). Any change here rolls a new Ray cluster. */}}
+{{- define "luna.rayMetadata" -}}
+{{- $root := first . -}}
+{{- $settings := index . 1 -}}
+labels:
+  {{- include "luna.selector" (list $root (last .)) | nindent 2 }}
+  {{- with $root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge dict $settings.podAnnotations $root.Values.serving.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/*
+A worker group. Takes (list $ "cpu"): a key of .Values.serving.workers. The secrets are here and not on the head,
+which runs no replica of ours.
+*/}}
+{{- define "luna.rayWorkers" -}}
+{{- $root := first . -}}
+{{- $name := last . -}}
+{{- $serving := $root.Values.serving -}}
+{{- $group := get $serving.workers $name -}}
+{{- $gpu := eq $name "gpu" -}}
+groupName: {{ $name }}
+replicas: {{ int $group.min }}
+minReplicas: {{ int $group.min }}
+maxReplicas: {{ int $group.max }}
+{{- if $serving.autoscaler.enabled }}
+idleTimeoutSeconds: {{ int $group.idleTimeoutSeconds }}
+{{- end }}
+rayStartParams:
+  # Series travel through gRPC, hardly anything through the object store.
+  object-store-memory: {{ int64 $serving.objectStoreBytes | quote }}
+template:
+  metadata:
+    {{- include "luna.rayMetadata" (list $root $group "ray-worker") | nindent 4 }}
+  spec:
+    automountServiceAccountToken: false
+    enableServiceLinks: false
+    terminationGracePeriodSeconds: {{ add (int $serving.drainSeconds) 60 }}
+    {{- with $group.runtimeClassName }}
+    runtimeClassName: {{ . }}
+    {{- end }}
+    {{- include "luna.pullSecrets" $root | indent 4 }}
+    {{- include "luna.placement" (list $root $group "ray-worker") | indent 4 }}
+    securityContext:
+      {{- include "luna.podSecurity" (list $root) | nindent 6 }}
+    initContainers:
+      - {{- include "luna.waitForSchema" (list $root ($gpu | ternary "gpu" "serving")) | nindent 8 }}
+    containers:
+      - name: ray-worker
+        image: {{ include "luna.image" (list $root ($gpu | ternary "gpu" "serving")) }}
+        imagePullPolicy: {{ (get $root.Values.images ($gpu | ternary "gpu" "serving")).pullPolicy }}
+        ports:
+          - {name: serve, containerPort: 8000}
+          - {name: metrics, containerPort: 8080}
+          - {name: agent, containerPort: 52365}
+        env:
+          {{- if $serving.compilationCache.existingClaim }}
+          - name: NODE_NAME
+            valueFrom:
+              fieldRef:
+                fieldPath: spec.nodeName
+          {{- end }}
+          {{- include "luna.rayEnv" $root | nindent 10 }}
+          {{- include "luna.secretsEnv" $root | nindent 10 }}
+          {{- if and $gpu (lt (float64 $serving.kalman.gpus) 1.0) }}
+          # Replicas that share a GPU share its memory: each would take three quarters of it.
+          - {name: XLA_PYTHON_CLIENT_MEM_FRACTION, value: {{ mulf 0.9 $serving.kalman.gpus | quote }}}
+          {{- end }}
+          {{- with $serving.extraEnv }}
+          {{- toYaml . | nindent 10 }}
+          {{- end }}
+        {{- with $serving.extraEnvFrom }}
+        envFrom:
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
+        resources:
+          {{- toYaml $group.resources | nindent 10 }}
+        securityContext:
+          {{- include "luna.containerSecurity" $root | nindent 10 }}
+        # Ready is who has a proxy that finds replicas; a worker without any stays out of the Service.
+        readinessProbe:
+          httpGet: {path: /-/healthz, port: serve}
+          periodSeconds: 5
+          timeoutSeconds: 2
+          failureThreshold: 2
+        # The raylet. Not sooner: it must outlive a head that is being replaced.
+        livenessProbe:
+          httpGet: {path: /api/local_raylet_healthz, port: agent}
+          initialDelaySeconds: 30
+          periodSeconds: 10
+          timeoutSeconds: 5
+          failureThreshold: 60
+        lifecycle:
+          preStop:
+            exec:
+              # Serve starts the replicas anew elsewhere before it ends these; until then this pod answers. Where the
+              # head is gone there is nobody to move them: the pod leaves as soon as the Service has forgotten it.
+              command:
+                - bash
+                - -c
+                - >-
+                  timeout 20 ray drain-node --reason DRAIN_NODE_REASON_PREEMPTION
+                  --reason-message "the pod is being deleted"
+                  --deadline-remaining-seconds {{ int $serving.drainSeconds }}
+                  && sleep {{ int $serving.drainSeconds }} || sleep 10
+        volumeMounts:
+          {{- include "luna.rayMounts" $root | nindent 10 }}
+    volumes:
+      {{- include "luna.rayVolumes" (list $root) | nindent 6 }}
+{{- end -}}
