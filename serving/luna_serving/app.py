@@ -179,6 +179,7 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
             ),
             stream_routes.router(callers, streams),
         ],
+        callers.own_standing,
     )
     edge = Edge(
         served,

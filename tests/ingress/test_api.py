@@ -375,12 +375,21 @@ async def test_the_account_shows_what_it_may(platform: Platform) -> None:
 async def test_unknown_paths_and_methods_are_problems(platform: Platform) -> None:
     caller = await platform.caller()
     async with caller.client() as client:
-        assert_problem(await client.get(f"{platform.url}/nothing"), 404, "not-found")
-        assert_problem(await client.post("/nothing", json={}), 404, "not-found")
+        missing = [await client.get(f"{platform.url}/nothing"), await client.post("/nothing", json={})]
+        missing.append(await client.get(f"{platform.url}/api/v1/acme"))
         wrong = await client.get("/kalman")
-        assert_problem(wrong, 405, "method-not-allowed")
-        assert wrong.headers["allow"] == "POST"
-        assert_problem(await client.delete(caller.url), 405, "method-not-allowed")
+        undone = await client.delete(caller.url)
+    for answer in missing:
+        assert_problem(answer, 404, "not-found")
+        assert_limits(answer, quota=1_000_000)
+    assert_problem(wrong, 405, "method-not-allowed")
+    assert wrong.headers["allow"] == "POST"
+    assert_problem(undone, 405, "method-not-allowed")
+    assert_limits(undone, quota=1_000_000)
+    async with httpx.AsyncClient(headers={"X-API-Key": "luna_nobody"}) as stranger:
+        unknown = await stranger.get(f"{platform.url}/nothing")
+    assert_problem(unknown, 404, "not-found")
+    assert "ratelimit" not in unknown.headers, "a stranger has no limits"
 
 
 async def test_health_tells_what_luna_stands_on(platform: Platform) -> None:

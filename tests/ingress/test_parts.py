@@ -259,12 +259,16 @@ async def test_a_token_form_that_breaks_off_is_an_invalid_request() -> None:
     assert refused.value.extra["error"] == "invalid_request"
 
 
+async def nobody(_: dict[bytes, bytes]) -> None:
+    """How a stranger stands."""
+
+
 async def token_answer(form: str, **headers: str) -> httpx.Response:
     peppers = Peppers.parse("a:" + "a" * 16)
     tokens = Tokens(peppers, 900)
     # No request here comes as far as the stores.
     strangers_only: Any = None
-    app = build_api([], [token_routes.router(Authenticator(peppers, tokens), strangers_only, tokens)])
+    app = build_api([], [token_routes.router(Authenticator(peppers, tokens), strangers_only, tokens)], nobody)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://luna") as client:
         return await client.post("/api/v1/auth/token", content=form, headers={"content-type": FORM} | headers)
 
@@ -307,7 +311,7 @@ async def test_head_on_a_health_route_answers_like_get(path: str, up: bool) -> N
 
     no_metrics: Any = None
     health = Health({"redis": check, "postgres": check, "model": check})
-    app = build_api([], [operations_routes.router(health, no_metrics, dict)])
+    app = build_api([], [operations_routes.router(health, no_metrics, dict)], nobody)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://luna") as client:
         got, head, posted = await client.get(path), await client.head(path), await client.post(path)
     assert head.status_code == got.status_code == (200 if up or path != "/health/ready" else 503)

@@ -1,7 +1,7 @@
 """The FastAPI application: every route but the capabilities', and how its errors look."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -15,15 +15,23 @@ from luna_serving.ingress import problems
 from luna_serving.ingress.edge import Operation, problem_response
 from luna_serving.ingress.openapi import document
 from luna_serving.ingress.problems import FieldError, Problem
+from luna_store.debits import Standing
 
 log = logging.getLogger("luna.requests")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+StandingOf = Callable[[dict[bytes, bytes]], Awaitable[Standing | None]]
 DESCRIPTION = "Time-series models over HTTP: authenticated, metered, batched."
 
 
-def build_api(operations: Sequence[Operation], routers: Sequence[APIRouter]) -> FastAPI:
-    """Put the application together; its documentation needs no internet."""
+def build_api(operations: Sequence[Operation], routers: Sequence[APIRouter], standing: StandingOf) -> FastAPI:
+    """Put the application together; its documentation needs no internet.
+
+    Args:
+        operations: what the edge answers in front of it.
+        routers: what it answers itself.
+        standing: how the caller with these headers stands; None for a stranger.
+    """
     app: FastAPI = FastAPIOffline(title="Luna", version=version("luna"), description=DESCRIPTION)
     for router in routers:
         app.include_router(router)
@@ -35,9 +43,21 @@ def build_api(operations: Sequence[Operation], routers: Sequence[APIRouter]) -> 
 
     # FastAPI's own way to extend the document.
     app.openapi = openapi  # type: ignore[method-assign]
+
+    async def of_caller(request: Request, problem: Problem) -> Response:
+        if problem.status < 500 and not hasattr(request.state, "standing"):
+            request.state.standing = await standing(dict(request.scope["headers"]))
+        return _respond(problem, request)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        return await of_caller(request, _invalid(error))
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        return await of_caller(request, _http_error(request, error))
+
     app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(Exception, _internal)
     return app
 
@@ -54,21 +74,21 @@ async def _problem(request: Request, error: Exception) -> Response:
     return _respond(error, request)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+def _invalid(error: Exception) -> Problem:
     assert isinstance(error, RequestValidationError)  # noqa: S101  Starlette dispatches by type
     wrong = [FieldError("".join(f"/{step}" for step in e["loc"]), f"{e['msg']}.") for e in error.errors()]
     if any(e.pointer == "/path/account_id" for e in wrong):
-        return _respond(problems.not_found("An account's id is a whole number above zero."), request)
-    return _respond(problems.invalid(*wrong), request)
+        return problems.not_found("An account's id is a whole number above zero.")
+    return problems.invalid(*wrong)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+def _http_error(request: Request, error: Exception) -> Problem:
     assert isinstance(error, HTTPException)  # noqa: S101  Starlette dispatches by type
     if error.status_code == 405:
-        return _respond(problems.method_not_allowed(", ".join(_methods(request))), request)
+        return problems.method_not_allowed(", ".join(_methods(request)))
     if error.status_code == 404:
-        return _respond(problems.not_found(f"Nothing is served at {request.url.path}. See /docs."), request)
-    return _respond(Problem("http", error.status_code, str(error.detail), str(error.detail)), request)
+        return problems.not_found(f"Nothing is served at {request.url.path}. See /docs.")
+    return Problem("http", error.status_code, str(error.detail), str(error.detail))
 
 
 def _methods(request: Request) -> list[str]:

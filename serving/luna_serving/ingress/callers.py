@@ -126,6 +126,18 @@ class Callers:
         problem.standing = own.standing if isinstance(own, Decision) else None
         return problem
 
+    async def own_standing(self, headers: dict[bytes, bytes]) -> Standing | None:
+        """The standing of whoever sent these headers, wherever the call went; None for a stranger.
+
+        Nor is there one while nobody can tell: what it adds to an answer is worth no failure.
+        """
+        try:
+            credential = self.read(headers)
+            own = await self._admission.peek(_question(credential, await self.identify(credential), "account"))
+        except Problem:
+            return None
+        return own.standing if isinstance(own, Decision) else None
+
     @staticmethod
     async def _asked(question: Awaitable[T]) -> T:
         try:
