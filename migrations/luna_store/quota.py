@@ -1,6 +1,6 @@
 """Quota and rate in Redis: the scripts of `lua/`, sent in pipelines."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from typing import Any, cast
@@ -42,13 +42,12 @@ def redis_client(redis_url: str, *, timeout_s: float = 1.0, max_connections: int
 
 
 class RedisQuota:
-    """Debits, refunds and rebuilds in Redis. Owns the script hashes, not the client."""
+    """Debits and refunds in Redis. Owns the script hashes, not the client."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._debit = redis.register_script((SCRIPTS / "debit.lua").read_text())
         self._refund = redis.register_script((SCRIPTS / "refund.lua").read_text())
-        self._rebuild = redis.register_script((SCRIPTS / "rebuild.lua").read_text())
 
     async def debit(self, debits: Sequence[Debit]) -> list[Decision]:
         """Decide all debits in one round trip, in their order.
@@ -139,35 +138,6 @@ class RedisQuota:
         except (RedisError, OSError) as e:
             raise StoreUnavailable("Redis", uncertain=False) from e
         return next((int(owner) for owner in found if owner is not None), None)
-
-    async def rebuild(
-        self,
-        account_id: int,
-        *,
-        left: int,
-        window_started_at_ms: int,
-        booked: str,
-        fields: Mapping[str, str | int],
-    ) -> int:
-        """Overwrite the account's keys; see `lua/rebuild.lua`. Returns the units left.
-
-        Args:
-            account_id: whose keys.
-            left: limit less used, as Postgres has it under the account's row lock.
-            window_started_at_ms: events before it are history.
-            booked: the stream id up to which events are in `left` already; empty for none.
-            fields: the new hash.
-        """
-        flat = [part for item in fields.items() for part in item]
-        left = await self._rebuild(
-            keys=[
-                redis_keys.account(account_id),
-                redis_keys.quota(account_id),
-                redis_keys.events(account_id),
-            ],
-            args=[left, window_started_at_ms, booked, *flat],
-        )
-        return int(left)
 
 
 def _decision(reply: Any) -> Decision:  # noqa: ANN401  what redis-py returns for a script

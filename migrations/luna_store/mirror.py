@@ -1,0 +1,107 @@
+"""What Redis is to hold of an account, as a pure function of its rows; and whether it does."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row
+
+from luna_store.gcra import interval_us
+from luna_store.windows import QuotaWindow, milliseconds, window_end, window_seconds
+
+# Columns of `accounts a` that `Mirror.of` reads, with all the account's keys as JSON.
+COLUMNS = """
+    a.id, a.state, a.expires_at, a.window_started_at, a.quota_window, a.quota_limit, a.quota_used, a.rate_per_second,
+    a.rate_burst, a.allowed_models, a.max_series_length, a.max_series_per_request, a.cache_epoch,
+    (SELECT coalesce(json_agg(json_build_array(
+        k.prefix, k.digest,
+        CASE WHEN k.expires_at IS NULL THEN 0 ELSE greatest(1, floor(extract(epoch FROM k.expires_at) * 1000)) END,
+        k.revoked_at IS NOT NULL
+    )), '[]') FROM api_keys k WHERE k.account_id = a.id) AS keys
+"""
+
+
+class MirroredKey(NamedTuple):
+    """A key of the account, dead or alive."""
+
+    prefix: str
+    digest: str
+    expires_ms: int
+    """Unix milliseconds; 0 for never."""
+    revoked: bool
+
+    def live(self, now: datetime) -> bool:
+        """Whether it opens the door at `now`."""
+        return not self.revoked and (self.expires_ms == 0 or self.expires_ms > now.timestamp() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What Redis was found to hold of an account."""
+
+    fields: Mapping[str, str]
+    """Its hash."""
+    quota: bool
+    """Whether there is a number of units left."""
+    owners: Sequence[str | None]
+    """The account ids of the keys' index entries, in the order of `Mirror.keys`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """What Redis is to hold of an account."""
+
+    account_id: int
+    left: int
+    """Limit less used, as Postgres knows it."""
+    window_started_ms: int
+    standing: dict[str, str | int]
+    """The hash, without its keys."""
+    keys: list[MirroredKey]
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> "Mirror":
+        """Of a row with `COLUMNS`."""
+        window = QuotaWindow(row.quota_window)
+        models = "*" if "*" in row.allowed_models else "\n" + "\n".join(row.allowed_models) + "\n"
+        return cls(
+            row.id,
+            row.quota_limit - row.quota_used,
+            milliseconds(row.window_started_at),
+            {
+                "state": row.state,
+                "expires_at": milliseconds(row.expires_at),
+                "window_started_at": milliseconds(row.window_started_at),
+                "window_ends_at": milliseconds(window_end(window, row.window_started_at)),
+                "window_s": window_seconds(window, row.window_started_at),
+                "quota_limit": row.quota_limit,
+                "interval": interval_us(row.rate_per_second),
+                "burst": row.rate_burst,
+                "models": models,
+                "max_length": row.max_series_length or 0,
+                "max_series": row.max_series_per_request or 0,
+                "epoch": row.cache_epoch,
+            },
+            [MirroredKey(*key) for key in row.keys],
+        )
+
+    def fields(self, now: datetime) -> dict[str, str | int]:
+        """The hash, with the keys that are live at `now`."""
+        return self.standing | {f"key:{k.prefix}": f"{k.digest}:{k.expires_ms}" for k in self.keys if k.live(now)}
+
+    def agrees(self, held: Held, now: datetime) -> bool:
+        """Whether Redis holds this. Fields of a newer release, and keys that ended since, make no difference."""
+        wanted = self.fields(now)
+        if not held.quota or any(held.fields.get(name) != str(value) for name, value in wanted.items()):
+            return False
+        if any(k.live(now) and owner != str(self.account_id) for k, owner in zip(self.keys, held.owners, strict=True)):
+            return False
+        more = (held.fields[name] for name in held.fields.keys() - wanted.keys() if name.startswith("key:"))
+        return all(_has_ended(value, now) for value in more)
+
+
+def _has_ended(key: str, now: datetime) -> bool:
+    """Whether the scripts refuse a key for its age: `<digest>:<expiry ms, 0 = none>`."""
+    expires_ms = key.rpartition(":")[2]
+    return expires_ms.isdecimal() and 0 < int(expires_ms) <= now.timestamp() * 1000
