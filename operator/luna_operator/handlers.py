@@ -41,7 +41,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.chunk_size = 500
     # Bookmarks come once a minute: a stream without any event for longer hangs, and is opened anew.
     settings.watching.inactivity_timeout = 90.0
-    settings.watching.server_timeout = 600.0
+    settings.watching.server_timeout = 600  # whole seconds: it travels in the query
     settings.watching.connect_timeout = 10.0
     # An event is only noted: a worker of Kopf's for each object would be ten thousand idle tasks.
     settings.queueing.idle_timeout = 0.5

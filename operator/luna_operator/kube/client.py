@@ -65,7 +65,9 @@ class ApiServer:
         if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            # Named, for the package reads the variable when it is imported.
+            file = os.environ.get("KUBECONFIG") or None
+            await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call]
         return cls(configuration, observe, connections=connections)
 
     async def close(self) -> None:
