@@ -81,7 +81,7 @@ class Filling:
         """Make what is missing."""
         work = [*self._clients(), *self._crds(), *self._servers()]
         if work:
-            _say("Making a Kubernetes for the tests: about 5 minutes on two cores, once")
+            _say("Making a Kubernetes for the tests: 5 to 10 minutes on two cores, once")
         for make in work:
             make()
         shutil.rmtree(self._go_folder, ignore_errors=True)
