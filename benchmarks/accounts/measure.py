@@ -63,13 +63,17 @@ class Figures:
         by_kind = ", ".join(f"{count} {kind}" for kind, count in sorted(self.requests.items(), key=lambda i: -i[1]))
         cpu = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.servers_cpu_s.items())
         return [
-            f"{self.accounts} Accounts from nothing to Ready: {self.seconds:.1f} s, {self.per_second:.1f} a second, "
-            f"{self.per_second / self.limit_per_second:.2f} of the limit ({self.limit_per_second:.1f} a second)",
+            (
+                f"{self.accounts} Accounts to Ready: {self.seconds:.1f} s, {self.per_second:.1f} a second, "
+                f"{self.per_second / self.limit_per_second:.2f} of the limit ({self.limit_per_second:.1f} a second)"
+            ),
             f"requests of the operator: {total}, {total / self.accounts:.2f} an Account ({by_kind})",
             f"CPU: operator {self.operator_cpu_s:.0f} s, {cpu}",
-            f"operator's memory: {self.memory_peak_mib:.0f} MiB at most; {self.restart_memory_mib:.0f} MiB after a restart",
-            f"restarted with nothing changed: {self.restart_seconds:.1f} s to the end of the first sweep, "
-            f"writes: {self.restart_writes or 'none'}",
+            f"memory: {self.memory_peak_mib:.0f} MiB at most, {self.restart_memory_mib:.0f} MiB after a restart",
+            (
+                f"restarted with nothing changed: {self.restart_seconds:.1f} s to the end of the first sweep, "
+                f"writes: {self.restart_writes or 'none'}"
+            ),
         ]
 
 

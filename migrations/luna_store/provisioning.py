@@ -103,11 +103,11 @@ class Provisioning:
     async def apply(self, desired: DesiredAccount) -> AccountRow:
         """Make the row what is desired; one that is so already is not touched.
 
-        A revoked account of the same name is taken up again: its ledger and its used quota go on, its keys stay
-        revoked.
+        An account of the same name whose resource is gone (deleted and retained, or lost with its cluster) is taken
+        up again: its ledger and its used quota go on, and so do its keys unless they were revoked.
 
         Raises:
-            NameTaken: another account has the name and is not revoked.
+            NameTaken: an account that belongs to no resource has the name and is not revoked.
         """
         row = await self.find(desired.uid)
         if row is not None and not differences(desired, row):
@@ -126,7 +126,8 @@ class Provisioning:
         found = (await connection.execute(locked)).all()
         row = next((r for r in found if r.uid == desired.uid), None)
         named = next((r for r in found if r.account_name == desired.account_name), None)
-        if row is None and named is not None and named.state == "revoked":
+        if row is None and named is not None and (named.uid is not None or named.state == "revoked"):
+            # A cluster has one Account of a name: the resource that had this row before is gone.
             row = named
         if named is not None and named is not row:
             raise NameTaken(desired.account_name, named.id)
