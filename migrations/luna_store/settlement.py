@@ -16,10 +16,12 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store import redis_keys
+from luna_store.account_rows import remove_ended_keys
+from luna_store.backlog import backlog
 from luna_store.cache import AccountCache
 from luna_store.ledger import book, lock_accounts
 from luna_store.partitions import ensure_partitions
@@ -34,40 +36,76 @@ SWEEP_EVERY_S = 5.0
 # A transaction of at most 20 x 500 events holds its locks for some tens of milliseconds.
 ACCOUNTS_A_BATCH = 20
 EVENTS_AN_ACCOUNT = 500
-# A rebuild takes about 5 ms of both stores: the events of others wait for some tenths of a second at most.
-REBUILDS_A_TICK = 48
-REBUILDS_AT_ONCE = 4
+# A batch holds its locks for some tens of milliseconds; the events of others wait for some tenths of a second.
+REBUILDS_A_BATCH = 48
+REBUILDING_S = 0.3
 STALE_LOOKED_AT = 1000
 REBUILD_PAUSE_S = 5.0
+# Two small pipelines.
+BACKLOG_EVERY_S = 5.0
 MARKS_A_TICK = 2000
 STANDBY_S = 2.0
-PARTITIONS_EVERY_S = 3600.0
+HOUSEKEEPING_EVERY_S = 3600.0
+
+
+class SettlementObserver:
+    """Is told what settlement does; this one keeps it to itself. Override what is to be known."""
+
+    def leading(self, leading: bool) -> None:
+        """Whether this settler settles; if not, another one does, or a store is away. Told again and again."""
+
+    def booked(self, events: int) -> None:
+        """So many events were new and have been committed."""
+
+    def rebuilt(self, accounts: int) -> None:
+        """So many stale accounts' Redis keys have been rebuilt."""
+
+    def round(self, seconds: float) -> None:
+        """A round has ended, after so long."""
+
+    def backlog(self, waiting_events: int, oldest_age_s: float) -> None:
+        """About so many events wait in Redis, the oldest for so long. Told by the leader, or while Postgres is away."""
 
 
 class Settler:
     """Runs until told to stop. Owns neither of the connections it is given."""
 
-    def __init__(self, engine: AsyncEngine, redis: Redis, *, interval_s: float = INTERVAL_S) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        redis: Redis,
+        *,
+        interval_s: float = INTERVAL_S,
+        observer: SettlementObserver | None = None,
+    ) -> None:
         self._engine = engine
         self._redis = redis
         self._cache = AccountCache(engine, redis)
         self._interval_s = interval_s
+        self._observer = observer or SettlementObserver()
+        self._unfinished: set[int] = set()
+        self._measured_at = -BACKLOG_EVERY_S
         self._not_before: dict[int, float] = {}
         self._swept_at = -SWEEP_EVERY_S
-        self._partitioned_at = -PARTITIONS_EVERY_S
+        self._kept_house_at = -HOUSEKEEPING_EVERY_S
 
     async def run(self, stop: asyncio.Event) -> None:
         """Settle until `stop` is set; outages of either store are waited out."""
         while not stop.is_set():
             try:
                 async with self._leadership() as leader:
+                    self._observer.leading(leader is not None)
                     while leader is not None and not stop.is_set():
                         # Asked on the connection that holds the lock: if it has died, so has the lock.
                         await leader.execute(text("SELECT 1"))
+                        await self._measure()
                         await self.settle()
                         await _pause(stop, self._interval_s)
             except (SQLAlchemyError, RedisError, OSError) as e:
                 log.warning("settlement waits: %s", e)
+                self._observer.leading(False)
+                with suppress(RedisError, OSError):
+                    await self._measure()
                 self._swept_at = -SWEEP_EVERY_S
                 await _pause(stop, 1.0)
             else:
@@ -89,36 +127,60 @@ class Settler:
                     await connection.execute(text("SELECT pg_advisory_unlock(hashtext('luna.settlement'))"))
 
     async def settle(self) -> int:
-        """One round: partitions, a restarted Redis, the events, then stale accounts. Returns the events booked."""
-        await self._make_partitions()
+        """One round: housekeeping, a restarted Redis, the events, then stale accounts. Returns the events booked."""
+        began = time.monotonic()
+        await self._keep_house()
         await self._notice_restart()
         booked = await self._settle_marked()
         await self._rebuild_stale()
+        self._observer.round(time.monotonic() - began)
         return booked
 
-    async def _rebuild_stale(self) -> None:
-        """Rebuild some of the stale accounts; one that cannot be rebuilt now keeps nobody else waiting."""
-        now = time.monotonic()
-        stale = [i for i in await self._cache.stale_accounts(STALE_LOOKED_AT) if self._not_before.get(i, now) <= now]
-        for first in range(0, min(len(stale), REBUILDS_A_TICK), REBUILDS_AT_ONCE):
-            await asyncio.gather(*(self._rebuild(i) for i in stale[first : first + REBUILDS_AT_ONCE]))
+    async def _measure(self) -> None:
+        """Tell how much waits, now and then."""
+        if time.monotonic() - self._measured_at < BACKLOG_EVERY_S:
+            return
+        self._measured_at = time.monotonic()
+        found = await backlog(self._redis, self._unfinished)
+        self._observer.backlog(found.events, found.oldest_age_s)
 
-    async def _rebuild(self, account_id: int) -> None:
+    async def _rebuild_stale(self) -> None:
+        """Rebuild stale accounts for a while; one that cannot be rebuilt now keeps nobody else waiting."""
+        began = time.monotonic()
+        stale = [
+            i for i in await self._cache.stale_accounts(STALE_LOOKED_AT) if self._not_before.get(i, began) <= began
+        ]
+        for first in range(0, len(stale), REBUILDS_A_BATCH):
+            await self._rebuild(stale[first : first + REBUILDS_A_BATCH])
+            if time.monotonic() - began >= REBUILDING_S:
+                break
+
+    async def _rebuild(self, account_ids: list[int]) -> None:
         try:
-            await self._cache.rebuild(account_id)
-            self._not_before.pop(account_id, None)
+            # One that is locked is left out, and still stale the next time.
+            self._observer.rebuilt(len(await self._cache.rebuild_many(account_ids)))
         except SQLAlchemyError as e:
-            log.warning("account %s is not rebuilt yet: %s", account_id, e)
-            self._not_before[account_id] = time.monotonic() + REBUILD_PAUSE_S
+            if len(account_ids) > 1 and not _away(e):
+                for account_id in account_ids:
+                    await self._rebuild([account_id])
+                return
+            log.warning("accounts %s are not rebuilt yet: %s", account_ids, e)
+            self._not_before |= dict.fromkeys(account_ids, time.monotonic() + REBUILD_PAUSE_S)
+        else:
+            for account_id in account_ids:
+                self._not_before.pop(account_id, None)
 
     async def _settle_marked(self) -> int:
-        account_ids = await self._marked()
+        self._unfinished.update(await self._marked())
         if time.monotonic() - self._swept_at >= SWEEP_EVERY_S:
-            account_ids = sorted({*account_ids, *await self._sweep()})
+            self._unfinished.update(await self._sweep())
             self._swept_at = time.monotonic()
+        account_ids = sorted(self._unfinished)
         booked = 0
         for first in range(0, len(account_ids), ACCOUNTS_A_BATCH):
-            booked += await self._settle_accounts(account_ids[first : first + ACCOUNTS_A_BATCH])
+            batch = account_ids[first : first + ACCOUNTS_A_BATCH]
+            booked += await self._settle_accounts(batch)
+            self._unfinished.difference_update(batch)
         return booked
 
     async def _settle_accounts(self, account_ids: list[int]) -> int:
@@ -129,7 +191,9 @@ class Settler:
                 break
             async with self._engine.begin() as connection:
                 present = await lock_accounts(connection, account_ids)
-                booked += await book(connection, events)
+                new = await book(connection, events)
+            booked += new
+            self._observer.booked(new)
             await delete_events(self._redis, events)
             for account_id in {event.account_id for event in events} - present:
                 # Deleted, but Redis did not hear of it. No row can be marked stale, so it is forgotten here.
@@ -164,12 +228,19 @@ class Settler:
         await self._redis.set(redis_keys.SEEN_RUN, run_id)
         log.info("redis process %s is new: every account is rebuilt", run_id)
 
-    async def _make_partitions(self) -> None:
-        if time.monotonic() - self._partitioned_at < PARTITIONS_EVERY_S:
+    async def _keep_house(self) -> None:
+        if time.monotonic() - self._kept_house_at < HOUSEKEEPING_EVERY_S:
             return
         async with self._engine.begin() as connection:
             await ensure_partitions(connection, datetime.now(UTC))
-        self._partitioned_at = time.monotonic()
+        async with self._engine.begin() as connection:
+            await remove_ended_keys(connection)
+        self._kept_house_at = time.monotonic()
+
+
+def _away(error: SQLAlchemyError) -> bool:
+    """Whether the connection is lost, so that another account would fare no better."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -241,18 +241,34 @@ async def test_a_deleted_account_that_redis_still_serves_is_forgotten(store: Sto
 
 async def test_a_locked_account_keeps_no_other_waiting(store: Store) -> None:
     locked, other = await store.account(), await store.account()
-    await store.execute("UPDATE accounts SET cache_stale = true WHERE id = :id", id=locked.account_id)
+    await store.settler.settle()
+    await store.execute("UPDATE accounts SET cache_stale = true")
     await store.quota.debit([other.debit(3)])
     async with store.engine.begin() as connection:
         await connection.execute(text("SELECT FROM accounts WHERE id = :id FOR UPDATE"), {"id": locked.account_id})
-        settling = asyncio.create_task(store.settler.settle())
-        for _ in range(100):
-            await asyncio.sleep(0.05)
-            if await store.used(other.account_id) == 3:
-                break
-        assert not settling.done()
+        async with asyncio.timeout(5):
+            await store.settler.settle()
         assert await store.used(other.account_id) == 3
-    await settling
+        assert await store.cache.stale_accounts(9) == [locked.account_id]
+    await store.settler.settle()
+    assert await store.cache.stale_accounts(9) == []
+
+
+async def test_an_account_that_cannot_be_rebuilt_keeps_no_other_waiting_and_is_tried_again(store: Store) -> None:
+    callers = [await store.account() for _ in range(3)]
+    broken = callers[1].account_id
+    await store.settler.settle()
+    await store.execute(
+        "UPDATE accounts SET cache_stale = true, cache_epoch = 9223372036854775807 WHERE id = :i", i=broken
+    )
+    await store.execute("UPDATE accounts SET cache_stale = true")
+    for _ in range(2):
+        await store.settler.settle()
+    assert await store.cache.stale_accounts(9) == [broken]
+    await store.execute("UPDATE accounts SET cache_epoch = 1 WHERE id = :i", i=broken)
+    store.settler._not_before.clear()
+    await store.settler.settle()
+    assert await store.cache.stale_accounts(9) == []
 
 
 async def test_revoking_and_rotating_at_once_do_not_deadlock(store: Store) -> None:
