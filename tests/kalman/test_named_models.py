@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -255,9 +256,9 @@ async def served(store: Store, models: Models, headers: dict[str, str], path: st
     async def rest(*_: object) -> None:
         raise AssertionError
 
-    edge = Edge(
-        [Operation("kalman", gate, parse)], callers, rest, rest, max_body_bytes=10**6, timeout_s=5, log_requests=False
-    )
+    bounds: dict[str, Any] = {"max_body_bytes": 10**6, "timeout_s": 5, "log_requests": False}
+    with ThreadPoolExecutor(1) as aside:
+        edge = Edge([Operation("kalman", gate, parse)], callers, rest, rest, aside, **bounds)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(edge), base_url="http://luna", headers=headers
     ) as client:

@@ -13,6 +13,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -48,7 +49,8 @@ STANDING_S = 5.0
 STANDING_STATUSES = frozenset({405, 408, 413, 415, 422})
 ACCOUNT_PATH = re.compile(r"/api/v1/(\d{1,10})/(.+)", re.ASCII)
 MAX_ACCOUNT_ID = 2**31 - 1
-# Above this size a stranger's body is not parsed before we know that he is none.
+# Above this size a stranger's body is not parsed before we know that he is none, and then not on the event loop: 10 MB
+# of matrices take a second, in steps of 0.2 s at most that keep the interpreter to themselves.
 PARSE_FIRST_BYTES = 256 * 1024
 
 
@@ -99,7 +101,7 @@ class Operation:
     path: str
     gate: Serves
     parse: Callable[[bytes], Work | Unresolved]
-    """Raises Problem 422."""
+    """Raises Problem 422. Called in any thread."""
     openapi: Mapping[str, Any] = field(default_factory=dict)
     """The OpenAPI operation object."""
 
@@ -113,6 +115,7 @@ class Edge:
         callers: Callers,
         rest: ASGIApp,
         sockets: ASGIApp,
+        aside: Executor,
         *,
         max_body_bytes: int,
         timeout_s: float,
@@ -122,6 +125,7 @@ class Edge:
         self._callers = callers
         self._rest = rest
         self._sockets = sockets
+        self._aside = aside
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
         self._log_requests = log_requests
@@ -175,7 +179,9 @@ class Edge:
                 raise problems.slow_body(seconds) from e
             if len(body) > PARSE_FIRST_BYTES:
                 await self._callers.standing(credential, account_id, operation.path)
-            work = operation.parse(body)
+                work = await self._parsed_aside(operation, body, until, seconds)
+            else:
+                work = operation.parse(body)
             if isinstance(work, Unresolved):
                 found = work.at_hand(account_id)
                 work = found or await self._looked_up(work, credential, account_id, operation.path, until, seconds)
@@ -205,6 +211,13 @@ class Edge:
                     async with asyncio.timeout(STANDING_S):
                         problem.standing = await self._callers.standing(credential, account_id, operation.path)
             raise
+
+    async def _parsed_aside(self, operation: Operation, body: bytes, until: float, seconds: float) -> Work | Unresolved:
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                return await asyncio.get_running_loop().run_in_executor(self._aside, operation.parse, body)
+        except TimeoutError as e:
+            raise problems.deadline(seconds) from e
 
     async def _looked_up(
         self, call: Unresolved, credential: Credential, account_id: int, route: str, until: float, seconds: float

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from luna_serving.kalman.json_values import loads
 from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Initial, Known, Stationary
 from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.model import Model
@@ -67,7 +68,7 @@ class ModelSpec:
 
     def fields(self) -> dict[str, Any]:
         """The wire's fields, a copy of one's own."""
-        fields: dict[str, Any] = orjson.loads(self.json)
+        fields: dict[str, Any] = loads(self.json)
         return fields
 
     def build(self) -> Model:

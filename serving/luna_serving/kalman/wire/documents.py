@@ -1,6 +1,5 @@
 """From a body's bytes to a JSON object, and where in it a number is none."""
 
-import gc
 import json
 import math
 from codecs import BOM_UTF8
@@ -12,6 +11,7 @@ import orjson
 
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
+from luna_serving.kalman.json_values import loads
 
 NUMBERS = frozenset({int, float, type(None)})
 # More errors than these help nobody.
@@ -48,23 +48,12 @@ def read_object(body: bytes, member: str, max_lists: int) -> dict[str, Any]:
     if lists > max_lists or body.count(b"{") > MAX_OBJECTS or body.count(b":") > MAX_MEMBERS:
         raise problems.invalid(FieldError("", "Holds more lists, objects or members than any valid call."))
     try:
-        document = _loads(body)
+        document = loads(body)
     except orjson.JSONDecodeError as e:
         raise problems.invalid(*_culprits(body, member, e)) from e
     if not isinstance(document, dict):
         raise problems.invalid(FieldError("", "Must be a JSON object."))
     return document
-
-
-def _loads(body: bytes) -> Any:  # noqa: ANN401  JSON
-    # A parser makes no cycles: whatever the collector does meanwhile is waste, and four fifths of the time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return orjson.loads(body)
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def refuse_mark(body: bytes) -> None:

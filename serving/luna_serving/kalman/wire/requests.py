@@ -4,6 +4,7 @@ JSON is what a call costs: the usual body goes from text to a NumPy array withou
 the numbers that are echoed are never parsed and printed again.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -121,12 +122,19 @@ class NamedCall:
     """The call's work, given the model. Raises Problem 422."""
 
 
+class _OfThread(threading.local):
+    """simdjson's parser, which is reused and so belongs to one thread."""
+
+    def __init__(self) -> None:
+        self.parser = simdjson.Parser()
+
+
 class Wire:
-    """Parses the bodies of the Kalman routes. Not safe for several threads: simdjson's parser is reused."""
+    """Parses the bodies of the Kalman routes, in any thread."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._simdjson = simdjson.Parser()
+        self._simdjson = _OfThread()
 
     def parse_original(self, body: bytes) -> OriginalWork | NamedCall:
         """Read `{"results": [...], "model"?: {...}}`.
@@ -199,7 +207,7 @@ class Wire:
         if body.count(b"[") != 1 or body.count(b"]") != 1:
             return None
         try:
-            document: Any = self._simdjson.parse(body)
+            document: Any = self._simdjson.parser.parse(body)
             if len(document) != 1:
                 return None
             values = np.frombuffer(document["results"].as_buffer(of_type="d"), dtype=np.float64)
