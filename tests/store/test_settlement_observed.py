@@ -40,7 +40,7 @@ class Heard(SettlementObserver):
 
 async def until(claim: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not claim():
+        while not claim():  # noqa: ASYNC110  what is waited for stands in the observer
             await asyncio.sleep(0.02)
 
 
