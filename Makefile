@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow cluster-assets lint format bench-http bench-statespace pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets lint format bench-http bench-statespace pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,16 @@ bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 # Peers that are not installed are left out: `make install EXTRAS=serving,operator,dev,bench` has them all.
 bench-statespace: $(INSTALLED) ## measure the filter beside its peers, minutes; ARGS=--quick is one
 	@exec $(BIN)/python -m benchmarks.statespace $(ARGS)
+
+# Further options of the build go in IMAGE_ARGS: --build-arg EXTRAS=serving,gpu, --build-arg BASE_IMAGE=..., --network host.
+ENGINE ?= $(notdir $(shell command -v podman || command -v docker))
+TAG ?= $(shell awk -F '"' '/^version = / { print $$2; exit }' pyproject.toml)
+IMAGE_ARGS ?=
+images: ## build the container images with podman or docker, minutes
+	@test -n "$(ENGINE)" || { \
+	  echo "Neither podman nor docker is on PATH. On Debian and Ubuntu: apt install podman" >&2; exit 1; }
+	$(ENGINE) build $(IMAGE_ARGS) --file operator/Dockerfile --tag luna-operator:$(TAG) .
+	$(ENGINE) build $(IMAGE_ARGS) --file serving/Dockerfile --tag luna-serving:$(TAG) .
 
 # uv keeps the pins that still fit. It prints no index: the file serves whatever mirror pip uses.
 pins: $(BIN)/python ## renew requirements.txt; all to their newest with ARGS=--upgrade
