@@ -45,7 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    from luna_serving.local.up import UpOptions, up
+    try:
+        from luna_serving.local.up import UpOptions, up
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("luna"):
+            raise
+        raise CommandFailed(f"`luna up` needs the serving extra: pip install 'luna[serving]'. {error}.") from error
 
     limits = DemoLimits(arguments.quota, arguments.rate, arguments.burst)
     return up(UpOptions(arguments.data_dir, arguments.port, limits))
