@@ -17,19 +17,23 @@ def sqlalchemy_url(database_url: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def async_engine(database_url: str, *, pool_size: int = 5, statement_timeout_s: float = 10.0) -> AsyncEngine:
-    """An engine for serving and settlement.
+def async_engine(
+    database_url: str, *, pool_size: int = 5, statement_timeout_s: float = 10.0, ping: bool = True
+) -> AsyncEngine:
+    """An engine for serving, settlement and the operator.
 
     Args:
         database_url: where Postgres is.
         pool_size: connections kept open; as many again may be opened in a burst.
         statement_timeout_s: the server ends a longer statement, so that no request hangs on a stuck lock.
+        ping: ask every connection whether it lives before it is used. One round trip, which a caller that tries
+            again anyway can save.
     """
     return create_async_engine(
         sqlalchemy_url(database_url),
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_pre_ping=True,
+        pool_pre_ping=ping,
         pool_timeout=5,
         # An error's text goes to the log; digests do not.
         hide_parameters=True,

@@ -35,7 +35,8 @@ __all__ = [
     "differences",
 ]
 
-ACCOUNT_COLUMNS = [getattr(Account, f.name) for f in fields(AccountRow) if f.name != "keys"]
+ACCOUNT_FIELDS = [f.name for f in fields(AccountRow) if f.name != "keys"]
+ACCOUNT_COLUMNS = [getattr(Account, name) for name in ACCOUNT_FIELDS]
 KEY_COLUMNS = [getattr(KeyTable, f.name) for f in fields(KeyRow)]
 
 # Columns that Redis does not hold.
@@ -109,9 +110,6 @@ class Provisioning:
         Raises:
             NameTaken: an account that belongs to no resource has the name and is not revoked.
         """
-        row = await self.find(desired.uid)
-        if row is not None and not differences(desired, row):
-            return row
         while True:
             async with self._engine.begin() as connection:
                 account_id = await self._write(connection, desired)
@@ -221,22 +219,30 @@ class Provisioning:
 
     async def _read(self, which: ColumnElement[bool], limit: int | None = None) -> list[AccountRow]:
         async with self._engine.connect() as connection:
-            return await _rows(connection, which, limit)
+            # One statement: BEGIN and ROLLBACK around it would be two round trips more.
+            return await _rows(await connection.execution_options(isolation_level="AUTOCOMMIT"), which, limit)
 
 
 async def _rows(connection: AsyncConnection, which: ColumnElement[bool], limit: int | None = None) -> list[AccountRow]:
-    query = select(*ACCOUNT_COLUMNS).where(which).order_by(Account.id).limit(limit)
-    found = (await connection.execute(query)).all()
-    keys: dict[int, list[KeyRow]] = {row.id: [] for row in found}
-    of_these = select(KeyTable.account_id, *KEY_COLUMNS).where(KeyTable.account_id.in_(keys), live())
-    for account_id, *columns in await connection.execute(of_these.order_by(KeyTable.id.desc())) if keys else ():
-        keys[account_id].append(KeyRow(*columns))
-    return [_account(row, keys[row.id]) for row in found]
+    """In one statement, so that a row and its keys are of one instant."""
+    some = select(Account.id).where(which).order_by(Account.id).limit(limit).scalar_subquery()
+    query = (
+        select(*ACCOUNT_COLUMNS, *KEY_COLUMNS)
+        .outerjoin(KeyTable, (KeyTable.account_id == Account.id) & live())
+        .where(Account.id.in_(some) if limit else which)
+        .order_by(Account.id, KeyTable.id.desc())
+    )
+    rows: dict[int, Row[Any]] = {}
+    keys: dict[int, list[KeyRow]] = {}
+    for row in await connection.execute(query):
+        key = KeyRow(*row[len(ACCOUNT_COLUMNS) :])
+        rows.setdefault(row[0], row)
+        keys.setdefault(row[0], []).extend([key] if key.prefix else [])
+    return [_account(row, keys[account_id]) for account_id, row in rows.items()]
 
 
 def _account(row: Row[Any], keys: Iterable[KeyRow]) -> AccountRow:
-    values = row._asdict() | {
-        "quota_window": QuotaWindow(row.quota_window),
-        "allowed_models": tuple(row.allowed_models),
-    }
-    return AccountRow(**values, keys=tuple(keys))
+    values = dict(zip(ACCOUNT_FIELDS, row, strict=False)) | {"keys": tuple(keys)}
+    values["quota_window"] = QuotaWindow(values["quota_window"])
+    values["allowed_models"] = tuple(values["allowed_models"])
+    return AccountRow(**values)

@@ -18,7 +18,7 @@ def register(registry: kopf.OperatorRegistry, intake: Intake, probe: Any) -> Non
 
     @kopf.on.login(registry=registry)
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        return kopf.login_with_service_account(**kwargs) or kopf.login_via_client(**kwargs)
 
     @kopf.on.event(GROUP, VERSION, "accounts", registry=registry)
     async def account(event: Any, **_: Any) -> None:  # noqa: ANN401

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
+import uvloop
 from kubernetes.aio.config import ConfigException
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _log_as_json(settings.log_level)
         secrets.peppers  # noqa: B018  its absence stops the start
         require_current(secrets.database_url.get_secret_value())
-        asyncio.run(_until_signalled(settings, secrets))
+        uvloop.run(_until_signalled(settings, secrets))
     except ValidationError as e:
         return _refuse("; ".join(_told(e)))
     except (PepperMissing, SchemaMismatch, ConfigException, ValueError) as e:

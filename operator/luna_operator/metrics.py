@@ -4,6 +4,8 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from luna_store.settlement import SettlementObserver
+
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
@@ -23,12 +25,6 @@ class Metrics:
         self._leader = self._gauge("luna_operator_leader", "1 on the replica that reconciles")
         self._sweep_s = self._histogram("luna_operator_sweep_seconds", "One look at all Accounts")
         self._swept_at = self._gauge("luna_operator_last_sweep_timestamp_seconds", "When the last sweep ended well")
-        self._settled = Counter(
-            "luna_settlement_events_total", "Usage events booked in Postgres", registry=self.registry
-        )
-        self._round_s = self._histogram("luna_settlement_round_seconds", "One round of settlement")
-        self._waiting = self._gauge("luna_settlement_waiting_events", "Usage events in Redis, not in Postgres yet")
-        self._oldest = self._gauge("luna_settlement_oldest_event_seconds", "Age of the oldest of them")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"luna_operator_{name}_total", text, labels, registry=self.registry)
@@ -74,3 +70,42 @@ class Metrics:
         """What a sweep counted."""
         self._accounts.labels("true").set(ready)
         self._accounts.labels("false").set(accounts - ready)
+
+
+class SettlementMetrics(SettlementObserver):
+    """What settlement tells, as metrics of the same registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._events = Counter("luna_settlement_events_total", "Usage events booked in Postgres", registry=registry)
+        self._rebuilt = Counter(
+            "luna_settlement_rebuilds_total", "Accounts whose Redis keys settlement rebuilt", registry=registry
+        )
+        self._round_s = Histogram(
+            "luna_settlement_round_seconds", "One round of settlement", buckets=SECONDS, registry=registry
+        )
+        self._leader = Gauge("luna_settlement_leader", "1 on the replica that settles", registry=registry)
+        self._waiting = Gauge(
+            "luna_settlement_waiting_events", "Usage events in Redis, not in Postgres yet", registry=registry
+        )
+        self._oldest = Gauge("luna_settlement_oldest_event_seconds", "Age of the oldest of them", registry=registry)
+
+    def leading(self, leading: bool) -> None:
+        """Whether this replica settles."""
+        self._leader.set(leading)
+
+    def booked(self, events: int) -> None:
+        """So many events were committed."""
+        self._events.inc(events)
+
+    def rebuilt(self, accounts: int) -> None:
+        """So many accounts were rebuilt."""
+        self._rebuilt.inc(accounts)
+
+    def round(self, seconds: float) -> None:
+        """A round has ended."""
+        self._round_s.observe(seconds)
+
+    def backlog(self, waiting_events: int, oldest_age_s: float) -> None:
+        """So many events wait, the oldest for so long."""
+        self._waiting.set(waiting_events)
+        self._oldest.set(oldest_age_s)

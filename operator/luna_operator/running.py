@@ -17,7 +17,7 @@ from luna_operator.kube.client import ApiServer
 from luna_operator.kube.events import Events
 from luna_operator.kube.resources import Resources
 from luna_operator.kube.secrets import Secrets as KubeSecrets
-from luna_operator.metrics import Metrics
+from luna_operator.metrics import Metrics, SettlementMetrics
 from luna_operator.reconcile.act import Actor
 from luna_operator.reconcile.intake import Intake
 from luna_operator.reconcile.known import Known
@@ -56,7 +56,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
     url, max_age = str(settings.public_url).rstrip("/"), timedelta(seconds=settings.usage_max_age_s)
     pulse = Pulse({"leadership": 120.0, "sweep": 10 * settings.sweep_s + 300.0, "usage": 10 * settings.usage_s + 300.0})
     async with AsyncExitStack() as stack:
-        engine = async_engine(secrets.database_url.get_secret_value(), pool_size=settings.workers + 4)
+        engine = async_engine(secrets.database_url.get_secret_value(), pool_size=settings.workers + 4, ping=False)
         stack.push_async_callback(engine.dispose)
         redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=5.0, max_connections=settings.workers + 8)
         stack.push_async_callback(redis.aclose)
@@ -81,7 +81,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             sweep_s=settings.sweep_s,
             usage_s=settings.usage_s,
         )
-        settler = Settler(engine, redis)
+        settler = Settler(engine, redis, observer=SettlementMetrics(metrics.registry))
 
         async def not_ready() -> str | None:
             try:

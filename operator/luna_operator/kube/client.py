@@ -50,6 +50,8 @@ class ApiServer:
 
     def __init__(self, configuration: client.Configuration, observe: Observe, *, connections: int) -> None:
         configuration.connection_pool_maxsize = connections
+        # Else aiohttp looks for ~/.netrc before every request, in a thread.
+        configuration.client_session_kwargs = {"trust_env": False}
         self._client = client.ApiClient(configuration)
         self._host = configuration.host.rstrip("/")
         self._observe = observe

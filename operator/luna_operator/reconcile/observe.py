@@ -37,10 +37,12 @@ class Observer:
 
     async def one(self, account: AccountResource) -> Observed:
         """Look at one account; Redis is not compared, for whoever changed something rebuilds it anyway."""
-        row, secret = await asyncio.gather(
-            self._provisioning.find(account.uid),
-            self._secrets.find(account),
-        )
+        if account.status:
+            row, secret = await asyncio.gather(self._provisioning.find(account.uid), self._secrets.find(account))
+        else:
+            row = await self._provisioning.find(account.uid)
+            # A new account has no Secret; should one be in the way, creating it will tell.
+            secret = await self._secrets.find(account) if row else None
         return self.observed(account, row, secret)
 
     async def many(self, accounts: Sequence[AccountResource], secrets: Mapping[str, Secret]) -> list[Observed]:
