@@ -62,7 +62,10 @@ class Operator:
             **{f"LUNA_OPERATOR_{name.upper()}": str(value) for name, value in given.items()},
         }
         self.log = folder / "operator.log"
-        self.process = ServerProcess(
+        self.process = self._start(environment)
+
+    def _start(self, environment: dict[str, str]) -> ServerProcess:
+        return ServerProcess(
             [sys.executable, "-m", "luna_operator"], log_file=self.log, death_signal=signal.SIGKILL, env=environment
         )
 
