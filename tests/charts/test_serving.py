@@ -1,0 +1,242 @@
+"""The RayService: what Ray, Serve and KubeRay make of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import ray
+import yaml
+from ray.serve.schema import ServeDeploySchema
+from tests.charts.rendering import CASES, containers, environment, of_kind, only, parsed, rendered, template
+
+from luna_serving.app import build
+from luna_serving.local.ray_environment import ray_environment
+from luna_serving.settings import Settings
+
+# Of one machine: they keep ports closed and two Lunas apart, where a cluster has network policies and pods.
+OF_ONE_MACHINE = {
+    "RAY_AUTH_MODE",
+    "RAY_AUTH_TOKEN_PATH",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
+    "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT",
+    "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT",
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
+    "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT",
+    # Load balancers need their time to forget a worker: Serve's own 30 s.
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S",
+}
+
+
+def service(case: str) -> dict[str, Any]:
+    return only(rendered(case), "RayService")["spec"]
+
+
+def groups(case: str) -> dict[str, dict[str, Any]]:
+    return {group["groupName"]: group for group in service(case)["rayClusterConfig"]["workerGroupSpecs"]}
+
+
+def ray_containers(case: str) -> list[dict[str, Any]]:
+    head = service(case)["rayClusterConfig"]["headGroupSpec"]
+    return [group["template"]["spec"]["containers"][0] for group in [head, *groups(case).values()]]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_serve_takes_the_configuration_and_the_application_its_arguments(case: str) -> None:
+    config = ServeDeploySchema.model_validate(yaml.safe_load(service(case)["serveConfigV2"]))
+    [application] = config.applications
+    assert (application.import_path, application.route_prefix) == ("luna_serving.app:build", "/")
+    assert application.args.keys() <= Settings.model_fields.keys()
+    assert build(application.args)
+
+
+def test_serves_replicas_scale_between_their_bounds() -> None:
+    [application] = yaml.safe_load(service("production")["serveConfigV2"])["applications"]
+    ingress = build(application["args"])._bound_deployment
+    assert (ingress._deployment_config.autoscaling_config.min_replicas) == 3
+    assert (ingress._deployment_config.autoscaling_config.max_replicas) == 24
+
+
+def test_settings_reach_the_application_as_they_are_written() -> None:
+    [application] = yaml.safe_load(service("everything")["serveConfigV2"])["applications"]
+    args = application["args"]
+    assert (args["request_timeout_s"], args["log_requests"], args["max_stored_model_bytes"]) == (60, True, 268435456)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_ray_process_has_the_environment_that_luna_up_gives(case: str, tmp_path: Any) -> None:
+    local = ray_environment({}, tmp_path, "haproxy", None, cores=8)
+    shared = {name: value for name, value in local.items() if name not in OF_ONE_MACHINE}
+    # One machine compiles little, and nothing reads Ray's metrics there.
+    for tuned in ("LUNA_KALMAN_WARM_STATES", "RAY_SERVE_HAPROXY_METRICS_ENABLED", "RAY_enable_metrics_collection"):
+        del shared[tuned]
+    for container in ray_containers(case):
+        given = environment(container)
+        assert {name: given.get(name) for name in shared} == shared
+        # Ray lowers its workers' priority by 15: below every other program of the node.
+        assert given["RAY_worker_niceness"] == "0"
+        assert given["LUNA_KALMAN_WARM_STATES"] == ("2" if case == "dev" else "64")
+        assert given["JAX_COMPILATION_CACHE_DIR"].startswith(given["XDG_CACHE_HOME"])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_luna_setting_that_a_pod_gets_is_one_of_the_application(case: str) -> None:
+    known = {f"LUNA_{name.upper()}" for name in Settings.model_fields} | {"LUNA_PEPPERS"}
+    for container in ray_containers(case):
+        assert {name for name in environment(container) if name.startswith("LUNA_")} <= known
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_replica_finds_room_on_the_head(case: str) -> None:
+    spec = service(case)
+    assert spec["excludeHeadPodFromServeSvc"] is True
+    assert spec["rayClusterConfig"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    args = yaml.safe_load(spec["serveConfigV2"])["applications"][0]["args"]
+    assert args["ingress_cpus"] > 0
+    assert args["kalman_cpus"] > 0
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_worker_offers_the_cores_that_a_replica_asks_for(case: str) -> None:
+    args = yaml.safe_load(service(case)["serveConfigV2"])["applications"][0]["args"]
+    for name, group in groups(case).items():
+        resources = group["template"]["spec"]["containers"][0]["resources"]["requests"]
+        offered = cores(resources["cpu"])
+        assert offered >= args["kalman_cpus"]
+        assert offered >= args["ingress_cpus"]
+        if name == "gpu":
+            assert resources["nvidia.com/gpu"] >= args["kalman_gpus"] > 0
+
+
+def cores(quantity: str) -> float:
+    # As KubeRay does (Quantity.Value), rounded up to whole cores.
+    return -(-int(quantity[:-1]) // 1000) if quantity.endswith("m") else int(quantity)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_smallest_cluster_has_room_for_the_fewest_replicas(case: str) -> None:
+    args = yaml.safe_load(service(case)["serveConfigV2"])["applications"][0]["args"]
+    room = {
+        name: group["minReplicas"] * cores(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+        for name, group in groups(case).items()
+    }
+    needed = args["ingress_replicas_min"] * args["ingress_cpus"]
+    kalman = args["kalman_replicas_min"] * args["kalman_cpus"]
+    if args["kalman_gpus"] == 0:
+        needed += kalman
+    assert room["cpu"] >= needed
+
+
+def test_the_chart_names_the_version_of_ray_that_is_installed() -> None:
+    assert service("default")["rayClusterConfig"]["rayVersion"] == ray.__version__
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rays_ports_ask_for_a_token(case: str) -> None:
+    assert service(case)["rayClusterConfig"]["authOptions"] == {"mode": "token"}
+    for container in ray_containers(case):
+        # KubeRay sets them.
+        assert not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"} & environment(container).keys()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_kuberay_takes_the_cluster(case: str) -> None:
+    """What KubeRay 1.5.1 refuses or breaks on (utils.ValidateRayClusterSpec, common.BuildServiceForHeadPod)."""
+    cluster = service(case)["rayClusterConfig"]
+    head = cluster["headGroupSpec"]["template"]
+    assert "restartPolicy" not in head["spec"]  # autoscaler v2 wants Never, and sets it
+    assert {port["name"] for port in head["spec"]["containers"][0]["ports"]} >= {"serve", "dashboard", "gcs-server"}
+    for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        # The head's Service selects app.kubernetes.io/name=kuberay, whatever the pod says.
+        assert "app.kubernetes.io/name" not in group["template"]["metadata"]["labels"]
+    given = environment(head["spec"]["containers"][0])
+    assert not {"RAY_REDIS_ADDRESS", "REDIS_PASSWORD", "RAY_enable_autoscaler_v2"} & given.keys()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_ray_clusters_of_an_upgrade_keep_their_state_apart(case: str) -> None:
+    options = service(case)["rayClusterConfig"].get("gcsFaultToleranceOptions", {})
+    # The default is each cluster's uid; ray-project/kuberay#5052 tells what a fixed one does.
+    assert "externalStorageNamespace" not in options
+    assert ("redisPassword" in options) == bool(options)
+
+
+def test_the_head_waits_for_no_database_for_its_pod_cleans_up_redis_when_that_has_gone() -> None:
+    for case in CASES:
+        assert "initContainers" not in service(case)["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]
+
+
+def test_without_an_autoscaler_groups_stay_at_their_least() -> None:
+    cluster = service("dev")["rayClusterConfig"]
+    assert cluster["enableInTreeAutoscaling"] is False
+    assert "autoscalerOptions" not in cluster
+    assert not any("idleTimeoutSeconds" in group for group in cluster["workerGroupSpecs"])
+
+
+def test_gpu_workers_have_their_image_their_nodes_and_their_share_of_memory() -> None:
+    gpu = groups("gpu")["gpu"]
+    pod = gpu["template"]["spec"]
+    assert (gpu["minReplicas"], gpu["maxReplicas"], gpu["idleTimeoutSeconds"]) == (2, 4, 600)
+    assert pod["runtimeClassName"] == "nvidia"
+    assert pod["tolerations"][0]["key"] == "nvidia.com/gpu"
+    assert all(container["image"].endswith("-gpu") for container in containers({"spec": pod}))
+    assert environment(pod["containers"][0])["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.45"
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in environment(ray_containers("everything")[2])
+
+
+def test_a_worker_is_given_longer_than_its_drain_takes() -> None:
+    for group in groups("default").values():
+        pod = group["template"]["spec"]
+        [*_, command] = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+        assert "--deadline-remaining-seconds 60 && sleep 60" in command
+        assert pod["terminationGracePeriodSeconds"] >= 60 + 20 + 30
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_budgets_are_numbers_below_the_fewest_workers(case: str) -> None:
+    """A RayCluster has no scale subresource, so the controller can count in whole pods alone."""
+    budgets = of_kind(rendered(case), "PodDisruptionBudget")
+    for name, group in groups(case).items():
+        budget = next((b["spec"] for n, b in budgets.items() if n.endswith(f"-workers-{name}")), None)
+        assert (budget is not None) == (group["minReplicas"] > 1)
+        if budget:
+            assert isinstance(budget["minAvailable"], int)
+            assert 0 < budget["minAvailable"] < group["minReplicas"]
+            assert (
+                budget["selector"]["matchLabels"].items()
+                <= {
+                    **group["template"]["metadata"]["labels"],
+                    "ray.io/group": name,
+                }.items()
+            )
+
+
+def test_the_service_has_one_name_for_good_and_everything_leads_to_it() -> None:
+    manifests = rendered("everything")
+    name = only(manifests, "RayService")["spec"]["serveService"]["metadata"]["name"]
+    assert name == "everything-serve"
+    [rule] = only(manifests, "Ingress")["spec"]["rules"]
+    assert {path["backend"]["service"]["name"] for path in rule["http"]["paths"]} == {name}
+    [route] = only(manifests, "HTTPRoute")["spec"]["rules"]
+    assert route["backendRefs"] == [{"name": name, "port": 8000}]
+
+
+def test_accounts_are_told_where_callers_reach_luna() -> None:
+    def url(*args: object) -> Any:
+        [container] = only(parsed(template(*args)), "Deployment")["spec"]["template"]["spec"]["containers"]
+        return environment(container)["LUNA_OPERATOR_PUBLIC_URL"]
+
+    assert url() == "http://luna-serve.models.svc.cluster.local:8000"
+    host = "ingress.enabled=true,ingress.host=luna.example.com"
+    assert url("--set", host) == "http://luna.example.com"
+    assert url("--set", f"{host},ingress.tls.enabled=true") == "https://luna.example.com"
+    assert url("--set", f"{host},operator.publicUrl=https://api.example.com") == "https://api.example.com"
+
+
+def test_a_new_chart_of_the_same_images_restarts_nothing() -> None:
+    for case in CASES:
+        for container in [service(case)["rayClusterConfig"]["headGroupSpec"], *groups(case).values()]:
+            assert "helm.sh/chart" not in container["template"]["metadata"]["labels"]
+        deployment = only(rendered(case), "Deployment")
+        assert "helm.sh/chart" not in deployment["spec"]["template"]["metadata"]["labels"]
