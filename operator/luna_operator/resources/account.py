@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from luna_operator.resources.durations import parse_duration
+from luna_operator.resources.fields import flag, read, section
 from luna_operator.resources.limits import Limits
 from luna_operator.resources.names import FINALIZER, Key
 
@@ -64,9 +65,9 @@ class AccountResource:
             display_name=spec.get("displayName") or "",
             tier=spec.get("tier"),
             limits=Limits.parse(spec),
-            suspended=bool(spec.get("suspended")),
-            expires_at=parse_time(spec.get("expiresAt")),
-            api_key=_key_policy(spec.get("apiKey") or {}, metadata["name"]),
+            suspended=read("suspended", spec.get("suspended"), flag) or False,
+            expires_at=read("expiresAt", spec.get("expiresAt"), parse_time),
+            api_key=_key_policy(section("apiKey", spec), metadata["name"]),
             retain=spec.get("deletionPolicy", "Retain") != "Delete",
             status=body.get("status") or {},
         )
@@ -83,13 +84,17 @@ class AccountResource:
 
 
 def _key_policy(spec: dict[str, Any], name: str) -> KeyPolicy:
-    interval = parse_duration(spec.get("rotationInterval") or ROTATION_INTERVAL)
+    interval = _duration("rotationInterval", spec, ROTATION_INTERVAL)
     return KeyPolicy(
         secret_name=spec.get("secretName") or f"{name}-luna-key",
         rotation_interval=interval or None,
-        rotation_overlap=parse_duration(spec.get("rotationOverlap") or ROTATION_OVERLAP),
-        rotation_requested_at=parse_time(spec.get("rotationRequestedAt")),
+        rotation_overlap=_duration("rotationOverlap", spec, ROTATION_OVERLAP),
+        rotation_requested_at=read("apiKey.rotationRequestedAt", spec.get("rotationRequestedAt"), parse_time),
     )
+
+
+def _duration(name: str, spec: dict[str, Any], default: str) -> timedelta:
+    return read(f"apiKey.{name}", spec.get(name) or default, parse_duration) or timedelta()
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -100,7 +105,10 @@ def parse_time(text: str | None) -> datetime | None:
     """
     if text is None:
         return None
-    instant = datetime.fromisoformat(text)
+    try:
+        instant = datetime.fromisoformat(text)
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"{text!r} is no time; write it as 2027-01-31T00:00:00Z.") from e
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write it as 2027-01-31T00:00:00Z.")
     return instant.astimezone(UTC)

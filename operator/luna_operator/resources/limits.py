@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from math import ceil
 from typing import Any, Self
 
+from luna_operator.resources.fields import names, number, read, section, whole
 from luna_store.tables import DEFAULT_QUOTA_LIMIT, DEFAULT_RATE_BURST, DEFAULT_RATE_PER_SECOND
 from luna_store.windows import QuotaWindow
 
@@ -28,18 +29,16 @@ class Limits:
         Raises:
             ValueError: it has not; the message names the field.
         """
-        quota, rate, limits = (spec.get(part) or {} for part in ("quota", "rateLimit", "limits"))
-        models, window, per_second = spec.get("allowedModels"), quota.get("window"), rate.get("requestsPerSecond")
+        quota, rate, limits = (section(part, spec) for part in ("quota", "rateLimit", "limits"))
         return cls(
-            quota_limit=_whole(quota.get("limit"), "quota.limit"),
-            quota_window=None if window is None else QuotaWindow(window),
-            rate_per_second=None if per_second is None else float(per_second),
-            rate_burst=_whole(rate.get("burst"), "rateLimit.burst"),
-            # A set in the API; sorted, so that an order is no difference.
-            allowed_models=None if models is None else tuple(sorted(models)),
-            max_series_length=_whole(limits.get("maxSeriesLength"), "limits.maxSeriesLength"),
-            max_series_per_request=_whole(limits.get("maxSeriesPerRequest"), "limits.maxSeriesPerRequest"),
-            history_days=_whole(limits.get("historyDays"), "limits.historyDays"),
+            quota_limit=read("quota.limit", quota.get("limit"), whole),
+            quota_window=read("quota.window", quota.get("window"), _window),
+            rate_per_second=read("rateLimit.requestsPerSecond", rate.get("requestsPerSecond"), number),
+            rate_burst=read("rateLimit.burst", rate.get("burst"), whole),
+            allowed_models=read("allowedModels", spec.get("allowedModels"), names),
+            max_series_length=read("limits.maxSeriesLength", limits.get("maxSeriesLength"), whole),
+            max_series_per_request=read("limits.maxSeriesPerRequest", limits.get("maxSeriesPerRequest"), whole),
+            history_days=read("limits.historyDays", limits.get("historyDays"), whole),
         )
 
     def over(self, defaults: "Limits") -> "Limits":
@@ -86,9 +85,8 @@ def effective(account: Limits, tier: Limits | None) -> EffectiveLimits:
     return EffectiveLimits(**values)
 
 
-def _whole(value: object, field: str) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        raise ValueError(f"spec.{field} must be a whole number, not {value!r}.")
-    return int(value)
+def _window(value: str) -> QuotaWindow:
+    try:
+        return QuotaWindow(value)
+    except ValueError as e:
+        raise ValueError(f"must be {', '.join(QuotaWindow)}, not {value!r}.") from e
