@@ -103,7 +103,7 @@ class Actor:
                 await self._end(work.account, retain=retain)
             case RemoveFinalizer():
                 await self._resources.remove_finalizer(work.account)
-                self._known.forget(work.account.key)
+                self._known.forget(work.account.key, work.account.resource_version)
 
     async def after(self, work: Work, seen: Observation) -> Observation:
         """The observation as it is now; read again only where something was touched."""

@@ -27,8 +27,8 @@ class Intake:
         metadata = body["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
         if kind == "DELETED":
-            self._known.forget(key)
-            self._queue.drop(key)
+            if self._known.forget(key, metadata["resourceVersion"]):
+                self._queue.drop(key)
             return
         try:
             account = AccountResource.parse(body)

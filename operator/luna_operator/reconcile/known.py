@@ -1,18 +1,27 @@
 """What the watch has delivered: the Accounts and Tiers of the cluster, by name, and which Accounts use which Tier."""
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
 from luna_operator.resources.tier import TierResource
 
+# Far more than are deleted while one answer is under way, and a few hundred bytes each.
+GONE_KEPT = 10_000
+
 
 class Known:
-    """A memory of the newest version of each resource."""
+    """A memory of the newest version of each resource.
+
+    An answer of the API server may be older than what the watch has told meanwhile: it brings back no old version, and
+    no Account that is gone.
+    """
 
     def __init__(self) -> None:
         self._accounts: dict[Key, AccountResource] = {}
+        self._gone: OrderedDict[Key, str] = OrderedDict()
         self._by_tier: dict[str, set[Key]] = defaultdict(set)
         self._tiers: dict[str, TierResource] = {}
 
@@ -29,10 +38,12 @@ class Known:
         return iter(list(self._accounts.values()))
 
     def keep(self, account: AccountResource) -> bool:
-        """Remember an Account; False if this or a later version is known already."""
+        """Remember an Account; False if this or a later version is known already, or known to be gone."""
         before = self._accounts.get(account.key)
-        if before is not None and not _newer(account.resource_version, before.resource_version):
+        last = before.resource_version if before is not None else self._gone.get(account.key)
+        if last is not None and not _newer(account.resource_version, last):
             return False
+        self._gone.pop(account.key, None)
         if before is not None and before.tier is not None and before.tier != account.tier:
             self._by_tier[before.tier].discard(account.key)
         if account.tier is not None:
@@ -40,11 +51,38 @@ class Known:
         self._accounts[account.key] = account
         return True
 
-    def forget(self, key: Key) -> None:
-        """The Account is gone."""
-        account = self._accounts.pop(key, None)
-        if account is not None and account.tier is not None:
-            self._by_tier[account.tier].discard(key)
+    def keep_written(self, account: AccountResource) -> None:
+        """Remember the answer to a write of the status.
+
+        One that shows somebody else's change as well is left to the watch: what is known already, nobody looks at.
+        """
+        before = self._accounts.get(account.key)
+        if before is not None and account == replace(
+            before, resource_version=account.resource_version, status=account.status
+        ):
+            self.keep(account)
+
+    def forget(self, key: Key, version: str | None = None) -> bool:
+        """The Account is gone; False if it was made anew since.
+
+        Args:
+            key: its name.
+            version: the resource version in which it was gone, or was last there; default: the one that is known.
+        """
+        account = self._accounts.get(key)
+        if account is not None and version is not None and _newer(account.resource_version, version):
+            return False
+        last = version or (account.resource_version if account is not None else None)
+        if last is not None:
+            self._gone[key] = last
+            self._gone.move_to_end(key)
+        if len(self._gone) > GONE_KEPT:
+            self._gone.popitem(last=False)
+        if account is not None:
+            del self._accounts[key]
+            if account.tier is not None:
+                self._by_tier[account.tier].discard(key)
+        return True
 
     def tier(self, name: str | None) -> TierResource | None:
         """The Tier, unless it is gone."""

@@ -129,7 +129,7 @@ class Reconciler:
         if difference is None:
             return
         written = AccountResource.parse(await self._resources.patch_account_status(account, difference))
-        self._known.keep(written)
+        self._known.keep_written(written)
         for told in news(account.status, status):
             await self._events.post(Event(told.type, told.reason, "Reconcile", told.note), account)
 

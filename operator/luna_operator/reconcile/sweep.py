@@ -6,8 +6,11 @@ by itself: whatever has a plan is put into the queue, and the reconciliation loo
 
 import asyncio
 import logging
-from datetime import timedelta
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
+from luna_operator.kube.client import ApiError
 from luna_operator.kube.resources import Resources
 from luna_operator.kube.secrets import Secret, Secrets
 from luna_operator.metrics import Metrics
@@ -15,6 +18,7 @@ from luna_operator.plan.decide import Plan, decide
 from luna_operator.plan.observation import Observation
 from luna_operator.plan.status import patch, status_of
 from luna_operator.plan.steps import ApplyRow, ConfirmKey, IssueKey, RebuildCache, WriteSecret
+from luna_operator.plan.tier_status import tier_status
 from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observer
 from luna_operator.reconcile.queue import WorkQueue
@@ -38,8 +42,6 @@ class Sweep:
         resources: Resources,
         secrets: Secrets,
         metrics: Metrics,
-        *,
-        usage_max_age: timedelta,
     ) -> None:
         self._known = known
         self._queue = queue
@@ -47,7 +49,6 @@ class Sweep:
         self._resources = resources
         self._secrets = secrets
         self._metrics = metrics
-        self._usage_max_age = usage_max_age
 
     async def run(self) -> int:
         """Look at everything once; returns how many accounts have work to do.
@@ -56,21 +57,25 @@ class Sweep:
             SQLAlchemyError, RedisError, OSError, ApiError, ApiUnavailable: something did not answer; sweep again.
         """
         await self._tiers()
-        before = {account.key for account in self._known.accounts()}
+        before = {account.key: account.resource_version for account in self._known.accounts()}
         secrets = await self._labelled_secrets()
         listed: set[Key] = set()
-        found = ready = 0
+        members, waiting = Counter[str](), Counter[str]()
+        ready = 0
         async for page in self._resources.account_pages():
             accounts = [account for body in page if (account := self._parse(body)) is not None]
             listed.update(account.key for account in accounts)
             ready += sum(_is_ready(account) for account in accounts)
-            found += await self._look(accounts, secrets)
-        for key in before - listed:
+            members.update(account.tier for account in accounts if account.tier is not None)
+            async for account in self._unsettled(accounts, secrets):
+                waiting[account.tier or ""] += 1
+        for key in before.keys() - listed:
             # Deleted while the watch was away.
-            self._known.forget(key)
-            self._queue.drop(key)
+            if self._known.forget(key, before[key]):
+                self._queue.drop(key)
+        await self._report_tiers(members, waiting)
         self._metrics.swept(accounts=len(listed), ready=ready)
-        return found
+        return waiting.total()
 
     async def _tiers(self) -> None:
         tiers = [TierResource.parse(body) for body in await self._resources.tiers()]
@@ -97,20 +102,34 @@ class Sweep:
         self._known.keep(account)
         return account
 
-    async def _look(self, accounts: list[AccountResource], secrets: dict[str, Secret]) -> int:
-        found = 0
+    async def _unsettled(
+        self, accounts: list[AccountResource], secrets: dict[str, Secret]
+    ) -> AsyncIterator[AccountResource]:
+        """Queue those of a page that have work to do, and yield them."""
         for observed in await self._observer.many(accounts, secrets):
             seen = observed.seen
             plan = decide(seen)
-            if plan.steps or patch(seen.account.status, status_of(seen, plan.problem, self._usage_max_age)):
-                found += 1
+            # Usage is reported elsewhere, and is no drift.
+            if plan.steps or patch(seen.account.status, status_of(seen, plan.problem, timedelta.max)):
                 self._queue.add(seen.account.key)
                 self._count(seen, plan)
+                yield seen.account
             elif plan.wake_at is not None:
                 self._queue.add_after(seen.account.key, (plan.wake_at - seen.now).total_seconds())
             # A page of 500 takes tens of milliseconds: others get their turn in between.
             await asyncio.sleep(0)
-        return found
+
+    async def _report_tiers(self, members: Counter[str], waiting: Counter[str]) -> None:
+        for tier in self._known.tiers():
+            status = tier_status(tier, accounts=members[tier.name], waiting=waiting[tier.name], now=datetime.now(UTC))
+            if (difference := patch(tier.status, status)) is None:
+                continue
+            try:
+                body = await self._resources.patch_tier_status(tier.name, difference)
+            except ApiError as e:
+                log.info("Tier %s: its status is not written: %s", tier.name, e)
+                continue
+            self._known.keep_tier(TierResource.parse(body))
 
     def _count(self, seen: Observation, plan: Plan) -> None:
         """An account that was settled before and is not any more has drifted; a new one has not."""

@@ -65,4 +65,4 @@ class UsageReport:
         except ApiError as e:
             log.info("%s: its usage is not written: %s", account.key, e)
             return
-        self._known.keep(AccountResource.parse(body))
+        self._known.keep_written(AccountResource.parse(body))
