@@ -11,8 +11,8 @@ from typing import Any
 
 from luna_operator.plan.observation import Observation
 from luna_operator.plan.problems import Problem, Stage
+from luna_operator.plan.usage import remaining
 from luna_operator.resources.account import format_time
-from luna_store.provisioning import AccountRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def conditions_of(seen: Observation, problem: Problem | None) -> list[Condition]
         problem: what stopped them; None if nothing did.
     """
     synced = [_stage(stage, seen, problem) for stage in Stage]
-    suspended, expired, exhausted = _suspended(seen), _expired(seen), _exhausted(seen.row)
+    suspended, expired, exhausted = _suspended(seen), _expired(seen), _exhausted(seen)
     return [_ready(synced, suspended, expired, problem), *synced, suspended, expired, exhausted]
 
 
@@ -83,8 +83,9 @@ def _expired(seen: Observation) -> Condition:
     return Condition("Expired", "False", "NotYet", f"The account expires at {format_time(end)}.")
 
 
-def _exhausted(row: AccountRow | None) -> Condition:
-    if row is not None and row.quota_used >= row.quota_limit:
+def _exhausted(seen: Observation) -> Condition:
+    row = seen.row
+    if row is not None and not remaining(row, seen.now):
         ends = "spec.quota.limit is raised" if row.quota_window == "Lifetime" else "the window ends"
         message = f"All {row.quota_limit} units are used; calls are answered 429 until {ends}."
         return Condition("QuotaExhausted", "True", "NothingLeft", message)

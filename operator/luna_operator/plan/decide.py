@@ -21,7 +21,9 @@ from luna_operator.plan.steps import (
     Why,
     WriteSecret,
 )
+from luna_operator.plan.usage import remaining
 from luna_store.provisioning import KeyRow, differences
+from luna_store.windows import window_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +55,38 @@ def decide(seen: Observation) -> Plan:
         stale = changed or seen.cache_drifted
         rebuild = [RebuildCache()] if stale else []
         return Plan((*steps, *rebuild), secret_conflict(account.api_key.secret_name), wake_at(seen))
-    key_step = _key_step(seen)
-    if key_step is not None:
-        steps.append(key_step)
-    if changed or seen.cache_drifted or isinstance(key_step, IssueKey | ConfirmKey):
+    key_steps = _key_steps(seen)
+    steps += key_steps
+    if changed or seen.cache_drifted or any(isinstance(step, IssueKey | ConfirmKey) for step in key_steps):
         steps.append(RebuildCache())
     return Plan(tuple(steps), None, wake_at(seen))
 
 
-def _key_step(seen: Observation) -> Step | None:
-    policy, current = seen.account.api_key, seen.current_key
-    held = _held(seen)
-
-    def issue(why: Why) -> IssueKey:
-        return IssueKey(why, policy.rotation_overlap, policy.rotation_requested_at)
-
-    if seen.row is None or not seen.row.keys:
-        return issue(Why.FIRST)
+def _key_steps(seen: Observation) -> list[Step]:
+    policy, held = seen.account.api_key, _held(seen)
+    why = _why(seen, held)
+    steps: list[Step] = []
     if held is not None and held.pending:
-        return ConfirmKey(held.prefix, policy.rotation_overlap)
-    if current is None or held is None or held.prefix != current.prefix:
-        return issue(Why.REPAIR)
-    if policy.rotation_requested_at not in {None, current.rotation_requested_at}:
-        return issue(Why.REQUESTED)
-    if policy.rotation_interval is not None and seen.now >= current.created_at + policy.rotation_interval:
-        return issue(Why.INTERVAL)
-    return None if seen.secret.in_order else WriteSecret()
+        steps.append(ConfirmKey(held.prefix, policy.rotation_overlap))
+    if why is not None:
+        steps.append(IssueKey(why, policy.rotation_overlap, policy.rotation_requested_at))
+    elif not seen.secret.in_order:
+        steps.append(WriteSecret())
+    return steps
+
+
+def _why(seen: Observation, held: KeyRow | None) -> Why | None:
+    """What a new key is needed for, once the held one is confirmed; None if it is not."""
+    policy = seen.account.api_key
+    if seen.row is None or not seen.row.keys:
+        return Why.FIRST
+    if held is None or not (held.pending or held == seen.current_key):
+        return Why.REPAIR
+    if policy.rotation_requested_at not in {None, held.rotation_requested_at}:
+        return Why.REQUESTED
+    if policy.rotation_interval is not None and seen.now >= held.created_at + policy.rotation_interval:
+        return Why.INTERVAL
+    return None
 
 
 def _held(seen: Observation) -> KeyRow | None:
@@ -89,11 +97,14 @@ def _held(seen: Observation) -> KeyRow | None:
 
 
 def wake_at(seen: Observation) -> datetime | None:
-    """The next rotation, end of an overlap, expiry or new quota window; a moment late rather than early."""
+    """The next rotation, end of an overlap, expiry or end of an exhausted quota; a moment late rather than early."""
     account, current = seen.account, seen.current_key
     instants = [account.expires_at]
     if seen.row is not None:
         instants += [key.expires_at for key in seen.row.keys]
+        if not remaining(seen.row, seen.now):
+            # Of other accounts, a new window changes no more than the usage, which is reported by and by.
+            instants.append(window_end(seen.row.quota_window, seen.row.window_started_at))
     if current is not None and account.api_key.rotation_interval is not None:
         instants.append(current.created_at + account.api_key.rotation_interval)
     coming = [instant for instant in instants if instant is not None and instant > seen.now]

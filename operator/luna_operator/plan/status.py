@@ -26,7 +26,10 @@ def status_of(seen: Observation, problem: Problem | None, usage_max_age: timedel
     if seen.tier_missing:
         # What a missing Tier would give is not known; what held before goes on to hold.
         status["effective"] = before.get("effective")
-    if row is not None:
+    if row is None:
+        # Not made yet, or Postgres is out of reach: what was known of it is no less true.
+        status |= {name: before[name] for name in ("accountId", "keys", "usage") if name in before}
+    else:
         status["accountId"] = row.id
         status["keys"] = _keys(row)
         status["usage"] = next_usage(before.get("usage"), row, seen.now, usage_max_age)

@@ -15,15 +15,18 @@ from luna_store.windows import window_end, window_start
 THRESHOLDS = (50, 75, 90, 95, 100)
 
 
+def remaining(row: AccountRow | UsageRow, now: datetime) -> int:
+    """Units that are left in the window that holds `now`."""
+    return max(0, row.quota_limit - _used(row, window_start(row.quota_window, row.window_started_at, now)))
+
+
 def usage_of(row: AccountRow | UsageRow, now: datetime) -> dict[str, Any]:
     """The usage that Postgres knows of: units, in the window that holds `now`."""
     start = window_start(row.quota_window, row.window_started_at, now)
-    # A window that has ended counts nothing any more, even before settlement rolls the row.
-    used = row.quota_used if start == row.window_started_at else 0
     return {
         "limit": row.quota_limit,
-        "used": used,
-        "remaining": max(0, row.quota_limit - used),
+        "used": _used(row, start),
+        "remaining": remaining(row, now),
         "windowEndsAt": format_time(window_end(row.quota_window, start)),
         "asOf": format_time(now),
     }
@@ -45,6 +48,11 @@ def next_usage(
         return report
     as_of = parse_time(before.get("asOf"))
     return report if as_of is None or now - as_of >= max_age else before
+
+
+def _used(row: AccountRow | UsageRow, start: datetime) -> int:
+    # A window that has ended counts nothing any more, even before settlement rolls the row.
+    return row.quota_used if start == row.window_started_at else 0
 
 
 def _level(used: int, limit: int) -> int:
