@@ -24,7 +24,7 @@ class Turn:
 
     key: Key
     waited_s: float
-    """Seconds since it was due."""
+    """Seconds since it was due; for a key that was added while it was handled, since that ended."""
 
 
 class WorkQueue:
@@ -46,11 +46,7 @@ class WorkQueue:
 
     def add(self, key: Key) -> None:
         """Handle the key as soon as a worker is free."""
-        if key in self._at_work:
-            self._again.add(key)
-        elif key not in self._ready:
-            self._ready[key] = self._clock()
-            self._changed.set()
+        self._add(key, self._clock())
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Handle the key then; of several instants the earliest counts."""
@@ -100,6 +96,13 @@ class WorkQueue:
             self._again.discard(key)
             self.add(key)
 
+    def _add(self, key: Key, since: float) -> None:
+        if key in self._at_work:
+            self._again.add(key)
+        elif key not in self._ready:
+            self._ready[key] = since
+            self._changed.set()
+
     def _wake_the_due(self) -> float | None:
         """Move what is due to the ready ones; returns the seconds to the next instant, None if there is none."""
         now = self._clock()
@@ -110,7 +113,7 @@ class WorkQueue:
             elif due <= now:
                 heapq.heappop(self._later)
                 del self._due[key]
-                self.add(key)
+                self._add(key, due)
             else:
                 return due - now
         return None
