@@ -73,7 +73,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             engine,
             queue,
             reconciler,
-            Sweep(known, queue, observer, resources, kube_secrets, metrics, usage_max_age=max_age),
+            Sweep(known, queue, observer, resources, kube_secrets, metrics),
             UsageReport(known, queue, provisioning, resources, max_age=max_age),
             metrics,
             pulse,
