@@ -46,7 +46,8 @@ def kubeconfig_of(kubernetes: Kubernetes, namespace: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.timeout(300)
+# It may be the first to start a cluster and Ray.
+@pytest.mark.timeout(600)
 def test_an_account_of_the_examples_gets_a_key_that_is_answered(
     luna_cluster: Kubernetes, namespace: str, platform: Luna, tmp_path: Path
 ):

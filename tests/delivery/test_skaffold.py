@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from tests.charts.rendering import template
 from tests.delivery.dockerfile import ROOT, Dockerfile
 
 SKAFFOLD = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
@@ -216,6 +217,22 @@ def test_the_kind_cluster_is_the_one_that_development_is_for():
     assert KIND["apiVersion"] == "kind.x-k8s.io/v1alpha4"
     assert [node["role"] for node in KIND["nodes"]] == ["control-plane", "worker"]
     assert with_profiles("dev")["build"]["local"]["push"] is False
+
+
+def test_what_is_forwarded_and_waited_for_is_what_the_chart_makes():
+    config = with_profiles("dev")
+    release = luna(config)
+    values = [f"--values={ROOT / path}" for path in release["valuesFiles"]]
+    made = list(yaml.safe_load_all(template(*values, release=release["name"], namespace=release["namespace"])))
+    names = {(m["kind"].lower(), m["metadata"]["name"]) for m in made if m}
+    [ray] = [m for m in made if m and m["kind"] == "RayService"]
+    # KubeRay's own: the Service that the resource names, and the head's, named after it.
+    names |= {("service", ray["spec"]["serveService"]["metadata"]["name"]), ("service", "luna-head-svc")}
+    forwards = config["portForward"]
+    assert {(forward["resourceType"], forward["resourceName"]) for forward in forwards} <= names
+    assert {forward["namespace"] for forward in forwards} == {release["namespace"]}
+    [waited, namespace] = re.findall(r"wait rayservice/(\S+) --namespace (\S+)", hooks(config, "after"))[0]
+    assert (waited, namespace) == (ray["metadata"]["name"], release["namespace"])
 
 
 def test_each_forwarded_port_is_there_once():
