@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow images cluster-assets lint format bench-http bench-statespace pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-statespace pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,10 +19,13 @@ install: $(INSTALLED) ## install Luna and its tools into .venv
 up: $(INSTALLED) ## start Luna on this machine until Ctrl-C
 	@exec $(BIN)/luna up $(ARGS)
 
-test: $(INSTALLED) ## run the tests, but those that take minutes
+# Tests of the operator and the chart need an API server; one that the environment names need not be built.
+CLUSTER := $(if $(KUBECONFIG)$(KUBEBUILDER_ASSETS),,cluster-assets)
+
+test: $(INSTALLED) $(CLUSTER) ## run the tests, but those that take minutes
 	@exec $(BIN)/pytest -m "not slow" $(ARGS)
 
-test-slow: $(INSTALLED) ## run the tests that take minutes
+test-slow: $(INSTALLED) $(CLUSTER) ## run the tests that take minutes
 	@exec $(BIN)/pytest -m slow $(ARGS)
 
 # Outside the checkout, for all of them: LUNA_CLUSTER_ASSETS, else ~/.cache/luna/cluster/<version>.
@@ -38,6 +41,9 @@ lint: $(INSTALLED) ## check style, types and who imports whom
 format: $(INSTALLED) ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+bench-accounts: $(INSTALLED) cluster-assets ## measure the operator, minutes; ARGS="--accounts 300" is a short run
+	@exec $(BIN)/python -m benchmarks.accounts $(ARGS)
 
 bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 	@exec $(BIN)/python -m benchmarks.http $(ARGS)

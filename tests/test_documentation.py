@@ -4,15 +4,28 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client import Metric
 
 import luna_serving.kalman.deployment  # noqa: F401  registers its metrics
+from luna_operator.metrics import Metrics as OperatorMetrics
+from luna_operator.metrics import SettlementMetrics
+from luna_operator.settings import Settings as OperatorSettings
 from luna_serving.ingress.metrics import LUNA
 from luna_serving.settings import Secrets, Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()
 METRICS = (DOCS / "metrics.md").read_text()
-FAMILIES = {metric.name: metric for metric in LUNA.collect()}
+OPERATOR_PAGE = (DOCS / "operator.md").read_text()
+
+
+def operator_metrics() -> list[Metric]:
+    metrics = OperatorMetrics()
+    SettlementMetrics(metrics.registry)
+    return list(metrics.registry.collect())
+
+
+FAMILIES = {metric.name: metric for metric in [*LUNA.collect(), *operator_metrics()]}
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -47,3 +60,17 @@ def test_every_metric_stands_in_the_metrics_page_with_its_kind(name: str) -> Non
 
 def test_the_metrics_page_names_no_metric_that_is_none() -> None:
     assert {n.removesuffix("_total") for n in re.findall(r"\| `(luna_\w+)`", METRICS)} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("name", OperatorSettings.model_fields)
+def test_every_setting_of_the_operator_stands_in_its_page_with_its_default(name: str) -> None:
+    start = f"| `LUNA_OPERATOR_{name.upper()}` |"
+    (row,) = [line for line in OPERATOR_PAGE.splitlines() if line.startswith(start)]
+    field = OperatorSettings.model_fields[name]
+    default = "required" if field.is_required() else field.default
+    assert row.startswith(f"{start} {default:g} |" if isinstance(default, float) else f"{start} {default} |")
+
+
+def test_the_operators_page_names_no_setting_that_is_none() -> None:
+    named = {name.lower() for name in re.findall(r"`LUNA_OPERATOR_([A-Z_]+)`", OPERATOR_PAGE)}
+    assert named == set(OperatorSettings.model_fields)
