@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.charts.rendering import CASES, CHART, RELEASE, Manifest, only, parsed, template
+from tests.charts.rendering import CASES, CHART, RELEASE, Manifest, only, parsed, pod_templates, rendered, template
 from tests.charts.test_security import RIGHTS
 
 if TYPE_CHECKING:
@@ -76,6 +76,22 @@ def lost(sent: Any, kept: Any, path: str) -> Iterator[str]:
             # Quantities and numbers come back in their own words.
             if kept is None or (isinstance(sent, (str, bool)) and str(sent) != str(kept)):
                 yield f"{path}: {sent!r} became {kept!r}"
+
+
+@pytest.mark.parametrize("case", ["default", "production", "everything"])
+def test_a_namespace_that_enforces_the_restricted_standard_takes_every_pod(
+    cluster: Kubernetes, namespace: str, case: str
+) -> None:
+    cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    pods = []
+    for number, (_, template_) in enumerate(pod_templates(rendered(case))):
+        # What is named must exist, and is not what this is about.
+        named = {"serviceAccountName", "priorityClassName", "runtimeClassName"}
+        spec = {field: value for field, value in template_["spec"].items() if field not in named}
+        pods.append({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"pod-{number}"}, "spec": spec})
+    text = "\n---\n".join(json.dumps(pod) for pod in pods)
+    said = cluster.kubectl("create", "--dry-run=server", "--namespace", namespace, "-f", "-", input=text)
+    assert said.count("created") == len(pods) > 5
 
 
 def secrets(cluster: Kubernetes, namespace: str) -> dict[str, Any]:
