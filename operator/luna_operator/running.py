@@ -12,13 +12,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from luna_operator import handlers
 from luna_operator.endpoints import endpoints
-from luna_operator.health import Pulse
+from luna_operator.health import Pulse, Stalled
 from luna_operator.kube.client import ApiServer
 from luna_operator.kube.events import Events
 from luna_operator.kube.resources import Resources
 from luna_operator.kube.secrets import Secrets as KubeSecrets
 from luna_operator.metrics import Metrics, SettlementMetrics
 from luna_operator.reconcile.act import Actor
+from luna_operator.reconcile.hearing import Hearing
 from luna_operator.reconcile.intake import Intake
 from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observer
@@ -37,6 +38,8 @@ from luna_store.settlement import Settler
 log = logging.getLogger("luna.operator")
 
 SETTLE_AT_THE_END_S = 2.0
+# Kopf opens a silent stream anew after 90 s, and logs in again after 60; what is silent for longer is broken.
+SILENCE_S = 300.0
 
 
 async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio.Event) -> None:
@@ -63,7 +66,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         api = await ApiServer.connect(metrics.requested, connections=settings.workers + 4)
         stack.push_async_callback(api.close)
 
-        known, queue = Known(), WorkQueue()
+        known, queue, hearing = Known(), WorkQueue(), Hearing()
         provisioning, cache = Provisioning(engine, peppers), AccountCache(engine, redis)
         resources, kube_secrets = Resources(api), KubeSecrets(api)
         observer = Observer(known, provisioning, cache, kube_secrets, url=url)
@@ -73,7 +76,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             engine,
             queue,
             reconciler,
-            Sweep(known, queue, observer, resources, kube_secrets, metrics),
+            Sweep(known, queue, hearing, observer, resources, kube_secrets, metrics),
             UsageReport(known, queue, provisioning, resources, max_age=max_age),
             metrics,
             pulse,
@@ -82,6 +85,11 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             usage_s=settings.usage_s,
         )
         settler = Settler(engine, redis, observer=SettlementMetrics(metrics.registry))
+
+        def alive() -> dict[str, float]:
+            if (silence := hearing.silence_s()) > SILENCE_S:
+                raise Stalled(f"The watch has not told of a change for {silence:.0f} s that a list showed.")
+            return pulse.check()
 
         async def not_ready() -> str | None:
             try:
@@ -92,7 +100,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             return None
 
         registry = kopf.OperatorRegistry()
-        handlers.register(registry, Intake(known, queue), pulse.check)
+        handlers.register(registry, Intake(known, queue, hearing), alive)
         kopf_settings = kopf.OperatorSettings()
         handlers.configure(kopf_settings)
         await stack.enter_async_context(

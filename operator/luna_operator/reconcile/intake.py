@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from luna_operator.reconcile.hearing import Hearing
 from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.queue import WorkQueue
 from luna_operator.resources.account import AccountResource
@@ -15,18 +16,18 @@ log = logging.getLogger("luna.operator")
 class Intake:
     """Takes events. `kind` is Kubernetes' (ADDED, MODIFIED, DELETED), or None for what a list at the start holds."""
 
-    def __init__(self, known: Known, queue: WorkQueue) -> None:
+    def __init__(self, known: Known, queue: WorkQueue, hearing: Hearing) -> None:
         self._known = known
         self._queue = queue
-        self.listed = False
-        """Whether the watch has delivered anything yet."""
+        self._hearing = hearing
 
     def account(self, kind: str | None, body: dict[str, Any]) -> None:
         """An Account came, changed or went."""
-        self.listed = True
         metadata = body["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
+        self._hearing.heard(key, metadata["resourceVersion"])
         if kind == "DELETED":
+            self._hearing.gone(key)
             if self._known.forget(key, metadata["resourceVersion"]):
                 self._queue.drop(key)
             return

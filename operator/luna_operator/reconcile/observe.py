@@ -9,6 +9,7 @@ from luna_operator.kube.secrets import Secret, Secrets, labels
 from luna_operator.plan.observation import ABSENT, Observation, Ownership, SecretFacts
 from luna_operator.reconcile.known import Known
 from luna_operator.resources.account import AccountResource
+from luna_operator.resources.names import Key
 from luna_store.cache import AccountCache
 from luna_store.provisioning import AccountRow, KeyRow, Provisioning
 
@@ -45,18 +46,18 @@ class Observer:
             secret = await self._secrets.find(account) if row else None
         return self.observed(account, row, secret)
 
-    async def many(self, accounts: Sequence[AccountResource], secrets: Mapping[str, Secret]) -> list[Observed]:
+    async def many(self, accounts: Sequence[AccountResource], secrets: Mapping[Key, Secret]) -> list[Observed]:
         """Look at a page of accounts, Redis included.
 
         Args:
             accounts: at most some hundreds.
-            secrets: our Secrets by the uid of the account on their label.
+            secrets: the Secrets that carry our label, by namespace and name.
         """
         rows = {row.uid: row for row in await self._provisioning.find_many([account.uid for account in accounts])}
         drifted = await self._cache.drifted([row.id for row in rows.values()])
         found = []
         for account in accounts:
-            row, secret = rows.get(account.uid), secrets.get(str(account.uid))
+            row, secret = rows.get(account.uid), secrets.get(Key(account.key.namespace, account.api_key.secret_name))
             found.append(self.observed(account, row, secret, cache_drifted=row is not None and row.id in drifted))
         return found
 

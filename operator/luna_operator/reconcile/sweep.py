@@ -19,6 +19,7 @@ from luna_operator.plan.observation import Observation
 from luna_operator.plan.status import patch, status_of
 from luna_operator.plan.steps import ApplyRow, ConfirmKey, IssueKey, RebuildCache, WriteSecret
 from luna_operator.plan.tier_status import tier_status
+from luna_operator.reconcile.hearing import Hearing
 from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observer
 from luna_operator.reconcile.queue import WorkQueue
@@ -38,6 +39,7 @@ class Sweep:
         self,
         known: Known,
         queue: WorkQueue,
+        hearing: Hearing,
         observer: Observer,
         resources: Resources,
         secrets: Secrets,
@@ -45,6 +47,7 @@ class Sweep:
     ) -> None:
         self._known = known
         self._queue = queue
+        self._hearing = hearing
         self._observer = observer
         self._resources = resources
         self._secrets = secrets
@@ -70,6 +73,7 @@ class Sweep:
             async for account in self._unsettled(accounts, secrets):
                 waiting[account.tier or ""] += 1
         for key in before.keys() - listed:
+            self._hearing.gone(key)
             # Deleted while the watch was away.
             if self._known.forget(key, before[key]):
                 self._queue.drop(key)
@@ -84,14 +88,8 @@ class Sweep:
         for name in {tier.name for tier in self._known.tiers()} - {tier.name for tier in tiers}:
             self._known.forget_tier(name)
 
-    async def _labelled_secrets(self) -> dict[str, Secret]:
-        """Our Secrets by the account whose uid controls them."""
-        return {
-            secret.owner_uid: secret
-            async for page in self._secrets.pages()
-            for secret in page
-            if secret.owner_uid is not None
-        }
+    async def _labelled_secrets(self) -> dict[Key, Secret]:
+        return {Key(secret.namespace, secret.name): secret async for page in self._secrets.pages() for secret in page}
 
     def _parse(self, body: dict[str, object]) -> AccountResource | None:
         try:
@@ -99,11 +97,12 @@ class Sweep:
         except ValueError as e:
             log.error("an Account cannot be read: %s", e)  # noqa: TRY400  the message says it all
             return None
+        self._hearing.listed(account.key, account.resource_version)
         self._known.keep(account)
         return account
 
     async def _unsettled(
-        self, accounts: list[AccountResource], secrets: dict[str, Secret]
+        self, accounts: list[AccountResource], secrets: dict[Key, Secret]
     ) -> AsyncIterator[AccountResource]:
         """Queue those of a page that have work to do, and yield them."""
         for observed in await self._observer.many(accounts, secrets):
