@@ -134,6 +134,9 @@ class Actor:
         # Revoked first, whatever the policy: Redis hears of it before the row that it could ask is gone.
         ended = await self._provisioning.end(account.uid, retain=True)
         if ended is None:
+            if not retain and (account_id := account.status.get("accountId")) is not None:
+                # A run that was killed had removed the row, and not come to Redis.
+                await self._cache.rebuild(account_id)
             return
         account_id, digests = ended
         try:
@@ -143,6 +146,8 @@ class Actor:
                 raise
             # The row is marked stale: settlement carries it over when Redis is back.
         if not retain:
+            # Also before the row: an account whose status was never written has its id nowhere else.
+            await self._cache.forget(account_id, digests)
             await self._provisioning.end(account.uid, retain=False)
             await self._cache.forget(account_id, digests)
 
