@@ -22,7 +22,7 @@ from luna_operator.plan.steps import (
     WriteSecret,
 )
 from luna_operator.plan.usage import remaining
-from luna_store.provisioning import KeyRow, differences
+from luna_store.provisioned import KeyRow, differences
 from luna_store.windows import window_end
 
 
@@ -51,13 +51,13 @@ def decide(seen: Observation) -> Plan:
     changed = row is None or bool(differences(seen.desired, row))
     if changed:
         steps.append(ApplyRow(seen.desired))
+    stale = changed or seen.cache_drifted or (row is not None and row.cache_stale)
     if seen.secret.ownership is Ownership.STRANGER:
-        stale = changed or seen.cache_drifted
         rebuild = [RebuildCache()] if stale else []
         return Plan((*steps, *rebuild), secret_conflict(account.api_key.secret_name), wake_at(seen))
     key_steps = _key_steps(seen)
     steps += key_steps
-    if changed or seen.cache_drifted or any(isinstance(step, IssueKey | ConfirmKey) for step in key_steps):
+    if stale or any(isinstance(step, IssueKey | ConfirmKey) for step in key_steps):
         steps.append(RebuildCache())
     return Plan(tuple(steps), None, wake_at(seen))
 
