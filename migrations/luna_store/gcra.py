@@ -26,6 +26,9 @@ def interval_us(requests_per_second: float) -> int:
 def take(tat_us: int, now_us: int, *, interval_us: int, burst: int, tokens: int = 1) -> Rate:
     """Ask for one token (or for none: `tokens` = 0 looks without taking)."""
     tat = max(tat_us, now_us)
+    if tat > now_us + burst * interval_us:
+        # Later than an empty bucket's: the rate was raised since, or the clock was put back. It is forgiven.
+        tat = now_us
     left = (now_us + burst * interval_us - tat) // interval_us
     if tokens > left:
         return Rate(False, max(0, left), tat_us, tat + interval_us - burst * interval_us - now_us)

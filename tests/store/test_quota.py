@@ -66,6 +66,15 @@ async def test_a_burst_is_admitted_and_the_next_call_waits_for_one_token(store: 
     assert denied.standing.quota_left == 497, "a denial consumes nothing"
 
 
+async def test_a_raised_rate_holds_at_once_also_for_who_was_just_refused(store: Store, debit: type_debit) -> None:
+    caller = await store.account(rate_per_second=0.001, rate_burst=1)
+    assert (await debit(caller.debit())).admitted
+    assert (await debit(caller.debit())).standing.wait_us > 900e6
+    await store.accounts.update(caller.account_id, rate_per_second=50.0, rate_burst=3)
+    await store.cache.rebuild(caller.account_id)
+    assert [(await debit(caller.debit())).admitted for _ in range(3)] == [True] * 3
+
+
 async def test_a_stranger_learns_nothing(store: Store, debit: type_debit) -> None:
     ours, other = await store.account(), await store.account()
     foreign = ours.debit(key_prefix=other.key.prefix, key_digests=(PEPPERS.digest(other.key),))

@@ -33,6 +33,8 @@ local max_series, max_length = tonumber(account[11] or '0'), tonumber(account[12
 
 -- GCRA: the theoretical arrival time (tat) of the next request of a full-speed sender.
 local tat = math.max(tonumber(redis.call('GET', KEYS[3]) or '0'), now_us)
+-- Later than an empty bucket's: the rate was raised since, or the clock was put back. What was owed is forgiven.
+if tat > now_us + burst * interval then tat = now_us end
 local tokens = math.floor((now_us + burst * interval - tat) / interval)
 
 local function answer(code, wait_us)
