@@ -108,8 +108,11 @@ class Sweep:
         for observed in await self._observer.many(accounts, secrets):
             seen = observed.seen
             plan = decide(seen)
+            if plan.steps == (RebuildCache(),) and seen.row is not None and seen.row.cache_stale:
+                # After a loss of Redis these are all accounts; settlement rebuilds them within seconds, by the batch.
+                pass
             # Usage is reported elsewhere, and is no drift.
-            if plan.steps or patch(seen.account.status, status_of(seen, plan.problem, timedelta.max)):
+            elif plan.steps or patch(seen.account.status, status_of(seen, plan.problem, timedelta.max)):
                 self._queue.add(seen.account.key)
                 self._count(seen, plan)
                 yield seen.account
@@ -128,7 +131,10 @@ class Sweep:
             except ApiError as e:
                 log.info("Tier %s: its status is not written: %s", tier.name, e)
                 continue
-            self._known.keep_tier(TierResource.parse(body))
+            if self._known.keep_tier(TierResource.parse(body)):
+                # Somebody else changed its limits meanwhile, of which the watch will tell nothing new.
+                for key in self._known.accounts_of(tier.name):
+                    self._queue.add(key)
 
     def _count(self, seen: Observation, plan: Plan) -> None:
         """An account that was settled before and is not any more has drifted; a new one has not."""
