@@ -97,8 +97,10 @@ class Sweep:
         except ValueError as e:
             log.error("an Account cannot be read: %s", e)  # noqa: TRY400  the message says it all
             return None
+        if not self._known.keep(account) and self._known.account(account.key) is None:
+            # The watch told of its end while this list was under way; it will not tell of it again.
+            return None
         self._hearing.listed(account.key, account.resource_version)
-        self._known.keep(account)
         return account
 
     async def _unsettled(
