@@ -78,8 +78,9 @@ def test_the_operators_image_holds_the_operator(engine: Engine):
 
 
 def test_the_operator_says_what_it_lacks(engine: Engine):
+    public = environment({"LUNA_OPERATOR_PUBLIC_URL": "http://luna.example"})
     with pytest.raises(ContainerFailedError, match="DATABASE_URL"):
-        engine.run(OPERATOR, "luna-operator")
+        engine.run(OPERATOR, "luna-operator", options=("--network=none", *public))
 
 
 def test_the_operators_image_has_neither_ray_nor_jax_and_luna_up_says_so(engine: Engine):
