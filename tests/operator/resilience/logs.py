@@ -1,0 +1,25 @@
+"""What the operator wrote of its own mistakes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def errors(folder: Path) -> list[str]:
+    """Lines of level error and above, and whatever is no JSON: a traceback that nobody caught."""
+    found = []
+    for line in (folder / "operator.log").read_text().splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            # A kill cuts a line anywhere.
+            if not line.startswith("{"):
+                found.append(line)
+            continue
+        if entry["level"] in {"error", "critical"}:
+            found.append(line)
+    return found
