@@ -89,4 +89,4 @@ def _window(value: str) -> QuotaWindow:
     try:
         return QuotaWindow(value)
     except ValueError as e:
-        raise ValueError(f"must be {', '.join(QuotaWindow)}, not {value!r}.") from e
+        raise ValueError(f"must be one of {', '.join(QuotaWindow)}, not {value!r}.") from e
