@@ -8,8 +8,8 @@ the lock only saves work, for two at once would be just as exact.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import cast
 
@@ -17,18 +17,21 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_store import redis_keys
 from luna_store.account_rows import remove_ended_keys
 from luna_store.backlog import backlog
 from luna_store.cache import AccountCache
+from luna_store.leadership import leadership
 from luna_store.ledger import book, lock_accounts
 from luna_store.partitions import ensure_partitions
 from luna_store.streams import delete_events, read_many, waiting
 from luna_store.tables import Account
 
 log = logging.getLogger("luna.settlement")
+
+LOCK = "luna.settlement"
 
 INTERVAL_S = 0.25
 # The mark of an account is lost if its debit's connection broke in between, or a settler died: look at all then.
@@ -93,7 +96,7 @@ class Settler:
         """Settle until `stop` is set; outages of either store are waited out."""
         while not stop.is_set():
             try:
-                async with self._leadership() as leader:
+                async with leadership(self._engine, LOCK) as leader:
                     self._observer.leading(leader is not None)
                     while leader is not None and not stop.is_set():
                         # Asked on the connection that holds the lock: if it has died, so has the lock.
@@ -110,21 +113,6 @@ class Settler:
                 await _pause(stop, 1.0)
             else:
                 await _pause(stop, STANDBY_S)
-
-    @asynccontextmanager
-    async def _leadership(self) -> AsyncIterator[AsyncConnection | None]:
-        """Hold the settlement lock on a connection of its own; None where another settler holds it."""
-        async with self._engine.connect() as raw:
-            connection = await raw.execution_options(isolation_level="AUTOCOMMIT")
-            if not await connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('luna.settlement'))")):
-                yield None
-                return
-            try:
-                yield connection
-            finally:
-                # A broken connection has released it already.
-                with suppress(SQLAlchemyError):
-                    await connection.execute(text("SELECT pg_advisory_unlock(hashtext('luna.settlement'))"))
 
     async def settle(self) -> int:
         """One round: housekeeping, a restarted Redis, the events, then stale accounts. Returns the events booked."""

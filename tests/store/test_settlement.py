@@ -14,6 +14,7 @@ from tests.store.stores import Caller, Store
 
 from luna_serving.local.valkey import ValkeyServer
 from luna_store.debits import Outcome, StoreUnavailable
+from luna_store.leadership import leadership
 from luna_store.ledger import book
 from luna_store.streams import read_events
 from luna_store.usage import usage
@@ -23,7 +24,7 @@ SETTLE = """
 import asyncio, sys
 from luna_store.postgres import async_engine
 from luna_store.quota import redis_client
-from luna_store.settlement import Settler
+from luna_store.settlement import LOCK, Settler
 asyncio.run(Settler(async_engine(sys.argv[1]), redis_client(sys.argv[2]), interval_s=0.01).run(asyncio.Event()))
 """
 
@@ -300,11 +301,11 @@ async def test_the_history_is_summed_by_hour_and_shows_refunds(store: Store) -> 
 
 
 async def test_only_one_settler_leads_and_the_next_takes_over(store: Store) -> None:
-    async with store.settler._leadership() as first:
+    async with leadership(store.engine, LOCK) as first:
         assert first is not None
-        async with store.settler._leadership() as second:
+        async with leadership(store.engine, LOCK) as second:
             assert second is None
-    async with store.settler._leadership() as third:
+    async with leadership(store.engine, LOCK) as third:
         assert third is not None
 
 
