@@ -13,6 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 MONTHS_AHEAD = 2
 
+EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")
+LATE = text("SELECT EXISTS (SELECT FROM usage_events_default WHERE occurred_at >= :start AND occurred_at < :end)")
+# The lock that CREATE takes as well, on the parent before its partitions as everybody: the other order would deadlock.
+LOCK = text("LOCK TABLE usage_events IN ACCESS EXCLUSIVE MODE")
+
 
 def month_starts(now: datetime, months_ahead: int = MONTHS_AHEAD) -> list[datetime]:
     """The first instants (UTC) of the current month and of `months_ahead` + 1 further ones."""
@@ -22,20 +27,24 @@ def month_starts(now: datetime, months_ahead: int = MONTHS_AHEAD) -> list[dateti
 
 async def ensure_partitions(connection: AsyncConnection, now: datetime) -> None:
     """Make the partitions of this month and the next two, where they are missing."""
-    # Several settlers may start together: IF NOT EXISTS alone still races on the catalogue.
+    # Several settlers may start together.
     await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('luna.partitions'))"))
-    starts = month_starts(now)
-    for start, end in pairwise(starts):
+    locked = False
+    for start, end in pairwise(month_starts(now)):
         name = f"usage_events_y{start:%Y}m{start:%m}"
-        late = await connection.scalar(
-            text("SELECT EXISTS (SELECT FROM usage_events_default WHERE occurred_at >= :start AND occurred_at < :end)"),
-            {"start": start, "end": end},
-        )
-        if late:
+        if await connection.scalar(EXISTS, {"name": name}) or await connection.scalar(
+            LATE, {"start": start, "end": end}
+        ):
             continue
+        if not locked:
+            # What is being booked must be seen, too.
+            await connection.execute(LOCK)
+            locked = True
+            if await connection.scalar(LATE, {"start": start, "end": end}):
+                continue
         await connection.execute(
             text(
-                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF usage_events "
+                f"CREATE TABLE {name} PARTITION OF usage_events "
                 f"FOR VALUES FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
             )
         )

@@ -87,6 +87,26 @@ async def test_partitions_are_made_ahead_and_a_late_month_stays_in_the_default(f
     assert rows == [("usage_events_y2031m03", "early"), ("usage_events_default", "late")]
 
 
+async def test_a_partition_waits_for_what_is_being_booked_into_its_month(fresh_database: str) -> None:
+    migrate(fresh_database)
+    engine = async_engine(fresh_database)
+
+    async def make() -> None:
+        async with engine.begin() as connection:
+            await ensure_partitions(connection, datetime(2031, 1, 15, tzinfo=UTC))
+
+    with psycopg.connect(fresh_database) as booking:
+        booking.execute("INSERT INTO usage_events VALUES ('early', '2031-02-03', gen_random_uuid(), 1, 1, 'r')")
+        making = asyncio.create_task(make())
+        await asyncio.sleep(0.5)
+        assert not making.done()
+        booking.commit()
+        await making
+        rows = booking.execute("SELECT tableoid::regclass::text FROM usage_events").fetchall()
+    await engine.dispose()
+    assert rows == [("usage_events_default",)]
+
+
 def test_months_run_over_the_end_of_the_year() -> None:
     starts = month_starts(datetime(2026, 11, 21, tzinfo=UTC))
     assert [f"{s:%Y-%m-%d}" for s in starts] == ["2026-11-01", "2026-12-01", "2027-01-01", "2027-02-01"]
