@@ -184,6 +184,15 @@ class AccountCache:
             )
             return list(found)
 
+    async def mark_stale(self, account_ids: Sequence[int]) -> None:
+        """Ask for some accounts to be rebuilt: Redis was seen to differ from their rows."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(Account)
+                .where(Account.id.in_(account_ids), ~Account.cache_stale)
+                .values(cache_stale=True, updated_at=Account.updated_at)
+            )
+
     async def mark_all_stale(self) -> None:
         """Ask for every account to be rebuilt: Redis was restarted or wiped."""
         async with self._engine.begin() as connection:

@@ -76,7 +76,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             engine,
             queue,
             reconciler,
-            Sweep(known, queue, hearing, observer, resources, kube_secrets, metrics),
+            Sweep(known, queue, hearing, observer, resources, kube_secrets, cache, metrics),
             UsageReport(known, queue, provisioning, resources, max_age=max_age),
             metrics,
             pulse,

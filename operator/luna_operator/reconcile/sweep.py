@@ -1,7 +1,8 @@
 """Looking at everything in pages: what the watch missed, what drifted in Postgres, Redis or a Secret.
 
 A handful of requests for ten thousand accounts, where a timer each would be ten thousand. The sweep repairs nothing
-by itself: whatever has a plan is put into the queue, and the reconciliation looks again.
+by itself: whatever has a plan is put into the queue, and the reconciliation looks again; a row that Redis differs
+from is marked stale.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from luna_operator.reconcile.queue import WorkQueue
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
 from luna_operator.resources.tier import TierResource
+from luna_store.cache import AccountCache
 
 log = logging.getLogger("luna.operator")
 
@@ -43,6 +45,7 @@ class Sweep:
         observer: Observer,
         resources: Resources,
         secrets: Secrets,
+        cache: AccountCache,
         metrics: Metrics,
     ) -> None:
         self._known = known
@@ -51,6 +54,7 @@ class Sweep:
         self._observer = observer
         self._resources = resources
         self._secrets = secrets
+        self._cache = cache
         self._metrics = metrics
 
     async def run(self) -> int:
@@ -107,7 +111,11 @@ class Sweep:
         self, accounts: list[AccountResource], secrets: dict[Key, Secret]
     ) -> AsyncIterator[AccountResource]:
         """Queue those of a page that have work to do, and yield them."""
-        for observed in await self._observer.many(accounts, secrets):
+        page = await self._observer.many(accounts, secrets)
+        if drifted := [seen.row.id for seen in (observed.seen for observed in page) if seen.cache_drifted and seen.row]:
+            # A reconciliation looks at no more than the row, whose mark tells it, or settlement if that comes first.
+            await self._cache.mark_stale(drifted)
+        for observed in page:
             seen = observed.seen
             plan = decide(seen)
             if plan.steps == (RebuildCache(),) and seen.row is not None and seen.row.cache_stale:
