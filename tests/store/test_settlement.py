@@ -16,6 +16,7 @@ from luna_serving.local.valkey import ValkeyServer
 from luna_store.debits import Outcome, StoreUnavailable
 from luna_store.leadership import leadership
 from luna_store.ledger import book
+from luna_store.settlement import LOCK
 from luna_store.streams import read_events
 from luna_store.usage import usage
 from luna_store.windows import QuotaWindow
@@ -24,7 +25,7 @@ SETTLE = """
 import asyncio, sys
 from luna_store.postgres import async_engine
 from luna_store.quota import redis_client
-from luna_store.settlement import LOCK, Settler
+from luna_store.settlement import Settler
 asyncio.run(Settler(async_engine(sys.argv[1]), redis_client(sys.argv[2]), interval_s=0.01).run(asyncio.Event()))
 """
 
