@@ -58,6 +58,15 @@ def in_ready(account: dict[str, Any], reason: str) -> list[str]:
     return [] if told == ("False", reason, generation) else [f"Ready is {told}, not False {reason} of {generation}"]
 
 
+def in_tier(tier: dict[str, Any], accounts: list[dict[str, Any]]) -> list[str]:
+    status, generation = tier.get("status") or {}, tier["metadata"]["generation"]
+    members = sum(account["spec"].get("tier") == tier["metadata"]["name"] for account in accounts)
+    ready = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
+    told = status.get("observedGeneration"), status.get("accounts"), ready.get("status"), ready.get("reason")
+    wanted = (generation, members, "True", "RolledOut")
+    return [] if told == wanted else [f"its status tells {told}, not {wanted}"]
+
+
 def in_hash(wanted: dict[str, str], held: dict[str, str], now: datetime) -> list[str]:
     found = [f"{name} is {held.get(name)}, not {value}" for name, value in wanted.items() if held.get(name) != value]
     for name in held.keys() - wanted.keys():

@@ -68,6 +68,7 @@ class Exactness:
             found += [f"{name}: {said}" for said in self._account(account, tiers, row, stores, secrets)]
         found += self._ended(accounts, stores)
         found += self._strays(accounts, secrets)
+        found += [f"Tier {name}: {said}" for name, tier in tiers.items() for said in compared.in_tier(tier, accounts)]
         found += self._redis(stores)
         return found
 
@@ -197,7 +198,9 @@ class Exactness:
             wrong = {key for key in index.keys() | digests.keys() if index.get(key) != digests.get(key)}
             found += [f"Redis: {key[:12]} leads to {index.get(key)}, not {digests.get(key)}" for key in wrong]
             allowed = {f"account:{{{m.account_id}}}" for m in stores.mirrors}
-            allowed |= {f"user:{{{m.account_id}}}:{part}" for m in stores.mirrors for part in ("quota", "rate")}
+            allowed |= {
+                f"user:{{{m.account_id}}}:{part}" for m in stores.mirrors for part in ("quota", "rate", "events")
+            }
             for pattern in ("account:*", "user:*"):
                 found += [
                     f"Redis: {key} is left over" for key in client.scan_iter(pattern, count=1000) if key not in allowed
@@ -206,6 +209,8 @@ class Exactness:
                 wanted = {name: str(value) for name, value in mirror.fields(now).items()}
                 held = client.hgetall(f"account:{{{mirror.account_id}}}")
                 found += [f"Redis: account {mirror.account_id}: {said}" for said in compared.in_hash(wanted, held, now)]
+                if client.xlen(f"user:{{{mirror.account_id}}}:events"):
+                    found.append(f"Redis: account {mirror.account_id} has calls that are not settled")
                 if client.get(f"user:{{{mirror.account_id}}}:quota") != str(mirror.left):
                     found.append(f"Redis: account {mirror.account_id} has other units left than {mirror.left}")
         return found
