@@ -145,6 +145,10 @@ def _answer(status: int, content: bytes) -> dict[str, Any]:
     if status == 429 or status >= 500:
         raise ApiUnavailable(f"{status} {reason}: {message}")
     error = {404: NotFound, 409: Conflict, 410: Conflict}.get(status, ApiError)
+    causes = (body.get("details") or {}).get("causes") or ()
+    if any(cause.get("field") == "metadata.uid" for cause in causes):
+        # 422 "field is immutable": a patch meant another object than the one of this name.
+        error = Conflict
     raise error(status, reason, message)
 
 

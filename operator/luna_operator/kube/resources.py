@@ -43,8 +43,11 @@ class Resources:
         return await self._api.merge(_path(account.key), {"metadata": metadata}, fieldManager=FIELD_MANAGER)
 
     async def patch_account_status(self, account: AccountResource, status: dict[str, Any]) -> dict[str, Any]:
-        """Write a merge patch of the status; `Conflict` if the name belongs to another Account by now."""
-        body = {"metadata": {"uid": str(account.uid)}, "status": status}
+        """Write a merge patch of the status; `Conflict` if it is not the one any more that the patch was made from.
+
+        The version says so: a uid in the patch of a status is not looked at.
+        """
+        body = {"metadata": {"resourceVersion": account.resource_version}, "status": status}
         return await self._api.merge(_path(account.key, "/status"), body, fieldManager=FIELD_MANAGER)
 
     async def patch_tier_status(self, name: str, status: dict[str, Any]) -> dict[str, Any]:

@@ -36,14 +36,15 @@ class UsageReport:
             SQLAlchemyError, OSError, ApiUnavailable: something did not answer; look again.
         """
         written, after = 0, 0
-        accounts = {account.uid: account for account in self._known.accounts()}
+        keys = {account.uid: account.key for account in self._known.accounts()}
         while rows := await self._provisioning.usage_page(after, ROWS_A_PAGE):
             after = rows[-1].id
             now = datetime.now(UTC)
             for row in rows:
-                account = accounts.get(row.uid)
+                # As it is now: many a status was written since the round began.
+                account = self._known.account(keys[row.uid]) if row.uid in keys else None
                 # Without a report there is no status yet: that is the reconciliation's to write.
-                if account is None or not (before := account.status.get("usage")):
+                if account is None or account.uid != row.uid or not (before := account.status.get("usage")):
                     continue
                 report = next_usage(before, row, now, self._max_age)
                 if report is before:
