@@ -173,8 +173,7 @@ async def test_an_account_that_is_gone_leaves_no_key_and_no_event(store: Store) 
     caller, other = await store.account(), await store.account()
     await store.quota.debit([caller.debit(), other.debit()])
     _, digests = await store.accounts.delete(caller.account_id, retain=False)
-    for digest in digests:
-        await store.cache.forget_key(digest)
+    await store.cache.forget(caller.account_id, digests)
     assert await store.cache.rebuild(caller.account_id) is False
     await store.settler.settle()
     assert await store.scalar("SELECT array_agg(DISTINCT account_id) FROM usage_events") == [other.account_id]

@@ -99,9 +99,7 @@ class AccountCommands:
         if warning:
             raise CommandFailed(f"{ended}, but not purged: {warning} Purge it when Redis is back.")
         await self._accounts.delete(account_id, retain=False)
-        await self._cache.rebuild(account_id)
-        for digest in digests:
-            await self._cache.forget_key(digest)
+        await self._cache.forget(account_id, digests)
         facts = {"id": account_id, "account_name": name, "state": "purged"}
         return Answer(facts, f"Account {account_id} ({name}) is gone, and its ledger with it.")
 
