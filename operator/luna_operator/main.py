@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from luna_operator.running import run
 from luna_operator.settings import Secrets, Settings
+from luna_operator.signals import set_on_signals
 from luna_store.api_keys import PepperMissing
 from luna_store.json_logs import JsonLines
 from luna_store.schema import SchemaMismatch, require_current
@@ -45,9 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _until_signalled(settings: Settings, secrets: Secrets) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    set_on_signals(stop)
     await run(settings, secrets, os.environ.get("POD_NAME") or socket.gethostname(), stop)
 
 

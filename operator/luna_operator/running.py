@@ -29,6 +29,7 @@ from luna_operator.reconcile.sweep import Sweep
 from luna_operator.reconcile.usage_report import UsageReport
 from luna_operator.reconcile.workers import Workers
 from luna_operator.settings import Secrets, Settings
+from luna_operator.signals import set_on_signals
 from luna_store.cache import AccountCache
 from luna_store.postgres import async_engine
 from luna_store.provisioning import Provisioning
@@ -109,16 +110,8 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         async with asyncio.TaskGroup() as tasks:
             settling = tasks.create_task(settler.run(stop))
             working = tasks.create_task(workers.run())
-            watching = tasks.create_task(
-                kopf.operator(
-                    registry=registry,
-                    settings=kopf_settings,
-                    clusterwide=True,
-                    standalone=True,
-                    liveness_endpoint=f"http://{settings.host}:{settings.health_port}/healthz",
-                    stop_flag=stop,
-                )
-            )
+            liveness = f"http://{settings.host}:{settings.health_port}/healthz"
+            watching = tasks.create_task(_watch(registry, kopf_settings, liveness, stop))
             await _first(stop, settling, working, watching)
             stop.set()
             working.cancel()
@@ -128,6 +121,24 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         with suppress(TimeoutError, SQLAlchemyError, RedisError, OSError):
             await asyncio.wait_for(settler.settle(), SETTLE_AT_THE_END_S)
         log.info("the operator ends")
+
+
+async def _watch(
+    registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, liveness: str, stop: asyncio.Event
+) -> None:
+    """Run Kopf until `stop` is set."""
+    ours = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry,
+        settings=settings,
+        clusterwide=True,
+        standalone=True,
+        liveness_endpoint=liveness,
+        stop_flag=stop,
+    )
+    # Kopf has taken the signals: it would end alone, and cancel the work of the others 5 s later.
+    set_on_signals(stop)
+    await kopf.run_tasks(tasks, ignored=ours)
 
 
 async def _first(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
