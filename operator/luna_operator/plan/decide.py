@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from luna_operator.plan.observation import Observation, Ownership
-from luna_operator.plan.problems import Problem, secret_conflict, tier_not_found
+from luna_operator.plan.problems import Problem, invalid, secret_conflict, tier_not_found
 from luna_operator.plan.steps import (
     AddFinalizer,
     ApplyRow,
@@ -47,10 +47,15 @@ def decide(seen: Observation) -> Plan:
     if seen.tier_missing:
         # Fail static: neither take away what worked nor give what nobody granted.
         return Plan(tuple(steps), tier_not_found(account.tier or ""), wake_at(seen))
+    try:
+        desired = seen.desired
+    except ValueError as e:
+        # A schema that was stricter later, or not applied: one such account must not stop the sweep over the others.
+        return Plan(tuple(steps), invalid(str(e)), wake_at(seen))
     row = seen.row
-    changed = row is None or bool(differences(seen.desired, row))
+    changed = row is None or bool(differences(desired, row))
     if changed:
-        steps.append(ApplyRow(seen.desired))
+        steps.append(ApplyRow(desired))
     stale = changed or seen.cache_drifted or (row is not None and row.cache_stale)
     if seen.secret.ownership is Ownership.STRANGER:
         rebuild = [RebuildCache()] if stale else []

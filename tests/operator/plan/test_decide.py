@@ -238,6 +238,17 @@ class TestInTheWay:
         assert (plan.problem.stage, plan.problem.reason) == ("DatabaseSynced", "TierNotFound")
         assert "'pro'" in plan.problem.message
 
+    @pytest.mark.parametrize(
+        "spec", [{"quota": {"limit": 2**31}}, {"rateLimit": {"requestsPerSecond": 0.0001}}], ids=str
+    )
+    def test_a_spec_that_no_row_can_hold_is_told_and_takes_nothing_away(self, spec: dict[str, object]) -> None:
+        """It was stored before the schema refused it."""
+        plan = decide(replace(settled(), account=account(spec, finalizers=[])))
+        assert plan.steps == (AddFinalizer(),)
+        assert plan.problem is not None
+        assert (plan.problem.stage, plan.problem.reason) == ("DatabaseSynced", "InvalidSpec")
+        assert "CustomResourceDefinition" in plan.problem.message
+
     def test_an_account_of_a_missing_tier_is_finalized_all_the_same(self) -> None:
         assert kinds(unmade(account({"tier": "pro"}, finalizers=[]))) == [AddFinalizer]
 
