@@ -7,6 +7,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from luna_store.api_keys import Peppers
 
+A_DAY_S = 86_400.0
+
 
 class Settings(BaseSettings):
     """How the operator behaves. Environment variables carry the prefix `LUNA_OPERATOR_`."""
@@ -16,11 +18,14 @@ class Settings(BaseSettings):
     public_url: AnyHttpUrl = Field(description="Where programs reach Luna; stands as `url` in every Secret.")
     workers: int = Field(16, ge=1, le=256, description="Accounts under reconciliation at once.")
     sweep_s: float = Field(
-        60.0, gt=0, description="Seconds between two looks at all accounts, which find and repair drift."
+        60.0, gt=0, le=A_DAY_S, description="Seconds between two looks at all accounts, which find and repair drift."
     )
-    usage_s: float = Field(15.0, gt=0, description="Seconds between two looks at the accounts' usage.")
+    usage_s: float = Field(15.0, gt=0, le=A_DAY_S, description="Seconds between two looks at the accounts' usage.")
     usage_max_age_s: float = Field(
-        300.0, gt=0, description="Seconds after which usage that changed is written to a status; a threshold at once."
+        300.0,
+        gt=0,
+        le=A_DAY_S,
+        description="Seconds after which usage that changed is written to a status; a threshold at once.",
     )
     host: str = Field("0.0.0.0", description="Address of the two ports below.")  # noqa: S104  a pod's probes come from outside
     health_port: int = Field(8080, ge=0, le=65535, description="GET /healthz: alive.")
