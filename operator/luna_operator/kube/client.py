@@ -69,7 +69,14 @@ class ApiServer:
         else:
             # Named, for the package reads the variable when it is imported.
             file = os.environ.get("KUBECONFIG") or None
-            await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call]
+            try:
+                await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call]
+            except config.ConfigException as e:
+                where = file or "~/.kube/config, for KUBECONFIG is not set"
+                raise config.ConfigException(
+                    f"No API server in {where}: {e}. Set KUBECONFIG to a file that leads to one; in a cluster, mount "
+                    "the service account's token."
+                ) from e
         return cls(configuration, observe, connections=connections)
 
     async def close(self) -> None:
