@@ -10,6 +10,8 @@ from kubernetes.client import ApiException
 from tests.operator.operating import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.operator.lifecycle.installation import Installation
 
 GROUP = ("luna.dev", "v1")
@@ -33,7 +35,8 @@ class Team:
         return self
 
     def get(self) -> dict[str, Any]:
-        return self._at.custom.get_namespaced_custom_object(*self._where, self.name)
+        """As the API server has it; LookupError if it does not."""
+        return there(lambda: self._at.custom.get_namespaced_custom_object(*self._where, self.name))
 
     def patch(self, spec: dict[str, Any] | None = None, **metadata: Any) -> Team:
         """Merge into the spec (and the metadata), as `kubectl patch --type=merge` does."""
@@ -47,10 +50,8 @@ class Team:
     def exists(self) -> bool:
         try:
             self.get()
-        except ApiException as error:
-            if error.status == 404:
-                return False
-            raise
+        except LookupError:
+            return False
         return True
 
     def gone(self) -> None:
@@ -101,7 +102,8 @@ class Team:
     # Its Secret
 
     def secret(self) -> Any:
-        return self._at.core.read_namespaced_secret(f"{self.name}-luna-key", self.namespace)
+        """As the API server has it; LookupError if it does not."""
+        return there(lambda: self._at.core.read_namespaced_secret(f"{self.name}-luna-key", self.namespace))
 
     @property
     def access(self) -> dict[str, str]:
@@ -116,12 +118,15 @@ class Team:
 
     def row(self) -> dict[str, Any]:
         """Its row, found by its name."""
-        named = "SELECT * FROM accounts WHERE account_name = %s"
-        row = self._at.sql.execute(named, [f"{self.namespace}/{self.name}"]).fetchone()
-        assert row is not None, f"{self.namespace}/{self.name} has no row"
+        [row] = self.rows()
         return row
 
-    def keys(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
+        """The one row, or none."""
+        named = "SELECT * FROM accounts WHERE account_name = %s"
+        return self._at.sql.execute(named, [f"{self.namespace}/{self.name}"]).fetchall()
+
+    def issued(self) -> list[dict[str, Any]]:
         """Rows of all keys that it ever had, the oldest first."""
         return self._at.sql.execute(
             "SELECT * FROM api_keys WHERE account_id = %s ORDER BY id", [self.row()["id"]]
@@ -151,6 +156,16 @@ class Team:
         access = self.access if key is None else {"url": self._at.luna.url, "account-id": str(self.id), "api-key": key}
         url = f"{access['url']}/api/v1/{access['account-id']}{path}"
         return httpx.request(method, url, headers={"X-API-Key": access["api-key"]}, timeout=60, **more)
+
+
+def there(read: Callable[[], Any]) -> Any:
+    """Read what may be missing, which `eventually` waits for."""
+    try:
+        return read()
+    except ApiException as error:
+        if error.status == 404:
+            raise LookupError(error.body) from error
+        raise
 
 
 def conditions(status: dict[str, Any]) -> dict[str, dict[str, Any]]:
