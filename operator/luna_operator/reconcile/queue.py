@@ -44,6 +44,10 @@ class WorkQueue:
         """Keys that are ready and wait for a worker."""
         return len(self._ready)
 
+    def busy_with(self, key: Key) -> bool:
+        """Whether the key waits for its turn, has it, or failed at the last one."""
+        return key in self._ready or key in self._at_work or key in self._failures
+
     def add(self, key: Key) -> None:
         """Handle the key as soon as a worker is free."""
         self._add(key, self._clock())
