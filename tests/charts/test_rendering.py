@@ -150,11 +150,41 @@ def test_the_chart_has_the_packages_version() -> None:
     assert (chart["version"], chart["appVersion"]) == (version[1], version[1])
 
 
-def test_notes_name_the_next_commands() -> None:
+def notes() -> str:
     run = subprocess.run(
         [helm(), "install", "luna", str(CHART), "--dry-run=client", "--namespace", NAMESPACE],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    notes = run.stdout.partition("NOTES:")[2]
+    return run.stdout.partition("NOTES:")[2]
+
+
+def test_the_commands_of_the_notes_work_as_pasted() -> None:
+    """Indented, as helm prints them: kubectl and curl tell what they were given."""
+    commands, _, _ = notes().partition("Secrets that this release made")
+    pasted = "\n".join(line for line in commands.splitlines() if line.startswith("  ") and "$1" not in line)
+    stubs = r"""
+        kubectl() { printf '%s ' kubectl "$@"; [ "$*" != "apply -f -" ] || cat; echo; }
+        curl() { printf '%s\n' "$@"; }
+        read_secret() { echo "the-$1"; }
+    """
+    run = subprocess.run(["bash", "-euc", f"{stubs}\n{pasted}\nwait"], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    _, _, applied = run.stdout.partition("kubectl apply -f - ")
+    account = yaml.safe_load(applied.partition("\nkubectl ")[0])
+    assert account["kind"] == "Account"
+    assert account["metadata"] == {"name": "acme", "namespace": NAMESPACE}
+    assert "http://127.0.0.1:8000/api/v1/the-account-id/kalman" in run.stdout
+    assert "X-API-Key: the-api-key" in run.stdout
+
+
+def test_an_upgrade_of_the_crds_takes_them_over_from_helm() -> None:
+    # Fields that Helm created are Helm's: without the flag a server-side apply that changes one is a conflict.
+    pages = (notes(), (CHART / "README.md").read_text(), (ROOT / "skaffold.yaml").read_text())
+    applied = [line for page in pages for line in page.splitlines() if "apply --server-side" in line]
+    assert len(applied) == 3
+    assert all("--force-conflicts" in line for line in applied)
+
+
+def test_notes_name_the_next_commands() -> None:
     for words in ("kind: Account", "acme-luna-key", "/api/v1/$LUNA_ACCOUNT_ID/kalman", "helm test", "luna-peppers"):
-        assert words in notes
+        assert words in notes()
