@@ -153,6 +153,21 @@ def test_callers_are_limited_to_the_gateway_where_it_is_named() -> None:
     assert not production.takes("ray-worker", gateway, 8265)
 
 
+@pytest.mark.parametrize("kind", ["LoadBalancer", "NodePort"])
+def test_a_service_that_is_open_to_the_world_is_reached_by_it_unless_callers_are_named(kind: str) -> None:
+    anybody = [{"ipBlock": {"cidr": cidr}} for cidr in ("0.0.0.0/0", "::/0")]
+
+    def takes(*args: object) -> set[bool]:
+        policies = Policies(parsed(template(*args)))
+        assert not any(policies.takes(component, peer, 8265) for component in COMPONENTS for peer in anybody)
+        return {policies.takes("ray-worker", peer, 8000) for peer in anybody}
+
+    assert takes() == {False}
+    assert takes("--set", f"service.type={kind}") == {True}
+    named = 'networkPolicy.callers=[{"ipBlock": {"cidr": "10.0.0.0/8"}}]'
+    assert takes("--set", f"service.type={kind}", "--set-json", named) == {False}
+
+
 def test_prometheus_reaches_the_metrics_and_kuberay_the_dashboard() -> None:
     policies = Policies(rendered("everything"))
 

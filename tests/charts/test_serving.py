@@ -127,6 +127,15 @@ def test_the_smallest_cluster_has_room_for_the_fewest_replicas(case: str) -> Non
     assert room["cpu"] >= needed
 
 
+@pytest.mark.parametrize("case", ["default", "dev", "production"])
+def test_the_largest_cluster_has_room_for_the_most_replicas(case: str) -> None:
+    args = yaml.safe_load(service(case)["serveConfigV2"])["applications"][0]["args"]
+    [group] = groups(case).values()
+    offered = cores(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+    needed = sum(args[f"{kind}_replicas_max"] * args[f"{kind}_cpus"] for kind in ("ingress", "kalman"))
+    assert group["maxReplicas"] * offered >= needed
+
+
 def test_the_chart_names_the_version_of_ray_that_is_installed() -> None:
     assert service("default")["rayClusterConfig"]["rayVersion"] == ray.__version__
 

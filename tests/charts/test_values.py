@@ -109,6 +109,11 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(field: str, value: Any) 
         ({"serving.upgrade.type": "NewClusterWithIncrementalUpgrade"}, "serving.upgrade.gatewayClassName"),
         ({"ingress.enabled": True, "ingress.tls.enabled": True}, "ingress.tls.enabled needs ingress.host"),
         ({"httpRoute.enabled": True}, "httpRoute.parentRefs"),
+        ({"ingress.enabled": True, "ingress.host": "*.example.com"}, "set operator.publicUrl"),
+        (
+            {r"commonLabels.app\.kubernetes\.io/part-of": "platform"},
+            "commonLabels must not hold app.kubernetes.io/part-of",
+        ),
     ],
 )
 def test_values_that_contradict_each_other_are_refused_with_the_cure(values: dict[str, Any], words: str) -> None:
