@@ -15,7 +15,7 @@ RIGHTS = {
 RIGHTS |= {("luna.dev", f"{resource}/status", verb) for resource in ("accounts", "tiers") for verb in ("get", "patch")}
 RIGHTS |= {("luna.dev", "accounts/finalizers", "update")}
 RIGHTS |= {("", "secrets", verb) for verb in ("get", "list", "create", "patch")}
-RIGHTS |= {(group, "events", verb) for group in ("", "events.k8s.io") for verb in ("create", "patch")}
+RIGHTS |= {("events.k8s.io", "events", "create")}
 
 WITH_A_TOKEN = {"Deployment/{}-operator", "Pod/{}-test-account"}
 
