@@ -46,8 +46,18 @@ def next_usage(
         return report
     if _level(before.get("used", 0), report["limit"]) != _level(report["used"], report["limit"]):
         return report
-    as_of = parse_time(before.get("asOf"))
-    return report if as_of is None or now - as_of >= max_age else before
+    age = _age(before.get("asOf"), now)
+    # A report of the future is as bad as none: left there, it would stand until then.
+    return before if age is not None and abs(age) < max_age else report
+
+
+def _age(as_of: str | None, now: datetime) -> timedelta | None:
+    """How old a report is; None if it does not tell. A team may have written it: the year 0 is a date-time too."""
+    try:
+        written = parse_time(as_of)
+    except ValueError:
+        return None
+    return None if written is None else now - written
 
 
 def _used(row: AccountRow | UsageRow, start: datetime) -> int:

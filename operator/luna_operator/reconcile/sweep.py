@@ -86,10 +86,13 @@ class Sweep:
         return waiting.total()
 
     async def _tiers(self) -> None:
-        tiers = [TierResource.parse(body) for body in await self._resources.tiers()]
-        for tier in tiers:
-            self._known.keep_tier(tier)
-        for name in {tier.name for tier in self._known.tiers()} - {tier.name for tier in tiers}:
+        listed = await self._resources.tiers()
+        for body in listed:
+            try:
+                self._known.keep_tier(TierResource.parse(body))
+            except ValueError as e:
+                log.error("a Tier cannot be read: %s", e)  # noqa: TRY400  the message says it all
+        for name in {tier.name for tier in self._known.tiers()} - {body["metadata"]["name"] for body in listed}:
             self._known.forget_tier(name)
 
     async def _labelled_secrets(self) -> dict[Key, Secret]:
@@ -116,20 +119,33 @@ class Sweep:
             # A reconciliation looks at no more than the row, whose mark tells it, or settlement if that comes first.
             await self._cache.mark_stale(drifted)
         for observed in page:
-            seen = observed.seen
-            plan = decide(seen)
-            if plan.steps == (RebuildCache(),) and seen.row is not None and seen.row.cache_stale:
-                # After a loss of Redis these are all accounts; settlement rebuilds them within seconds, by the batch.
-                pass
-            # Usage is reported elsewhere, and is no drift.
-            elif plan.steps or patch(seen.account.status, status_of(seen, plan.problem, timedelta.max)):
-                self._queue.add(seen.account.key)
-                self._count(seen, plan)
-                yield seen.account
-            elif plan.wake_at is not None:
-                self._queue.add_after(seen.account.key, (plan.wake_at - seen.now).total_seconds())
+            try:
+                unsettled = self._queued(observed.seen)
+            except Exception:
+                # One account that breaks us must not stop the others; its own turn, if it comes to one, tells more.
+                log.exception("%s cannot be looked at", observed.seen.account.key)
+                continue
+            if unsettled:
+                yield observed.seen.account
             # A page of 500 takes tens of milliseconds: others get their turn in between.
             await asyncio.sleep(0)
+
+    def _queued(self, seen: Observation) -> bool:
+        """Queue the account if it has work to do; whether it has."""
+        plan = decide(seen)
+        if plan.steps == (RebuildCache(),) and seen.row is not None and seen.row.cache_stale:
+            # After a loss of Redis these are all accounts; settlement rebuilds them within seconds, by the batch.
+            return False
+        # Usage is reported elsewhere, and is no drift.
+        if plan.steps or patch(seen.account.status, status_of(seen, plan.problem, timedelta.max)):
+            # What is being repaired has been counted.
+            if not self._queue.busy_with(seen.account.key):
+                self._count(seen, plan)
+            self._queue.add(seen.account.key)
+            return True
+        if plan.wake_at is not None:
+            self._queue.add_after(seen.account.key, (plan.wake_at - seen.now).total_seconds())
+        return False
 
     async def _report_tiers(self, members: Counter[str], waiting: Counter[str]) -> None:
         for tier in self._known.tiers():

@@ -46,7 +46,12 @@ class UsageReport:
                 # Without a report there is no status yet: that is the reconciliation's to write.
                 if account is None or account.uid != row.uid or not (before := account.status.get("usage")):
                     continue
-                report = next_usage(before, row, now, self._max_age)
+                try:
+                    report = next_usage(before, row, now, self._max_age)
+                except Exception:
+                    # One account that breaks us must not stop the others.
+                    log.exception("%s: its usage cannot be told", account.key)
+                    continue
                 if report is before:
                     continue
                 if (report["remaining"] == 0) != (before.get("remaining") == 0):

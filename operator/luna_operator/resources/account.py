@@ -107,11 +107,13 @@ def parse_time(text: str | None) -> datetime | None:
         return None
     try:
         instant = datetime.fromisoformat(text)
-    except (TypeError, ValueError) as e:
+        # Year 9999 west of Greenwich is no instant of Python's in UTC.
+        in_utc = instant.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as e:
         raise ValueError(f"{text!r} is no time; write it as 2027-01-31T00:00:00Z.") from e
     if instant.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write it as 2027-01-31T00:00:00Z.")
-    return instant.astimezone(UTC)
+    return in_utc
 
 
 def format_time(instant: datetime | None) -> str | None:
