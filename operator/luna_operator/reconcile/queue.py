@@ -38,15 +38,20 @@ class WorkQueue:
         self._later: list[tuple[float, Key]] = []
         self._due: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
+        self._ended: set[Key] = set()
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         """Keys that are ready and wait for a worker."""
         return len(self._ready)
 
+    def begin_look(self) -> None:
+        """Somebody begins to look at the accounts; what it sees of one that is handled meanwhile is out of date."""
+        self._ended.clear()
+
     def busy_with(self, key: Key) -> bool:
-        """Whether the key waits for its turn, has it, or failed at the last one."""
-        return key in self._ready or key in self._at_work or key in self._failures
+        """Whether the key waits, has its turn, had it since the look began, or failed at the last one."""
+        return any(key in busy for busy in (self._ready, self._at_work, self._ended, self._failures))
 
     def add(self, key: Key) -> None:
         """Handle the key as soon as a worker is free."""
@@ -96,6 +101,7 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         """The key was handled; if it was added meanwhile, it waits for its next turn."""
         self._at_work.discard(key)
+        self._ended.add(key)
         if key in self._again:
             self._again.discard(key)
             self.add(key)
