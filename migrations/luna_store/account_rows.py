@@ -57,7 +57,9 @@ async def insert_key(
 async def remove_ended_keys(connection: AsyncConnection) -> int:
     """Remove keys that ended long ago, so that rebuilding an account does not take longer with every rotation."""
     key = tables.ApiKey
-    ended = select(key.id).where(func.least(key.revoked_at, key.expires_at) < func.now() - KEYS_KEPT)
+    long_ago = func.least(key.revoked_at, key.expires_at) < func.now() - KEYS_KEPT
+    # Of keys that never became current nobody asks; while a Secret cannot be written there is one a minute.
+    ended = select(key.id).where(or_(long_ago, key.pending & (key.expires_at < func.now())))
     # What others have locked can wait: this must never be one half of a deadlock.
     removed = await connection.execute(delete(key).where(key.id.in_(ended.with_for_update(skip_locked=True))))
     return removed.rowcount

@@ -11,7 +11,7 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -189,6 +189,17 @@ class Provisioning:
                 update(KeyTable)
                 .where(of_account, KeyTable.prefix != prefix, live())
                 .values(expires_at=func.least(KeyTable.expires_at, func.now() + overlap))
+            )
+
+    async def withdraw(self, account_id: int, prefix: str) -> None:
+        """Remove a pending key whose Secret was refused, so that it reached nobody.
+
+        Should Redis have heard of it, its entry ends with `PENDING_LIFE`.
+        """
+        async with self._engine.begin() as connection:
+            await mark_stale(connection, account_id)
+            await connection.execute(
+                delete(KeyTable).where(KeyTable.account_id == account_id, KeyTable.prefix == prefix, KeyTable.pending)
             )
 
     async def end(self, uid: uuid.UUID, retain: bool) -> tuple[int, list[str]] | None:

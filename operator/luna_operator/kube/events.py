@@ -31,7 +31,8 @@ def event_manifest(event: Event, account: AccountResource, *, instance: str, now
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {
-            "name": f"{account.key.name[:200]}.{secrets.token_hex(8)}",
+            # A part of a name must not end with what separates parts.
+            "name": f"{account.key.name[:200].rstrip('-.')}.{secrets.token_hex(8)}",
             "namespace": account.key.namespace,
         },
         "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),

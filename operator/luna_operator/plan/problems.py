@@ -42,6 +42,16 @@ def secret_conflict(name: str) -> Problem:
     )
 
 
+def secret_refused(name: str, error: str) -> Problem:
+    """The API server will not have the Secret as we write it: somebody made it immutable, or a policy forbids it."""
+    return Problem(
+        Stage.KEY,
+        "SecretRefused",
+        f"The API server refuses to write the Secret {name!r}: {error}. Delete it if it is immutable or of another "
+        "type, or change the policy that refuses it. Until then the key before goes on to work.",
+    )
+
+
 def name_taken(name: str, account_id: int) -> Problem:
     """An account from the command line has the name."""
     return Problem(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from redis.exceptions import RedisError
 
+from luna_operator.kube.client import ApiError
 from luna_operator.kube.events import Event
 from luna_operator.kube.resources import Resources
 from luna_operator.kube.secrets import Secret, Secrets, manifest
@@ -115,7 +116,12 @@ class Actor:
     async def _issue(self, step: IssueKey, work: Work) -> None:
         account_id = work.account_id
         key = await self._provisioning.issue(account_id, rotation_requested_at=step.requested_at)
-        await self._write(work, key.secret)
+        try:
+            await self._write(work, key.secret)
+        except ApiError:
+            # Refused, so nobody has it. Kept, such keys would pile up, and slow down every rebuild of the account.
+            await self._provisioning.withdraw(account_id, key.prefix)
+            raise
         await self._provisioning.confirm(account_id, key.prefix, overlap=step.overlap)
         self._metrics.key_issued(step.why)
         ends = format_time(datetime.now(UTC) + step.overlap)

@@ -13,17 +13,21 @@ from luna_operator.kube.resources import Resources
 from luna_operator.plan.decide import Plan, decide
 from luna_operator.plan.news import news
 from luna_operator.plan.observation import ABSENT, Observation
-from luna_operator.plan.problems import Problem, Stage, name_taken, unavailable
+from luna_operator.plan.problems import Problem, Stage, name_taken, secret_refused, unavailable
 from luna_operator.plan.status import patch, status_of
-from luna_operator.plan.steps import IssueKey, RebuildCache
+from luna_operator.plan.steps import IssueKey, RebuildCache, Step, WriteSecret
 from luna_operator.reconcile.act import Actor, Work
 from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observed, Observer
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
-from luna_store.provisioning import NameTaken
+from luna_store.accounts import AccountNotFound
+from luna_store.provisioning import KeyGone, NameTaken
 
 log = logging.getLogger("luna.operator")
+
+# Answers that another try of the same request will not change: too large, or invalid.
+REFUSALS = frozenset({400, 413, 422})
 
 
 class NotYet(Exception):
@@ -86,11 +90,16 @@ class Reconciler:
                 await self._actor.take(step, work)
             except NameTaken as e:
                 problem = name_taken(e.account_name, e.account_id)
-            except Conflict as e:
+            except (Conflict, KeyGone, AccountNotFound) as e:
                 # A newer version, or a Secret in the way: the next look decides.
                 raise NotYet(str(e)) from e
-            except (RedisError, SQLAlchemyError, OSError, ApiError, ApiUnavailable) as e:
-                problem, cause = _outage(e, key=isinstance(step, IssueKey), cache=isinstance(step, RebuildCache)), e
+            except ApiError as e:
+                if isinstance(step, IssueKey | WriteSecret) and e.status in REFUSALS:
+                    problem = secret_refused(work.account.api_key.secret_name, _first_line(e))
+                else:
+                    problem, cause = _outage(e, step), e
+            except (RedisError, SQLAlchemyError, OSError, ApiUnavailable) as e:
+                problem, cause = _outage(e, step), e
             if problem is not None and problem is not plan.problem:
                 break
         if observed.seen.account.deleting:
@@ -134,12 +143,13 @@ class Reconciler:
             await self._events.post(Event(told.type, told.reason, "Reconcile", told.note), account)
 
 
-def _outage(error: Exception, *, key: bool, cache: bool) -> Problem:
+def _outage(error: Exception, step: Step) -> Problem:
     """The condition that suffers, from the error and the step that it stopped."""
     text = _first_line(error)
-    if isinstance(error, RedisError) or cache:
+    if isinstance(error, RedisError) or isinstance(step, RebuildCache):
         return unavailable(Stage.QUOTA, "Redis", text)
     if isinstance(error, ApiError | ApiUnavailable):
+        key = isinstance(step, IssueKey | WriteSecret)
         return unavailable(Stage.KEY if key else Stage.DATABASE, "ApiServer", text)
     return unavailable(Stage.DATABASE, "Database", text)
 

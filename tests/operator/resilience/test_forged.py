@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from tests.operator.operating import Operator, Surroundings, eventually
-from tests.operator.resilience.kube_api import KubeApi, account_path
+from tests.operator.resilience.kube_api import KubeApi, account_path, secret_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,11 @@ def condition(api: KubeApi, namespace: str, name: str, kind: str = "Ready") -> d
 
 def ready(api: KubeApi, namespace: str, name: str) -> bool:
     return condition(api, namespace, name)["status"] == "True"
+
+
+def keys(around: Surroundings) -> int:
+    with psycopg.connect(around.database_url) as connection:
+        return connection.execute("SELECT count(*) FROM api_keys").fetchone()[0]
 
 
 def test_a_forged_report_of_usage_stops_nobody(
@@ -48,3 +54,35 @@ def test_a_forged_account_id_holds_up_no_deletion(
             api.merge(account_path(namespace, name, "/status"), {"status": {"accountId": number}})
             api.delete_account(namespace, name)
         eventually(lambda: not api.accounts(), 15)
+
+
+def test_a_secret_that_may_not_be_written_is_told_and_piles_up_no_keys(
+    around: Surroundings, api: KubeApi, namespace: str, tmp_path: Path
+) -> None:
+    path = secret_path(namespace, "fixed-luna-key")
+    with Operator(around, tmp_path, **QUICK).wait_leading() as operator:
+        api.create_account(namespace, "fixed", {})
+        eventually(lambda: ready(api, namespace, "fixed"))
+        api.merge(path, {"immutable": True})
+        api.edit_account(namespace, "fixed", {"apiKey": {"rotationRequestedAt": "2026-11-21T00:00:00Z"}})
+        eventually(lambda: condition(api, namespace, "fixed").get("reason") == "SecretRefused")
+        told = condition(api, namespace, "fixed", "KeyIssued")
+        assert told["reason"] == "SecretRefused"
+        assert "field is immutable" in told["message"]
+        operator.wait_swept(5)
+        eventually(lambda: keys(around) == 1)
+        api.request("DELETE", path)
+        eventually(lambda: ready(api, namespace, "fixed"))
+        assert keys(around) == 2
+
+
+def test_the_longest_names_have_events(around: Surroundings, api: KubeApi, namespace: str, tmp_path: Path) -> None:
+    # The name of an Event is cut from the Account's.
+    names = [f"{'a' * 199}-{'b' * 30}", f"{'a' * 198}--{'b' * 30}", f"{'a' * 199}.{'c' * 44}"]
+    with Operator(around, tmp_path, **QUICK).wait_leading() as operator:
+        for name in names:
+            api.create_account(namespace, name, {})
+        for name in names:
+            eventually(lambda name=name: ready(api, namespace, name))
+        eventually(lambda: operator.requests().get("create events 201") == len(names))
+        assert "create events 422" not in operator.requests()
