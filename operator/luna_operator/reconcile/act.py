@@ -96,7 +96,6 @@ class Actor:
                 work.touched = True
             case WriteSecret():
                 await self._write(work, work.secret.data["api-key"] if work.secret else "")
-                self._metrics.repaired("secret")
             case RebuildCache():
                 await self._cache.rebuild(work.account_id)
                 work.touched = True
