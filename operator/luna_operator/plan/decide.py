@@ -107,7 +107,7 @@ def wake_at(seen: Observation) -> datetime | None:
     instants = [account.expires_at]
     if seen.row is not None:
         instants += [key.expires_at for key in seen.row.keys]
-        if not remaining(seen.row, seen.now):
+        if seen.row.quota_limit and not remaining(seen.row, seen.now):
             # Of other accounts, a new window changes no more than the usage, which is reported by and by.
             instants.append(window_end(seen.row.quota_window, seen.row.window_started_at))
     if current is not None and account.api_key.rotation_interval is not None:

@@ -73,7 +73,7 @@ class Known:
         if account is not None and version is not None and _newer(account.resource_version, version):
             return False
         last = version or (account.resource_version if account is not None else None)
-        if last is not None:
+        if last is not None and (key not in self._gone or _newer(last, self._gone[key])):
             self._gone[key] = last
             self._gone.move_to_end(key)
         if len(self._gone) > GONE_KEPT:

@@ -133,6 +133,8 @@ def test_of_several_changes_the_next_one_wakes() -> None:
 def test_an_exhausted_account_wakes_when_its_window_ends_and_another_does_not() -> None:
     daily = account({"quota": {"limit": 7, "window": "Day"}, "apiKey": {"rotationInterval": "0s"}})
     midnight = NOW.replace(hour=0)
+    never = account({"quota": {"limit": 0, "window": "Day"}, "apiKey": {"rotationInterval": "0s"}})
+    assert decide(settled(never, row_changes={"window_started_at": midnight})).wake_at is None
     wakes = [
         decide(settled(daily, row_changes={"quota_used": used, "window_started_at": midnight})).wake_at
         for used in (6, 7, 8)

@@ -73,6 +73,13 @@ def test_a_deletion_of_unknown_version_ends_what_was_known() -> None:
     assert not known.keep(account(100))
 
 
+def test_of_two_deletions_the_later_counts() -> None:
+    known = Known()
+    known.forget(ACME, "150")
+    known.forget(ACME, "120")
+    assert not known.keep(account(140))
+
+
 def test_an_account_that_is_made_anew_is_known_again() -> None:
     known = Known()
     known.keep(account(100))
