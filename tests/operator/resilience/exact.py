@@ -41,7 +41,11 @@ class Stores:
 
 
 class Exactness:
-    """Compares. `obstacles` are the accounts that something keeps from being as specified, with Ready's reason."""
+    """Compares.
+
+    `obstacles` are the accounts that something keeps from being as specified, with Ready's reason; `forgotten` are
+    digests that no row knows any more: their index entries lead to accounts that do not have them, and stay.
+    """
 
     def __init__(self, api: KubeApi, around: Surroundings, history: History) -> None:
         self._api = api
@@ -49,6 +53,7 @@ class Exactness:
         self._history = history
         self._peppers = Peppers.parse(around.peppers)
         self.obstacles: dict[tuple[str, str], str] = {}
+        self.forgotten: set[str] = set()
 
     def require(self) -> bool:
         """Fail with every difference, for `eventually`."""
@@ -191,26 +196,30 @@ class Exactness:
         return found
 
     def _redis(self, stores: Stores) -> list[str]:
+        names = {row["id"]: row["account_name"] for row in stores.rows}
+        wanted = {f"key:{key['digest']}": account_id for account_id, keys in stores.keys.items() for key in keys}
+        found = []
         with redis.Redis.from_url(self._around.redis_url, decode_responses=True) as client:
-            now, found = datetime.now(UTC), []
-            index = {key: client.get(key) for key in client.scan_iter("key:*", count=1000)}
-            digests = {f"key:{k['digest']}": str(k["account_id"]) for keys in stores.keys.values() for k in keys}
-            wrong = {key for key in index.keys() | digests.keys() if index.get(key) != digests.get(key)}
-            found += [f"Redis: {key[:12]} leads to {index.get(key)}, not {digests.get(key)}" for key in wrong]
-            allowed = {f"account:{{{m.account_id}}}" for m in stores.mirrors}
-            allowed |= {
-                f"user:{{{m.account_id}}}:{part}" for m in stores.mirrors for part in ("quota", "rate", "events")
-            }
-            for pattern in ("account:*", "user:*"):
-                found += [
-                    f"Redis: {key} is left over" for key in client.scan_iter(pattern, count=1000) if key not in allowed
-                ]
+            present = {key: client.get(key) for key in client.scan_iter("key:*", count=1000)}
+            for key in (wanted.keys() | present.keys()) - {f"key:{digest}" for digest in self.forgotten}:
+                owner, held = wanted.get(key), present.get(key)
+                if held != (None if owner is None else str(owner)):
+                    found.append(f"{names.get(owner, 'nobody')}: Redis' {key[:12]} leads to {held}, not {owner}")
+            keys = {f"account:{{{i}}}" for i in names}
+            keys |= {f"user:{{{i}}}:{part}" for i in names for part in ("quota", "rate", "events")}
+            left = (key for pattern in ("account:*", "user:*") for key in client.scan_iter(pattern, count=1000))
+            found += [f"nobody: Redis' {key} is left over" for key in left if key not in keys]
             for mirror in stores.mirrors:
-                wanted = {name: str(value) for name, value in mirror.fields(now).items()}
-                held = client.hgetall(f"account:{{{mirror.account_id}}}")
-                found += [f"Redis: account {mirror.account_id}: {said}" for said in compared.in_hash(wanted, held, now)]
-                if client.xlen(f"user:{{{mirror.account_id}}}:events"):
-                    found.append(f"Redis: account {mirror.account_id} has calls that are not settled")
-                if client.get(f"user:{{{mirror.account_id}}}:quota") != str(mirror.left):
-                    found.append(f"Redis: account {mirror.account_id} has other units left than {mirror.left}")
+                found += [f"{names[mirror.account_id]}: Redis' {said}" for said in _mirrored(client, mirror)]
         return found
+
+
+def _mirrored(client: redis.Redis, mirror: Mirror) -> list[str]:
+    now, account = datetime.now(UTC), mirror.account_id
+    wanted = {name: str(value) for name, value in mirror.fields(now).items()}
+    found = compared.in_hash(wanted, client.hgetall(f"account:{{{account}}}"), now)
+    if client.xlen(f"user:{{{account}}}:events"):
+        found.append("events are not settled")
+    if (left := client.get(f"user:{{{account}}}:quota")) != str(mirror.left):
+        found.append(f"quota is {left}, not {mirror.left}")
+    return found
