@@ -27,6 +27,11 @@ class Naive:
         self.at_work: set[Key] = set()
         self.again: set[Key] = set()
         self.failures = dict.fromkeys(KEYS, 0)
+        self.handled: set[Key] = set()
+
+    def busy_with(self, key: Key) -> bool:
+        waits = key in [waiting for waiting, _ in self.ready]
+        return waits or key in self.at_work or key in self.handled or self.failures[key] > 0
 
     def add(self, key: Key, since: float) -> None:
         if key in self.at_work:
@@ -56,6 +61,7 @@ class Naive:
 
     def done(self, key: Key, now: float) -> None:
         self.at_work.discard(key)
+        self.handled.add(key)
         if key in self.again:
             self.again.discard(key)
             self.add(key, now)
@@ -102,6 +108,11 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue.drop(key)
         self.naive.drop(key)
 
+    @rule()
+    def begin_look(self) -> None:
+        self.queue.begin_look()
+        self.naive.handled.clear()
+
     @rule(after=seconds.filter(lambda s: s > 0))
     def wait(self, after: float) -> None:
         self.now += after
@@ -133,6 +144,10 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def as_many_wait(self) -> None:
         assert len(self.queue) == len(self.naive.ready)
+
+    @invariant()
+    def busy_with_the_same(self) -> None:
+        assert [self.queue.busy_with(key) for key in KEYS] == [self.naive.busy_with(key) for key in KEYS]
 
 
 TestQueue = QueueMachine.TestCase
