@@ -20,6 +20,7 @@ class Metrics:
         self._queued = self._gauge("luna_operator_queue_depth", "Accounts that wait for a worker")
         self._requests = self._counter("kube_requests", "Requests to the API server", "verb", "resource", "code")
         self._accounts = self._gauge("luna_operator_accounts", "Accounts at the last sweep", "ready")
+        self._blocked = self._gauge("luna_operator_blocked_accounts", "Accounts that should be ready and are not")
         self._repairs = self._counter("repairs", "Drift that was found, by where it was", "where")
         self._keys = self._counter("keys_issued", "API keys, by the reason they were issued for", "reason")
         self._leader = self._gauge("luna_operator_leader", "1 on the replica that reconciles")
@@ -66,10 +67,11 @@ class Metrics:
         self._sweep_s.observe(seconds)
         self._swept_at.set(time.time())
 
-    def swept(self, *, accounts: int, ready: int) -> None:
-        """What a sweep counted."""
+    def swept(self, *, accounts: int, ready: int, ended: int) -> None:
+        """What a sweep counted: of those that are not ready, `ended` are suspended or expired."""
         self._accounts.labels("true").set(ready)
         self._accounts.labels("false").set(accounts - ready)
+        self._blocked.set(accounts - ready - ended)
 
 
 class SettlementMetrics(SettlementObserver):

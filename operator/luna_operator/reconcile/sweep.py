@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from luna_operator.kube.client import ApiError
 from luna_operator.kube.resources import Resources
@@ -68,11 +69,12 @@ class Sweep:
         secrets = await self._labelled_secrets()
         listed: set[Key] = set()
         members, waiting = Counter[str](), Counter[str]()
-        ready = 0
+        ready = ended = 0
         async for page in self._resources.account_pages():
             accounts = [account for body in page if (account := self._parse(body)) is not None]
             listed.update(account.key for account in accounts)
             ready += sum(_is_ready(account) for account in accounts)
+            ended += sum(_is_ended(account) for account in accounts)
             members.update(account.tier for account in accounts if account.tier is not None)
             async for account in self._unsettled(accounts, secrets):
                 waiting[account.tier or ""] += 1
@@ -82,7 +84,7 @@ class Sweep:
             if self._known.forget(key, before[key]):
                 self._queue.drop(key)
         await self._report_tiers(members, waiting)
-        self._metrics.swept(accounts=len(listed), ready=ready)
+        self._metrics.swept(accounts=len(listed), ready=ready, ended=ended)
         return waiting.total()
 
     async def _tiers(self) -> None:
@@ -170,5 +172,15 @@ class Sweep:
 
 
 def _is_ready(account: AccountResource) -> bool:
+    return _ready_of(account).get("status") == "True"
+
+
+def _is_ended(account: AccountResource) -> bool:
+    """Whether it is not ready because it is not meant to be."""
+    ready = _ready_of(account)
+    return ready.get("status") == "False" and ready.get("reason") in ("Suspended", "Expired")
+
+
+def _ready_of(account: AccountResource) -> dict[str, Any]:
     conditions = account.status.get("conditions") or ()
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    return next((condition for condition in conditions if condition.get("type") == "Ready"), {})
