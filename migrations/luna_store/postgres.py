@@ -4,6 +4,10 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+# The other way round: a node that lost its power says no goodbye, and Postgres would keep its locks, leadership among
+# them, for the two hours that Linux waits by default.
+SERVER_KEEPALIVES = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+
 
 def sqlalchemy_url(database_url: str) -> URL:
     """A libpq-style URL (`postgres://`, `postgresql://`) as SQLAlchemy's, with the psycopg 3 driver.
@@ -45,7 +49,7 @@ def async_engine(
             "keepalives_idle": 5,
             "keepalives_interval": 2,
             "keepalives_count": 3,
-            "options": f"-c statement_timeout={int(statement_timeout_s * 1000)}",
+            "options": f"-c statement_timeout={int(statement_timeout_s * 1000)} {SERVER_KEEPALIVES}",
         },
     )
 

@@ -27,17 +27,27 @@ def redis_client(redis_url: str, *, timeout_s: float = 1.0, max_connections: int
         redis_url: `redis://` or `rediss://`, with the password in it.
         timeout_s: seconds to wait for a connection or an answer before Redis counts as gone.
         max_connections: a caller beyond these waits its turn.
+
+    Raises:
+        ValueError: it is no such URL; says how to write one.
     """
-    pool = BlockingConnectionPool.from_url(
-        redis_url,
-        decode_responses=True,
-        max_connections=max_connections,
-        timeout=timeout_s,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-    )
+    try:
+        pool = BlockingConnectionPool.from_url(
+            redis_url,
+            decode_responses=True,
+            max_connections=max_connections,
+            timeout=timeout_s,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+        )
+    except ValueError:
+        # The parser's message quotes what it takes for a port: after a "/" in the password, that is the password.
+        raise ValueError(
+            "REDIS_URL must be of the form redis://:password@host:port/0; in a password write / as %2F, @ as %40, "
+            ": as %3A, # as %23 and ? as %3F."
+        ) from None
     return Redis.from_pool(pool)
 
 
