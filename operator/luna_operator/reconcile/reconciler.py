@@ -84,7 +84,8 @@ class Reconciler:
 
     async def _carry_out(self, observed: Observed, plan: Plan) -> Done:
         work = self._actor.begin(observed)
-        problem, cause = plan.problem, None
+        problem = plan.problem
+        cause: Exception | None = None
         for step in plan.steps:
             try:
                 await self._actor.take(step, work)
