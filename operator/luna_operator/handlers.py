@@ -28,7 +28,8 @@ def register(registry: kopf.OperatorRegistry, intake: Intake, probe: Any) -> Non
     async def tier(event: Any, **_: Any) -> None:  # noqa: ANN401
         intake.tier(event["type"], event["object"])
 
-    @kopf.on.probe(id="loops", registry=registry)
+    # Else Kopf tries again after a minute, for as long as it takes, and /healthz answers nothing meanwhile.
+    @kopf.on.probe(id="loops", registry=registry, errors=kopf.ErrorsMode.PERMANENT)
     def loops(**_: Any) -> Any:  # noqa: ANN401
         return probe()
 
