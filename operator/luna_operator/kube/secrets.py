@@ -15,6 +15,12 @@ from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import ACCOUNT_LABEL, API_VERSION, FIELD_MANAGER, MANAGED_BY
 
 OURS = f"{MANAGED_BY}={FIELD_MANAGER}"
+OUR_LABELS = frozenset({MANAGED_BY, ACCOUNT_LABEL})
+OUR_DATA = frozenset({"api-key", "account-id", "url"})
+LONGEST = 4096
+# Anybody may put our label on a Secret of a megabyte, and on a thousand of them: a sweep holds one page at a time, and
+# of each Secret no more than is ours.
+PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +33,9 @@ class Secret:
     owner_uid: str | None
     """The uid of its controlling owner."""
     labels: dict[str, str]
+    """Ours alone."""
     data: dict[str, str] = field(repr=False)
-    """Decoded; what is no text is left out."""
+    """Ours alone, decoded; what is no text, or far too long for it, is left out."""
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:
@@ -40,7 +47,7 @@ class Secret:
             name=metadata["name"],
             uid=metadata["uid"],
             owner_uid=owners[0]["uid"] if owners else None,
-            labels=metadata.get("labels") or {},
+            labels={k: v for k, v in (metadata.get("labels") or {}).items() if k in OUR_LABELS},
             data=_decoded(body.get("data") or {}),
         )
 
@@ -91,7 +98,7 @@ class Secrets:
 
     async def pages(self) -> AsyncIterator[list[Secret]]:
         """Every Secret that carries our label, in pages."""
-        async for page in self._api.pages("/api/v1/secrets", labelSelector=OURS):
+        async for page in self._api.pages("/api/v1/secrets", labelSelector=OURS, limit=str(PAGE)):
             yield [Secret.parse(body) for body in page]
 
     async def write(self, account: AccountResource, body: dict[str, Any], seen: Secret | None) -> Secret:
@@ -115,7 +122,9 @@ class Secrets:
 
 def _decoded(data: dict[str, str]) -> dict[str, str]:
     decoded = {}
-    for name, value in data.items():
+    for name in OUR_DATA & data.keys():
+        if len(value := data[name]) > LONGEST:
+            continue
         try:
             decoded[name] = b64decode(value, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
