@@ -48,7 +48,7 @@ def secret_refused(name: str, error: str) -> Problem:
         Stage.KEY,
         "SecretRefused",
         f"The API server refuses to write the Secret {name!r}: {error}. Delete it if it is immutable or of another "
-        "type, or change the policy that refuses it. Until then the key before goes on to work.",
+        "type, or change the policy that refuses it. A key from before goes on to work.",
     )
 
 
