@@ -1,0 +1,131 @@
+"""The operator's reconciliation in this process, cut off at any one of its steps to the outside.
+
+What is cut is the connection: before a request to the API server leaves, before its answer is read, before a statement
+or a commit reaches Postgres, before a command reaches Redis. A process that is killed there has done no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Connection
+from sqlalchemy import event
+from tests.operator.operating import URL
+
+from luna_operator.kube.client import ApiServer
+from luna_operator.kube.events import Events
+from luna_operator.kube.resources import Resources
+from luna_operator.kube.secrets import Secrets
+from luna_operator.metrics import Metrics
+from luna_operator.reconcile.act import Actor
+from luna_operator.reconcile.known import Known
+from luna_operator.reconcile.observe import Observer
+from luna_operator.reconcile.reconciler import Reconciler
+from luna_operator.resources.account import AccountResource
+from luna_store.api_keys import Peppers
+from luna_store.cache import AccountCache
+from luna_store.postgres import async_engine
+from luna_store.provisioning import Provisioning
+from luna_store.quota import redis_client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from redis.asyncio import Redis
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from tests.operator.operating import Surroundings
+
+
+class Cut(BaseException):
+    """As SIGKILL: nobody catches it."""
+
+
+class Scissors:
+    """Counts the points at which a run touches the world, and cuts it at one of them."""
+
+    def __init__(self) -> None:
+        self.points = 0
+        self._at: int | None = None
+
+    def begin(self, cut_at: int | None) -> None:
+        self.points, self._at = 0, cut_at
+
+    def point(self, *_: object) -> None:
+        if self._at is not None and self.points >= self._at:
+            # Nothing gets through any more, whoever still runs.
+            raise Cut
+        self.points += 1
+
+
+class Runs:
+    """Reconciliations on connections that are made once: making them is no step of any."""
+
+    def __init__(self, around: Surroundings, api: ApiServer, engine: AsyncEngine, redis: Redis) -> None:
+        self.scissors = Scissors()
+        self._api, self._redis = api, redis
+        self._provisioning = Provisioning(engine, Peppers.parse(around.peppers))
+        self._cache = AccountCache(engine, redis)
+
+    async def reconcile(self, body: dict[str, Any], cut_at: int | None = None) -> int:
+        """Reconcile an Account as a new process would, cut off at that point; returns how many points were passed."""
+        known, resources, secrets = Known(), Resources(self._api), Secrets(self._api)
+        account = AccountResource.parse(body)
+        known.keep(account)
+        observer = Observer(known, self._provisioning, self._cache, secrets, url=URL)
+        actor = Actor(known, observer, resources, secrets, self._provisioning, self._cache, Metrics(), url=URL)
+        events = Events(self._api, "cut")
+        reconciler = Reconciler(known, observer, actor, resources, events, usage_max_age=timedelta(minutes=5))
+        self.scissors.begin(cut_at)
+        with suppress(Cut):
+            await reconciler.reconcile(account.key)
+        points = self.scissors.points
+        # What ran beside it ends with its process.
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Cut):
+                await task
+        self.scissors.begin(None)
+        return points
+
+
+@asynccontextmanager
+async def runs(around: Surroundings) -> AsyncIterator[Runs]:
+    """Connect to everything."""
+    api = await _Api.connect(lambda *_: None)
+    engine = async_engine(around.database_url, pool_size=2)
+    redis = redis_client(around.redis_url, timeout_s=5.0)
+    made = Runs(around, api, engine, redis)
+    api.scissors = made.scissors
+    redis.connection_pool.connection_class = _severable(made.scissors)
+    try:
+        async with engine.connect(), engine.connect():
+            await redis.ping()
+        for moment in ("before_cursor_execute", "commit"):
+            event.listen(engine.sync_engine, moment, made.scissors.point)
+        yield made
+    finally:
+        await redis.aclose()
+        await engine.dispose()
+        await api.close()
+
+
+class _Api(ApiServer):
+    scissors: Scissors
+
+    async def _request(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        self.scissors.point()
+        answer = await super()._request(*args, **kwargs)
+        self.scissors.point()
+        return answer
+
+
+def _severable(scissors: Scissors) -> type[Connection]:
+    class Severable(Connection):
+        async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+            scissors.point()
+            await super().send_packed_command(*args, **kwargs)
+
+    return Severable
