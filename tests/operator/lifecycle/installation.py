@@ -17,6 +17,7 @@ from kubernetes.client import ApiClient, AuthorizationV1Api, CoreV1Api, CustomOb
 from kubernetes.config import new_client_from_config
 from psycopg.rows import dict_row
 from tests.operator.operating import Operator, Surroundings, eventually
+from tests.operator.resilience.forked import ForkedOperator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,11 +66,12 @@ class Installation:
         self.refused: Counter[str] = Counter()
         self.pardoned: Counter[str] = Counter()
 
-    def start(self, **settings: object) -> Operator:
+    def start(self, kind: type[Operator] = Operator, **settings: object) -> Operator:
         """Start an operator that does nothing but what the watch tells, unless `settings` say otherwise."""
         given = {"public_url": self.luna.url, "sweep_s": NO_SWEEP_S, "usage_s": USAGE_S, **settings}
-        self.operator = Operator(self.around, self._folder, **given).wait_ready().wait_leading()
-        return self.operator.wait_swept(0)
+        self.operator = kind(self.around, self._folder, **given).wait_ready().wait_leading()
+        eventually(lambda: self.operator.metric("luna_operator_sweep_seconds_count") >= 1)
+        return self.operator
 
     def stop(self) -> None:
         """End the operator as Kubernetes does; keeps what the API server refused it."""
@@ -81,10 +83,10 @@ class Installation:
         """An operator with other settings in the place of the running one, for a while."""
         self.stop()
         try:
-            yield self.start(**settings)
+            yield self.start(ForkedOperator, **settings)
         finally:
             self.stop()
-            self.start()
+            self.start(ForkedOperator)
 
     def call(self, account_id: int, key: str) -> httpx.Response:
         """Call with a key that stands in no Secret (any more)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.operator.lifecycle.fields import CHANGES, Change, holds
 from tests.operator.lifecycle.schema import spec_fields
-from tests.operator.lifecycle.team import Team, conditions
+from tests.operator.lifecycle.team import Team
 from tests.operator.operating import eventually
 
 if TYPE_CHECKING:
@@ -110,18 +110,3 @@ def test_a_merged_burst_below_the_rate_is_raised_to_the_rate(make: Make, make_ti
     team = make({"tier": tier, "rateLimit": {"burst": 20}}).ready()
     assert team.status()["effective"]["rateLimit"] == {"requestsPerSecond": 200, "burst": 200}
     assert (team.row()["rate_burst"], team.cached()["burst"]) == (200, "200")
-
-
-def test_words_in_a_tier_are_no_news_to_its_accounts(
-    installation: Installation, make: Make, make_tier: MakeTier
-) -> None:
-    tier = make_tier({"quota": {"limit": 10}})
-    team = make({"tier": tier}).ready()
-    before = installation.operator.metric("luna_operator_reconciles_total")
-    change_tier(installation, tier, {"description": "For products."})
-    # A change that is news, so that the one before has been seen.
-    other = make_tier({"quota": {"limit": 10}})
-    team.patch({"tier": other}).ready()
-    assert conditions(team.status())["Ready"]["status"] == "True"
-    after = installation.operator.metric("luna_operator_reconciles_total")
-    assert after - before == 1
