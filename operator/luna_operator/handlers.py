@@ -9,6 +9,7 @@ from typing import Any
 
 import kopf
 
+from luna_operator.kube.client import PAGE
 from luna_operator.reconcile.intake import Intake
 from luna_operator.resources.names import GROUP, VERSION
 
@@ -39,7 +40,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = PAGE
     # Bookmarks come once a minute: a stream without any event for longer hangs, and is opened anew.
     settings.watching.inactivity_timeout = 90.0
     settings.watching.server_timeout = 600  # whole seconds: it travels in the query

@@ -20,6 +20,8 @@ from luna_store.api_keys import PepperMissing
 from luna_store.json_logs import JsonLines
 from luna_store.schema import SchemaMismatch, require_current
 
+log = logging.getLogger("luna.operator")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the operator; returns its exit status."""
@@ -40,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"Postgres is out of reach: {str(e.orig).partition(chr(10))[0]}. Check DATABASE_URL.")
     except KeyboardInterrupt:
         return 130
+    except Exception:
+        # Most likely the resources are gone: Kopf ends when their definitions do. Kubernetes starts the pod anew.
+        log.critical("the operator ends; are Luna's CustomResourceDefinitions (crds/) applied?", exc_info=True)
+        return 1
     return 0
 
 

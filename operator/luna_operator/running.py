@@ -43,6 +43,13 @@ SETTLE_AT_THE_END_S = 2.0
 SILENCE_S = 300.0
 
 
+class EndedByItselfError(Exception):
+    """A part of the operator ended that should have gone on; start it anew."""
+
+    def __init__(self) -> None:
+        super().__init__("A part of the operator ended by itself; what it logged before says why.")
+
+
 async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio.Event) -> None:
     """Run until `stop` is set.
 
@@ -55,6 +62,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
     Raises:
         PepperMissing: LUNA_PEPPERS is unusable.
         kubernetes.aio.config.ConfigException: no API server is configured.
+        EndedByItselfError, ExceptionGroup: a part of it ended without being asked to.
     """
     metrics, peppers = Metrics(), secrets.peppers
     url, max_age = str(settings.public_url).rstrip("/"), timedelta(seconds=settings.usage_max_age_s)
@@ -113,6 +121,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             liveness = f"http://{settings.host}:{settings.health_port}/healthz"
             watching = tasks.create_task(_watch(registry, kopf_settings, liveness, stop))
             await _first(stop, settling, working, watching)
+            asked = stop.is_set()
             stop.set()
             working.cancel()
             with suppress(asyncio.CancelledError):
@@ -121,6 +130,8 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         with suppress(TimeoutError, SQLAlchemyError, RedisError, OSError):
             await asyncio.wait_for(settler.settle(), SETTLE_AT_THE_END_S)
         log.info("the operator ends")
+    if not asked:
+        raise EndedByItselfError
 
 
 async def _watch(

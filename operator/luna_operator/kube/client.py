@@ -13,8 +13,8 @@ import aiohttp
 import orjson
 from kubernetes.aio import client, config
 
-# A page of a list: 500 Accounts are about a megabyte.
-PAGE = 500
+# A page of a list: 100 Accounts are a few hundred kilobytes, and 150 MB if somebody fills them to the API's limit.
+PAGE = 100
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"

@@ -17,10 +17,9 @@ from luna_operator.resources.names import ACCOUNT_LABEL, API_VERSION, FIELD_MANA
 OURS = f"{MANAGED_BY}={FIELD_MANAGER}"
 OUR_LABELS = frozenset({MANAGED_BY, ACCOUNT_LABEL})
 OUR_DATA = frozenset({"api-key", "account-id", "url"})
-LONGEST = 4096
 # Anybody may put our label on a Secret of a megabyte, and on a thousand of them: a sweep holds one page at a time, and
 # of each Secret no more than is ours.
-PAGE = 100
+LONGEST = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Secrets:
 
     async def pages(self) -> AsyncIterator[list[Secret]]:
         """Every Secret that carries our label, in pages."""
-        async for page in self._api.pages("/api/v1/secrets", labelSelector=OURS, limit=str(PAGE)):
+        async for page in self._api.pages("/api/v1/secrets", labelSelector=OURS):
             yield [Secret.parse(body) for body in page]
 
     async def write(self, account: AccountResource, body: dict[str, Any], seen: Secret | None) -> Secret:

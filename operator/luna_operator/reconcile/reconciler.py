@@ -117,7 +117,7 @@ class Reconciler:
             after = await self._actor.after(work, seen)
             await self._write_status(after, problem)
             for event in work.events:
-                await self._events.post(event, work.account)
+                await self._tell(event, work.account)
         except (SQLAlchemyError, OSError, ApiError, ApiUnavailable) as e:
             raise NotYet(_first_line(e)) from e
         return after
@@ -141,7 +141,14 @@ class Reconciler:
         written = AccountResource.parse(await self._resources.patch_account_status(account, difference))
         self._known.keep_written(written)
         for told in news(account.status, status):
-            await self._events.post(Event(told.type, told.reason, "Reconcile", told.note), account)
+            await self._tell(Event(told.type, told.reason, "Reconcile", told.note), account)
+
+    async def _tell(self, event: Event, account: AccountResource) -> None:
+        """Post an Event; what it tells of has happened, so one that cannot be posted holds up nothing."""
+        try:
+            await self._events.post(event, account)
+        except (ApiError, ApiUnavailable) as e:
+            log.warning("%s: the Event %s is lost: %s", account.key, event.reason, e)
 
 
 def _outage(error: Exception, step: Step) -> Problem:
