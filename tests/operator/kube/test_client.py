@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.kubernetes import Kubernetes, kubeconfig
 from tests.operator.kube.conftest import Requests, connected
 
-from luna_operator.kube.client import ApiError, ApiServer, ApiUnavailable, Conflict, NotFound, _answer, _resource
+from luna_operator.kube.client import PAGE, ApiError, ApiServer, ApiUnavailable, Conflict, NotFound, _answer, _resource
 from luna_serving.local.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ class TestPages:
     """A list comes in pages, each object once."""
 
     MADE = 520
+    FULL, REST = divmod(MADE, PAGE)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -198,7 +199,9 @@ class TestPages:
         await asyncio.gather(*(api.create(folder, body) for body in bodies))
         return {body["metadata"]["name"] for body in bodies}
 
-    @pytest.mark.parametrize(("query", "sizes"), [({}, [500, 20]), ({"limit": "150"}, [150, 150, 150, 70])])
+    @pytest.mark.parametrize(
+        ("query", "sizes"), [({}, [PAGE] * FULL + [REST]), ({"limit": "150"}, [150, 150, 150, 70])]
+    )
     async def test_more_objects_than_a_page_holds_come_each_once(
         self,
         api: ApiServer,

@@ -79,9 +79,10 @@ async def test_the_one_that_was_seen_gets_its_new_key_and_keeps_what_others_adde
     extra = {"metadata": {"labels": {"team": "a"}}, "data": {"more": b64encode(b"1").decode()}}
     await api.merge(path(account), extra)
     written = await kept.write(account, body(account, "luna_second"), seen)
-    assert written.uid == seen.uid
-    assert written.data == {"api-key": "luna_second", "account-id": "42", "url": URL, "more": "1"}
-    assert written.labels == {**labels(account), "team": "a"}
+    assert (written.uid, written.data) == (seen.uid, {**seen.data, "api-key": "luna_second"})
+    stored = await api.get(path(account))
+    assert stored["data"]["more"] == extra["data"]["more"]
+    assert stored["metadata"]["labels"] == {**labels(account), "team": "a"}
 
 
 async def test_what_somebody_edited_is_put_right(api: ApiServer, kept: Secrets, make: Make) -> None:
@@ -127,10 +128,25 @@ async def test_only_secrets_with_our_label_are_listed(api: ApiServer, kept: Secr
     assert theirs.api_key.secret_name not in [secret.name for secret in listed]
 
 
-async def test_what_is_no_text_is_left_out(api: ApiServer, kept: Secrets, make: Make) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [{"data": {"more": b64encode(b"1").decode()}}, {"metadata": {"labels": {"team": "a"}}}],
+    ids=["data", "a label"],
+)
+async def test_of_a_secret_only_what_is_ours_is_kept_in_memory(
+    api: ApiServer, kept: Secrets, make: Make, more: dict[str, Any]
+) -> None:
+    account = await make()
+    written = await kept.write(account, body(account), None)
+    await api.merge(path(account), more)
+    assert await kept.find(account) == written
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"x" * 100_000], ids=["no text", "far too long"])
+async def test_a_value_that_cannot_be_ours_is_left_out(api: ApiServer, kept: Secrets, make: Make, value: bytes) -> None:
     account = await make()
     await kept.write(account, body(account), None)
-    await api.merge(path(account), {"data": {"binary": b64encode(b"\xff\xfe").decode()}})
+    await api.merge(path(account), {"data": {"api-key": b64encode(value).decode()}})
     found = await kept.find(account)
     assert found is not None
-    assert set(found.data) == {"api-key", "account-id", "url"}
+    assert found.data == {"account-id": "42", "url": URL}

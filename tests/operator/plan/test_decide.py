@@ -12,6 +12,7 @@ from tests.operator.plan.accounts import (
     OLDER,
     PENDING,
     STRANGER,
+    UID,
     account,
     deleted,
     holds,
@@ -37,6 +38,7 @@ from luna_operator.plan.steps import (
     WriteSecret,
 )
 from luna_operator.resources.account import AccountResource
+from luna_store.provisioning import DesiredAccount
 from luna_store.windows import QuotaWindow
 
 REQUESTED = "2026-11-20T12:00:00Z"
@@ -251,6 +253,28 @@ class TestInTheWay:
 
     def test_an_account_of_a_missing_tier_is_finalized_all_the_same(self) -> None:
         assert kinds(unmade(account({"tier": "pro"}, finalizers=[]))) == [AddFinalizer]
+
+    def test_every_limit_reaches_the_row(self) -> None:
+        limits = {"maxSeriesLength": 100, "maxSeriesPerRequest": 3, "historyDays": 30}
+        given = {"quota": {"limit": 7, "window": "Day"}, "rateLimit": {"requestsPerSecond": 2.5, "burst": 9}}
+        named = {"displayName": "Acme", "allowedModels": ["arima"], "expiresAt": "2027-01-31T00:00:00Z"}
+        stopped = account({**given, **named, "limits": limits, "suspended": True})
+        [desired] = [step.desired for step in decide(unmade(stopped)).steps if isinstance(step, ApplyRow)]
+        assert desired == DesiredAccount(
+            uid=UID,
+            account_name="team-acme/acme",
+            display_name="Acme",
+            state="suspended",
+            quota_limit=7,
+            quota_window=QuotaWindow.DAY,
+            rate_per_second=2.5,
+            rate_burst=9,
+            allowed_models=("arima",),
+            expires_at=NOW.replace(year=2027, month=1, day=31, hour=0),
+            max_series_length=100,
+            max_series_per_request=3,
+            history_days=30,
+        )
 
     def test_a_tier_that_is_there_gives_what_the_account_leaves_out(self) -> None:
         seen = unmade(account({"tier": "pro", "quota": {"limit": 7}}), tier=tier({"quota": {"window": "Month"}}))

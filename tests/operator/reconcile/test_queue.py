@@ -85,6 +85,16 @@ async def test_a_worker_that_is_cancelled_takes_no_key_with_it() -> None:
         assert worker.result() == ACME
 
 
+async def test_a_key_that_goes_while_it_is_handled_is_not_handled_again() -> None:
+    queue = WorkQueue()
+    queue.add(ACME)
+    assert await taken(queue) == ACME
+    queue.add(ACME)
+    queue.drop(ACME)
+    queue.done(ACME)
+    assert len(queue) == 0
+
+
 async def test_a_wait_counts_from_when_a_key_was_due() -> None:
     now = 0.0
     queue = WorkQueue(lambda: now)

@@ -151,7 +151,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueue = QueueMachine.TestCase
-TestQueue.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestQueue.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 
 
 def test_the_pause_grows_to_its_bound_and_no_further() -> None:
