@@ -34,6 +34,9 @@ log = logging.getLogger("luna.operator")
 
 _WHERE = {ApplyRow: "row", RebuildCache: "cache", IssueKey: "secret", ConfirmKey: "secret", WriteSecret: "secret"}
 
+# Of a status: calls, the end of an overlap and an obstacle change these, and are no drift.
+_CHANGE_BY_THEMSELVES = frozenset({"usage", "keys", "conditions"})
+
 
 class Sweep:
     """Finds accounts that are not as specified. Owns none of what it is given."""
@@ -64,6 +67,7 @@ class Sweep:
         Raises:
             SQLAlchemyError, RedisError, OSError, ApiError, ApiUnavailable: something did not answer; sweep again.
         """
+        self._queue.begin_look()
         await self._tiers()
         before = {account.key: account.resource_version for account in self._known.accounts()}
         secrets = await self._labelled_secrets()
@@ -139,10 +143,11 @@ class Sweep:
             # After a loss of Redis these are all accounts; settlement rebuilds them within seconds, by the batch.
             return False
         # Usage is reported elsewhere, and is no drift.
-        if plan.steps or patch(seen.account.status, status_of(seen, plan.problem, timedelta.max)):
+        told = patch(seen.account.status, status_of(seen, plan.problem, timedelta.max))
+        if plan.steps or told:
             # What is being repaired has been counted.
             if not self._queue.busy_with(seen.account.key):
-                self._count(seen, plan)
+                self._count(seen, plan, told or {})
             self._queue.add(seen.account.key)
             return True
         if plan.wake_at is not None:
@@ -164,11 +169,15 @@ class Sweep:
                 for key in self._known.accounts_of(tier.name):
                     self._queue.add(key)
 
-    def _count(self, seen: Observation, plan: Plan) -> None:
+    def _count(self, seen: Observation, plan: Plan, told: dict[str, Any]) -> None:
         """An account that was settled before and is not any more has drifted; a new one has not."""
-        if seen.account.observed and _is_ready(seen.account):
-            for where in {_WHERE[type(step)] for step in plan.steps if type(step) in _WHERE} or {"status"}:
-                self._metrics.repaired(where)
+        if not (seen.account.observed and _is_ready(seen.account)):
+            return
+        where = {_WHERE[type(step)] for step in plan.steps if type(step) in _WHERE}
+        if not plan.steps and told.keys() - _CHANGE_BY_THEMSELVES:
+            where = {"status"}
+        for each in where:
+            self._metrics.repaired(each)
 
 
 def _is_ready(account: AccountResource) -> bool:
