@@ -114,12 +114,18 @@ def test_an_edited_row_is_put_right(
     installation: Installation, make: Make, edit: str, column: str, right: object
 ) -> None:
     team = make().ready()
-    # One that began before the account was ready would not call it a repair.
-    installation.operator.wait_swept()
-    before = repairs(installation, "row")
     installation.sql.execute(f"UPDATE accounts SET {edit}, cache_stale = true WHERE id = %s", [team.id])
     eventually(lambda: team.row()[column] == right)
     eventually(lambda: team.call().status_code == 200)
+
+
+def test_a_repair_of_a_row_is_counted(installation: Installation, make: Make) -> None:
+    team = make().ready()
+    # One that began before the account was ready would not call it a repair.
+    installation.operator.wait_swept()
+    before = repairs(installation, "row")
+    installation.sql.execute("UPDATE accounts SET rate_burst = 1 WHERE id = %s", [team.id])
+    eventually(lambda: team.row()["rate_burst"] == 100)
     assert repairs(installation, "row") > before
 
 
