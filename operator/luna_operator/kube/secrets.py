@@ -29,6 +29,7 @@ class Secret:
     namespace: str
     name: str
     uid: str
+    resource_version: str
     owner_uid: str | None
     """The uid of its controlling owner."""
     labels: dict[str, str]
@@ -45,6 +46,7 @@ class Secret:
             namespace=metadata["namespace"],
             name=metadata["name"],
             uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
             owner_uid=owners[0]["uid"] if owners else None,
             labels={k: v for k, v in (metadata.get("labels") or {}).items() if k in OUR_LABELS},
             data=_decoded(body.get("data") or {}),
@@ -109,7 +111,9 @@ class Secrets:
         if seen is None:
             folder = self._path(account).rpartition("/")[0]
             return Secret.parse(await self._api.create(folder, body, fieldManager=FIELD_MANAGER))
-        body = {**body, "metadata": {**body["metadata"], "uid": seen.uid}}
+        # By its version too: a second replica, whose key has ended this one, may have written it meanwhile.
+        same = {"uid": seen.uid, "resourceVersion": seen.resource_version}
+        body = {**body, "metadata": {**body["metadata"], **same}}
         try:
             return Secret.parse(await self._api.apply(self._path(account), body, manager=FIELD_MANAGER))
         except NotFound as e:
