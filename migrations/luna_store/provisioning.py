@@ -73,6 +73,17 @@ class Provisioning:
         self._engine = engine
         self._peppers = peppers
 
+    async def unknown_peppers(self) -> list[str]:
+        """Names of peppers that live keys of resources were made under, and that are not among ours."""
+        used = (
+            select(KeyTable.pepper_id)
+            .join(Account, Account.id == KeyTable.account_id)
+            .where(Account.uid.is_not(None), live())
+            .distinct()
+        )
+        async with self._engine.connect() as connection:
+            return sorted(set(await connection.scalars(used)) - set(self._peppers.by_name))
+
     async def page(self, after_id: int, limit: int) -> list[AccountRow]:
         """The next accounts that have a uid, by id."""
         return await self._read(Account.uid.is_not(None) & (Account.id > after_id), limit)

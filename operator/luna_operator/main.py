@@ -13,7 +13,7 @@ from kubernetes.aio.config import ConfigException
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
-from luna_operator.running import run
+from luna_operator.running import PepperForgottenError, run
 from luna_operator.settings import Secrets, Settings
 from luna_operator.signals import set_on_signals
 from luna_store.api_keys import PepperMissing
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         uvloop.run(_until_signalled(settings, secrets))
     except ValidationError as e:
         return _refuse("; ".join(_told(e)))
-    except (PepperMissing, SchemaMismatch, ConfigException, ValueError) as e:
+    except (PepperMissing, PepperForgottenError, SchemaMismatch, ConfigException, ValueError) as e:
         return _refuse(str(e))
     except OperationalError as e:
         return _refuse(f"Postgres is out of reach: {str(e.orig).partition(chr(10))[0]}. Check DATABASE_URL.")

@@ -43,6 +43,16 @@ SETTLE_AT_THE_END_S = 2.0
 SILENCE_S = 300.0
 
 
+class PepperForgottenError(Exception):
+    """Every key made under these peppers would be taken for a stranger's, and replaced."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(
+            f"LUNA_PEPPERS does not hold {', '.join(names)}, under which live keys were made. Put it behind the "
+            "current one; if it is lost, set LUNA_OPERATOR_REISSUE_UNKNOWN_KEYS=true once: these Accounts get new keys."
+        )
+
+
 class EndedByItselfError(Exception):
     """A part of the operator ended that should have gone on; start it anew."""
 
@@ -61,6 +71,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
 
     Raises:
         PepperMissing: LUNA_PEPPERS is unusable.
+        PepperForgottenError: it lacks one that is in use.
         kubernetes.aio.config.ConfigException: no API server is configured.
         EndedByItselfError, ExceptionGroup: a part of it ended without being asked to.
     """
@@ -78,6 +89,8 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         known, queue, hearing = Known(), WorkQueue(), Hearing()
         provisioning, cache = Provisioning(engine, peppers), AccountCache(engine, redis)
         resources, kube_secrets = Resources(api), KubeSecrets(api)
+        if (unknown := await provisioning.unknown_peppers()) and not settings.reissue_unknown_keys:
+            raise PepperForgottenError(unknown)
         observer = Observer(known, provisioning, cache, kube_secrets, url=url)
         actor = Actor(known, observer, resources, kube_secrets, provisioning, cache, metrics, url=url)
         reconciler = Reconciler(known, observer, actor, resources, Events(api, instance), usage_max_age=max_age)

@@ -27,6 +27,10 @@ class Settings(BaseSettings):
         le=A_DAY_S,
         description="Seconds after which usage that changed is written to a status; a threshold at once.",
     )
+    reissue_unknown_keys: bool = Field(
+        default=False,
+        description="Start although LUNA_PEPPERS lacks a pepper of live keys; their Accounts get new ones.",
+    )
     host: str = Field("0.0.0.0", description="Address of the two ports below.")  # noqa: S104  a pod's probes come from outside
     health_port: int = Field(8080, ge=0, le=65535, description="GET /healthz: alive.")
     metrics_port: int = Field(9090, ge=0, le=65535, description="GET /metrics and GET /readyz.")

@@ -19,6 +19,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "sweep_s": ("0.5", 0.5),
     "usage_s": ("1e1", 10.0),
     "usage_max_age_s": ("86400", 86_400.0),
+    "reissue_unknown_keys": ("true", True),
     "host": ("127.0.0.1", "127.0.0.1"),
     "health_port": ("0", 0),
     "metrics_port": ("65535", 65_535),

@@ -113,6 +113,18 @@ def test_with_a_wrong_value_it_does_not_start_and_names_the_variable(
     assert "hunter2" not in told
 
 
+def test_a_pepper_that_keys_were_made_under_may_not_be_left_out(
+    make: Make, environment: dict[str, str], tmp_path: Path
+) -> None:
+    team = make().ready()
+    key = team.key
+    said = message({**environment, "LUNA_PEPPERS": "another:0123456789abcdef0123456789abcdef"}, tmp_path)
+    name = environment["LUNA_PEPPERS"].partition(":")[0]
+    assert f"LUNA_PEPPERS does not hold {name}" in said
+    assert "LUNA_OPERATOR_REISSUE_UNKNOWN_KEYS" in said
+    assert team.key == key
+
+
 @pytest.mark.parametrize(("revision", "found"), [("0003", "0003"), (None, "none")])
 def test_an_older_schema_is_refused_with_the_command_that_brings_the_new_one(
     environment: dict[str, str], fresh_database: str, revision: str | None, found: str, tmp_path: Path
