@@ -29,13 +29,14 @@ class Secret:
     namespace: str
     name: str
     uid: str
-    resource_version: str
     owner_uid: str | None
     """The uid of its controlling owner."""
     labels: dict[str, str]
     """Ours alone."""
     data: dict[str, str] = field(repr=False)
     """Ours alone, decoded; what is no text, or far too long for it, is left out."""
+    resource_version: str = ""
+    """Empty for any."""
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:
@@ -46,10 +47,10 @@ class Secret:
             namespace=metadata["namespace"],
             name=metadata["name"],
             uid=metadata["uid"],
-            resource_version=metadata["resourceVersion"],
             owner_uid=owners[0]["uid"] if owners else None,
             labels={k: v for k, v in (metadata.get("labels") or {}).items() if k in OUR_LABELS},
             data=_decoded(body.get("data") or {}),
+            resource_version=metadata["resourceVersion"],
         )
 
 

@@ -34,7 +34,7 @@ ROW = row_of(unmade(ACCOUNT).desired, stored(CURRENT), stored(RETIRING, expires_
 def written(api_key: str = CURRENT.secret, **changes: Any) -> dict[str, Any]:
     """The Secret as the API server gives it back; `changes` go into its metadata."""
     body = manifest(ACCOUNT, account_id=ACCOUNT_ID, url=URL, api_key=api_key)
-    return {**body, "metadata": {**body["metadata"], "uid": "the Secret's own", **changes}}
+    return {**body, "metadata": {**body["metadata"], "uid": "the Secret's own", "resourceVersion": "1", **changes}}
 
 
 def facts(
