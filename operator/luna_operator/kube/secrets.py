@@ -50,7 +50,7 @@ class Secret:
             owner_uid=owners[0]["uid"] if owners else None,
             labels={k: v for k, v in (metadata.get("labels") or {}).items() if k in OUR_LABELS},
             data=_decoded(body.get("data") or {}),
-            resource_version=metadata["resourceVersion"],
+            resource_version=metadata.get("resourceVersion", ""),
         )
 
 
