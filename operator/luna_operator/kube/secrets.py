@@ -35,7 +35,7 @@ class Secret:
     """Ours alone."""
     data: dict[str, str] = field(repr=False)
     """Ours alone, decoded; what is no text, or far too long for it, is left out."""
-    resource_version: str = ""
+    resource_version: str = field(default="", compare=False)
     """Empty for any."""
 
     @classmethod

@@ -78,6 +78,10 @@ async def test_the_one_that_was_seen_gets_its_new_key_and_keeps_what_others_adde
     seen = await kept.write(account, body(account), None)
     extra = {"metadata": {"labels": {"team": "a"}}, "data": {"more": b64encode(b"1").decode()}}
     await api.merge(path(account), extra)
+    # What was seen before is not what would be overwritten: a second replica may have put its key there.
+    with pytest.raises(Conflict):
+        await kept.write(account, body(account, "luna_second"), seen)
+    seen = await kept.find(account)
     written = await kept.write(account, body(account, "luna_second"), seen)
     assert (written.uid, written.data) == (seen.uid, {**seen.data, "api-key": "luna_second"})
     stored = await api.get(path(account))
@@ -94,8 +98,9 @@ async def test_what_somebody_edited_is_put_right(api: ApiServer, kept: Secrets, 
         {"metadata": {"ownerReferences": None}},
     ):
         await api.merge(path(account), edit)
-        assert await kept.find(account) != seen
-        assert await kept.write(account, body(account), seen) == seen
+        edited = await kept.find(account)
+        assert edited != seen
+        assert await kept.write(account, body(account), edited) == seen
 
 
 async def test_one_that_was_deleted_meanwhile_is_not_made_by_a_change(
