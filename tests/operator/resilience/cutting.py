@@ -1,7 +1,9 @@
-"""The operator's reconciliation in this process, cut off at any one of its steps to the outside.
+"""The operator's reconciliation in this process, cut off or held up at any one of its steps to the outside.
 
 What is cut is the connection: before a request to the API server leaves, before its answer is read, before a statement
 or a commit reaches Postgres, before a command reaches Redis. A process that is killed there has done no more.
+
+It is held up only before requests to the API server and after them, where it holds no lock.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from luna_operator.metrics import Metrics
 from luna_operator.reconcile.act import Actor
 from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observer
-from luna_operator.reconcile.reconciler import Reconciler
+from luna_operator.reconcile.reconciler import NotYet, Reconciler
 from luna_operator.resources.account import AccountResource
 from luna_store.api_keys import Peppers
 from luna_store.cache import AccountCache
@@ -32,7 +34,7 @@ from luna_store.provisioning import Provisioning
 from luna_store.quota import redis_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from redis.asyncio import Redis
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -47,11 +49,24 @@ class Scissors:
     """Counts the points at which a run touches the world, and cuts it at one of them."""
 
     def __init__(self) -> None:
-        self.points = 0
+        self.points = self.crossings = 0
         self._at: int | None = None
+        self._hold_at: int | None = None
 
-    def begin(self, cut_at: int | None) -> None:
-        self.points, self._at = 0, cut_at
+        self._meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    def begin(self, at: int | None = None, meanwhile: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Cut at this point; or let `meanwhile` happen at this crossing, and go on."""
+        self.points, self.crossings = 0, 0
+        self._at, self._meanwhile = (None if meanwhile else at), meanwhile
+        self._hold_at = at
+
+    async def crossing(self) -> None:
+        """A point at which nothing is held."""
+        self.point()
+        self.crossings += 1
+        if self._meanwhile is not None and self.crossings - 1 == self._hold_at:
+            await self._meanwhile()
 
     def point(self, *_: object) -> None:
         if self._at is not None and self.points >= self._at:
@@ -71,6 +86,26 @@ class Runs:
 
     async def reconcile(self, body: dict[str, Any], cut_at: int | None = None) -> int:
         """Reconcile an Account as a new process would, cut off at that point; returns how many points were passed."""
+        self.scissors.begin(cut_at)
+        with suppress(Cut, NotYet):
+            await self._reconcile(body)
+        points = self.scissors.points
+        # What ran beside it ends with its process.
+        for task in asyncio.all_tasks() - {asyncio.current_task()} if cut_at is not None else ():
+            task.cancel()
+            with suppress(asyncio.CancelledError, Cut):
+                await task
+        self.scissors.begin()
+        return points
+
+    async def held_up(self, body: dict[str, Any], at: int, meanwhile: Callable[[], Awaitable[object]]) -> int:
+        """Reconcile an Account, held up at that crossing; returns how many crossings there were."""
+        self.scissors.begin(at, meanwhile)
+        with suppress(NotYet):
+            await self._reconcile(body)
+        return self.scissors.crossings
+
+    async def _reconcile(self, body: dict[str, Any]) -> None:
         known, resources, secrets = Known(), Resources(self._api), Secrets(self._api)
         account = AccountResource.parse(body)
         known.keep(account)
@@ -78,17 +113,7 @@ class Runs:
         actor = Actor(known, observer, resources, secrets, self._provisioning, self._cache, Metrics(), url=URL)
         events = Events(self._api, "cut")
         reconciler = Reconciler(known, observer, actor, resources, events, usage_max_age=timedelta(minutes=5))
-        self.scissors.begin(cut_at)
-        with suppress(Cut):
-            await reconciler.reconcile(account.key)
-        points = self.scissors.points
-        # What ran beside it ends with its process.
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-            with suppress(asyncio.CancelledError, Cut):
-                await task
-        self.scissors.begin(None)
-        return points
+        await reconciler.reconcile(account.key)
 
 
 @asynccontextmanager
@@ -116,9 +141,9 @@ class _Api(ApiServer):
     scissors: Scissors
 
     async def _request(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        self.scissors.point()
+        await self.scissors.crossing()
         answer = await super()._request(*args, **kwargs)
-        self.scissors.point()
+        await self.scissors.crossing()
         return answer
 
 

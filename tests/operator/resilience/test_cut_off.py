@@ -1,8 +1,9 @@
-"""Cut off at every single step to the outside, a change is finished by the next run, and nobody is locked out."""
+"""Cut off or overtaken at every single step to the outside, a change is finished, and nobody is locked out."""
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -34,7 +35,7 @@ class Team:
     """One account that is changed and cut off."""
 
     def __init__(self, api: KubeApi, history: History, namespace: str, name: str) -> None:
-        self.api, self._history = api, history
+        self.api, self.history = api, history
         self.key = Key(namespace, name)
 
     @property
@@ -49,10 +50,10 @@ class Team:
 
     def rotate(self) -> None:
         asked = {"apiKey": {"rotationRequestedAt": "2026-11-21T00:00:00Z", "rotationOverlap": "1h"}}
-        self._history.rotations[self.api.edit_account(*self.key, asked)["metadata"]["uid"]] += 1
+        self.history.rotations[self.api.edit_account(*self.key, asked)["metadata"]["uid"]] += 1
 
     def delete(self) -> None:
-        self._history.deleted(self.api.delete_account(*self.key))
+        self.history.deleted(self.api.delete_account(*self.key))
 
 
 CHANGES: dict[str, tuple[Callable[[Team], object], ...]] = {
@@ -126,3 +127,44 @@ def test_a_change_that_is_cut_off_anywhere_is_finished_by_the_next_run(
         operator.wait_swept(2)
         assert exact.differences() == []
         assert operator.metric("luna_operator_reconciles_total", result="error") == 0
+
+
+async def overtake_everywhere(around: Surroundings, make: Callable[[str], Team]) -> dict[str, int]:
+    """Let another replica do the whole of a change at each crossing of the first one's work; returns how many."""
+    crossings = {}
+    async with runs(around) as one, runs(around) as other:
+        for change, (*before, last) in CHANGES.items():
+            for at in range(MOST):
+                team = make(f"{change}-{at}")
+                for step in before:
+                    step(team)
+                    await one.reconcile(team.body)
+                last(team)
+                body = team.body
+                # What one sees half before and half after the other is made good by one key more.
+                team.history.rotations[body["metadata"]["uid"]] += 1
+                if await one.held_up(body, at, partial(other.reconcile, body)) <= at:
+                    crossings[change] = at
+                    break
+                if change not in ENDS:
+                    assert opened(around, team) is not False, f"{change}: locked out by a look at point {at}"
+    return crossings
+
+
+def test_two_replicas_that_work_on_one_account_at_once_lock_nobody_out(
+    around: Surroundings,
+    namespace: str,
+    api: KubeApi,
+    exact: Exactness,
+    history: History,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(around.kubeconfig))
+    crossings = asyncio.run(overtake_everywhere(around, lambda name: Team(api, history, namespace, name)))
+    assert crossings.keys() == CHANGES.keys()
+    assert crossings["created"] >= 8, crossings
+    with ForkedOperator(around, tmp_path, sweep_s=1) as operator:
+        eventually(exact.require, 90)
+        operator.wait_swept(2)
+        assert exact.differences() == []
