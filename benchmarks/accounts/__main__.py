@@ -30,6 +30,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accounts", description=__doc__)
     parser.add_argument("--accounts", type=int, default=10_000, metavar="N", help="how many (10000)")
+    parser.add_argument("--sweep", type=float, default=60.0, metavar="S", help="the operator's SWEEP_S (60)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the servers' logs under DIR")
     return parser.parse_args(arguments)
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
         valkey = stack.enter_context(ValkeyServer(folder / "valkey", folder))
         migrate(postgres.url)
         around = Surroundings(cluster.kubeconfig, postgres.url, valkey.url)
-        figures = asyncio.run(measure(cluster, around, folder, options.accounts, say))
+        figures = asyncio.run(measure(cluster, around, folder, options.accounts, options.sweep, say))
     report(figures)
     if options.json:
         options.json.write_text(json.dumps(figures.as_dict(), indent=2))

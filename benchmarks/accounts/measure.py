@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "benchmark"
 AT_ONCE = 16
-LIMIT_ACCOUNTS = 500
+LIMIT_ACCOUNTS_AT_MOST = 500
 ACCOUNTS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/accounts"
 
 
@@ -77,19 +77,22 @@ class Figures:
         ]
 
 
-async def measure(cluster: Cluster, around: Surroundings, folder: Path, accounts: int, say: Console) -> Figures:
+async def measure(
+    cluster: Cluster, around: Surroundings, folder: Path, accounts: int, sweep_s: float, say: Console
+) -> Figures:
     """Measure everything on servers that run already."""
     os.environ["KUBECONFIG"] = str(around.kubeconfig)
     servers = cluster.pids()
     api = await ApiServer.connect(lambda *_: None, connections=AT_ONCE)
     try:
         await api.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        say.print(f"the limit: the operator's requests alone, {LIMIT_ACCOUNTS} Accounts")
-        limit = await _limit(api)
+        few = min(accounts, LIMIT_ACCOUNTS_AT_MOST)
+        say.print(f"the limit: the operator's requests alone, {few} Accounts")
+        limit = await _limit(api, few)
         # They have a Secret each and no finalizer any more.
         cluster.kubectl("delete", "--raw", ACCOUNTS)
         before = {name: _cpu(pid) for name, pid in servers.items()}
-        with Operator(around, folder) as operator:
+        with Operator(around, folder, sweep_s=sweep_s) as operator:
             operator.wait_ready().wait_leading()
             seconds, peak = await _fill(api, operator, accounts, say)
             # Until the queue is empty and a sweep has nothing to say.
@@ -97,7 +100,7 @@ async def measure(cluster: Cluster, around: Surroundings, folder: Path, accounts
             requests, cpu = operator.requests(), operator.cpu_seconds()
         spent = {name: _cpu(pid) - before[name] for name, pid in servers.items()}
         began = time.monotonic()
-        with Operator(around, folder) as operator:
+        with Operator(around, folder, sweep_s=sweep_s) as operator:
             operator.wait_ready().wait_swept(1, 600)
             restart = time.monotonic() - began
             operator.wait_swept(1, 600)
@@ -156,7 +159,7 @@ def _account(number: int) -> dict[str, Any]:
     }
 
 
-async def _limit(api: ApiServer) -> float:
+async def _limit(api: ApiServer, accounts: int) -> float:
     """Accounts a second, if somebody else did all the thinking."""
 
     async def one(number: int) -> None:
@@ -170,11 +173,11 @@ async def _limit(api: ApiServer) -> float:
         await api.create(f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events", _event(number, uid))
 
     began = time.monotonic()
-    await _each(LIMIT_ACCOUNTS, one)
+    await _each(accounts, one)
     seconds = time.monotonic() - began
 
-    await _each(LIMIT_ACCOUNTS, lambda i: api.merge(f"{ACCOUNTS}/limit-{i}", {"metadata": {"finalizers": None}}))
-    return LIMIT_ACCOUNTS / seconds
+    await _each(accounts, lambda i: api.merge(f"{ACCOUNTS}/limit-{i}", {"metadata": {"finalizers": None}}))
+    return accounts / seconds
 
 
 _STATUS = {
