@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +26,9 @@ from luna_store.accounts import AccountNotFound
 from luna_store.provisioning import KeyGone, NameTaken
 
 log = logging.getLogger("luna.operator")
+
+# Accounts that are told of an outage between two tries to lead.
+TOLD_AT_ONCE = 100
 
 # Answers that another try of the same request will not change: too large, or invalid.
 REFUSALS = frozenset({400, 413, 422})
@@ -122,15 +126,32 @@ class Reconciler:
             raise NotYet(_first_line(e)) from e
         return after
 
-    async def _tell_outage(self, account: AccountResource, problem: Problem) -> None:
-        """Say so where somebody waits for a change; an account that is as specified stays Ready without Postgres."""
+    async def tell_outage(self, error: Exception) -> None:
+        """Postgres is away, and so is leadership: say so on Accounts that wait for a change, some at a time.
+
+        Any replica may: they write the same.
+        """
+        problem = unavailable(Stage.DATABASE, "Database", _first_line(error))
+        waiting = (account for account in self._known.accounts() if not account.observed and not account.deleting)
+        for account in islice(waiting, TOLD_AT_ONCE):
+            if not await self._tell_outage(account, problem):
+                return
+
+    async def _tell_outage(self, account: AccountResource, problem: Problem) -> bool:
+        """Say so where somebody waits for a change; an account that is as specified stays Ready without Postgres.
+
+        Returns:
+            False if the API server does not answer, either.
+        """
         if account.observed or account.deleting:
-            return
+            return True
         seen = Observation(account, self._known.tier(account.tier), None, ABSENT, datetime.now(UTC))
         try:
             await self._write_status(seen, problem)
         except (ApiError, ApiUnavailable) as e:
             log.warning("%s: its status could not be written either: %s", account.key, e)
+            return isinstance(e, ApiError)
+        return True
 
     async def _write_status(self, seen: Observation, problem: Problem | None) -> None:
         account = seen.account

@@ -66,6 +66,7 @@ class Workers:
                         await self._lead(connection)
             except (SQLAlchemyError, OSError) as e:
                 log.warning("Postgres is out of reach, nothing is reconciled: %s", str(e).partition("\n")[0])
+                await self._reconciler.tell_outage(e)
             finally:
                 self._metrics.leading(leads=False)
             await asyncio.sleep(STANDBY_S)
