@@ -8,6 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 # them, for the two hours that Linux waits by default.
 SERVER_KEEPALIVES = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 
+# A pod that is frozen amid a transaction keeps its account locked to everybody, the replica that took over among them.
+# Nothing of ours rests in one for longer than Redis takes to fail.
+IDLE_IN_TRANSACTION_S = 30
+
 
 def sqlalchemy_url(database_url: str) -> URL:
     """A libpq-style URL (`postgres://`, `postgresql://`) as SQLAlchemy's, with the psycopg 3 driver.
@@ -49,7 +53,8 @@ def async_engine(
             "keepalives_idle": 5,
             "keepalives_interval": 2,
             "keepalives_count": 3,
-            "options": f"-c statement_timeout={int(statement_timeout_s * 1000)} {SERVER_KEEPALIVES}",
+            "options": f"-c statement_timeout={int(statement_timeout_s * 1000)} {SERVER_KEEPALIVES} "
+            f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S}s",
         },
     )
 

@@ -33,3 +33,8 @@ def test_a_redis_url_that_cannot_be_read_tells_how_to_write_it_and_not_its_passw
         redis_client(f"redis://:{password}@host:6379/0")
     assert "s3cret" not in str(refused.value)
     assert "word" not in str(refused.value).replace("password", "")
+
+
+async def test_a_pod_that_is_frozen_amid_a_transaction_loses_its_locks_within_a_minute(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "30s"
