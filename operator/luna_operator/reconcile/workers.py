@@ -60,13 +60,17 @@ class Workers:
         """Lead or stand by, until cancelled."""
         while True:
             self._pulse.beat("leadership")
+            answered = False
             try:
                 async with leadership(self._engine, LOCK) as connection:
+                    answered = True
                     if connection is not None:
                         await self._lead(connection)
             except (SQLAlchemyError, OSError) as e:
                 log.warning("Postgres is out of reach, nothing is reconciled: %s", str(e).partition("\n")[0])
-                await self._reconciler.tell_outage(e)
+                if not answered:
+                    # Else only this connection was lost, and another replica may lead by now.
+                    await self._reconciler.tell_outage(e)
             finally:
                 self._metrics.leading(leads=False)
             await asyncio.sleep(STANDBY_S)
@@ -90,6 +94,9 @@ class Workers:
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
+            # Who stands by, or waits for Postgres, does not sweep: that is no reason to be restarted.
+            for name in ("sweep", "usage"):
+                self._pulse.rest(name)
             log.info("this replica leads no more")
         for error in ended:
             # A loop that ended by itself is a mistake of ours: let it be seen, and Kubernetes restart the pod.
