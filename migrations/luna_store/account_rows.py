@@ -26,10 +26,10 @@ def live() -> ColumnElement[bool]:
     )
 
 
-async def mark_stale(connection: AsyncConnection, account_id: int) -> bool:
-    """Lock the account's row and have its Redis keys rebuilt; False if there is no such account."""
+async def mark_stale(connection: AsyncConnection, account_id: int, *only: ColumnElement[bool]) -> bool:
+    """Lock the account's row and have its Redis keys rebuilt; False if there is no such account (or not `only` so)."""
     done = await connection.execute(
-        update(tables.Account).where(tables.Account.id == account_id).values(cache_stale=True)
+        update(tables.Account).where(tables.Account.id == account_id, *only).values(cache_stale=True)
     )
     return done.rowcount > 0
 

@@ -95,7 +95,8 @@ class Mirror:
         wanted = self.fields(now)
         if not held.quota or any(held.fields.get(name) != str(value) for name, value in wanted.items()):
             return False
-        if any(k.live(now) and owner != str(self.account_id) for k, owner in zip(self.keys, held.owners, strict=True)):
+        owners = (str(self.account_id) if key.live(now) else None for key in self.keys)
+        if any(owner != held for owner, held in zip(owners, held.owners, strict=True)):
             return False
         more = (held.fields[name] for name in held.fields.keys() - wanted.keys() if name.startswith("key:"))
         return all(_has_ended(value, now) for value in more)

@@ -112,28 +112,36 @@ class Provisioning:
         """The account of this name, whoever made it."""
         return next(iter(await self._read(Account.account_name == account_name)), None)
 
-    async def apply(self, desired: DesiredAccount) -> AccountRow:
+    async def apply(self, desired: DesiredAccount, seen: AccountRow | None = None) -> AccountRow:
         """Make the row what is desired; one that is so already is not touched.
 
         An account of the same name whose resource is gone (deleted and retained, or lost with its cluster) is taken
         up again: its ledger and its used quota go on, and so do its keys unless they were revoked.
 
+        Args:
+            desired: the account.
+            seen: the resource's row as the caller saw it: if it has been ended since, it is not brought back.
+
         Raises:
             NameTaken: an account that belongs to no resource has the name and is not revoked.
+            AccountNotFound: the row that was seen has been ended since.
         """
         while True:
             async with self._engine.begin() as connection:
-                account_id = await self._write(connection, desired)
+                account_id = await self._write(connection, desired, seen)
                 if account_id is not None:
                     return (await _rows(connection, Account.id == account_id))[0]
             # Another one has inserted the row just now: look again.
 
     @staticmethod
-    async def _write(connection: AsyncConnection, desired: DesiredAccount) -> int | None:
+    async def _write(connection: AsyncConnection, desired: DesiredAccount, seen: AccountRow | None) -> int | None:
         either = or_(Account.uid == desired.uid, Account.account_name == desired.account_name)
         locked = select(Account.__table__).where(either).order_by(Account.id).with_for_update()
         found = (await connection.execute(locked)).all()
         row = next((r for r in found if r.uid == desired.uid), None)
+        if seen is not None and (row is None or (row.state == "revoked" and seen.state != "revoked")):
+            # Another replica has: the resource is deleted, and who calls does not know yet.
+            raise AccountNotFound(desired.account_name)
         named = next((r for r in found if r.account_name == desired.account_name), None)
         if row is None and named is not None and (named.uid is not None or named.state == "revoked"):
             # A cluster has one Account of a name: the resource that had this row before is gone.
@@ -158,10 +166,10 @@ class Provisioning:
         """A new key that is valid at once, but ends by itself unless it is confirmed; earlier pending ones end now.
 
         Raises:
-            AccountNotFound: there is none.
+            AccountNotFound: there is none, or it was ended.
         """
         async with self._engine.begin() as connection:
-            if not await mark_stale(connection, account_id):
+            if not await mark_stale(connection, account_id, Account.state != "revoked"):
                 raise AccountNotFound(account_id)
             await connection.execute(
                 update(KeyTable)

@@ -62,6 +62,19 @@ async def test_what_differs_is_found_and_repaired_by_a_rebuild(
     assert await store.cache.drifted([caller.account_id, other.account_id]) == set()
 
 
+async def test_an_index_entry_of_a_revoked_key_is_found_and_removed(store: Store) -> None:
+    caller = await store.account()
+    entry = await index_of(store, caller)
+    await store.accounts.revoke_key(caller.key.prefix)
+    await store.cache.rebuild(caller.account_id)
+    assert await store.cache.drifted([caller.account_id]) == set()
+    # As a rebuild leaves it whose transaction was ended after it had begun to write to Redis.
+    await store.redis.set(entry, caller.account_id)
+    assert await store.cache.drifted([caller.account_id]) == {caller.account_id}
+    await store.cache.rebuild(caller.account_id)
+    assert await store.redis.get(entry) is None
+
+
 async def test_a_wiped_redis_has_drifted_in_every_account(store: Store) -> None:
     callers = [await store.account() for _ in range(5)]
     ids = [caller.account_id for caller in callers]

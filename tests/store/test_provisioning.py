@@ -280,6 +280,23 @@ async def test_an_unconfirmed_key_ends_by_itself(store: Store, provisioning: Pro
     assert (await provisioning.find(row.uid)).keys == ()
 
 
+@pytest.mark.parametrize("retain", [True, False])
+async def test_an_account_that_another_replica_ended_meanwhile_is_not_brought_back(
+    provisioning: Provisioning, retain: bool
+) -> None:
+    wanted = desired()
+    seen = await provisioning.apply(wanted)
+    await provisioning.end(wanted.uid, retain)
+    with pytest.raises(AccountNotFound):
+        await provisioning.apply(replace(wanted, quota_limit=7), seen)
+    with pytest.raises(AccountNotFound):
+        await provisioning.issue(seen.id)
+    left = await provisioning.find(wanted.uid)
+    assert left is None or (left.state, left.quota_limit, left.keys) == ("revoked", wanted.quota_limit, ())
+    # Who has seen that it is ended means what it says.
+    assert (await provisioning.apply(wanted, left)).state == "active"
+
+
 async def test_no_key_is_issued_for_an_account_that_is_gone(provisioning: Provisioning) -> None:
     with pytest.raises(AccountNotFound):
         await provisioning.issue(404)

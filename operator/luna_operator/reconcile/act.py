@@ -88,7 +88,7 @@ class Actor:
             case AddFinalizer():
                 self._keep(work, await self._resources.add_finalizer(work.account))
             case ApplyRow(desired):
-                work.row, work.touched = await self._provisioning.apply(desired), True
+                work.row, work.touched = await self._provisioning.apply(desired, work.row), True
             case IssueKey():
                 await self._issue(step, work)
             case ConfirmKey(prefix, overlap):
