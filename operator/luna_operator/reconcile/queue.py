@@ -10,6 +10,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from luna_operator.resources.names import Key
@@ -93,10 +94,10 @@ class WorkQueue:
                 self._at_work.add(key)
                 return Turn(key, self._clock() - since)
             self._changed.clear()
-            try:
-                await asyncio.wait_for(self._changed.wait(), pause)
-            except TimeoutError:
-                continue
+            # Not wait_for: that of Python 3.11 forgets a cancellation that comes together with what it waits for.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
 
     def done(self, key: Key) -> None:
         """The key was handled; if it was added meanwhile, it waits for its next turn."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from redis.exceptions import RedisError
@@ -91,16 +91,14 @@ class Workers:
                 await connection.execute(text("SELECT 1"))
                 await asyncio.wait(tasks, timeout=STANDBY_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
             # Who stands by, or waits for Postgres, does not sweep: that is no reason to be restarted.
             for name in ("sweep", "usage"):
                 self._pulse.rest(name)
             log.info("this replica leads no more")
-        for error in ended:
+        for task in tasks:
             # A loop that ended by itself is a mistake of ours: let it be seen, and Kubernetes restart the pod.
-            if isinstance(error, Exception):
+            if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
     async def _work(self) -> None:
@@ -152,3 +150,11 @@ class Workers:
         found = await self._sweep.run()
         self._metrics.sweep_took(time.perf_counter() - began)
         return found
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: somebody's wait_for, deep in a library, may forget a cancellation."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=1.0)

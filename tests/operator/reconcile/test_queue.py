@@ -29,6 +29,19 @@ async def waiting_worker(queue: WorkQueue) -> asyncio.Task[Key]:
     return worker
 
 
+async def test_a_worker_that_is_cancelled_as_a_key_comes_ends_and_leaves_the_key() -> None:
+    queue = WorkQueue()
+    worker = asyncio.create_task(queue.take())
+    await asyncio.sleep(0.01)
+    queue.add_after(ACME, 60)
+    await asyncio.sleep(0.01)
+    queue.add(ACME)
+    worker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await worker
+    assert await taken(queue) == ACME
+
+
 async def test_a_worker_that_waits_is_woken() -> None:
     queue = WorkQueue()
     worker = await waiting_worker(queue)
