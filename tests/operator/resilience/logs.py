@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+# asyncio, of a connection whose other end went away while this process was stopped.
+NOISE = "Fatal error on SSL protocol"
+
 
 def errors(folder: Path) -> list[str]:
     """Lines of level error and above, and whatever is no JSON: a traceback that nobody caught."""
@@ -20,6 +23,6 @@ def errors(folder: Path) -> list[str]:
             if not line.startswith("{"):
                 found.append(line)
             continue
-        if entry["level"] in {"error", "critical"}:
+        if entry["level"] in {"error", "critical"} and not entry["message"].startswith(NOISE):
             found.append(line)
     return found
