@@ -172,6 +172,10 @@ class AccountCache:
             *(redis_keys.key(digest) for digest in digests),
         )
 
+    async def forget_key(self, digest: str) -> None:
+        """Drop the index entry of a key whose row is gone."""
+        await self._redis.delete(redis_keys.key(digest))
+
     async def stale_accounts(self, limit: int) -> list[int]:
         """Ids of accounts whose keys may differ from their row."""
         async with self._engine.connect() as connection:

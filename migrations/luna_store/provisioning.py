@@ -210,16 +210,17 @@ class Provisioning:
                 .values(expires_at=func.least(KeyTable.expires_at, func.now() + overlap))
             )
 
-    async def withdraw(self, account_id: int, prefix: str) -> None:
+    async def withdraw(self, account_id: int, prefix: str) -> str | None:
         """Remove a pending key whose Secret was refused, so that it reached nobody.
 
-        Should Redis have heard of it, its entry ends with `PENDING_LIFE`.
+        Returns:
+            Its digest, for `AccountCache.forget_key`; should that not come to Redis, the entry ends with
+            `PENDING_LIFE`. None if the key is not pending.
         """
+        of_key = KeyTable.account_id == account_id, KeyTable.prefix == prefix, KeyTable.pending
         async with self._engine.begin() as connection:
             await mark_stale(connection, account_id)
-            await connection.execute(
-                delete(KeyTable).where(KeyTable.account_id == account_id, KeyTable.prefix == prefix, KeyTable.pending)
-            )
+            return await connection.scalar(delete(KeyTable).where(*of_key).returning(KeyTable.digest))
 
     async def end(self, uid: uuid.UUID, retain: bool) -> tuple[int, list[str]] | None:
         """End a resource's account: keep row and ledger, revoked (`retain`), or remove both.

@@ -261,6 +261,21 @@ async def test_a_pending_key_that_nobody_has_ends_when_the_next_is_issued(
         await provisioning.confirm(row.id, lost.key.prefix, overlap=DAY)
 
 
+async def test_a_key_that_reached_nobody_is_withdrawn_and_forgotten(store: Store, provisioning: Provisioning) -> None:
+    row = await provisioning.apply(desired())
+    kept = await caller_of(store, provisioning, row)
+    key = await provisioning.issue(row.id)
+    await store.cache.rebuild(row.id)
+    digest = await provisioning.withdraw(row.id, key.prefix)
+    assert await store.redis.get(f"key:{digest}") == str(row.id)
+    await store.cache.forget_key(digest)
+    await store.cache.rebuild(row.id)
+    assert not await store.redis.exists(f"key:{digest}")
+    assert [key.prefix for key in (await provisioning.find(row.uid)).keys] == [kept.key.prefix]
+    # One that is current is in somebody's hands.
+    assert await provisioning.withdraw(row.id, kept.key.prefix) is None
+
+
 async def test_a_retiring_key_cannot_become_the_current_one_again(store: Store, provisioning: Provisioning) -> None:
     row = await provisioning.apply(desired())
     first = await caller_of(store, provisioning, row)

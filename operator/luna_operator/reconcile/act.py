@@ -1,5 +1,6 @@
 """Taking the steps of a plan. Each may be cut off at any point: the next plan begins where this one ended."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -119,7 +120,9 @@ class Actor:
             await self._write(work, key.secret)
         except ApiError:
             # Refused, so nobody has it. Kept, such keys would pile up, and slow down every rebuild of the account.
-            await self._provisioning.withdraw(account_id, key.prefix)
+            if digest := await self._provisioning.withdraw(account_id, key.prefix):
+                with suppress(RedisError, OSError):
+                    await self._cache.forget_key(digest)
             raise
         await self._provisioning.confirm(account_id, key.prefix, overlap=step.overlap)
         self._metrics.key_issued(step.why)

@@ -204,7 +204,8 @@ class Exactness:
             for key in (wanted.keys() | present.keys()) - {f"key:{digest}" for digest in self.forgotten}:
                 owner, held = wanted.get(key), present.get(key)
                 if held != (None if owner is None else str(owner)):
-                    found.append(f"{names.get(owner, 'nobody')}: Redis' {key[:12]} leads to {held}, not {owner}")
+                    name = names.get(owner or int(held or 0), "nobody")
+                    found.append(f"{name}: Redis' {key[:12]} leads to {held}, not {owner}")
             keys = {f"account:{{{i}}}" for i in names}
             keys |= {f"user:{{{i}}}:{part}" for i in names for part in ("quota", "rate", "events")}
             left = (key for pattern in ("account:*", "user:*") for key in client.scan_iter(pattern, count=1000))
