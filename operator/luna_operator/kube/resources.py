@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from luna_operator.kube.client import ApiServer
+from luna_operator.kube.client import ApiServer, Conflict, NotFound
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import API_VERSION, FIELD_MANAGER, FINALIZER, Key
 
@@ -28,6 +28,15 @@ class Resources:
     async def tiers(self) -> list[dict[str, Any]]:
         """Every Tier."""
         return [tier async for page in self._api.pages(f"{ROOT}/tiers") for tier in page]
+
+    async def require_alive(self, account: AccountResource) -> None:
+        """Ask whether the Account is still there and not being deleted; `Conflict` if not: the watch will tell."""
+        try:
+            metadata = (await self._api.get(_path(account.key)))["metadata"]
+        except NotFound as e:
+            raise Conflict(409, "Deleted", f"Account {account.key} is gone.") from e
+        if metadata["uid"] != str(account.uid) or "deletionTimestamp" in metadata:
+            raise Conflict(409, "Deleted", f"Account {account.key} is deleted.")
 
     async def add_finalizer(self, account: AccountResource) -> dict[str, Any]:
         """Answer with the Account as it stands then; `Conflict` if somebody changed it meanwhile."""

@@ -41,6 +41,8 @@ class Work:
     events: list[Event] = field(default_factory=list)
     touched: bool = False
     """Whether row, keys or Secret are no longer what was read."""
+    alive: bool = False
+    """Whether the API server has said in this pass that the Account is there."""
 
     @property
     def account_id(self) -> int:
@@ -88,7 +90,11 @@ class Actor:
         match step:
             case AddFinalizer():
                 self._keep(work, await self._resources.add_finalizer(work.account))
+                work.alive = True
             case ApplyRow(desired):
+                if not work.alive and (work.row is None or work.row.state == "revoked"):
+                    # Another replica may have ended the account, of which this one's watch has not told yet.
+                    await self._resources.require_alive(work.account)
                 work.row, work.touched = await self._provisioning.apply(desired, work.row), True
             case IssueKey():
                 await self._issue(step, work)
