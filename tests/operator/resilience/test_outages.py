@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from tests.cluster.kubernetes import Kubernetes
     from tests.operator.resilience.history import History
 
+# Servers are killed and started again, with every pause that clients make: minutes.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stores(luna_cluster: Kubernetes, tmp_path: Path) -> Iterator[OwnStores]:

@@ -165,6 +165,7 @@ def test_one_that_wakes_up_beside_its_successor_does_no_harm(
     assert {"leadership"} == loops(leader).keys() < loops(standby).keys()
 
 
+@pytest.mark.slow
 def test_replicas_whose_lock_is_taken_away_again_and_again_end_exactly(
     pair: tuple[Operator, Operator], around: Surroundings, namespace: str, tiers: list[str], api: KubeApi
 ) -> None:
