@@ -27,6 +27,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+# What decides which servers a process speaks to.
+_SERVERS = ("KUBE", "LUNA_", "PG")
+
+
+@pytest.fixture(autouse=True)
+def _environment_is_left_alone() -> Iterator[None]:
+    """A variable that a test leaves behind would lead later tests to its servers, which are gone by then."""
+    before = _servers_named()
+    yield
+    assert _servers_named() == before, "set it with monkeypatch, which takes it back"
+
+
+def _servers_named() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(_SERVERS)}
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of the run's Postgres, of a role that may create databases. Use `fresh_database` in a test."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -81,9 +80,8 @@ async def measure(
     cluster: Cluster, around: Surroundings, folder: Path, accounts: int, sweep_s: float, say: Console
 ) -> Figures:
     """Measure everything on servers that run already."""
-    os.environ["KUBECONFIG"] = str(around.kubeconfig)
     servers = cluster.pids()
-    api = await ApiServer.connect(lambda *_: None, connections=AT_ONCE)
+    api = await ApiServer.connect(lambda *_: None, kubeconfig=around.kubeconfig, connections=AT_ONCE)
     try:
         await api.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         few = min(accounts, LIMIT_ACCOUNTS_AT_MOST)

@@ -6,6 +6,7 @@ cost more time than the requests themselves and know no custom resources.
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -57,18 +58,18 @@ class ApiServer:
         self._observe = observe
 
     @classmethod
-    async def connect(cls, observe: Observe, *, connections: int = 32) -> Self:
-        """Inside a cluster as its service account, else as KUBECONFIG says.
+    async def connect(cls, observe: Observe, *, kubeconfig: Path | None = None, connections: int = 32) -> Self:
+        """As `kubeconfig` says; without it inside a cluster as its service account, else as KUBECONFIG says.
 
         Raises:
             kubernetes.aio.config.ConfigException: neither is there.
         """
         configuration = client.Configuration()
-        if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+        if not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             # Named, for the package reads the variable when it is imported.
-            file = os.environ.get("KUBECONFIG") or None
+            file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
             try:
                 await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call]
             except config.ConfigException as e:

@@ -49,9 +49,9 @@ class connected:  # noqa: N801  used as a function
         self._observed = observed
 
     async def __aenter__(self) -> ApiServer:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("KUBECONFIG", str(self._cluster.kubeconfig))
-            self._api = await ApiServer.connect(lambda *request: self._observed.append(request), connections=16)
+        self._api = await ApiServer.connect(
+            lambda *request: self._observed.append(request), kubeconfig=self._cluster.kubeconfig, connections=16
+        )
         return self._api
 
     async def __aexit__(self, *_: object) -> None:

@@ -99,12 +99,11 @@ class TestErrors:
         assert refused.value.status == 422
 
     async def test_a_right_that_is_missing_is_neither_a_conflict_nor_an_outage(
-        self, luna_cluster: Kubernetes, place: str, observed: Requests, monkeypatch: pytest.MonkeyPatch
+        self, luna_cluster: Kubernetes, place: str, observed: Requests
     ) -> None:
         luna_cluster.kubectl("create", "serviceaccount", "nobody", "--namespace", place)
         access = luna_cluster.service_account_kubeconfig(place, "nobody")
-        monkeypatch.setenv("KUBECONFIG", str(access))
-        nobody = await ApiServer.connect(lambda *request: observed.append(request))
+        nobody = await ApiServer.connect(lambda *request: observed.append(request), kubeconfig=access)
         try:
             with pytest.raises(ApiError, match=r"secrets is forbidden") as refused:
                 await nobody.get(f"/api/v1/namespaces/{place}/secrets")
