@@ -11,7 +11,8 @@ from luna_operator.metrics import Metrics as OperatorMetrics
 from luna_operator.metrics import SettlementMetrics
 from luna_operator.settings import Settings as OperatorSettings
 from luna_serving.ingress.metrics import LUNA
-from luna_serving.settings import Secrets, Settings
+from luna_serving.settings import Settings
+from luna_store.environment import Secrets
 
 DOCS = Path(__file__).parents[1] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()

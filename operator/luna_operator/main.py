@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
 from luna_operator.running import PepperForgottenError, run
-from luna_operator.settings import Secrets, Settings
+from luna_operator.settings import Settings
 from luna_operator.signals import set_on_signals
 from luna_store.api_keys import PepperMissing
+from luna_store.environment import Secrets
 from luna_store.json_logs import JsonLines
 from luna_store.schema import SchemaMismatch, require_current
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.epilog = "Settings: DATABASE_URL, REDIS_URL, LUNA_PEPPERS and LUNA_OPERATOR_*, see docs/operator.md."
     parser.parse_args(argv)
     try:
-        settings, secrets = Settings(), Secrets()
+        settings, secrets = Settings(), Secrets.from_environment()
         _log_as_json(settings.log_level)
         secrets.peppers  # noqa: B018  its absence stops the start
         require_current(secrets.database_url.get_secret_value())

@@ -28,9 +28,10 @@ from luna_operator.reconcile.reconciler import Reconciler
 from luna_operator.reconcile.sweep import Sweep
 from luna_operator.reconcile.usage_report import UsageReport
 from luna_operator.reconcile.workers import Workers
-from luna_operator.settings import Secrets, Settings
+from luna_operator.settings import Settings
 from luna_operator.signals import set_on_signals
 from luna_store.cache import AccountCache
+from luna_store.environment import Secrets
 from luna_store.postgres import async_engine
 from luna_store.provisioning import Provisioning
 from luna_store.quota import redis_client

@@ -1,11 +1,9 @@
-"""Settings of the operator, read once by `main`. Secrets come from the environment, where Kubernetes puts them."""
+"""Settings of the operator, read once by `main`. Secrets: `luna_store.environment`."""
 
 from typing import Literal
 
-from pydantic import AnyHttpUrl, Field, SecretStr
+from pydantic import AnyHttpUrl, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from luna_store.api_keys import Peppers
 
 A_DAY_S = 86_400.0
 
@@ -35,22 +33,3 @@ class Settings(BaseSettings):
     health_port: int = Field(8080, ge=0, le=65535, description="GET /healthz: alive.")
     metrics_port: int = Field(9090, ge=0, le=65535, description="GET /metrics and GET /readyz.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="JSON lines on standard error.")
-
-
-class Secrets(BaseSettings):
-    """What must not be shown. Their absence stops the start."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
-
-    database_url: SecretStr = Field(description="Postgres, as postgresql://user:password@host:port/database.")
-    redis_url: SecretStr = Field(description="Redis or Valkey, as redis://:password@host:port/0.")
-    luna_peppers: SecretStr = Field(description="name:secret[,name:secret...], the newest first: the keys' HMAC keys.")
-
-    @property
-    def peppers(self) -> Peppers:
-        """The parsed peppers.
-
-        Raises:
-            PepperMissing: they are unusable.
-        """
-        return Peppers.parse(self.luna_peppers.get_secret_value())

@@ -36,9 +36,10 @@ from luna_serving.kalman.streams.protocol import StreamRules
 from luna_serving.kalman.streams.session import ROUTE as STREAM
 from luna_serving.kalman.streams.session import Desk, SessionLimits
 from luna_serving.kalman.wire.series import Limits
-from luna_serving.settings import Secrets, Settings
+from luna_serving.settings import Settings
 from luna_store.accounts import Accounts
 from luna_store.cache import AccountCache
+from luna_store.environment import Secrets
 from luna_store.fallback import PostgresQuota
 from luna_store.kalman_streams import KalmanStreams, StreamLimits
 from luna_store.models import ModelLimits, Models

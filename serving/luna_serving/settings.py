@@ -1,15 +1,13 @@
-"""Settings and secrets, each read once: settings where the application is built, secrets where they are used.
+"""Settings, read once where the application is built.
 
-Settings travel to the replicas inside the Serve application. Secrets do not: Serve keeps what it is given in its
-control store, so every process reads them from its own environment, where Kubernetes puts them from Secrets.
+They travel to the replicas inside the Serve application. Secrets do not: Serve keeps what it is given in its control
+store, so every process reads them from its own environment (`luna_store.environment`).
 """
 
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from luna_store.api_keys import Peppers
 
 
 class Settings(BaseSettings):
@@ -122,33 +120,3 @@ class Settings(BaseSettings):
             if low > high:
                 raise ValueError(f"{name}_replicas_min ({low}) must not exceed {name}_replicas_max ({high}).")
         return self
-
-
-class Secrets(BaseSettings):
-    """What must not be stored or shown. Their absence stops the start."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
-
-    database_url: SecretStr = Field(description="Postgres, as postgresql://user:password@host:port/database.")
-    redis_url: SecretStr = Field(description="Redis or Valkey, as redis://:password@host:port/0.")
-    luna_peppers: SecretStr = Field(
-        description="name:secret[,name:secret...], the newest first: HMAC keys of API keys and tokens."
-    )
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """Read them.
-
-        Raises:
-            ValidationError: one is not set; names it.
-        """
-        return cls()
-
-    @property
-    def peppers(self) -> Peppers:
-        """The parsed peppers.
-
-        Raises:
-            PepperMissing: they are unusable.
-        """
-        return Peppers.parse(self.luna_peppers.get_secret_value())

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from luna_operator.settings import Secrets, Settings
+from luna_operator.settings import Settings
 from luna_store.api_keys import PepperMissing
+from luna_store.environment import Secrets
 
 URL = "http://luna.example:8000"
 SECRETS = {
