@@ -18,7 +18,7 @@ from typing import Final
 from benchmarks import machine
 from rich.console import Console
 
-from luna_serving.statespace.precision import enable_float64
+from luna_serving.statespace.jax_process import configure_jax
 
 from . import report
 from .luna import ArrayPlan, FilterBatch
@@ -131,7 +131,7 @@ def main(arguments: list[str]) -> int:
     say = Console(stderr=True, soft_wrap=True)
     if options.plot and not can_plot():
         say.print("matplotlib is not installed: --plot will draw nothing", style="yellow")
-    enable_float64()
+    configure_jax()
     peers, left_out = load(options.peers)
     for name, reason in left_out.items():
         print(f"{name} is left out, it cannot be loaded: {reason}; pip install 'luna[bench]' has it")

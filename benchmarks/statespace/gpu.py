@@ -22,7 +22,7 @@ from jax import Array, lax
 from luna_serving.statespace.gpu.device import supported
 from luna_serving.statespace.gpu.per_series import Params, filter_series
 from luna_serving.statespace.gpu.shared_gain import filter_means
-from luna_serving.statespace.precision import enable_float64
+from luna_serving.statespace.jax_process import configure_jax
 
 BATCHES: Final = (2**10, 2**14, 2**17, 2**20)
 LENGTH: Final = 1000
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         help="run on the CPU with small float32 arrays and interpreted kernels: shows that it works, not a speed",
     )
     options = parser.parse_args(arguments)
-    enable_float64()
+    configure_jax()
     platform = jax.default_backend()
     if not options.interpret and not supported(platform, STATES, np.float32):
         print(f"No NVIDIA GPU here: JAX runs on {platform!r}. Nothing was measured.")

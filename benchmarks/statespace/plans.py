@@ -16,18 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from luna_serving.statespace.jax_process import configure_jax
 from luna_serving.statespace.plans import per_series, shared_gain
-from luna_serving.statespace.plans.blocks import Blocks, Floats, Packed, packed
+from luna_serving.statespace.plans.blocks import Blocks, Packed, packed
+from luna_serving.statespace.plans.memory import Floats
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence, recurrence
 from luna_serving.statespace.plans.shared_gain import shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
-from luna_serving.statespace.precision import enable_float64
 
 from .timing import copy_bandwidth, timed
 
 SERIES, PERIODS, LONG = 1024, 1000, 1_000_000
+CALLS = 3
 TRANSITION, DESIGN = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0]])
 STATE_COV, OBS_VAR = np.diag([0.1, 0.01]), 1.0
 
@@ -78,13 +80,21 @@ def plans(pool: Executor | None, threads: int) -> list[Plan]:
 
     held: list[Blocks] = []
 
-    def shared(data: Floats | Packed, precision: shared_gain.Precision, *, one_array: bool = False) -> object:
+    def hold(blocks: Blocks) -> Blocks:
         # As whoever filters one batch after the other does: what was read may be written over.
         for earlier in held:
             earlier.release()
-        blocks = shared_gain_means(recurrent, data, start, precision=precision, pool=pool, threads=threads)
         held[:] = [blocks]
+        return blocks
+
+    def shared(data: Floats | Packed, precision: shared_gain.Precision, *, one_array: bool = False) -> object:
+        hold(Blocks(()))
+        blocks = hold(shared_gain_means(recurrent, data, start, precision=precision, pool=pool, threads=threads))
         return blocks.time_major() if one_array else blocks
+
+    def each() -> Blocks:
+        hold(Blocks(()))
+        return hold(per_series_means(many[0], laid_holes, many[1], pool=pool, threads=threads)[0])
 
     y32, steps = y.astype(np.float32), SERIES * PERIODS
     laid64 = packed(y[:, 0], threads=threads)
@@ -99,7 +109,7 @@ def plans(pool: Executor | None, threads: int) -> list[Plan]:
             "per series, scattered gaps, packed in",
             steps,
             24,
-            lambda: per_series_means(many[0], laid_holes, many[1], pool=pool, threads=threads),
+            each,
         ),
         Plan(
             "steady state, one long series",
@@ -119,10 +129,12 @@ def plans(pool: Executor | None, threads: int) -> list[Plan]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.statespace.plans", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="measured calls of each plan (default 15)")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="turns of each plan, of 3 measured calls each (default 15)"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads to compute on (default: all)")
     options = parser.parse_args()
-    enable_float64()
+    configure_jax()
     shared_gain.warm_up()
     per_series.warm_up()
     bandwidth = copy_bandwidth(options.rounds, options.threads)
@@ -135,9 +147,10 @@ def main() -> None:
         seconds: dict[str, list[float]] = {plan.name: [] for plan in listed}
         for _ in range(options.rounds):
             for plan in listed:
-                # Warm, as a replica under load is: the first call after another plan's pays for a cold cache.
+                # Warm, as a replica under load is: the first calls after another plan's pay for a cold cache.
                 plan.call()
-                seconds[plan.name].append(timed(plan.call))
+                plan.call()
+                seconds[plan.name] += [timed(plan.call) for _ in range(CALLS)]
     print(f"{'plan':45} {'best M/s':>9} {'median M/s':>10} {'ns/step':>8} {'of copy':>8}")
     for plan in listed:
         best, median = min(seconds[plan.name]), float(np.median(seconds[plan.name]))

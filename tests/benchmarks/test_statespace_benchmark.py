@@ -14,9 +14,9 @@ from benchmarks.statespace.plot import can_plot
 from benchmarks.statespace.timing import copy_bandwidth
 from benchmarks.statespace.workload import Size, Task, WrongAnswerError
 
-from luna_serving.statespace.precision import enable_float64
+from luna_serving.statespace.jax_process import configure_jax
 
-enable_float64()
+configure_jax()
 
 
 class Altered(FilterBatch):

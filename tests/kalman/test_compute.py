@@ -11,9 +11,9 @@ from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.deployment import compute
 from luna_serving.kalman.jobs import FILTERED, FORECASTS, Job, ModelSpec
 from luna_serving.kalman.wire.requests import DEFAULT_MODEL
-from luna_serving.statespace.precision import enable_float64
+from luna_serving.statespace.jax_process import configure_jax
 
-enable_float64()
+configure_jax()
 NAN = math.nan
 TREND = ModelSpec.of("local_linear_trend", {"obs_var": 1.0, "level_var": 0.5, "trend_var": 0.1})
 KNOWN = ModelSpec.of(

@@ -13,9 +13,9 @@ from luna_serving.kalman.fits.compute import fit_jobs
 from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.fits.schemas import FitAnswer
 from luna_serving.kalman.jobs import ModelSpec
-from luna_serving.statespace.precision import enable_float64
+from luna_serving.statespace.jax_process import configure_jax
 
-enable_float64()
+configure_jax()
 NILE = nile.load_pandas().data["volume"].to_numpy(dtype=float)
 KNOWN = {"kind": "known", "mean": [1000.0], "cov": [[1e5]], "timing": "predicted"}
 

@@ -15,9 +15,9 @@ from luna_serving.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, Sim
 from luna_serving.kalman.simulations.wire import SimulateWork, parse_simulate, random_seed
 from luna_serving.kalman.wire.requests import NamedCall
 from luna_serving.kalman.wire.series import Limits
-from luna_serving.statespace.precision import enable_float64
+from luna_serving.statespace.jax_process import configure_jax
 
-enable_float64()
+configure_jax()
 LIMITS = Limits(max_series_length=1000, max_series_per_request=3, max_answer_numbers=50_000)
 KNOWN = {"kind": "known", "mean": [5.0], "cov": [[2.0]]}
 LEVEL = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.5, "initial": KNOWN}

@@ -7,14 +7,14 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import HealthCheck, settings
 
-from luna_serving.statespace.precision import enable_float64
+from luna_serving.statespace.jax_process import configure_jax
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 # At import, and for the whole run: flags are part of the key under which JAX keeps compiled programs.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-enable_float64()
+configure_jax()
 
 # The first example of a shape compiles it; that is no slow test.
 settings.register_profile("statespace", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from luna_serving.statespace.batch import VARIANTS, filter_batch, forecast_batch, smooth_batch
+from luna_serving.statespace.jax_process import Float64RequiredError
 from luna_serving.statespace.kinds import constant_acceleration, constant_velocity, local_level, structural
-from luna_serving.statespace.precision import Float64RequiredError
 from luna_serving.statespace.warm_up import compiled_shapes, warm_up, warm_up_plans
 
 MODELS = {
@@ -81,5 +81,5 @@ def test_the_report_says_what_was_run():
 
 
 def test_float32_is_refused():
-    with jax.enable_x64(False), pytest.raises(Float64RequiredError, match="enable_float64"):
+    with jax.enable_x64(False), pytest.raises(Float64RequiredError, match="configure_jax"):
         filter_batch([(np.ones(3), local_level(obs_var=1.0, level_var=0.5))], "means")

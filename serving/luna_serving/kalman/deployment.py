@@ -15,8 +15,8 @@ from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.streams.job import Appended, AppendJob
+from luna_serving.statespace.jax_process import configure_jax
 from luna_serving.statespace.model import MAX_STATES
-from luna_serving.statespace.precision import enable_float64
 
 AnyJob = Job | SimulateJob | AppendJob | FitJob
 
@@ -50,7 +50,7 @@ def _warm_up(states: int) -> None:
     # Imported here: whoever only names this deployment needs no jax.
     from luna_serving.statespace.warm_up import warm_up, warm_up_plans
 
-    enable_float64()
+    configure_jax()
     warm_up(states=states)
     if states >= MAX_STATES:
         warm_up_plans()

@@ -19,6 +19,7 @@ import numpy as np
 from luna_serving.statespace.answers import forecast_results, series_results
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.filter import Variant
+from luna_serving.statespace.jax_process import require_float64
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
@@ -27,7 +28,6 @@ from luna_serving.statespace.plans.lanes import side_by_side
 from luna_serving.statespace.plans.long import in_pieces, steady
 from luna_serving.statespace.plans.shared_gain import Precision
 from luna_serving.statespace.plans.together import together
-from luna_serving.statespace.precision import require_float64
 from luna_serving.statespace.quality import overflows, warnings_of
 from luna_serving.statespace.results import (
     Algorithm,

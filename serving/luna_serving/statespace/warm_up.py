@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from luna_serving.statespace.filter import Variant
+from luna_serving.statespace.jax_process import require_float64
 from luna_serving.statespace.model import MAX_STATES, Model
 from luna_serving.statespace.packing import Group, Kind, kinds
 from luna_serving.statespace.passes import backward_pass, forward_pass
 from luna_serving.statespace.plans import per_series, shared_gain
-from luna_serving.statespace.precision import require_float64
 
 
 class Shape(NamedTuple):

@@ -13,11 +13,11 @@ from luna_serving.kalman.streams.compute import LAGGED_AT_ONCE, append
 from luna_serving.kalman.streams.job import FILTERED_NOW, SMOOTHED_BACK, Appended, AppendJob, StreamState
 from luna_serving.statespace.batch import filter_batch, smooth_batch
 from luna_serving.statespace.initial import Known
+from luna_serving.statespace.jax_process import configure_jax
 from luna_serving.statespace.kinds import local_level, local_linear_trend
 from luna_serving.statespace.model import Model
-from luna_serving.statespace.precision import enable_float64
 
-enable_float64()
+configure_jax()
 
 LEVEL = local_level(obs_var=2.0, level_var=0.5)
 TREND = local_linear_trend(obs_var=1.0, level_var=0.3, trend_var=0.1)

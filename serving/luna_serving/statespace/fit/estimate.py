@@ -23,10 +23,10 @@ from luna_serving.statespace.fit.results import Method, SeriesFit
 from luna_serving.statespace.fit.wanted import Build, Wanted, want
 from luna_serving.statespace.fit.work import OutOfTime, evaluations, run_searches
 from luna_serving.statespace.fit.zeros import settle_zeros
+from luna_serving.statespace.jax_process import require_float64
 from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.kinds.parameters import free_parameters
 from luna_serving.statespace.model import Model
-from luna_serving.statespace.precision import require_float64
 from luna_serving.statespace.results import Convention
 
 Floats = NDArray[np.float64]

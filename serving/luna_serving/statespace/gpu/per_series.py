@@ -32,7 +32,7 @@ from luna_serving.statespace.gpu.lanes import (
     whole,
 )
 from luna_serving.statespace.gpu.unrolled import Matrix, Vector, as_type, dot, matvec, sandwich, symmetric
-from luna_serving.statespace.precision import require_float64
+from luna_serving.statespace.jax_process import require_float64
 
 LOG_2PI: Final = 1.8378770664093453
 # In units of the covariance's rounding; `recursion.ROUNDING` in float64.

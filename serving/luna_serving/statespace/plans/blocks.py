@@ -1,30 +1,25 @@
-"""Batches cut into blocks of a few known shapes, on as many threads as the caller lends.
+"""Batches cut into blocks of a few known shapes.
 
-A block is `ROWS` periods of one tile of series: 4 MB of means of two states in float64. Smaller ones would stay in
-the second cache, but a call into a compiled program costs 15 us and, on a busy core, 80. Only these shapes are ever
-compiled. A batch has at least one series and one period.
+A block is `ROWS` periods of one tile of series: 8 MB of means of two states in float64, of which a program touches
+the periods that it is given. Only these shapes are ever compiled. A batch has at least one series and one period.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import accumulate
-from threading import Lock
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
+
+from luna_serving.statespace.plans.memory import SPARE, Floats, Place, aligned
+from luna_serving.statespace.plans.threads import on_threads
 
 # Every new shape would be a fresh XLA compile on a live replica, so these are all there are.
-ROWS: Final = 512
+ROWS: Final = 1024
 WIDTHS: Final = (32, 128, 512)
 # A transpose this many periods at a time stays in the cache.
 ROWS_AT_A_TIME: Final = 32
-
-Floats = NDArray[Any]  # float64 or float32
-Result = TypeVar("Result")
 
 
 class Tile(NamedTuple):
@@ -47,15 +42,11 @@ def tiles(batch: int, *, threads: int = 1) -> list[Tile]:
 
 
 def staging(width: int, precision: type[np.float64] | type[np.float32] = np.float64) -> Floats:
-    """A block for data, zeroed, at an address that a compiled program reads where it stands: a multiple of 64.
+    """A block for data, zeroed, which a compiled program reads where it stands.
 
     Such a block must not change before the program is done. Elsewhere it is copied, 0.1 to 0.6 ns a step.
     """
-    size = ROWS * width * np.dtype(precision).itemsize
-    memory = np.zeros(size + 64, np.uint8)
-    first = -memory.ctypes.data % 64
-    block: Floats = memory[first : first + size].view(precision).reshape(ROWS, width)
-    return block
+    return aligned((ROWS, width), precision)
 
 
 class Packed(NamedTuple):
@@ -104,48 +95,6 @@ def chunks(length: int) -> Iterator[tuple[int, int]]:
         yield first, min(ROWS, length - first)
 
 
-def on_threads(pool: Executor | None, task: Callable[[Tile], Result], cut: list[Tile]) -> list[Result]:
-    """Run a task a tile, in the pool if there is one; compiled programs run beside each other, outside the GIL."""
-    if pool is None or len(cut) == 1:
-        return [task(tile) for tile in cut]
-    return list(pool.map(task, cut))
-
-
-class Spare:
-    """Memory of answers that nobody reads any more, for the next ones to be written over.
-
-    A fresh output is written twice, the first time with zeros, and may be pages that the kernel has to map: that
-    is more than the filter itself costs.
-    """
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._kept: dict[tuple[tuple[int, ...], np.dtype[Any]], list[jax.Array]] = {}
-        self._lock = Lock()
-
-    def take(self, shape: tuple[int, ...], dtype: Any) -> jax.Array:  # noqa: ANN401  DTypeLike
-        """Some array of that shape, whatever it holds; whoever takes it may donate it."""
-        with self._lock:
-            kept = self._kept.get((shape, np.dtype(dtype)))
-            if kept:
-                array = kept.pop()
-                self._bytes -= array.nbytes
-                return array
-        return jnp.zeros(shape, dtype)
-
-    def give(self, arrays: Iterable[jax.Array]) -> None:
-        """Keep arrays that nobody needs, as far as there is room."""
-        with self._lock:
-            for array in arrays:
-                if self._bytes + array.nbytes <= self._most_bytes:
-                    self._bytes += array.nbytes
-                    self._kept.setdefault((array.shape, array.dtype), []).append(array)
-
-
-SPARE: Final = Spare(most_bytes=256 * 1024 * 1024)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
     """What a plan wrote, where the compiled program wrote it: nothing has been copied, and all of it is read-only.
@@ -154,7 +103,7 @@ class Blocks:
     """
 
     parts: tuple[tuple[Floats, ...], ...]
-    memory: tuple[jax.Array, ...] = ()
+    memory: tuple[Place, ...] = ()
     """What `parts` are views of, where it can be used again."""
 
     def release(self) -> None:
@@ -204,13 +153,13 @@ class Blocks:
         first = self.parts[0][0]
         whole = np.empty((self.batch, self.length, *first.shape[1:-1]), first.dtype)
 
-        def place(tile: tuple[Floats, ...], start: int) -> None:
-            row = 0
-            for part in tile:
+        def place(number: int) -> None:
+            start, row = self.starts[number], 0
+            for part in self.parts[number]:
                 turn(part, whole[start : start + part.shape[-1], row : row + len(part)])
                 row += len(part)
 
-        list((pool.map if pool else map)(place, self.parts, self.starts))
+        on_threads(pool, place, range(len(self.parts)))
         return whole
 
 

@@ -50,6 +50,7 @@ def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | N
     else:
         blocks, _ = per_series_means(lanes, data, heads.moments, pool=pool, threads=2)
     tails = blocks.series_major(pool).astype(np.float64, copy=False)
+    blocks.release()
     means = np.concatenate([heads.means, tails], axis=1)
     ends = np.array([HEAD + len(series) for series in rest])
     # What is not finite stays so: the last mean tells of all before it.

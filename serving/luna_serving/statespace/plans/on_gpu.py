@@ -4,7 +4,8 @@ import jax
 import numpy as np
 
 from luna_serving.statespace.gpu.device import supported
-from luna_serving.statespace.plans.blocks import Blocks, Floats
+from luna_serving.statespace.plans.blocks import Blocks
+from luna_serving.statespace.plans.memory import Floats
 from luna_serving.statespace.plans.per_series import Lanes, Moments
 from luna_serving.statespace.plans.recurrence import Recurrence
 

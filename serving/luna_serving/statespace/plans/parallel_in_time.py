@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Floats, turn
+from luna_serving.statespace.plans.blocks import ROWS_AT_A_TIME, WIDTHS, Blocks
+from luna_serving.statespace.plans.memory import Floats
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
 
 # Seams must agree to this part of a standard deviation (mean) or of a variance (covariance), or of the mean's size.
@@ -59,7 +60,7 @@ def forgetting(lanes: Lanes, y: Floats, start: Moments, longest: int) -> tuple[i
     )
     done, reach = 0, SHORTEST_OVERLAP
     while reach <= longest:
-        _, moments = per_series_means(both, np.repeat(y[done:reach, None], 2, axis=1), moments)
+        moments = _after(both, np.repeat(y[done:reach, None], 2, axis=1), moments)
         if agree(lanes, _lanes(moments, slice(0, 1)), _lanes(moments, slice(1, 2))).all():
             return reach, _lanes(moments, slice(0, 1))
         done, reach = reach, 2 * reach
@@ -97,13 +98,13 @@ def _attempt(
     count = cut.shape[1]
     every = Lanes(*(np.repeat(part, count, axis=-1) for part in lanes))
     early = Moments(np.repeat(guess.mean, count, axis=-1), np.repeat(guess.cov, count, axis=-1))
-    _, warmed = per_series_means(every, cut[:overlap], early, pool=pool, threads=threads)
+    warmed = _after(every, cut[:overlap], early, pool, threads)
     # The first piece has nothing before it to warm up on.
     warmed.mean[:, :1], warmed.cov[:, :, :1] = start.mean, start.cov
     means, ended = per_series_means(every, cut[overlap:], warmed, pool=pool, threads=threads)
     if not agree(lanes, _lanes(ended, slice(0, -1)), _lanes(warmed, slice(1, None))).all():
         return None
-    return _in_a_row(means, size, len(y), pool), _last(lanes, y, warmed, size, count)
+    return _in_a_row(means, len(y), pool), _last(lanes, y, warmed, size, count)
 
 
 def _cut(y: Floats, size: int, overlap: int) -> Floats:
@@ -113,31 +114,29 @@ def _cut(y: Floats, size: int, overlap: int) -> Floats:
     padded[overlap : overlap + len(y)] = y
     windows = np.lib.stride_tricks.sliding_window_view(padded, overlap + size)[::size]
     cut = np.empty((overlap + size, count))
-    # A transpose this many rows at a time stays in the cache.
-    for first in range(0, overlap + size, ROWS // 8):
-        cut[first : first + ROWS // 8] = windows[:, first : first + ROWS // 8].T
+    for first in range(0, overlap + size, ROWS_AT_A_TIME):
+        cut[first : first + ROWS_AT_A_TIME] = windows[:, first : first + ROWS_AT_A_TIME].T
     return cut
 
 
-def _in_a_row(means: Blocks, size: int, length: int, pool: Executor | None) -> Floats:
+def _in_a_row(means: Blocks, length: int, pool: Executor | None) -> Floats:
     """The pieces' means one after the other `[time, n]`."""
-    whole = np.empty((means.batch, size, means.parts[0][0].shape[1]))
-
-    def place(number: int) -> None:
-        first, row = means.starts[number], 0
-        for part in means.parts[number]:
-            turn(part, whole[first : first + part.shape[-1], row : row + len(part)])
-            row += len(part)
-
-    numbers = range(len(means.parts))
-    list(map(place, numbers) if pool is None else pool.map(place, numbers))
+    whole = means.series_major(pool)
+    means.release()
     return whole.reshape(-1, whole.shape[2])[:length]
 
 
 def _last(lanes: Lanes, y: Floats, warmed: Moments, size: int, count: int) -> Moments:
     """Moments after the last period: the last piece is shorter than the rows that its lane ran through."""
     begins = (count - 1) * size
-    return per_series_means(lanes, y[begins:, None], _lanes(warmed, slice(-1, None)))[1]
+    return _after(lanes, y[begins:, None], _lanes(warmed, slice(-1, None)))
+
+
+def _after(lanes: Lanes, y: Floats, start: Moments, pool: Executor | None = None, threads: int = 1) -> Moments:
+    """Only where the filter stands in the end."""
+    means, moments = per_series_means(lanes, y, start, pool=pool, threads=threads)
+    means.release()
+    return moments
 
 
 def _lanes(moments: Moments, which: slice) -> Moments:

@@ -12,6 +12,8 @@ with the two products of the textbook: that is the covariance's loss, not the fo
 """
 
 from concurrent.futures import Executor
+from functools import partial
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -20,9 +22,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Floats, Packed, data_of, on_threads, tiles
+from luna_serving.statespace.jax_process import require_float64
+from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Packed, data_of, tiles
 from luna_serving.statespace.plans.blocks import Tile as _Tile
-from luna_serving.statespace.precision import require_float64
+from luna_serving.statespace.plans.memory import SPARE, Floats, Place, fresh
+from luna_serving.statespace.plans.threads import on_threads
 from luna_serving.statespace.recursion import ROUNDING
 
 COMPILED_STATES: Final = (1, 2, 3, 4)
@@ -68,21 +72,24 @@ def per_series_means(
     if states not in COMPILED_STATES:
         raise ValueError(f"per_series is compiled for {COMPILED_STATES} states; got {states}")
 
-    def run(tile: _Tile) -> tuple[tuple[Floats, ...], Moments]:
+    def run(tile: _Tile) -> tuple[tuple[Floats, ...], Moments, list[Place]]:
         params, carry = pack(lanes, start, tile)
         written = []
         for data, rows in data_of(y, tile):
-            carry, means = filter_chunk(np.int32(rows), params, data, carry)
+            carry, means = filter_chunk(
+                np.int32(rows), params, data, carry, SPARE.take((ROWS, states, tile.width), float)
+            )
             # The program reads `data` where it stands: it must be done before the next rows are put there.
             written.append((means.block_until_ready(), rows))
         mean, cov = (np.asarray(part)[..., : tile.used] for part in carry)
-        means = tuple(np.asarray(part)[:rows, :, : tile.used] for part, rows in written)
-        return means, Moments(mean, unpacked(cov, states))
+        parts = tuple(np.asarray(means)[:rows, :, : tile.used] for means, rows in written)
+        return parts, Moments(mean, unpacked(cov, states)), [Place(tile.first, means) for means, _ in written]
 
     cut = y.tiles if isinstance(y, Packed) else tiles(batch, threads=threads)
-    done = on_threads(pool, run, cut)
-    after = (np.concatenate(parts, axis=-1) for parts in zip(*(moments for _, moments in done), strict=True))
-    return Blocks(tuple(means for means, _ in done)), Moments(*after)
+    done = on_threads(pool, run, cut, threads)
+    after = (np.concatenate(parts, axis=-1) for parts in zip(*(moments for _, moments, _ in done), strict=True))
+    memory = chain.from_iterable(memory for _, _, memory in done)
+    return Blocks(tuple(parts for parts, _, _ in done), tuple(memory)), Moments(*after)
 
 
 Carry = tuple[Values, Values]  # mean [state, batch], covariance [pair, batch]
@@ -107,13 +114,18 @@ def unpacked(cov: Floats, states: int) -> Floats:
     return whole
 
 
-@jax.jit
+@partial(jax.jit, donate_argnames="memory")
 def filter_chunk(
-    end: Int[np.int32, ""], lanes: Lanes, y: Float[np.ndarray, "time batch"], start: Carry
+    end: Int[np.int32, ""],
+    lanes: Lanes,
+    y: Float[np.ndarray, "time batch"],
+    start: Carry,
+    memory: Float[Array, "time state batch"],
 ) -> tuple[tuple[Array, Array], Float[Array, "time state batch"]]:
-    """The first `end` rows of one block: the moments after them, packed, and all filtered means."""
-    states, width = start[0].shape
-    written = jnp.zeros((y.shape[0], states, width), y.dtype)
+    """The first `end` rows of one block: the moments after them, packed, and all filtered means.
+
+    `memory` is what the means are written over; rows from `end` on hold anything.
+    """
 
     def step(run: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         t, mean, cov, written = run
@@ -121,7 +133,7 @@ def filter_chunk(
         placed = lax.dynamic_update_index_in_dim(written, filtered, t, 0)
         return t + 1, _moved(lanes, filtered), _propagated(lanes, gain, cov), placed
 
-    begin = (jnp.zeros_like(end), start[0], start[1], written)
+    begin = (jnp.zeros_like(end), start[0], start[1], memory)
     _, mean, cov, written = lax.while_loop(lambda run: run[0] < end, step, begin)
     return (mean, cov), written
 
@@ -192,7 +204,8 @@ def warm_up(most: int = COMPILED_STATES[-1]) -> int:
             lanes = Lanes(square, vector, one, square, vector, one)
             params, start = pack(lanes, Moments(vector, square), _Tile(0, 1, width))
             data = np.zeros((ROWS, width))
-            carry, _ = filter_chunk(np.int32(1), params, data, start)
+            memory = fresh((ROWS, states, width), np.float64)
+            carry, memory = filter_chunk(np.int32(1), params, data, start, memory)
             # Again from moments that JAX made, as a long series' later blocks are.
-            filter_chunk(np.int32(1), params, data, carry)[1].block_until_ready()
+            filter_chunk(np.int32(1), params, data, carry, memory)[1].block_until_ready()
     return len(compiled) * len(WIDTHS)

@@ -15,20 +15,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from luna_serving.statespace.plans.blocks import (
-    ROWS,
-    SPARE,
-    WIDTHS,
-    Blocks,
-    Floats,
-    Packed,
-    Tile,
-    data_of,
-    on_threads,
-    tiles,
-)
+from luna_serving.statespace.jax_process import require_float64
+from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Packed, Tile, data_of, tiles
+from luna_serving.statespace.plans.memory import SPARE, Floats, Place, fresh
 from luna_serving.statespace.plans.recurrence import Recurrence
-from luna_serving.statespace.precision import require_float64
+from luna_serving.statespace.plans.threads import on_threads
 
 COMPILED_STATES: Final = (1, 2, 3, 4)
 Precision = type[np.float64] | type[np.float32]
@@ -65,22 +56,31 @@ def shared_gain_means(
     require_float64()
     coefficients = _rows(gains, precision)
 
-    def run(tile: Tile) -> tuple[tuple[Floats, ...], list[Array]]:
-        lanes = slice(tile.first, tile.first + tile.used)
-        mean = np.zeros((gains.states, tile.width), precision)
-        mean[:, : tile.used] = start[:, lanes]
-        carry, written = mean, []
+    def memory(tile: Tile) -> Array:
+        return SPARE.take((ROWS + 1, gains.states, tile.width), precision, tile.first)
+
+    def run(begun: tuple[Tile, Floats, Array]) -> tuple[tuple[Floats, ...], list[Place]]:
+        tile, carry, first = begun
+        written: list[tuple[Array, int]] = []
         for number, (data, rows) in enumerate(data_of(observations, tile, precision)):
-            memory = SPARE.take((ROWS + 1, gains.states, tile.width), precision)
-            carry, means = means_chunk(np.int32(rows), coefficients[number], data, carry, memory)
+            room = memory(tile) if number else first
+            carry, means = means_chunk(np.int32(rows), coefficients[number], data, carry, room)
             # The program reads `data` where it stands: it must be done before the next rows are put there.
             written.append((means.block_until_ready(), rows))
         parts = tuple(np.asarray(means)[1 : rows + 1, :, : tile.used] for means, rows in written)
-        return parts, [means for means, _ in written]
+        return parts, [Place(tile.first, means) for means, _ in written]
 
     cut = observations.tiles if isinstance(observations, Packed) else tiles(observations.shape[1], threads=threads)
-    done = on_threads(pool, run, cut)
+    # All that is Python's is done before a second thread wakes up: they would only take turns at it.
+    begun = [(tile, _starts(start, tile, precision), memory(tile)) for tile in cut]
+    done = on_threads(pool, run, begun, threads)
     return Blocks(tuple(parts for parts, _ in done), tuple(chain.from_iterable(memory for _, memory in done)))
+
+
+def _starts(start: Floats, tile: Tile, precision: Precision) -> Floats:
+    mean = np.zeros((len(start), tile.width), precision)
+    mean[:, : tile.used] = start[:, tile.first : tile.first + tile.used]
+    return mean
 
 
 @partial(jax.jit, donate_argnames="memory")
@@ -124,7 +124,7 @@ def warm_up(most: int = COMPILED_STATES[-1]) -> int:
             for width in WIDTHS:
                 coefficients: Floats = np.zeros((ROWS, states, states + 2), dtype)
                 data: Floats = np.zeros((ROWS, width), dtype)
-                memory = SPARE.take((ROWS + 1, states, width), dtype)
+                memory = fresh((ROWS + 1, states, width), dtype)
                 carry, memory = means_chunk(np.int32(1), coefficients, data, np.zeros((states, width), dtype), memory)
                 # Again from means that JAX made, as a long series' later blocks are.
                 carry, memory = means_chunk(np.int32(1), coefficients, data, carry, memory)

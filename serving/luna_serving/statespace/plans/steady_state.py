@@ -8,13 +8,13 @@ shorter, with Φ^L; so the whole is a logarithmic number of large matrix product
 are rows. It is exact (no overlap, no forgetting is assumed) and compiles nothing. Series-major in and out.
 """
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
 import numpy as np
 
-from luna_serving.statespace.plans.blocks import Floats
+from luna_serving.statespace.plans.memory import Floats
+from luna_serving.statespace.plans.threads import on_threads
 
 # Steps in a block of one observed element: 4 n (L + n) / L multiplications a step against loops of length T / L.
 BLOCK: Final = 8
@@ -59,7 +59,7 @@ def _fill(
         ends = np.empty((batch, blocks, n), y.dtype)
         last = weights[: BLOCK * m, -n:].astype(y.dtype)
         pieces = _pieces(batch, blocks, weights.size)
-        _each(pool, lambda piece: np.matmul(rows[piece], last, out=ends[piece]), pieces)
+        on_threads(pool, lambda piece: np.matmul(rows[piece], last, out=ends[piece]), pieces)
         before = np.empty((batch, blocks, n), y.dtype)
         before[:, 0] = start
         phi_block = weights[BLOCK * m :, -n:].T
@@ -101,7 +101,7 @@ def _products(
         steps = slice(piece[1].start * BLOCK, piece[1].start * BLOCK + here.shape[1] * BLOCK)
         means[piece[0], steps] = product.reshape(shape).reshape(shape[0], -1, shape[3])
 
-    _each(pool, work, _pieces(rows.shape[0], rows.shape[1], weights.size))
+    on_threads(pool, work, _pieces(rows.shape[0], rows.shape[1], weights.size))
 
 
 def _pieces(batch: int, blocks: int, multiplications: int) -> list[Piece]:
@@ -113,14 +113,6 @@ def _pieces(batch: int, blocks: int, multiplications: int) -> list[Piece]:
         for series in range(0, batch, several)
         for block in range(0, blocks, most)
     ]
-
-
-def _each(pool: Executor | None, work: Callable[[Piece], object], pieces: list[Piece]) -> None:
-    if pool is None or len(pieces) == 1:
-        for piece in pieces:
-            work(piece)
-    else:
-        list(pool.map(work, pieces))
 
 
 def _one_by_one(phi: Floats, gain: Floats, offset: Floats, y: Floats, start: Floats, means: Floats) -> None:
