@@ -7,14 +7,14 @@ from typing import Any, Literal
 import numpy as np
 
 from luna_serving.statespace.batch import Options, filter_batch
-from luna_serving.statespace.plans.blocks import WIDTHS, Blocks
 from luna_serving.statespace.plans.choose import LONG
 from luna_serving.statespace.plans.lanes import lanes_of
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
+from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter
 from luna_serving.statespace.plans.recurrence import Recurrence, settled
-from luna_serving.statespace.plans.shared_gain import shared_gain_means
+from luna_serving.statespace.plans.shared_gain import shared_gain_filter
 from luna_serving.statespace.plans.steady_state import steady_means
+from luna_serving.statespace.plans.tiles import WIDTHS
 from luna_serving.statespace.plans.together import probe
 from luna_serving.statespace.results import BatchResult
 
@@ -47,8 +47,12 @@ def _one_of_batch(batch: BatchResult, place: int) -> Answer:
     return Answer(result.filtered_state, result.full.filtered_state_cov, result.full.loglike_obs)
 
 
+def _one_of_array(means: Floats, place: int) -> Answer:
+    return Answer(means[place])
+
+
 class ArrayPlan:
-    """The plans of `statespace/plans`: arrays in, what the compiled program wrote out, nothing copied.
+    """The plans of `statespace/plans`: one array `[series, period]` in, one `[series, period, state]` out.
 
     Where gains are shared they are computed before, once, and are no part of the call.
     """
@@ -61,7 +65,7 @@ class ArrayPlan:
         self._threads = threads
 
     def prepare(self, task: Task, y: Floats) -> Prepared | None:
-        """Time-major arrays; for few long series the plans that work on many periods at once. Means only."""
+        """For few long series the plans that work on many periods at once. Means only."""
         if task is Task.FULL:
             return None
         batch, length = y.shape
@@ -73,13 +77,11 @@ class ArrayPlan:
         return self._per_series(y)
 
     def _shared(self, y: Floats) -> Prepared:
-        run = self._shared_gain(_gains(y.shape[1]), y)
-        return Prepared(run, lambda blocks, place: Answer(blocks.series(place)))
+        return Prepared(self._shared_gain(_gains(y.shape[1]), y), _one_of_array)
 
-    def _shared_gain(self, gains: Recurrence, y: Floats) -> Callable[[], Blocks]:
-        data = np.ascontiguousarray(y.T)[:, None]
+    def _shared_gain(self, gains: Recurrence, y: Floats) -> Callable[[], Floats]:
         start = np.repeat(START_MEAN[:, None], len(y), axis=1)
-        return lambda: shared_gain_means(gains, data, start, pool=self._pool, threads=self._threads)
+        return lambda: shared_gain_filter(gains, y, start, pool=self._pool, threads=self._threads)
 
     def _steady(self, y: Floats) -> Prepared:
         covs = probe(np.zeros((HEAD, 1)), MODEL, "full")[0].full
@@ -91,19 +93,18 @@ class ArrayPlan:
         phi, gain, offset = gains.phi[rest], gains.gain[rest], gains.offset[rest]
 
         def run() -> tuple[Floats, Floats]:
-            first = head().series_major()
+            first = head()
             return first, steady_means(phi, gain, offset, tail, first[:, -1], pool=self._pool)
 
         return Prepared(run, lambda parts, place: Answer(np.concatenate([part[place] for part in parts])))
 
     def _per_series(self, y: Floats) -> Prepared:
         lanes, start = _lanes(len(y))
-        data = np.ascontiguousarray(y.T)
 
-        def run() -> Blocks:
-            return per_series_means(lanes, data, start, pool=self._pool, threads=self._threads)[0]
+        def run() -> Floats:
+            return per_series_filter(lanes, y, start, pool=self._pool, threads=self._threads)[0]
 
-        return Prepared(run, lambda blocks, place: Answer(blocks.series(place)))
+        return Prepared(run, _one_of_array)
 
     def _in_pieces(self, y: Floats) -> Prepared:
         lanes, start = _lanes(1)

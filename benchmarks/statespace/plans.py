@@ -2,8 +2,8 @@
 
     python -m benchmarks.statespace.plans --rounds 15 --threads 2
 
-A step is one period of one series. Each figure is a whole call, warm: NumPy in (time-major, or packed in blocks as
-the plans read them), NumPy blocks out, or one array where that is said. Gains and steady states
+A step is one period of one series. Each figure is a whole call, warm: one NumPy array `[series, period]` in and one
+`[series, period, state]` out, or both in blocks, as the compiled programs read and write them. Gains and steady states
 are computed before, once for all series, and are not part of it. The plans take turns, so that what else runs on
 the machine disturbs them alike; best and median are over the rounds.
 """
@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -21,9 +22,9 @@ from luna_serving.statespace.plans import per_series, shared_gain
 from luna_serving.statespace.plans.blocks import Blocks, Packed, packed
 from luna_serving.statespace.plans.memory import Floats
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
+from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence, recurrence
-from luna_serving.statespace.plans.shared_gain import shared_gain_means
+from luna_serving.statespace.plans.shared_gain import shared_gain_filter, shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
 
 from .timing import copy_bandwidth, timed
@@ -32,6 +33,13 @@ SERIES, PERIODS, LONG = 1024, 1000, 1_000_000
 CALLS = 3
 TRANSITION, DESIGN = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0]])
 STATE_COV, OBS_VAR = np.diag([0.1, 0.01]), 1.0
+
+
+class Spread(TypedDict):
+    """Over which threads."""
+
+    pool: Executor | None
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -68,48 +76,49 @@ def lanes(batch: int) -> tuple[Lanes, Moments]:
 def plans(pool: Executor | None, threads: int) -> list[Plan]:
     """Every plan on the data of its target."""
     rng = np.random.default_rng(0)
-    y = rng.normal(size=(PERIODS, 1, SERIES)).cumsum(axis=0)
+    y = rng.normal(size=(SERIES, PERIODS)).cumsum(axis=1)
     recurrent, _ = gains(PERIODS)
     start = np.zeros((2, SERIES))
-    holes = y[:, 0].copy()
-    holes[rng.random(holes.shape) < 0.1] = np.nan
+    holes = np.where(rng.random(y.shape) < 0.1, np.nan, y)
     long = rng.normal(size=LONG).cumsum()
     long_holes = np.where(rng.random(LONG) < 0.1, np.nan, long)
     many, one = lanes(SERIES), lanes(1)
     phi, gain = recurrent.phi[-1], recurrent.gain[-1]
+    spread: Spread = {"pool": pool, "threads": threads}
 
     held: list[Blocks] = []
 
-    def hold(blocks: Blocks) -> Blocks:
+    def hold(blocks: Callable[[], Blocks]) -> None:
         # As whoever filters one batch after the other does: what was read may be written over.
-        for earlier in held:
-            earlier.release()
-        held[:] = [blocks]
-        return blocks
+        while held:
+            held.pop().release()
+        held.append(blocks())
 
-    def shared(data: Floats | Packed, precision: shared_gain.Precision, *, one_array: bool = False) -> object:
-        hold(Blocks(()))
-        blocks = hold(shared_gain_means(recurrent, data, start, precision=precision, pool=pool, threads=threads))
-        return blocks.time_major() if one_array else blocks
+    def shared(data: Packed, precision: shared_gain.Precision) -> Callable[[], None]:
+        return lambda: hold(lambda: shared_gain_means(recurrent, data, start, precision=precision, **spread))
 
-    def each() -> Blocks:
-        hold(Blocks(()))
-        return hold(per_series_means(many[0], laid_holes, many[1], pool=pool, threads=threads)[0])
+    def turned(precision: shared_gain.Precision) -> Callable[[], Floats]:
+        return lambda: shared_gain_filter(recurrent, y, start, precision=precision, **spread)
 
-    y32, steps = y.astype(np.float32), SERIES * PERIODS
-    laid64 = packed(y[:, 0], threads=threads)
-    laid32, laid_holes = packed(y[:, 0], np.float32, threads=threads), packed(holes, threads=threads)
+    steps, double, single = SERIES * PERIODS, np.float64, np.float32
+    laid = {precision: packed(y, precision, threads=threads) for precision in (double, single)}
+    laid_holes = packed(holes, threads=threads)
     return [
-        Plan("shared gain, float64, packed in", steps, 24, lambda: shared(laid64, np.float64)),
-        Plan("shared gain, float32, packed in", steps, 12, lambda: shared(laid32, np.float32)),
-        Plan("shared gain, float64, time-major in", steps, 24, lambda: shared(y, np.float64)),
-        Plan("shared gain, float32, time-major in", steps, 12, lambda: shared(y32, np.float32)),
-        Plan("  and one array out, float64", steps, 24, lambda: shared(y, np.float64, one_array=True)),
+        Plan("shared gain, float64, in blocks", steps, 24, shared(laid[double], double)),
+        Plan("shared gain, float32, in blocks", steps, 12, shared(laid[single], single)),
+        Plan("shared gain, float64", steps, 24, turned(double)),
+        Plan("shared gain, float32 inside", steps, 24, turned(single)),
         Plan(
-            "per series, scattered gaps, packed in",
+            "per series, scattered gaps, in blocks",
             steps,
             24,
-            each,
+            lambda: hold(lambda: per_series_means(many[0], laid_holes, many[1], **spread)[0]),
+        ),
+        Plan(
+            "per series, scattered gaps",
+            steps,
+            24,
+            lambda: per_series_filter(many[0], holes, many[1], **spread),
         ),
         Plan(
             "steady state, one long series",
@@ -121,7 +130,7 @@ def plans(pool: Executor | None, threads: int) -> list[Plan]:
             "parallel in time, one long series with gaps",
             LONG,
             24,
-            lambda: parallel_in_time_means(one[0], long_holes, one[1], pool=pool, threads=threads),
+            lambda: parallel_in_time_means(one[0], long_holes, one[1], **spread),
         ),
     ]
 

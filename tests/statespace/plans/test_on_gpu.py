@@ -6,8 +6,8 @@ import pytest
 from luna_serving.statespace.kinds import local_linear_trend
 from luna_serving.statespace.plans.lanes import lanes_of
 from luna_serving.statespace.plans.on_gpu import kernels_run, per_series_on_gpu, shared_gain_on_gpu
-from luna_serving.statespace.plans.per_series import Moments, per_series_means
-from luna_serving.statespace.plans.shared_gain import shared_gain_means
+from luna_serving.statespace.plans.per_series import Moments, per_series_filter
+from luna_serving.statespace.plans.shared_gain import shared_gain_filter
 from luna_serving.statespace.plans.together import probe
 
 TREND = local_linear_trend(obs_var=1.0, level_var=0.5, trend_var=0.1)
@@ -17,23 +17,23 @@ TREND = local_linear_trend(obs_var=1.0, level_var=0.5, trend_var=0.1)
 def test_the_kernel_of_shared_gains_answers_as_the_plan(precision, atol):
     pattern = np.where(np.arange(40) % 9 == 4, np.nan, 0.0)[:, None]
     _, gains = probe(pattern, TREND, "full")
-    y = np.random.default_rng(0).normal(size=(40, 1, 5)) + pattern[:, :, None]
+    y = np.random.default_rng(0).normal(size=(5, 40)) + pattern[:, 0]
     start = np.zeros((2, 5))
-    ours = shared_gain_on_gpu(gains, y, start, precision, interpret=True).time_major()
-    assert ours.dtype == precision
-    np.testing.assert_allclose(ours, shared_gain_means(gains, y, start).time_major(), atol=atol)
+    ours = shared_gain_on_gpu(gains, y, start, precision, interpret=True)
+    assert np.array_equal(ours, ours.astype(np.float32)) == (precision is np.float32)
+    np.testing.assert_allclose(ours, shared_gain_filter(gains, y, start), atol=atol)
 
 
 @pytest.mark.parametrize(("precision", "atol"), [(np.float64, 1e-12), (np.float32, 1e-4)])
 def test_the_kernel_a_series_answers_as_the_plan(precision, atol):
     rng = np.random.default_rng(1)
     models = [local_linear_trend(obs_var=1.0, level_var=v, trend_var=0.1) for v in (0.1, 0.5, 2.0)]
-    y = rng.normal(size=(30, 3))
-    y[rng.random((30, 3)) < 0.2] = np.nan
+    y = rng.normal(size=(3, 30))
+    y[rng.random((3, 30)) < 0.2] = np.nan
     start = Moments(np.zeros((2, 3)), np.repeat(np.eye(2)[:, :, None], 3, axis=2))
     ours, after = per_series_on_gpu(lanes_of(models), y, start, precision, interpret=True)
-    theirs, expected = per_series_means(lanes_of(models), y, start)
-    np.testing.assert_allclose(ours.time_major(), theirs.time_major(), atol=atol)
+    theirs, expected = per_series_filter(lanes_of(models), y, start)
+    np.testing.assert_allclose(ours, theirs, atol=atol)
     np.testing.assert_allclose(after.cov, expected.cov, atol=1e-12)
 
 

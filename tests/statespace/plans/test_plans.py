@@ -10,9 +10,9 @@ from tests.statespace.plans.textbook import Filtered, Matrices, drawn, holes, te
 
 from luna_serving.statespace.plans.blocks import packed
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
+from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence, period_gains, recurrence, settled
-from luna_serving.statespace.plans.shared_gain import shared_gain_means
+from luna_serving.statespace.plans.shared_gain import shared_gain_filter, shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
 
 seeds = st.integers(0, 2**32 - 1)
@@ -59,8 +59,8 @@ def test_the_shared_gain_is_the_textbooks_filter(seed, n, m, length, batch, vary
     y[missing] = np.nan
     references = [textbook(model, y[:, :, series]) for series in range(batch)]
     start = np.repeat(model.mean[:, None], batch, axis=1)
-    means = shared_gain_means(gains_of(model, references[0]), y, start)
-    near(means.series_major(), np.stack([reference.array("mean") for reference in references]))
+    means = shared_gain_filter(gains_of(model, references[0]), y.transpose(2, 0, 1), start)
+    near(means, np.stack([reference.array("mean") for reference in references]))
 
 
 @given(seeds, st.integers(1, 4), st.integers(1, 40), st.integers(1, 5), st.booleans())
@@ -71,8 +71,8 @@ def test_each_series_has_its_own_gaps_and_model(seed, n, length, batch, intercep
     y = rng.normal(size=(length, batch))
     y[holes(rng, y.shape, 0.3)] = np.nan
     references = [textbook(model, y[:, [series]]) for series, model in enumerate(models)]
-    means, after = per_series_means(lanes_of(models), y, starts_of(models))
-    near(means.series_major(), np.stack([reference.array("mean") for reference in references]))
+    means, after = per_series_filter(lanes_of(models), y.T, starts_of(models))
+    near(means, np.stack([reference.array("mean") for reference in references]))
     near(after.mean, np.stack([reference.predicted_mean[-1] for reference in references], axis=-1))
     near(after.cov, np.stack([reference.predicted_cov[-1] for reference in references], axis=-1))
 
@@ -130,26 +130,44 @@ def trend(n: int, length: int, variances: list[float], obs_var: float = 1.0, sta
 def test_blocks_and_threads_change_no_digit(length, batch, threads):
     model = trend(2, length, [0.1, 0.01])
     gains = gains_of(model, textbook(model, np.zeros((length, 1))))
-    y = np.random.default_rng(0).normal(size=(length, 1, batch))
-    start = np.zeros((2, batch))
+    y = np.random.default_rng(0).normal(size=(batch, length))
+    start, lanes, starts = np.zeros((2, batch)), lanes_of([model] * batch), starts_of([model] * batch)
+    laid = packed(y, threads=threads)
     with ThreadPoolExecutor(threads) as pool:
-        means = shared_gain_means(gains, y, start, pool=pool, threads=threads)
-        own, _ = per_series_means(
-            lanes_of([model] * batch), y[:, 0], starts_of([model] * batch), pool=pool, threads=threads
-        )
-    assert (means.length, means.batch) == (length, batch)
-    whole = means.time_major()
-    np.testing.assert_array_equal(whole, means.series_major().transpose(1, 2, 0))
-    near(own.time_major(), whole)
-    laid = packed(y[:, 0], threads=threads)
-    np.testing.assert_array_equal(shared_gain_means(gains, laid, start).time_major(), whole)
-    own_laid, _ = per_series_means(lanes_of([model] * batch), laid, starts_of([model] * batch))
-    np.testing.assert_array_equal(own_laid.time_major(), own.time_major())
-    for place in (0, batch - 1):
-        np.testing.assert_array_equal(whole[..., place], means.series(place))
-        alone = shared_gain_means(gains, y[..., [place]], start[:, [place]])
-        near(whole[..., place], alone.series(0), 1e-15)
-        near(whole[..., place], textbook(model, y[..., place]).array("mean"))
+        whole = shared_gain_filter(gains, y, start, pool=pool, threads=threads)
+        own, after = per_series_filter(lanes, y, starts, pool=pool, threads=threads)
+        blocks = shared_gain_means(gains, laid, start, pool=pool, threads=threads)
+        own_blocks, own_after = per_series_means(lanes, laid, starts, pool=pool, threads=threads)
+    near(own, whole)
+    assert (blocks.length, blocks.batch) == (length, batch)
+    for place in {0, batch // 2, batch - 1}:
+        np.testing.assert_array_equal(blocks.series(place), whole[place])
+        np.testing.assert_array_equal(own_blocks.series(place), own[place])
+        alone = shared_gain_filter(gains, y[[place]], start[:, [place]])
+        near(whole[place], alone[0], 1e-15)
+        near(whole[place], textbook(model, y[place][:, None]).array("mean"))
+    np.testing.assert_array_equal(own_after.mean, after.mean)
+    np.testing.assert_array_equal(own_after.cov, after.cov)
+
+
+@pytest.mark.parametrize("precision", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_memory_that_was_released_is_written_over_and_nothing_shines_through(n, precision):
+    model = trend(n, 1500, [0.1] * n)
+    gains = gains_of(model, textbook(model, np.zeros((1500, 1))))
+    rng = np.random.default_rng(n)
+    one, other = rng.normal(size=(2, 700, 1500))
+    start, expected = np.zeros((n, 700)), []
+    for y in (one, other, one):
+        blocks = shared_gain_means(gains, packed(y, precision), start, precision=precision)
+        expected.append(np.stack([blocks.series(place) for place in range(0, 700, 90)]))
+        blocks.release()
+        # What was observed there before is infinite, and beyond the tile's own series.
+        shared_gain_filter(gains, np.full((520, 1500), np.inf), np.zeros((n, 520)), precision=precision)
+        filtered = shared_gain_filter(gains, y, start, precision=precision)
+        np.testing.assert_array_equal(filtered[::90], expected[-1])
+    np.testing.assert_array_equal(expected[0], expected[2])
+    assert not np.array_equal(expected[0], expected[1])
 
 
 def test_a_settled_covariance_goes_on_as_a_steady_state():
@@ -188,8 +206,8 @@ def test_one_long_series_with_gaps_may_be_cut(n, variances):
     result = parallel_in_time_means(lanes, y, start)
     assert result is not None
     means, after = result
-    sequential, expected = per_series_means(lanes, y[:, None], start)
-    near(means, sequential.series(0))
+    sequential, expected = per_series_filter(lanes, y[None], start)
+    near(means, sequential[0])
     near(after.mean, expected.mean)
     near(after.cov, expected.cov)
     near(means[:300], textbook(model, y[:300, None]).array("mean"))
@@ -214,12 +232,15 @@ def test_a_short_series_is_not_cut():
 def test_more_states_than_are_compiled_are_refused_by_name():
     model = trend(5, 3, [1.0] * 5)
     with pytest.raises(ValueError, match="got 5"):
-        per_series_means(lanes_of([model]), np.zeros((3, 1)), starts_of([model]))
+        per_series_filter(lanes_of([model]), np.zeros((1, 3)), starts_of([model]))
+    gains = gains_of(model, textbook(model, np.zeros((3, 1))))
+    with pytest.raises(ValueError, match=r"\(1, 2, 3, 4\) states"):
+        shared_gain_means(gains, packed(np.zeros((1, 3))), np.zeros((5, 1)))
 
 
 def test_a_place_outside_the_batch_is_an_error():
     model = trend(1, 3, [1.0])
-    means, _ = per_series_means(lanes_of([model]), np.zeros((3, 1)), starts_of([model]))
+    means, _ = per_series_means(lanes_of([model]), packed(np.zeros((1, 3))), starts_of([model]))
     with pytest.raises(IndexError, match="fewer series"):
         means.series(1)
 
@@ -227,4 +248,4 @@ def test_a_place_outside_the_batch_is_an_error():
 def test_observations_packed_in_another_format_are_refused():
     model = trend(1, 3, [1.0])
     with pytest.raises(ValueError, match="packed in float32, not float64"):
-        per_series_means(lanes_of([model]), packed(np.zeros((3, 1)), np.float32), starts_of([model]))
+        per_series_means(lanes_of([model]), packed(np.zeros((1, 3)), np.float32), starts_of([model]))

@@ -5,12 +5,13 @@ import pytest
 from tests.statespace.plans.test_plans import lanes_of, starts_of, trend
 
 from luna_serving.statespace.plans import per_series, shared_gain
-from luna_serving.statespace.plans.blocks import WIDTHS, tiles
+from luna_serving.statespace.plans.blocks import packed
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.statespace.plans.per_series import per_series_means
+from luna_serving.statespace.plans.per_series import per_series_filter, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence
-from luna_serving.statespace.plans.shared_gain import shared_gain_means
+from luna_serving.statespace.plans.shared_gain import shared_gain_filter, shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
+from luna_serving.statespace.plans.tiles import WIDTHS, tiles
 
 
 def test_after_the_warm_ups_nothing_compiles(compilations):
@@ -19,25 +20,42 @@ def test_after_the_warm_ups_nothing_compiles(compilations):
     compilations.clear()
     rng = np.random.default_rng(0)
     for _ in range(40):
-        n, length, batch = rng.integers(1, 7), rng.integers(1, 1100), rng.choice([1, 31, 33, 128, 129, 513, 700])
+        n, length, batch = rng.integers(1, 7), rng.integers(1, 1100), rng.choice([1, 40, 41, 136, 137, 520, 521, 700])
         gains = Recurrence(np.zeros((length, n, n)), np.zeros((length, n, 1)), np.zeros((length, n)))
-        y, start = rng.normal(size=(length, 1, batch)), np.zeros((n, batch))
+        y, start, threads = rng.normal(size=(batch, length)), np.zeros((n, batch)), int(rng.integers(1, 3))
         precision = (np.float32, np.float64)[rng.integers(2)]
-        shared_gain_means(gains, y.astype(precision), start, precision=precision, threads=int(rng.integers(1, 3)))
-        steady_means(np.eye(n) / 2, np.ones((n, 1)), np.zeros(n), y.transpose(2, 0, 1), start.T)
+        shared_gain_filter(gains, y, start, precision=precision, threads=threads)
+        steady_means(np.eye(n) / 2, np.ones((n, 1)), np.zeros(n), y[:, :, None], start.T)
         if n <= 4:
             models = [trend(n, 1, [0.1] * n)] * batch
-            per_series_means(lanes_of(models), y[:, 0], starts_of(models), threads=int(rng.integers(1, 3)))
+            per_series_filter(lanes_of(models), y, starts_of(models), threads=threads)
+            shared_gain_means(gains, packed(y, precision), start, precision=precision)
+            per_series_means(lanes_of(models), packed(y), starts_of(models))
     one = [trend(1, 1, [0.1])]
     assert parallel_in_time_means(lanes_of(one), rng.normal(size=20_000), starts_of(one)) is not None
     assert compilations == []
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("batch", [1, 32, 33, 300, 512, 513, 1024, 5000])
+@pytest.mark.parametrize("batch", [1, 40, 41, 136, 300, 520, 521, 1024, 5000])
 def test_tiles_cover_the_batch_once(batch, threads):
     cut = tiles(batch, threads=threads)
     assert [tile.first for tile in cut] == list(np.cumsum([0, *(tile.used for tile in cut[:-1])]))
     assert sum(tile.used for tile in cut) == batch
     assert all(0 < tile.used <= tile.width in WIDTHS for tile in cut)
-    assert len(cut) >= min(threads, -(-batch // WIDTHS[0]))
+
+
+@pytest.mark.parametrize(
+    ("batch", "threads", "widths"),
+    [
+        (30, 2, [40]),  # a second thread would have to go through as many rows of as many lanes
+        (80, 2, [40, 40]),
+        (200, 1, [136, 136]),  # 520 lanes cost more
+        (200, 2, [136, 136]),
+        (520, 1, [520]),
+        (1024, 2, [520, 520]),
+        (1300, 1, [520, 520, 136, 136]),
+    ],
+)
+def test_tiles_are_as_wide_as_is_soonest_done(batch, threads, widths):
+    assert [tile.width for tile in tiles(batch, threads=threads)] == widths

@@ -15,8 +15,10 @@ from luna_serving.statespace.model import Model
 from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import forward_pass
 from luna_serving.statespace.plans.on_gpu import kernels_run, per_series_on_gpu
-from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
+from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter
 from luna_serving.statespace.plans.shared_gain import Precision
+from luna_serving.statespace.plans.slabs import rectangle
+from luna_serving.statespace.plans.threads import THREADS
 from luna_serving.statespace.results import SeriesResult
 
 # Rows that the engine runs first: any diffuse start of so few states is over by then, but for long gaps.
@@ -39,18 +41,13 @@ def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | N
     if heads is None:
         return None
     rest = [y.reshape(-1)[HEAD:] for y, _ in items]
-    y = np.full((len(items), max(map(len, rest))), np.nan)
-    for place, series in enumerate(rest):
-        y[place, : len(series)] = series
-    lanes, data = lanes_of([model for _, model in items]), np.ascontiguousarray(y.T)
+    y, lanes = rectangle(rest), lanes_of([model for _, model in items])
     used: Literal["float64", "float32"] = "float64"
     if kernels_run(heads.means.shape[2], 1, precision):
-        blocks, _ = per_series_on_gpu(lanes, data, heads.moments, precision)
+        tails, _ = per_series_on_gpu(lanes, y, heads.moments, precision)
         used = "float32" if precision is np.float32 else "float64"
     else:
-        blocks, _ = per_series_means(lanes, data, heads.moments, pool=pool, threads=2)
-    tails = blocks.series_major(pool).astype(np.float64, copy=False)
-    blocks.release()
+        tails, _ = per_series_filter(lanes, y, heads.moments, pool=pool, threads=THREADS)
     means = np.concatenate([heads.means, tails], axis=1)
     ends = np.array([HEAD + len(series) for series in rest])
     # What is not finite stays so: the last mean tells of all before it.

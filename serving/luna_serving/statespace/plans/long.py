@@ -18,6 +18,7 @@ from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_mean
 from luna_serving.statespace.plans.per_series import COMPILED_STATES, Moments
 from luna_serving.statespace.plans.recurrence import settled
 from luna_serving.statespace.plans.steady_state import steady_means
+from luna_serving.statespace.plans.threads import THREADS
 from luna_serving.statespace.plans.together import probe
 from luna_serving.statespace.results import SeriesResult
 
@@ -58,7 +59,7 @@ def in_pieces(item: Item, pool: Executor | None) -> SeriesResult | None:
         return None
     done = len(head.filtered_state)
     start = Moments(head.saved.mean[:, None], head.saved.cov[:, :, None])
-    result = parallel_in_time_means(lanes_of([model]), y[done:], start, pool=pool, threads=2)
+    result = parallel_in_time_means(lanes_of([model]), y[done:], start, pool=pool, threads=THREADS)
     if result is None:
         return None
     means = np.concatenate([head.filtered_state, result[0]])

@@ -4,9 +4,9 @@ A filter of means is bound by memory: 24 bytes a step, where the arithmetic take
 """
 
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -60,40 +60,44 @@ def fresh(shape: tuple[int, ...], dtype: Any) -> jax.Array:  # noqa: ANN401  DTy
     return jnp.zeros(shape, dtype)
 
 
-class Place(NamedTuple):
-    """Memory of an answer, and which of the batch's tiles wrote it."""
+Array = TypeVar("Array", jax.Array, Floats)
+
+
+class Place(NamedTuple, Generic[Array]):
+    """Memory that held data or an answer, and which of the batch's tiles filled it."""
 
     tile: int
-    array: jax.Array
+    array: Array
 
 
-class Spare:
-    """Memory of answers that nobody reads any more, for the next ones to be written over.
+class Spare(Generic[Array]):
+    """Memory that nobody reads any more, for the next ones to be written over.
 
     A fresh output is written twice, the first time with zeros, and may be pages that the kernel has to map: that
     is more than the filter itself costs. A tile gets what the same tile of an earlier batch wrote, if there is any:
-    that was the same thread, and cores need not share a cache (docs/decisions/0019).
+    that was often the same core, and cores need not share a cache (docs/decisions/0019).
     """
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, make: Callable[[tuple[int, ...], Any], Array], most_bytes: int) -> None:
+        self._make: Callable[[tuple[int, ...], Any], Array] = make
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._kept: dict[tuple[tuple[int, ...], np.dtype[Any]], list[Place]] = {}
+        self._kept: dict[tuple[tuple[int, ...], np.dtype[Any]], list[Place[Array]]] = {}
         self._settled: set[int] = set()
         self._lock = Lock()
 
-    def take(self, shape: tuple[int, ...], dtype: Any, tile: int = 0) -> jax.Array:  # noqa: ANN401  DTypeLike
+    def take(self, shape: tuple[int, ...], dtype: Any, tile: int = 0) -> Array:  # noqa: ANN401  DTypeLike
         """Some array of that shape, whatever it holds; whoever takes it may donate it."""
         with self._lock:
             kept = self._kept.get((shape, np.dtype(dtype)))
             if kept:
                 own = next((at for at, place in enumerate(kept) if place.tile == tile), -1)
-                array = kept.pop(own).array
+                array: Array = kept.pop(own).array
                 self._bytes -= array.nbytes
                 return array
-        return fresh(shape, dtype)
+        return self._make(shape, dtype)
 
-    def give(self, places: Iterable[Place]) -> None:
+    def give(self, places: Iterable[Place[Array]]) -> None:
         """Keep arrays that nobody needs, as far as there is room."""
         with self._lock:
             for place in places:
@@ -103,14 +107,22 @@ class Spare:
                     self._bytes += array.nbytes
                     self._kept.setdefault((array.shape, array.dtype), []).append(place)
 
-    def _settle(self, array: jax.Array) -> None:
+    def _settle(self, array: jax.Array | Floats) -> None:
         """Once for each place in memory, when it first comes back: a millisecond that a single use would not repay."""
-        if array.nbytes < HUGE_PAGE or any(device.platform != "cpu" for device in array.devices()):
+        if array.nbytes < HUGE_PAGE:
             return
-        address = array.unsafe_buffer_pointer()
+        if isinstance(array, np.ndarray):
+            address = array.ctypes.data
+        elif all(device.platform == "cpu" for device in array.devices()):
+            address = array.unsafe_buffer_pointer()
+        else:
+            return
         if address not in self._settled:
             self._settled.add(address)
             in_huge_pages(address, array.nbytes)
 
 
-SPARE: Final = Spare(most_bytes=256 * 1024 * 1024)
+SPARE: Final[Spare[jax.Array]] = Spare(fresh, most_bytes=256 * 1024 * 1024)
+"""What programs write over."""
+STAGES: Final[Spare[Floats]] = Spare(aligned, most_bytes=64 * 1024 * 1024)
+"""What programs read."""

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 
 from luna_serving.statespace.gpu.device import supported
-from luna_serving.statespace.plans.blocks import Blocks
 from luna_serving.statespace.plans.memory import Floats
 from luna_serving.statespace.plans.per_series import Lanes, Moments
 from luna_serving.statespace.plans.recurrence import Recurrence
@@ -22,8 +21,8 @@ def shared_gain_on_gpu(
     precision: type[np.float64] | type[np.float32],
     *,
     interpret: bool = False,
-) -> Blocks:
-    """As `shared_gain.shared_gain_means`, of one observed element."""
+) -> Floats:
+    """As `shared_gain.shared_gain_filter`, of one observed element."""
     # Imported here: Pallas takes 0.3 s, and a CPU never needs it.
     from luna_serving.statespace.gpu.shared_gain import filter_means
 
@@ -31,11 +30,11 @@ def shared_gain_on_gpu(
         gains.phi.astype(precision),
         gains.gain[:, :, 0].astype(precision),
         gains.offset.astype(precision),
-        np.nan_to_num(y[:, 0], nan=0.0).astype(precision),
+        np.nan_to_num(y.reshape(y.shape[:2]).T, nan=0.0).astype(precision),
         start.astype(precision),
         interpret=interpret,
     )
-    return Blocks(((np.asarray(means.filtered),),))
+    return _series_major(means.filtered)
 
 
 def per_series_on_gpu(
@@ -45,12 +44,17 @@ def per_series_on_gpu(
     precision: type[np.float64] | type[np.float32],
     *,
     interpret: bool = False,
-) -> tuple[Blocks, Moments]:
-    """As `per_series.per_series_means`; covariances and gains in float64 whatever the precision of the means."""
+) -> tuple[Floats, Moments]:
+    """As `per_series.per_series_filter`; covariances and gains in float64 whatever the precision of the means."""
     from luna_serving.statespace.gpu.per_series import Params, filter_series
 
     params = Params(lanes.transition, lanes.design, lanes.obs_var, lanes.state_intercept, lanes.state_cov)
-    data = (y - lanes.obs_intercept[None]).astype(precision)
+    data = (y.T - lanes.obs_intercept[None]).astype(precision)
     found = filter_series(params, data, start.mean.astype(precision), start.cov, interpret=interpret)
     after = Moments(np.asarray(found.mean, np.float64), np.asarray(found.cov, np.float64))
-    return Blocks(((np.asarray(found.means),),)), after
+    return _series_major(found.means), after
+
+
+def _series_major(means: jax.Array) -> Floats:
+    """`[time, state, batch]` as float64 `[batch, time, state]`."""
+    return np.moveaxis(np.asarray(means), -1, 0).astype(np.float64, order="C")

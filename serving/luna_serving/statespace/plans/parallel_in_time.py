@@ -12,13 +12,15 @@ from typing import Final
 
 import numpy as np
 
-from luna_serving.statespace.plans.blocks import ROWS_AT_A_TIME, WIDTHS, Blocks
 from luna_serving.statespace.plans.memory import Floats
-from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_means
+from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter
+from luna_serving.statespace.plans.tiles import WIDTHS
 
 # Seams must agree to this part of a standard deviation (mean) or of a variance (covariance), or of the mean's size.
 SEAM: Final = 1e-13
 SHORTEST_OVERLAP: Final = 64
+# Pieces from which running side by side pays for what runs twice.
+FEWEST: Final = 32
 
 
 def parallel_in_time_means(
@@ -33,8 +35,8 @@ def parallel_in_time_means(
         pool: where the tiles run; None is here.
         threads: of the pool.
     """
-    overlap, guess = forgetting(lanes, y, start, len(y) // (4 * WIDTHS[0]))
-    while overlap is not None and (count := pieces(len(y), overlap, threads)) >= WIDTHS[0]:
+    overlap, guess = forgetting(lanes, y, start, len(y) // (4 * FEWEST))
+    while overlap is not None and (count := pieces(len(y), overlap, threads)) >= FEWEST:
         result = _attempt(lanes, y, start, guess, count, overlap, pool, threads)
         if result is not None:
             return result
@@ -60,7 +62,7 @@ def forgetting(lanes: Lanes, y: Floats, start: Moments, longest: int) -> tuple[i
     )
     done, reach = 0, SHORTEST_OVERLAP
     while reach <= longest:
-        moments = _after(both, np.repeat(y[done:reach, None], 2, axis=1), moments)
+        _, moments = per_series_filter(both, np.broadcast_to(y[done:reach], (2, reach - done)), moments)
         if agree(lanes, _lanes(moments, slice(0, 1)), _lanes(moments, slice(1, 2))).all():
             return reach, _lanes(moments, slice(0, 1))
         done, reach = reach, 2 * reach
@@ -95,48 +97,27 @@ def _attempt(
     """All pieces with this overlap; None if a seam does not agree."""
     size = -(-len(y) // count)
     cut = _cut(y, size, overlap)
-    count = cut.shape[1]
+    count = len(cut)
     every = Lanes(*(np.repeat(part, count, axis=-1) for part in lanes))
     early = Moments(np.repeat(guess.mean, count, axis=-1), np.repeat(guess.cov, count, axis=-1))
-    warmed = _after(every, cut[:overlap], early, pool, threads)
+    _, warmed = per_series_filter(every, cut[:, :overlap], early, pool=pool, threads=threads)
     # The first piece has nothing before it to warm up on.
     warmed.mean[:, :1], warmed.cov[:, :, :1] = start.mean, start.cov
-    means, ended = per_series_means(every, cut[overlap:], warmed, pool=pool, threads=threads)
+    means, ended = per_series_filter(every, cut[:, overlap:], warmed, pool=pool, threads=threads)
     if not agree(lanes, _lanes(ended, slice(0, -1)), _lanes(warmed, slice(1, None))).all():
         return None
-    return _in_a_row(means, len(y), pool), _last(lanes, y, warmed, size, count)
+    # The last piece is shorter than the rows that its lane ran through.
+    _, last = per_series_filter(lanes, y[None, (count - 1) * size :], _lanes(warmed, slice(-1, None)))
+    return means.reshape(-1, means.shape[2])[: len(y)], last
 
 
 def _cut(y: Floats, size: int, overlap: int) -> Floats:
-    """Pieces side by side, each with the rows before it: `[overlap + size, piece]`, NaN where there are none."""
+    """Pieces, each with the rows before it: a view `[piece, overlap + size]`, NaN where there are none."""
     count = -(-len(y) // size)
     padded = np.full(overlap + count * size, np.nan)
     padded[overlap : overlap + len(y)] = y
-    windows = np.lib.stride_tricks.sliding_window_view(padded, overlap + size)[::size]
-    cut = np.empty((overlap + size, count))
-    for first in range(0, overlap + size, ROWS_AT_A_TIME):
-        cut[first : first + ROWS_AT_A_TIME] = windows[:, first : first + ROWS_AT_A_TIME].T
-    return cut
-
-
-def _in_a_row(means: Blocks, length: int, pool: Executor | None) -> Floats:
-    """The pieces' means one after the other `[time, n]`."""
-    whole = means.series_major(pool)
-    means.release()
-    return whole.reshape(-1, whole.shape[2])[:length]
-
-
-def _last(lanes: Lanes, y: Floats, warmed: Moments, size: int, count: int) -> Moments:
-    """Moments after the last period: the last piece is shorter than the rows that its lane ran through."""
-    begins = (count - 1) * size
-    return _after(lanes, y[begins:, None], _lanes(warmed, slice(-1, None)))
-
-
-def _after(lanes: Lanes, y: Floats, start: Moments, pool: Executor | None = None, threads: int = 1) -> Moments:
-    """Only where the filter stands in the end."""
-    means, moments = per_series_means(lanes, y, start, pool=pool, threads=threads)
-    means.release()
-    return moments
+    windows: Floats = np.lib.stride_tricks.sliding_window_view(padded, overlap + size)[::size]
+    return windows
 
 
 def _lanes(moments: Moments, which: slice) -> Moments:

@@ -11,6 +11,7 @@ no term is the difference of two large ones. With disturbances 1e12 times obs_va
 with the two products of the textbook: that is the covariance's loss, not the formula's. Tests say so.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
 from itertools import chain
@@ -23,10 +24,12 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from luna_serving.statespace.jax_process import require_float64
-from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Packed, data_of, tiles
-from luna_serving.statespace.plans.blocks import Tile as _Tile
+from luna_serving.statespace.plans.blocks import Blocks, Packed
 from luna_serving.statespace.plans.memory import SPARE, Floats, Place, fresh
+from luna_serving.statespace.plans.slabs import Advance, by_slabs
 from luna_serving.statespace.plans.threads import on_threads
+from luna_serving.statespace.plans.tiles import ROWS, WIDTHS
+from luna_serving.statespace.plans.tiles import Tile as _Tile
 from luna_serving.statespace.recursion import ROUNDING
 
 COMPILED_STATES: Final = (1, 2, 3, 4)
@@ -52,47 +55,78 @@ class Moments(NamedTuple):
     cov: Floats  # [state, state, batch]
 
 
-def per_series_means(
-    lanes: Lanes, y: Floats | Packed, start: Moments, *, pool: Executor | None = None, threads: int = 1
-) -> tuple[Blocks, Moments]:
-    """Filtered means `[time, state, batch]`, in blocks, and the predicted moments of the period after the last.
+Carry = tuple[Values, Values]  # mean [state, batch], covariance [pair, batch]
+
+
+def per_series_filter(
+    lanes: Lanes, y: Floats, start: Moments, *, pool: Executor | None = None, threads: int = 1
+) -> tuple[Floats, Moments]:
+    """Filtered means `[batch, time, state]` and the predicted moments of the period after the last.
 
     Args:
         lanes: of 1 to 4 states.
-        y: `[time, batch]`, time-major, or packed; NaN where missing.
+        y: `[batch, time]`; NaN where missing.
         start: predicted moments of the first period. An exact diffuse start has none: the engine's filter runs
             the diffuse periods first.
         pool: where the tiles run; None is here.
-        threads: of the pool, that the batch should be spread over.
+        threads: that the batch should be spread over, the caller's included.
     """
-    require_float64()
-    if isinstance(y, Packed):
-        y.precise(np.float64)
-    states, batch = start.mean.shape
-    if states not in COMPILED_STATES:
-        raise ValueError(f"per_series is compiled for {COMPILED_STATES} states; got {states}")
+    states = _supported(start)
+    after: dict[int, tuple[_Tile, Carry]] = {}
 
-    def run(tile: _Tile) -> tuple[tuple[Floats, ...], Moments, list[Place]]:
+    def begin(tile: _Tile) -> Advance:
+        params, carry = pack(lanes, start, tile)
+        # Lanes without a series hold what an earlier batch left there, which changes nothing of the others'.
+        after[tile.first] = tile, carry
+
+        def advance(_first: int, rows: int, data: Floats, memory: Array) -> Array:
+            nonlocal carry
+            means: Array
+            carry, means = filter_chunk(np.int32(rows), params, data, carry, memory)
+            after[tile.first] = tile, carry
+            return means
+
+        return advance
+
+    means = by_slabs(y, begin, states=states, lead=0, pool=pool, threads=threads)
+    return means, _moments([after[first] for first in sorted(after)], states)
+
+
+def per_series_means(
+    lanes: Lanes, y: Packed, start: Moments, *, pool: Executor | None = None, threads: int = 1
+) -> tuple[Blocks, Moments]:
+    """As `per_series_filter`, of packed observations, in blocks."""
+    states = _supported(start)
+    y.precise(np.float64)
+
+    def run(tile: _Tile) -> tuple[tuple[Floats, ...], Carry, list[Place[Array]]]:
         params, carry = pack(lanes, start, tile)
         written = []
-        for data, rows in data_of(y, tile):
-            carry, means = filter_chunk(
-                np.int32(rows), params, data, carry, SPARE.take((ROWS, states, tile.width), float)
-            )
-            # The program reads `data` where it stands: it must be done before the next rows are put there.
+        for data, rows in y.of(tile):
+            memory = SPARE.take((ROWS, states, tile.width), np.float64, tile.first)
+            carry, means = filter_chunk(np.int32(rows), params, data, carry, memory)
             written.append((means.block_until_ready(), rows))
-        mean, cov = (np.asarray(part)[..., : tile.used] for part in carry)
         parts = tuple(np.asarray(means)[:rows, :, : tile.used] for means, rows in written)
-        return parts, Moments(mean, unpacked(cov, states)), [Place(tile.first, means) for means, _ in written]
+        return parts, carry, [Place(tile.first, means) for means, _ in written]
 
-    cut = y.tiles if isinstance(y, Packed) else tiles(batch, threads=threads)
-    done = on_threads(pool, run, cut, threads)
-    after = (np.concatenate(parts, axis=-1) for parts in zip(*(moments for _, moments, _ in done), strict=True))
+    done = on_threads(pool, run, y.tiles, threads)
     memory = chain.from_iterable(memory for _, _, memory in done)
-    return Blocks(tuple(parts for parts, _, _ in done), tuple(memory)), Moments(*after)
+    after = _moments([(tile, carry) for tile, (_, carry, _) in zip(y.tiles, done, strict=True)], states)
+    return Blocks(tuple(parts for parts, _, _ in done), tuple(memory)), after
 
 
-Carry = tuple[Values, Values]  # mean [state, batch], covariance [pair, batch]
+def _supported(start: Moments) -> int:
+    require_float64()
+    states = len(start.mean)
+    if states not in COMPILED_STATES:
+        raise ValueError(f"per_series is compiled for {COMPILED_STATES} states; got {states}")
+    return states
+
+
+def _moments(carries: Sequence[tuple[_Tile, Carry]], states: int) -> Moments:
+    """Of all tiles, side by side."""
+    means, covs = ([np.asarray(carry[part])[..., : tile.used] for tile, carry in carries] for part in (0, 1))
+    return Moments(np.concatenate(means, axis=-1), unpacked(np.concatenate(covs, axis=-1), states))
 
 
 def pack(lanes: Lanes, start: Moments, tile: _Tile) -> tuple[Lanes, Carry]:

@@ -43,6 +43,13 @@ class Recurrence(NamedTuple):
         """Observed elements, m."""
         return int(self.gain.shape[2])
 
+    def continued(self, row: int, length: int) -> "Recurrence":
+        """The rows up to this one, and then this one again and again."""
+        more = length - row - 1
+        return Recurrence(
+            *(np.concatenate([part[: row + 1], np.repeat(part[row : row + 1], more, 0)]) for part in self)
+        )
+
 
 def recurrence(
     gain: Doubles, transition: Doubles, design: Doubles, state_intercept: Doubles, obs_intercept: Doubles

@@ -4,7 +4,9 @@ One step costs n(n + 2) multiplications a series and no covariance. Up to `COMPI
 element run in a compiled loop over time; more run as one matrix product a period, which needs no compiling.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -16,64 +18,92 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from luna_serving.statespace.jax_process import require_float64
-from luna_serving.statespace.plans.blocks import ROWS, WIDTHS, Blocks, Packed, Tile, data_of, tiles
-from luna_serving.statespace.plans.memory import SPARE, Floats, Place, fresh
+from luna_serving.statespace.plans.blocks import Blocks, Packed
+from luna_serving.statespace.plans.memory import SPARE, STAGES, Floats, Place, fresh
 from luna_serving.statespace.plans.recurrence import Recurrence
+from luna_serving.statespace.plans.slabs import Advance, by_slabs
 from luna_serving.statespace.plans.threads import on_threads
+from luna_serving.statespace.plans.tiles import ROWS, WIDTHS, Tile
 
 COMPILED_STATES: Final = (1, 2, 3, 4)
 Precision = type[np.float64] | type[np.float32]
 PRECISIONS: Final[tuple[Precision, ...]] = (np.float64, np.float32)
 
 
+def shared_gain_filter(
+    gains: Recurrence,
+    y: Floats,
+    start: Floats,
+    *,
+    precision: Precision = np.float64,
+    pool: Executor | None = None,
+    threads: int = 1,
+) -> Floats:
+    """Filtered means `[batch, time, state]`.
+
+    Args:
+        gains: computed in float64 and, for float32, rounded to it once.
+        y: `[batch, time]`, or `[batch, time, obs]`; NaN is read as zero, and its gain must be zero.
+        start: predicted means of the first period `[state, batch]`.
+        precision: of data and means. In float32 the means stay within 2e-4 of the posterior standard deviation
+            of a trend of four states with variances from 1 to 1e-6, as long as the level itself is below 1e3
+            standard deviations: its last digit is 6e-8 of it.
+        pool: where the tiles run; None is here.
+        threads: that the batch should be spread over, the caller's included.
+    """
+    if gains.states not in COMPILED_STATES or gains.observed != 1:
+        return _by_products(gains, y.reshape(*y.shape[:2], -1), start, precision)
+    require_float64()
+    with _table(gains, precision) as table:
+
+        def begin(tile: Tile) -> Advance:
+            carry: Floats | Array = _starts(start, tile, precision)
+
+            def advance(first: int, rows: int, data: Floats, memory: Array) -> Array:
+                nonlocal carry
+                means: Array
+                carry, means = means_chunk(np.int32(rows), table[first : first + ROWS], data, carry, memory)
+                return means
+
+            return advance
+
+        data = y.reshape(y.shape[:2])
+        return by_slabs(data, begin, states=gains.states, lead=1, precision=precision, pool=pool, threads=threads)
+
+
 def shared_gain_means(
     gains: Recurrence,
-    y: Floats | Packed,
+    y: Packed,
     start: Floats,
     *,
     precision: Precision = np.float64,
     pool: Executor | None = None,
     threads: int = 1,
 ) -> Blocks:
-    """Filtered means `[time, state, batch]` of a batch, in blocks.
-
-    Args:
-        gains: computed in float64 and, for float32, rounded to it once.
-        y: `[time, obs, batch]`, time-major, or packed if it has one observed element and at most 4 states; NaN is
-            read as zero, and its gain must be zero.
-        start: predicted means of the first period `[state, batch]`.
-        precision: of data and means. In float32 the means stay within 2e-4 of the posterior standard deviation
-            of a trend of four states with variances from 1 to 1e-6, as long as the level itself is below 1e3
-            standard deviations: its last digit is 6e-8 of it.
-        pool: where the tiles run; None is here.
-        threads: of the pool, that the batch should be spread over.
-    """
-    observations = y if isinstance(y, Packed) else y[:, 0]
-    if isinstance(observations, Packed):
-        observations.precise(precision)
-    elif gains.states not in COMPILED_STATES or gains.observed != 1:
-        return _by_products(gains, np.asarray(y), start, precision)
+    """As `shared_gain_filter`, of packed observations, in blocks; of one observed element and at most 4 states."""
+    if gains.states not in COMPILED_STATES or gains.observed != 1:
+        raise ValueError(f"blocks are compiled for one observed element and {COMPILED_STATES} states")
+    y.precise(precision)
     require_float64()
-    coefficients = _rows(gains, precision)
 
     def memory(tile: Tile) -> Array:
         return SPARE.take((ROWS + 1, gains.states, tile.width), precision, tile.first)
 
-    def run(begun: tuple[Tile, Floats, Array]) -> tuple[tuple[Floats, ...], list[Place]]:
-        tile, carry, first = begun
-        written: list[tuple[Array, int]] = []
-        for number, (data, rows) in enumerate(data_of(observations, tile, precision)):
-            room = memory(tile) if number else first
-            carry, means = means_chunk(np.int32(rows), coefficients[number], data, carry, room)
-            # The program reads `data` where it stands: it must be done before the next rows are put there.
-            written.append((means.block_until_ready(), rows))
-        parts = tuple(np.asarray(means)[1 : rows + 1, :, : tile.used] for means, rows in written)
-        return parts, [Place(tile.first, means) for means, _ in written]
+    with _table(gains, precision) as table:
 
-    cut = observations.tiles if isinstance(observations, Packed) else tiles(observations.shape[1], threads=threads)
-    # All that is Python's is done before a second thread wakes up: they would only take turns at it.
-    begun = [(tile, _starts(start, tile, precision), memory(tile)) for tile in cut]
-    done = on_threads(pool, run, begun, threads)
+        def run(begun: tuple[Tile, Floats, Array]) -> tuple[tuple[Floats, ...], list[Place[Array]]]:
+            tile, carry, first = begun
+            written: list[tuple[Array, int]] = []
+            for number, (data, rows) in enumerate(y.of(tile)):
+                room, coefficients = memory(tile) if number else first, table[number * ROWS : (number + 1) * ROWS]
+                carry, means = means_chunk(np.int32(rows), coefficients, data, carry, room)
+                written.append((means.block_until_ready(), rows))
+            parts = tuple(np.asarray(means)[1 : rows + 1, :, : tile.used] for means, rows in written)
+            return parts, [Place(tile.first, means) for means, _ in written]
+
+        # All that is Python's is done before a second thread wakes up: they would only take turns at it.
+        begun = [(tile, _starts(start, tile, precision), memory(tile)) for tile in y.tiles]
+        done = on_threads(pool, run, begun, threads)
     return Blocks(tuple(parts for parts, _ in done), tuple(chain.from_iterable(memory for _, memory in done)))
 
 
@@ -133,30 +163,34 @@ def warm_up(most: int = COMPILED_STATES[-1]) -> int:
     return count
 
 
-def _rows(gains: Recurrence, dtype: Precision) -> Floats:
-    """Φ, K and b side by side, padded to whole chunks: `[chunk, ROWS, state, state + 2]`."""
-    padded = -(-gains.length // ROWS) * ROWS
-    packed = np.zeros((padded, gains.states, gains.states + 2), dtype)
-    packed[: gains.length, :, :-2] = gains.phi
-    packed[: gains.length, :, -2] = gains.gain[:, :, 0]
-    packed[: gains.length, :, -1] = gains.offset
-    return packed.reshape(-1, ROWS, gains.states, gains.states + 2)
+@contextmanager
+def _table(gains: Recurrence, dtype: Precision) -> Iterator[Floats]:
+    """Φ, K and b side by side `[time, state, state + 2]`, and rows of anything, so that each slab has `ROWS`."""
+    rows = (-(-gains.length // ROWS) + 1) * ROWS
+    # Memory of its own would be a hundred pages that the kernel has to map.
+    table = STAGES.take((rows, gains.states, gains.states + 2), dtype)
+    table[: gains.length, :, :-2] = gains.phi
+    table[: gains.length, :, -2] = gains.gain[:, :, 0]
+    table[: gains.length, :, -1] = gains.offset
+    yield table
+    STAGES.give([Place(0, table)])
 
 
-def _by_products(gains: Recurrence, y: Floats, start: Floats, dtype: Precision) -> Blocks:
+def _by_products(gains: Recurrence, y: Floats, start: Floats, dtype: Precision) -> Floats:
     """One matrix product of [Φ K] with the means above the observations, a period."""
-    n, m, batch = gains.states, gains.observed, y.shape[2]
+    n, m, batch = gains.states, gains.observed, len(y)
     both = np.concatenate([gains.phi, gains.gain], axis=2).astype(dtype)
     offset = gains.offset.astype(dtype)[:, :, None]
+    data = np.where(np.isnan(y), 0.0, y).transpose(1, 2, 0).astype(dtype)
     stacked = np.empty((n + m, batch), dtype)
     stacked[:n] = start
-    means = np.empty((gains.length, n, batch), dtype)
+    means = np.empty((batch, gains.length, n))
     shifted = bool(offset.any())
     for t in range(gains.length):
-        stacked[n:] = np.where(np.isnan(y[t]), 0.0, y[t])
-        np.matmul(both[t], stacked, out=means[t])
+        stacked[n:] = data[t]
+        latest = both[t] @ stacked
         if shifted:
-            means[t] += offset[t]
-        stacked[:n] = means[t]
-    means.flags.writeable = False
-    return Blocks(((means,),))
+            latest += offset[t]
+        stacked[:n] = latest
+        means[:, t] = latest.T
+    return means

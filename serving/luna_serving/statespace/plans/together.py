@@ -17,17 +17,21 @@ from luna_serving.statespace.answers import gains, series_results
 from luna_serving.statespace.filter import LOG_2PI, Variant
 from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.observations import factor, solve
-from luna_serving.statespace.packing import Item, Series, group
+from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import forward_pass
 from luna_serving.statespace.plans.on_gpu import kernels_run, shared_gain_on_gpu
-from luna_serving.statespace.plans.recurrence import Recurrence, period_gains, recurrence
-from luna_serving.statespace.plans.shared_gain import Precision, shared_gain_means
+from luna_serving.statespace.plans.recurrence import Recurrence, period_gains, recurrence, settled
+from luna_serving.statespace.plans.shared_gain import Precision, shared_gain_filter
+from luna_serving.statespace.plans.slabs import rectangle
+from luna_serving.statespace.plans.threads import THREADS
 from luna_serving.statespace.results import Convention, FullOutputs, SeriesResult
 from luna_serving.statespace.saved import Saved
 
 Floats = NDArray[np.float64]
 # In deviations of a forecast: beyond, the last digit of a float32 is a part of them that a likelihood shows.
 FLOAT32_REACH: Final = 1e3
+# Periods within which the covariances of common models stand still, and which the engine's filter takes in one go.
+HEAD: Final = 256
 
 
 def probe(pattern: Floats, model: Model, loglike: Convention) -> tuple[SeriesResult, Recurrence]:
@@ -44,6 +48,16 @@ def probe(pattern: Floats, model: Model, loglike: Convention) -> tuple[SeriesRes
         over_time(model.state_intercept, 1, 0, len(pattern)),
         over_time(model.obs_intercept, 1, 0, len(pattern)),
     )
+
+
+def _gains(pattern: Floats, model: Model, loglike: Convention, variant: Variant) -> tuple[SeriesResult, Recurrence]:
+    """As `probe`. Where means are all that is asked for, covariances need not go on once they stand still."""
+    if variant == "means" and model.length is None and len(pattern) > HEAD and not np.isnan(pattern).any():
+        one, shared = probe(pattern[:HEAD], model, loglike)
+        rest = settled(one.full.predicted_state_cov[:-1]) if one.full is not None and one.finite else None
+        if rest is not None and one.full is not None and one.full.nobs_diffuse < rest:
+            return one, shared.continued(rest, len(pattern))
+    return probe(pattern, model, loglike)
 
 
 def joint_gain(model: Model, rows: Floats, pattern: Floats) -> Floats:
@@ -70,31 +84,31 @@ def together(
     """Results of series of one model whose gaps agree as far as each goes; None where one ends while it is diffuse."""
     model = items[0][1]
     longest = max((y for y, _ in items), key=len).reshape(-1, model.observed)
-    one, shared = probe(np.where(np.isnan(longest), np.nan, 0.0), model, loglike)
+    one, shared = _gains(np.where(np.isnan(longest), np.nan, 0.0), model, loglike, variant)
     full, shortest = one.full, min(len(y) for y, _ in items)
     if full is None or full.nobs_diffuse >= shortest:
         return None
-    y = _time_major([series for series, _ in items], model.observed, len(longest))
+    y = rectangle([series for series, _ in items])
     if precision is np.float32 and float(np.abs(np.nan_to_num(y)).max(initial=0.0)) > FLOAT32_REACH * _least_deviation(
         model, full
     ):
         precision = np.float64
     start = np.repeat(model.start.mean[:, None], len(items), axis=1)
     if kernels_run(model.states, model.observed, precision):
-        blocks = shared_gain_on_gpu(shared, y, start, precision)
+        means = shared_gain_on_gpu(shared, y, start, precision)
     else:
-        blocks = shared_gain_means(shared, y, start, precision=precision, pool=pool, threads=2)
-    means = blocks.series_major(pool).astype(np.float64, copy=False)
-    blocks.release()
+        means = shared_gain_filter(shared, y, start, precision=precision, pool=pool, threads=THREADS)
     used: Literal["float32", "float64"] = "float32" if precision is np.float32 else "float64"
     if variant == "full":
-        return [replace(result, precision=used) for result in _full(items, means, y[:, 0].T, one, full)]
+        return [
+            replace(result, precision=used) for result in _full(items, means, y.reshape(means.shape[:2]), one, full)
+        ]
     # What is not finite stays so: the last mean tells of all before it.
     ends = np.array([len(series) for series, _ in items]) - 1
     finite = np.isfinite(means[np.arange(len(items)), ends]).all(axis=1).tolist()
     return [
-        SeriesResult(model, means[place, : end + 1], finite[place], None, plan="shared_gain", precision=used)
-        for place, end in enumerate(ends.tolist())
+        SeriesResult(model, mean[: end + 1], whole, None, None, None, "shared_gain", used)
+        for mean, end, whole in zip(means, ends.tolist(), finite, strict=True)
     ]
 
 
@@ -102,13 +116,6 @@ def _least_deviation(model: Model, full: FullOutputs) -> float:
     """Of any forecast of any element."""
     cov = full.forecast_error_cov.reshape(-1, model.observed, model.observed)
     return float(np.sqrt(max(np.diagonal(cov, axis1=1, axis2=2).min(initial=np.inf), 0.0)))
-
-
-def _time_major(series: Sequence[Series], m: int, length: int) -> Floats:
-    whole = np.zeros((len(series), length, m))
-    for place, y in enumerate(series):
-        whole[place, : len(y)] = y.reshape(-1, m)
-    return np.ascontiguousarray(np.moveaxis(whole, 0, -1))
 
 
 def _full(items: Sequence[Item], means: Floats, y: Floats, one: SeriesResult, full: FullOutputs) -> list[SeriesResult]:
