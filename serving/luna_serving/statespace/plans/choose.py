@@ -2,7 +2,7 @@
 
 | plan | when the engine takes it |
 |---|---|
-| shared_gain | more series of one model, with the same gaps, than one compiled batch holds |
+| shared_gain | series of one model with the same gaps: more than the narrowest batch holds, or means of long ones |
 | steady_state | means of long series of one constant model, nothing missing |
 | parallel_in_time | means of one long series of a constant model with gaps |
 | square_root | coefficients that never move and start diffuse (`prepared.needs_square_root`) |
@@ -26,9 +26,11 @@ from luna_serving.statespace.results import Algorithm
 
 # Periods from which cutting a series, or waiting for its covariance to settle, pays: a few chunks of the filter.
 LONG: Final = 16_384
+# Periods from which means by shared gains pay whatever the number of series, as long as covariances stand still.
+LONGISH: Final = 4096
 # Series, and points of all, from which a second core and a leaner loop pay for the rows that run twice over.
-MANY: Final = 64
-MUCH: Final = 100_000
+MANY: Final = 33
+MUCH: Final = 50_000
 
 
 class PlanError(ValueError):
@@ -99,8 +101,11 @@ def _plan(model: Model, series: Sequence[Series], variant: Variant) -> Algorithm
             return "steady_state"
         if len(series) == 1 and model.observed == 1 and model.states in COMPILED_STATES:
             return "parallel_in_time"
-    widest = kind.buckets(variant if variant in kind.variants else "full").widths[-1]
-    if len(series) > widest and (variant == "means" or model.observed == 1) and _same_gaps(series):
+    narrowest = kind.buckets(variant if variant in kind.variants else "full").widths[0]
+    if len(series) > narrowest and (variant == "means" or model.observed == 1) and _same_gaps(series):
+        return "shared_gain"
+    compiled = model.observed == 1 and model.states in COMPILED_STATES and model.length is None
+    if len(series) > 1 and variant == "means" and longest >= LONGISH and compiled and not _any_missing(series):
         return "shared_gain"
     return "per_series"
 

@@ -40,7 +40,8 @@ def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | N
     heads = _heads(items)
     if heads is None:
         return None
-    rest = [y.reshape(-1)[HEAD:] for y, _ in items]
+    done = heads.means.shape[1]
+    rest = [y.reshape(-1)[done:] for y, _ in items]
     y, lanes = rectangle(rest), lanes_of([model for _, model in items])
     used: Literal["float64", "float32"] = "float64"
     if kernels_run(heads.means.shape[2], 1, precision):
@@ -48,8 +49,8 @@ def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | N
         used = "float32" if precision is np.float32 else "float64"
     else:
         tails, _ = per_series_filter(lanes, y, heads.moments, pool=pool, threads=THREADS)
-    means = np.concatenate([heads.means, tails], axis=1)
-    ends = np.array([HEAD + len(series) for series in rest])
+    means = np.concatenate([heads.means, tails], axis=1) if done else tails
+    ends = np.array([done + len(series) for series in rest])
     # What is not finite stays so: the last mean tells of all before it.
     finite = np.isfinite(means[np.arange(len(items)), ends - 1]).all(axis=1).tolist()
     return [
@@ -60,17 +61,22 @@ def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | N
 
 def _heads(items: Sequence[Item]) -> _Heads | None:
     """The first rows by the engine's own filter; None where a series is still diffuse after them."""
-    n, count = items[0][1].states, len(items)
-    means, mean, cov = np.empty((count, HEAD, n)), np.empty((n, count)), np.empty((n, n, count))
+    models, n = [model for _, model in items], items[0][1].states
+    if not any(model.start.rank for model in models):
+        known = Moments(
+            *(np.stack(part, axis=-1) for part in zip(*((m.start.mean, m.start.cov) for m in models), strict=True))
+        )
+        return _Heads(np.empty((len(items), 0, n)), known)
+    means, mean, cov = np.empty((len(items), HEAD, n)), np.empty((n, len(items))), np.empty((n, n, len(items)))
     begun = [(y.reshape(-1)[:HEAD], model) for y, model in items]
-    for part in group(begun, "full"):
+    for part in group(begun, "means"):
         passed = forward_pass(begun, part, None)
         own, used = list(part.places), len(part.places)
         if np.asarray(passed.carry.rank)[:used].any() or any((lane.prepared.scale != 1).any() for lane in passed.lanes):
             return None
         means[own] = passed.outputs["filtered_state"][:, :HEAD, :n]
-        mean[:, own] = passed.outputs["predicted_state"][:, HEAD, :n].T
-        cov[:, :, own] = np.moveaxis(passed.outputs["predicted_state_cov"][:, HEAD, :n, :n], 0, -1)
+        mean[:, own] = np.asarray(passed.carry.mean)[:n, :used]
+        cov[:, :, own] = np.asarray(passed.carry.cov)[:n, :n, :used]
     return _Heads(means, Moments(mean, cov))
 
 

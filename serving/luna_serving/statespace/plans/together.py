@@ -7,25 +7,24 @@ arrays. Results share their covariances: read-only views of the same memory.
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.answers import gains, series_results
-from luna_serving.statespace.filter import LOG_2PI, Variant
+from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.observations import factor, solve
 from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import forward_pass
+from luna_serving.statespace.plans.derived import full_results
 from luna_serving.statespace.plans.on_gpu import kernels_run, shared_gain_on_gpu
 from luna_serving.statespace.plans.recurrence import Recurrence, period_gains, recurrence, settled
 from luna_serving.statespace.plans.shared_gain import Precision, shared_gain_filter
 from luna_serving.statespace.plans.slabs import rectangle
 from luna_serving.statespace.plans.threads import THREADS
 from luna_serving.statespace.results import Convention, FullOutputs, SeriesResult
-from luna_serving.statespace.saved import Saved
 
 Floats = NDArray[np.float64]
 # In deviations of a forecast: beyond, the last digit of a float32 is a part of them that a likelihood shows.
@@ -100,9 +99,8 @@ def together(
         means = shared_gain_filter(shared, y, start, precision=precision, pool=pool, threads=THREADS)
     used: Literal["float32", "float64"] = "float32" if precision is np.float32 else "float64"
     if variant == "full":
-        return [
-            replace(result, precision=used) for result in _full(items, means, y.reshape(means.shape[:2]), one, full)
-        ]
+        lengths = [len(series) for series, _ in items]
+        return full_results(lengths, means, y.reshape(means.shape[:2]), one, full, used, pool)
     # What is not finite stays so: the last mean tells of all before it.
     ends = np.array([len(series) for series, _ in items]) - 1
     finite = np.isfinite(means[np.arange(len(items)), ends]).all(axis=1).tolist()
@@ -116,52 +114,3 @@ def _least_deviation(model: Model, full: FullOutputs) -> float:
     """Of any forecast of any element."""
     cov = full.forecast_error_cov.reshape(-1, model.observed, model.observed)
     return float(np.sqrt(max(np.diagonal(cov, axis1=1, axis2=2).min(initial=np.inf), 0.0)))
-
-
-def _full(items: Sequence[Item], means: Floats, y: Floats, one: SeriesResult, full: FullOutputs) -> list[SeriesResult]:
-    """The outputs that follow from the means [series, T, n], of one observed element y [series, T]."""
-    model, length = one.model, means.shape[1]
-    predicted = np.empty((len(items), length + 1, model.states))
-    predicted[:, 0] = model.start.mean
-    transition = over_time(model.transition, 2, 0, length)
-    predicted[:, 1:] = np.einsum("tij,btj->bti", transition, means, optimize=True)
-    predicted[:, 1:] += over_time(model.state_intercept, 1, 0, length)
-    design = over_time(model.design, 2, 0, length)[:, 0]
-    forecasts = np.einsum("tj,btj->bt", design, predicted[:, :-1])
-    forecasts += over_time(model.obs_intercept, 1, 0, length)[:, 0]
-    error = y - forecasts
-    variance = full.forecast_error_cov
-    # Where the one series had a standardized error, all have one; elsewhere the likelihood does not depend on data.
-    regular = ~np.isnan(full.standardized_forecast_error)
-    standardized = np.where(regular, error / np.sqrt(np.where(regular, variance, 1.0)), np.nan)
-    density = -0.5 * (LOG_2PI + np.log(np.where(regular, variance, 1.0)) + np.where(regular, standardized, 0.0) ** 2)
-    loglike_obs = np.where(regular, density, full.loglike_obs)
-    results = []
-    for place, (series, _) in enumerate(items):
-        count = len(series)
-        own = FullOutputs(
-            filtered_state_cov=full.filtered_state_cov[:count],
-            predicted_state=predicted[place, : count + 1],
-            predicted_state_cov=full.predicted_state_cov[: count + 1],
-            forecasts=forecasts[place, :count],
-            forecast_error=error[place, :count],
-            forecast_error_cov=variance[:count],
-            forecast_error_diffuse_cov=full.forecast_error_diffuse_cov[:count],
-            standardized_forecast_error=standardized[place, :count],
-            loglike_obs=loglike_obs[place, :count],
-            loglike=float(loglike_obs[place, :count].sum()),
-            nobs_diffuse=full.nobs_diffuse,
-        )
-        finite = one.finite and bool(np.isfinite(own.predicted_state).all() and np.isfinite(own.forecasts).all())
-        finite = finite and bool(np.isfinite(own.loglike))
-        result = SeriesResult(model, means[place, :count], finite, own, None, _saved(one, own, count), "shared_gain")
-        results.append(result)
-    return results
-
-
-def _saved(one: SeriesResult, own: FullOutputs, count: int) -> Saved | None:
-    if one.saved is None:
-        return None
-    diffuse = np.zeros_like(one.saved.diffuse)
-    mean, cov = own.predicted_state[-1], own.predicted_state_cov[-1]
-    return replace(one.saved, mean=mean, cov=cov, diffuse=diffuse, rank=0, period=count, root=None)
