@@ -21,7 +21,7 @@ from rich.console import Console
 from luna_serving.statespace.jax_process import configure_jax
 
 from . import report
-from .luna import ArrayPlan, FilterBatch
+from .luna import ArrayPlan, FilterBatch, InBlocks
 from .measure import Cell, check_all, measure
 from .peers import NAMES, load
 from .plot import can_plot, plot
@@ -139,7 +139,8 @@ def main(arguments: list[str]) -> int:
     bandwidth = copy_bandwidth(20, options.threads)
     try:
         with ThreadPoolExecutor(options.threads) if options.threads > 1 else nullcontext() as pool:
-            cells = run(options, [FilterBatch(pool), ArrayPlan(pool, options.threads)], peers, say)
+            luna = [FilterBatch(pool), ArrayPlan(pool, options.threads), InBlocks(pool, options.threads)]
+            cells = run(options, luna, peers, say)
     except KeyboardInterrupt:
         say.print("interrupted", style="yellow")
         return INTERRUPTED

@@ -7,12 +7,13 @@ from typing import Any, Literal
 import numpy as np
 
 from luna_serving.statespace.batch import Options, filter_batch
+from luna_serving.statespace.plans.blocks import Blocks, packed
 from luna_serving.statespace.plans.choose import LONG
 from luna_serving.statespace.plans.lanes import lanes_of
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter
+from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence, settled
-from luna_serving.statespace.plans.shared_gain import shared_gain_filter
+from luna_serving.statespace.plans.shared_gain import shared_gain_filter, shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
 from luna_serving.statespace.plans.tiles import WIDTHS
 from luna_serving.statespace.plans.together import probe
@@ -113,6 +114,41 @@ class ArrayPlan:
             return parallel_in_time_means(lanes, y, start, pool=self._pool, threads=self._threads)
 
         return Prepared(run, lambda result, _place: Answer(result[0]))
+
+
+class InBlocks:
+    """The same plans for whoever keeps data as the compiled programs read it, and reads means as they wrote them.
+
+    An answer is released before the next is asked for, and written over.
+    """
+
+    name = "blocks"
+    shortens: Literal["series", "periods"] | None = None
+
+    def __init__(self, pool: Executor | None, threads: int) -> None:
+        self._pool = pool
+        self._threads = threads
+
+    def prepare(self, task: Task, y: Floats) -> Prepared | None:
+        """Means only; packed before, once."""
+        batch, length = y.shape
+        if task is Task.FULL or (batch < WIDTHS[0] and length >= LONG):
+            return None
+        data = packed(y, threads=self._threads)
+        held: list[Blocks] = []
+        gains, start = _gains(length), np.repeat(START_MEAN[:, None], batch, axis=1)
+        lanes, moments = _lanes(batch)
+
+        def run() -> None:
+            while held:
+                held.pop().release()
+            if task is Task.MEANS:
+                found = shared_gain_means(gains, data, start, pool=self._pool, threads=self._threads)
+            else:
+                found, _ = per_series_means(lanes, data, moments, pool=self._pool, threads=self._threads)
+            held.append(found)
+
+        return Prepared(run, lambda _, place: Answer(held[-1].series(place)))
 
 
 def _gains(length: int) -> Recurrence:

@@ -45,12 +45,13 @@ def test_a_quick_run_measures_luna_beside_statsmodels_at_every_task(tmp_path, ca
     seen = json.loads(file.read_text())
     assert {cell["task"] for cell in seen["cells"]} == {"means", "gaps", "full"}
     for cell in seen["cells"]:
-        assert [way["name"] for way in cell["luna"]] == ["filter_batch", "plan"][: 1 if cell["task"] == "full" else 2]
+        ways = ["filter_batch"] if cell["task"] == "full" else ["filter_batch", "plan", "blocks"]
+        assert [way["name"] for way in cell["luna"]] == ways
         assert [peer["name"] for peer in cell["peers"]] == ["statsmodels"]
         assert all(each["steps_per_s"] > 0 for each in (*cell["luna"], *cell["peers"]))
     printed = capsys.readouterr().out
-    rows = re.findall(r"^ +1024 +1000  (filter_batch|plan) +\S+ [kMG] +\S+ % +\S+$", printed, re.MULTILINE)
-    assert rows == ["filter_batch", "plan", "filter_batch", "plan", "filter_batch"]
+    rows = re.findall(r"^ +1024 +1000  (filter_batch|plan|blocks) +\S+ [kMG] +\S+ % +\S+$", printed, re.MULTILINE)
+    assert rows == [*2 * ["filter_batch", "plan", "blocks"], "filter_batch"]
     assert picture.exists() == can_plot()
 
 
