@@ -52,6 +52,16 @@ def secret_refused(name: str, error: str) -> Problem:
     )
 
 
+def forbidden(stage: Stage, error: str) -> Problem:
+    """The API server refuses the operator itself: for want of a right, or by a quota or policy of the namespace."""
+    return Problem(
+        stage,
+        "Forbidden",
+        f"The API server forbids it: {error}. Grant the operator the rights that docs/operator.md lists (the chart "
+        "does), or change the quota or policy that forbids it; tried again until then.",
+    )
+
+
 def name_taken(name: str, account_id: int) -> Problem:
     """An account from the command line has the name."""
     return Problem(

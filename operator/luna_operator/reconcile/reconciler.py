@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from itertools import islice
 
 from redis.exceptions import RedisError
@@ -14,7 +15,7 @@ from luna_operator.kube.resources import Resources
 from luna_operator.plan.decide import Plan, decide
 from luna_operator.plan.news import news
 from luna_operator.plan.observation import ABSENT, Observation
-from luna_operator.plan.problems import Problem, Stage, name_taken, secret_refused, unavailable
+from luna_operator.plan.problems import Problem, Stage, forbidden, name_taken, secret_refused, unavailable
 from luna_operator.plan.status import patch, status_of
 from luna_operator.plan.steps import IssueKey, RebuildCache, Step, WriteSecret
 from luna_operator.reconcile.act import Actor, Work
@@ -83,6 +84,9 @@ class Reconciler:
             await self._tell_outage(account, unavailable(Stage.DATABASE, "Database", _first_line(e)))
             raise NotYet(f"Postgres: {_first_line(e)}") from e
         except (ApiError, ApiUnavailable) as e:
+            if _forbids(e):
+                # What was asked for is the Secret.
+                await self._tell_outage(account, forbidden(Stage.KEY, _first_line(e)))
             raise NotYet(str(e)) from e
         return await self._carry_out(observed, decide(observed.seen))
 
@@ -178,9 +182,18 @@ def _outage(error: Exception, step: Step) -> Problem:
     if isinstance(error, RedisError) or isinstance(step, RebuildCache):
         return unavailable(Stage.QUOTA, "Redis", text)
     if isinstance(error, ApiError | ApiUnavailable):
-        key = isinstance(step, IssueKey | WriteSecret)
-        return unavailable(Stage.KEY if key else Stage.DATABASE, "ApiServer", text)
+        return _unanswered(Stage.KEY if isinstance(step, IssueKey | WriteSecret) else Stage.DATABASE, error)
     return unavailable(Stage.DATABASE, "Database", text)
+
+
+def _unanswered(stage: Stage, error: ApiError | ApiUnavailable) -> Problem:
+    """The API server did not do it: who may not asks for something else than who was not heard."""
+    text = _first_line(error)
+    return forbidden(stage, text) if _forbids(error) else unavailable(stage, "ApiServer", text)
+
+
+def _forbids(error: ApiError | ApiUnavailable) -> bool:
+    return isinstance(error, ApiError) and error.status == HTTPStatus.FORBIDDEN
 
 
 def _first_line(error: BaseException) -> str:

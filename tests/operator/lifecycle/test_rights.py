@@ -90,8 +90,9 @@ def test_a_right_that_is_missing_is_told_and_the_work_goes_on_when_it_is_given(
 ) -> None:
     with installation.without_right_to("secrets"):
         team = make()
-        told = team.condition("KeyIssued", "False", "ApiServerUnavailable")
+        told = team.condition("KeyIssued", "False", "Forbidden")
         assert 'cannot create resource "secrets"' in told["message"]
+        assert "rights that docs/operator.md lists" in told["message"]
         assert conditions(team.status())["DatabaseSynced"]["status"] == "True"
         assert forbidden(installation.operator).keys() >= {"create secrets 403"}
     team.ready()
