@@ -13,7 +13,7 @@ from luna_serving.statespace.plans.lanes import lanes_of
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence, settled
-from luna_serving.statespace.plans.shared_gain import shared_gain_filter, shared_gain_means
+from luna_serving.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
 from luna_serving.statespace.plans.tiles import WIDTHS
 from luna_serving.statespace.plans.together import probe
@@ -136,14 +136,14 @@ class InBlocks:
             return None
         data = packed(y, threads=self._threads)
         held: list[Blocks] = []
-        gains, start = _gains(length), np.repeat(START_MEAN[:, None], batch, axis=1)
+        table, start = Table.of(_gains(length)), np.repeat(START_MEAN[:, None], batch, axis=1)
         lanes, moments = _lanes(batch)
 
         def run() -> None:
             while held:
                 held.pop().release()
             if task is Task.MEANS:
-                found = shared_gain_means(gains, data, start, pool=self._pool, threads=self._threads)
+                found = shared_gain_means(table, data, start, pool=self._pool, threads=self._threads)
             else:
                 found, _ = per_series_means(lanes, data, moments, pool=self._pool, threads=self._threads)
             held.append(found)

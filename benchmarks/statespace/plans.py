@@ -24,7 +24,7 @@ from luna_serving.statespace.plans.memory import Floats
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence, recurrence
-from luna_serving.statespace.plans.shared_gain import shared_gain_filter, shared_gain_means
+from luna_serving.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
 
 from .timing import copy_bandwidth, timed
@@ -95,7 +95,8 @@ def plans(pool: Executor | None, threads: int) -> list[Plan]:
         held.append(blocks())
 
     def shared(data: Packed, precision: shared_gain.Precision) -> Callable[[], None]:
-        return lambda: hold(lambda: shared_gain_means(recurrent, data, start, precision=precision, **spread))
+        table = Table.of(recurrent, precision)
+        return lambda: hold(lambda: shared_gain_means(table, data, start, **spread))
 
     def turned(precision: shared_gain.Precision) -> Callable[[], Floats]:
         return lambda: shared_gain_filter(recurrent, y, start, precision=precision, **spread)

@@ -12,7 +12,7 @@ from luna_serving.statespace.plans.blocks import packed
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence, period_gains, recurrence, settled
-from luna_serving.statespace.plans.shared_gain import shared_gain_filter, shared_gain_means
+from luna_serving.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
 
 seeds = st.integers(0, 2**32 - 1)
@@ -136,7 +136,7 @@ def test_blocks_and_threads_change_no_digit(length, batch, threads):
     with ThreadPoolExecutor(threads) as pool:
         whole = shared_gain_filter(gains, y, start, pool=pool, threads=threads)
         own, after = per_series_filter(lanes, y, starts, pool=pool, threads=threads)
-        blocks = shared_gain_means(gains, laid, start, pool=pool, threads=threads)
+        blocks = shared_gain_means(Table.of(gains), laid, start, pool=pool, threads=threads)
         own_blocks, own_after = per_series_means(lanes, laid, starts, pool=pool, threads=threads)
     near(own, whole)
     assert (blocks.length, blocks.batch) == (length, batch)
@@ -159,7 +159,7 @@ def test_memory_that_was_released_is_written_over_and_nothing_shines_through(n, 
     one, other = rng.normal(size=(2, 700, 1500))
     start, expected = np.zeros((n, 700)), []
     for y in (one, other, one):
-        blocks = shared_gain_means(gains, packed(y, precision), start, precision=precision)
+        blocks = shared_gain_means(Table.of(gains, precision), packed(y, precision), start)
         expected.append(np.stack([blocks.series(place) for place in range(0, 700, 90)]))
         blocks.release()
         # What was observed there before is infinite, and beyond the tile's own series.
@@ -235,7 +235,7 @@ def test_more_states_than_are_compiled_are_refused_by_name():
         per_series_filter(lanes_of([model]), np.zeros((1, 3)), starts_of([model]))
     gains = gains_of(model, textbook(model, np.zeros((3, 1))))
     with pytest.raises(ValueError, match=r"\(1, 2, 3, 4\) states"):
-        shared_gain_means(gains, packed(np.zeros((1, 3))), np.zeros((5, 1)))
+        Table.of(gains)
 
 
 def test_a_place_outside_the_batch_is_an_error():
@@ -243,6 +243,13 @@ def test_a_place_outside_the_batch_is_an_error():
     means, _ = per_series_means(lanes_of([model]), packed(np.zeros((1, 3))), starts_of([model]))
     with pytest.raises(IndexError, match="fewer series"):
         means.series(1)
+
+
+def test_more_periods_than_there_are_gains_for_are_refused():
+    model = trend(1, 3, [1.0])
+    gains = Table.of(gains_of(model, textbook(model, np.zeros((3, 1)))))
+    with pytest.raises(ValueError, match="gains for 3 periods; the observations have 4"):
+        shared_gain_means(gains, packed(np.zeros((1, 4))), np.zeros((1, 1)))
 
 
 def test_observations_packed_in_another_format_are_refused():

@@ -9,7 +9,7 @@ from luna_serving.statespace.plans.blocks import packed
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import per_series_filter, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence
-from luna_serving.statespace.plans.shared_gain import shared_gain_filter, shared_gain_means
+from luna_serving.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
 from luna_serving.statespace.plans.steady_state import steady_means
 from luna_serving.statespace.plans.tiles import WIDTHS, tiles
 
@@ -29,7 +29,7 @@ def test_after_the_warm_ups_nothing_compiles(compilations):
         if n <= 4:
             models = [trend(n, 1, [0.1] * n)] * batch
             per_series_filter(lanes_of(models), y, starts_of(models), threads=threads)
-            shared_gain_means(gains, packed(y, precision), start, precision=precision)
+            shared_gain_means(Table.of(gains, precision), packed(y, precision), start)
             per_series_means(lanes_of(models), packed(y), starts_of(models))
     one = [trend(1, 1, [0.1])]
     assert parallel_in_time_means(lanes_of(one), rng.normal(size=20_000), starts_of(one)) is not None

@@ -4,6 +4,7 @@ A filter of means is bound by memory: 24 bytes a step, where the arithmetic take
 """
 
 import ctypes
+import math
 from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -93,7 +94,7 @@ class Spare(Generic[Array]):
             if kept:
                 own = next((at for at, place in enumerate(kept) if place.tile == tile), -1)
                 array: Array = kept.pop(own).array
-                self._bytes -= array.nbytes
+                self._bytes -= _size(array)
                 return array
         return self._make(shape, dtype)
 
@@ -101,25 +102,27 @@ class Spare(Generic[Array]):
         """Keep arrays that nobody needs, as far as there is room."""
         with self._lock:
             for place in places:
-                array = place.array
-                if self._bytes + array.nbytes <= self._most_bytes:
-                    self._settle(array)
-                    self._bytes += array.nbytes
+                array, size = place.array, _size(place.array)
+                if self._bytes + size <= self._most_bytes:
+                    self._settle(array, size)
+                    self._bytes += size
                     self._kept.setdefault((array.shape, array.dtype), []).append(place)
 
-    def _settle(self, array: jax.Array | Floats) -> None:
+    def _settle(self, array: jax.Array | Floats, size: int) -> None:
         """Once for each place in memory, when it first comes back: a millisecond that a single use would not repay."""
-        if array.nbytes < HUGE_PAGE:
+        if size < HUGE_PAGE:
             return
-        if isinstance(array, np.ndarray):
-            address = array.ctypes.data
-        elif all(device.platform == "cpu" for device in array.devices()):
-            address = array.unsafe_buffer_pointer()
-        else:
+        address = array.ctypes.data if isinstance(array, np.ndarray) else array.unsafe_buffer_pointer()
+        if address in self._settled:
             return
-        if address not in self._settled:
-            self._settled.add(address)
-            in_huge_pages(address, array.nbytes)
+        self._settled.add(address)
+        if isinstance(array, np.ndarray) or all(device.platform == "cpu" for device in array.devices()):
+            in_huge_pages(address, size)
+
+
+def _size(array: jax.Array | Floats) -> int:
+    """Bytes; JAX's own `nbytes` takes 3 us."""
+    return math.prod(array.shape) * array.dtype.itemsize
 
 
 SPARE: Final[Spare[jax.Array]] = Spare(fresh, most_bytes=256 * 1024 * 1024)

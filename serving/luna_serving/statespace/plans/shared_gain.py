@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from luna_serving.statespace.jax_process import require_float64
 from luna_serving.statespace.plans.blocks import Blocks, Packed
-from luna_serving.statespace.plans.memory import SPARE, STAGES, Floats, Place, fresh
+from luna_serving.statespace.plans.memory import SPARE, STAGES, Floats, Place, aligned, fresh
 from luna_serving.statespace.plans.recurrence import Recurrence
 from luna_serving.statespace.plans.slabs import Advance, by_slabs
 from luna_serving.statespace.plans.threads import on_threads
@@ -28,6 +28,24 @@ from luna_serving.statespace.plans.tiles import ROWS, WIDTHS, Tile
 COMPILED_STATES: Final = (1, 2, 3, 4)
 Precision = type[np.float64] | type[np.float32]
 PRECISIONS: Final[tuple[Precision, ...]] = (np.float64, np.float32)
+
+
+class Table(NamedTuple):
+    """Φ, K and b side by side, as the compiled program reads them."""
+
+    length: int
+    rows: Floats  # [time, state, state + 2]; beyond `length` they mean nothing
+
+    @classmethod
+    def of(cls, gains: Recurrence, precision: Precision = np.float64) -> "Table":
+        """Lay out the gains of one observed element and at most 4 states."""
+        if gains.states not in COMPILED_STATES or gains.observed != 1:
+            raise ValueError(f"shared gains are compiled for one observed element and {COMPILED_STATES} states")
+        return _filled(aligned((_rows(gains.length), gains.states, gains.states + 2), precision), gains)
+
+    def block(self, first: int) -> Floats:
+        """The rows from one on."""
+        return self.rows[first : first + ROWS]
 
 
 def shared_gain_filter(
@@ -62,7 +80,7 @@ def shared_gain_filter(
             def advance(first: int, rows: int, data: Floats, memory: Array) -> Array:
                 nonlocal carry
                 means: Array
-                carry, means = means_chunk(np.int32(rows), table[first : first + ROWS], data, carry, memory)
+                carry, means = means_chunk(np.int32(rows), table.block(first), data, carry, memory)
                 return means
 
             return advance
@@ -72,38 +90,33 @@ def shared_gain_filter(
 
 
 def shared_gain_means(
-    gains: Recurrence,
-    y: Packed,
-    start: Floats,
-    *,
-    precision: Precision = np.float64,
-    pool: Executor | None = None,
-    threads: int = 1,
+    table: Table, y: Packed, start: Floats, *, pool: Executor | None = None, threads: int = 1
 ) -> Blocks:
     """As `shared_gain_filter`, of packed observations, in blocks; of one observed element and at most 4 states."""
-    if gains.states not in COMPILED_STATES or gains.observed != 1:
-        raise ValueError(f"blocks are compiled for one observed element and {COMPILED_STATES} states")
-    y.precise(precision)
     require_float64()
+    precision: Precision = table.rows.dtype.type
+    y.precise(precision)
+    if y.length > table.length:
+        raise ValueError(f"there are gains for {table.length} periods; the observations have {y.length}")
+    states = table.rows.shape[1]
 
     def memory(tile: Tile) -> Array:
-        return SPARE.take((ROWS + 1, gains.states, tile.width), precision, tile.first)
+        return SPARE.take((ROWS + 1, states, tile.width), precision, tile.first)
 
-    with _table(gains, precision) as table:
+    def run(begun: tuple[Tile, Floats, Array]) -> tuple[tuple[Floats, ...], list[Place[Array]]]:
+        tile, carry, room = begun
+        parts, places = [], []
+        for number, (data, rows) in enumerate(y.of(tile)):
+            if number:
+                room = memory(tile)
+            carry, means = means_chunk(np.int32(rows), table.block(number * ROWS), data, carry, room)
+            parts.append(np.asarray(means.block_until_ready())[1 : rows + 1, :, : tile.used])
+            places.append(Place(tile.first, means))
+        return tuple(parts), places
 
-        def run(begun: tuple[Tile, Floats, Array]) -> tuple[tuple[Floats, ...], list[Place[Array]]]:
-            tile, carry, first = begun
-            written: list[tuple[Array, int]] = []
-            for number, (data, rows) in enumerate(y.of(tile)):
-                room, coefficients = memory(tile) if number else first, table[number * ROWS : (number + 1) * ROWS]
-                carry, means = means_chunk(np.int32(rows), coefficients, data, carry, room)
-                written.append((means.block_until_ready(), rows))
-            parts = tuple(np.asarray(means)[1 : rows + 1, :, : tile.used] for means, rows in written)
-            return parts, [Place(tile.first, means) for means, _ in written]
-
-        # All that is Python's is done before a second thread wakes up: they would only take turns at it.
-        begun = [(tile, _starts(start, tile, precision), memory(tile)) for tile in y.tiles]
-        done = on_threads(pool, run, begun, threads)
+    # All that is Python's is done before a second thread wakes up: they would only take turns at it.
+    begun = [(tile, _starts(start, tile, precision), memory(tile)) for tile in y.tiles]
+    done = on_threads(pool, run, begun, threads)
     return Blocks(tuple(parts for parts, _ in done), tuple(chain.from_iterable(memory for _, memory in done)))
 
 
@@ -163,17 +176,24 @@ def warm_up(most: int = COMPILED_STATES[-1]) -> int:
     return count
 
 
+def _rows(length: int) -> int:
+    """Of a table: from each row that a slab begins with, `ROWS`."""
+    return (-(-length // ROWS) + 1) * ROWS
+
+
 @contextmanager
-def _table(gains: Recurrence, dtype: Precision) -> Iterator[Floats]:
-    """Φ, K and b side by side `[time, state, state + 2]`, and rows of anything, so that each slab has `ROWS`."""
-    rows = (-(-gains.length // ROWS) + 1) * ROWS
-    # Memory of its own would be a hundred pages that the kernel has to map.
-    table = STAGES.take((rows, gains.states, gains.states + 2), dtype)
-    table[: gains.length, :, :-2] = gains.phi
-    table[: gains.length, :, -2] = gains.gain[:, :, 0]
-    table[: gains.length, :, -1] = gains.offset
-    yield table
-    STAGES.give([Place(0, table)])
+def _table(gains: Recurrence, precision: Precision) -> Iterator[Table]:
+    """A table in memory that is used again: of its own it would be a hundred pages that the kernel has to map."""
+    rows = STAGES.take((_rows(gains.length), gains.states, gains.states + 2), precision)
+    yield _filled(rows, gains)
+    STAGES.give([Place(0, rows)])
+
+
+def _filled(rows: Floats, gains: Recurrence) -> Table:
+    rows[: gains.length, :, :-2] = gains.phi
+    rows[: gains.length, :, -2] = gains.gain[:, :, 0]
+    rows[: gains.length, :, -1] = gains.offset
+    return Table(gains.length, rows)
 
 
 def _by_products(gains: Recurrence, y: Floats, start: Floats, dtype: Precision) -> Floats:
