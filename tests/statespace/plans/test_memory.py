@@ -65,7 +65,7 @@ def huge_kilobytes(address: int) -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a Linux kernel's hint; elsewhere nothing happens")
 def test_memory_is_put_on_huge_pages_and_keeps_what_it_holds():
-    memory = mmap.mmap(-1, 4 * HUGE_PAGE)
+    memory = mmap.mmap(-1, 4 * HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     array = np.frombuffer(memory, np.float64)
     array[:] = np.arange(len(array))
     # Where the system has none to give, nothing happens, and it says so.
