@@ -3,7 +3,7 @@
 | plan | when the engine takes it |
 |---|---|
 | shared_gain | series of one model with the same gaps: more than the narrowest batch holds, or means of long ones |
-| steady_state | means of long series of one constant model, nothing missing |
+| steady_state | means of long series of one constant model, nothing missing; few need not be as long |
 | parallel_in_time | means of one long series of a constant model with gaps |
 | square_root | coefficients that never move and start diffuse (`prepared.needs_square_root`) |
 | per_series | everything else |
@@ -24,10 +24,11 @@ from luna_serving.statespace.plans.lanes import HEAD
 from luna_serving.statespace.plans.per_series import COMPILED_STATES
 from luna_serving.statespace.results import Algorithm
 
-# Periods from which cutting a series, or waiting for its covariance to settle, pays: a few chunks of the filter.
+# Periods from which cutting a series, or a steady state of many, pays: a few chunks of the filter.
 LONG: Final = 16_384
-# Periods from which means by shared gains pay whatever the number of series, as long as covariances stand still.
+# Periods from which gains that stand still pay whatever the number of series; of so few by their steady state.
 LONGISH: Final = 4096
+FEW: Final = 4
 # Series, and points of all, from which a second core and a leaner loop pay for the rows that run twice over.
 MANY: Final = 33
 MUCH: Final = 50_000
@@ -96,10 +97,10 @@ def _plan(model: Model, series: Sequence[Series], variant: Variant) -> Algorithm
     if kind.root or collapses(model):
         return "per_series"
     longest = max(map(len, series))
-    if variant == "means" and longest >= LONG and model.length is None:
+    if variant == "means" and longest >= (LONGISH if len(series) <= FEW else LONG) and model.length is None:
         if _equally_long(series) and not _any_missing(series):
             return "steady_state"
-        if len(series) == 1 and model.observed == 1 and model.states in COMPILED_STATES:
+        if longest >= LONG and len(series) == 1 and model.observed == 1 and model.states in COMPILED_STATES:
             return "parallel_in_time"
     narrowest = kind.buckets(variant if variant in kind.variants else "full").widths[0]
     if len(series) > narrowest and (variant == "means" or model.observed == 1) and _same_gaps(series):

@@ -16,25 +16,23 @@ from luna_serving.statespace.passes import forward_pass
 from luna_serving.statespace.plans.lanes import lanes_of
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import COMPILED_STATES, Moments
-from luna_serving.statespace.plans.recurrence import settled
 from luna_serving.statespace.plans.steady_state import steady_means
 from luna_serving.statespace.plans.threads import THREADS
-from luna_serving.statespace.plans.together import probe
+from luna_serving.statespace.plans.together import until_settled
 from luna_serving.statespace.results import SeriesResult
 
 Floats = NDArray[np.float64]
-# Covariances of common models stand still after 28 to 127 periods; who has not after this many may never.
-SETTLING: Final = 1024
+# Periods within which a diffuse start should be over.
+BEFORE: Final = 1024
 
 
 def steady(items: list[Item], pool: Executor | None) -> list[SeriesResult] | None:
     """Results of equally long series of one model, none of them missing a point; None where it does not settle."""
     model, length = items[0][1], len(items[0][0])
-    head = min(length, SETTLING)
-    one, shared = probe(np.zeros((head, model.observed)), model, "full")
-    rest = settled(one.full.predicted_state_cov[:-1]) if one.full is not None and one.finite else None
-    if rest is None or one.full is None or rest <= one.full.nobs_diffuse or rest + 1 >= length:
+    found = until_settled(model, length, "full")
+    if found is None:
         return None
+    _, shared, rest = found
     y = np.stack([series.reshape(length, model.observed) for series, _ in items])
     means = np.empty((len(items), length, model.states))
     mean = np.repeat(model.start.mean[None], len(items), axis=0)
@@ -68,7 +66,7 @@ def in_pieces(item: Item, pool: Executor | None) -> SeriesResult | None:
 
 def _before(item: Item) -> SeriesResult | None:
     """The series until nothing is diffuse any more; None where that takes long."""
-    head = (item[0][:SETTLING], item[1])
+    head = (item[0][:BEFORE], item[1])
     (part,) = group([head], "full")
     (result,) = series_results(forward_pass([head], part, None), "full")
     return result if result.saved is not None and result.saved.rank == 0 and result.finite else None

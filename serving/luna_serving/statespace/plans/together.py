@@ -29,8 +29,9 @@ from luna_serving.statespace.results import Convention, FullOutputs, SeriesResul
 Floats = NDArray[np.float64]
 # In deviations of a forecast: beyond, the last digit of a float32 is a part of them that a likelihood shows.
 FLOAT32_REACH: Final = 1e3
-# Periods within which the covariances of common models stand still, and which the engine's filter takes in one go.
-HEAD: Final = 256
+# Covariances of common models stand still after 28 to 127 periods, which the engine's filter takes in one go; who has
+# not after the second number may never.
+SETTLING: Final = (256, 1024)
 
 
 def probe(pattern: Floats, model: Model, loglike: Convention) -> tuple[SeriesResult, Recurrence]:
@@ -49,13 +50,29 @@ def probe(pattern: Floats, model: Model, loglike: Convention) -> tuple[SeriesRes
     )
 
 
+def until_settled(model: Model, length: int, loglike: Convention) -> tuple[SeriesResult, Recurrence, int] | None:
+    """A series without gaps until its covariances stand still, and the row from which they do.
+
+    None where they do not within `SETTLING` periods, or begin to only as the last of the series.
+    """
+    for head in (min(size, length) for size in SETTLING):
+        one, shared = probe(np.zeros((head, model.observed)), model, loglike)
+        if one.full is None or not one.finite:
+            return None
+        rest = settled(one.full.predicted_state_cov[:-1])
+        if rest is not None and one.full.nobs_diffuse < rest and rest + 1 < length:
+            return one, shared, rest
+        if head == length:
+            break
+    return None
+
+
 def _gains(pattern: Floats, model: Model, loglike: Convention, variant: Variant) -> tuple[SeriesResult, Recurrence]:
     """As `probe`. Where means are all that is asked for, covariances need not go on once they stand still."""
-    if variant == "means" and model.length is None and len(pattern) > HEAD and not np.isnan(pattern).any():
-        one, shared = probe(pattern[:HEAD], model, loglike)
-        rest = settled(one.full.predicted_state_cov[:-1]) if one.full is not None and one.finite else None
-        if rest is not None and one.full is not None and one.full.nobs_diffuse < rest:
-            return one, shared.continued(rest, len(pattern))
+    longer = variant == "means" and model.length is None and len(pattern) > SETTLING[0]
+    if longer and not np.isnan(pattern).any() and (found := until_settled(model, len(pattern), loglike)) is not None:
+        one, shared, rest = found
+        return one, shared.continued(rest, len(pattern))
     return probe(pattern, model, loglike)
 
 
