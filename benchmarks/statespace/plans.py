@@ -1,6 +1,7 @@
 """Steps a second of each plan, and how much of this machine's copy bandwidth that is.
 
     python -m benchmarks.statespace.plans --rounds 10 --threads 2
+    python -m benchmarks.statespace.plans --only "float64, in blocks"
 
 A step is one period of one series. Each figure is a whole call, one of 20 in a row after 10 that are not timed, as when
 one batch follows the other: one NumPy array `[series, period]` in and one
@@ -144,6 +145,7 @@ def main() -> None:
         "--rounds", type=int, default=10, help="turns of each plan, of 3 measured calls each (default 15)"
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads to compute on (default: all)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="plans whose name contains it")
     options = parser.parse_args()
     configure_jax()
     shared_gain.warm_up()
@@ -151,7 +153,10 @@ def main() -> None:
     bandwidth = copy_bandwidth(options.rounds, options.threads)
     print(f"copy bandwidth {bandwidth / 1e9:.1f} GB/s, {options.threads} threads, load {os.getloadavg()[0]:.2f}")
     with ThreadPoolExecutor(options.threads) as pool:
-        listed = plans(pool if options.threads > 1 else None, options.threads)
+        every = plans(pool if options.threads > 1 else None, options.threads)
+        listed = [plan for plan in every if options.only in plan.name]
+        if not listed:
+            parser.error(f"--only {options.only!r}: there are {', '.join(repr(plan.name) for plan in every)}")
         for plan in listed:
             plan.call()
             plan.call()
