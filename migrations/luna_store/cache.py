@@ -154,12 +154,15 @@ class AccountCache:
             pipe.exists(redis_keys.quota(mirror.account_id))
             for key in mirror.keys:
                 pipe.get(redis_keys.key(key.digest))
-        (seconds, micros), *replies = await pipe.execute()
-        now, found = datetime.fromtimestamp(seconds + micros / 1e6, UTC), iter(replies)
+        pipe.time()
+        begun, *replies, ended = await pipe.execute()
+        since, until = (datetime.fromtimestamp(seconds + micros / 1e6, UTC) for seconds, micros in (begun, ended))
+        found = iter(replies)
+        held = [Held(next(found), bool(next(found)), [next(found) for _ in mirror.keys]) for mirror in mirrors]
         return {
             mirror.account_id
-            for mirror in mirrors
-            if not mirror.agrees(Held(next(found), bool(next(found)), [next(found) for _ in mirror.keys]), now)
+            for mirror, seen in zip(mirrors, held, strict=True)
+            if not mirror.agrees(seen, since, until)
         }
 
     async def forget(self, account_id: int, digests: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row
@@ -20,6 +20,9 @@ COLUMNS = """
         k.revoked_at IS NOT NULL
     )), '[]') FROM api_keys k WHERE k.account_id = a.id) AS keys
 """
+
+# Of the clock by which Redis ends its keys.
+CLOCK_TICK = timedelta(milliseconds=1)
 
 
 class MirroredKey(NamedTuple):
@@ -90,16 +93,21 @@ class Mirror:
         """The hash, with the keys that are live at `now`."""
         return self.standing | {f"key:{k.prefix}": f"{k.digest}:{k.expires_ms}" for k in self.keys if k.live(now)}
 
-    def agrees(self, held: Held, now: datetime) -> bool:
-        """Whether Redis holds this. Fields of a newer release, and keys that ended since, make no difference."""
-        wanted = self.fields(now)
+    def agrees(self, held: Held, since: datetime, until: datetime) -> bool:
+        """Whether Redis held this when it was looked at, between two instants of its own clock.
+
+        Fields of a newer release, and keys that ended since, make no difference. The index entry of a key that ends
+        meanwhile may be there or not: Redis drops it by itself, to the millisecond.
+        """
+        wanted = self.fields(since)
         if not held.quota or any(held.fields.get(name) != str(value) for name, value in wanted.items()):
             return False
-        owners = (str(self.account_id) if key.live(now) else None for key in self.keys)
-        if any(owner != held for owner, held in zip(owners, held.owners, strict=True)):
-            return False
+        around = (since - CLOCK_TICK, until + CLOCK_TICK)
+        for key, owner in zip(self.keys, held.owners, strict=True):
+            if owner not in {str(self.account_id) if key.live(now) else None for now in around}:
+                return False
         more = (held.fields[name] for name in held.fields.keys() - wanted.keys() if name.startswith("key:"))
-        return all(_has_ended(value, now) for value in more)
+        return all(_has_ended(value, until) for value in more)
 
 
 def _has_ended(key: str, now: datetime) -> bool:
