@@ -22,7 +22,7 @@ import numpy as np
 from luna_serving.statespace.jax_process import configure_jax
 from luna_serving.statespace.plans import per_series, shared_gain
 from luna_serving.statespace.plans.blocks import Blocks, Packed, packed
-from luna_serving.statespace.plans.memory import Floats
+from luna_serving.statespace.plans.memory import Floats, Precision
 from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
 from luna_serving.statespace.plans.recurrence import Recurrence, recurrence
@@ -96,11 +96,11 @@ def plans(pool: Executor | None, threads: int) -> list[Plan]:
             held.pop().release()
         held.append(blocks())
 
-    def shared(data: Packed, precision: shared_gain.Precision) -> Callable[[], None]:
+    def shared(data: Packed, precision: Precision) -> Callable[[], None]:
         table = Table.of(recurrent, precision)
         return lambda: hold(lambda: shared_gain_means(table, data, start, **spread))
 
-    def turned(precision: shared_gain.Precision) -> Callable[[], Floats]:
+    def turned(precision: Precision) -> Callable[[], Floats]:
         return lambda: shared_gain_filter(recurrent, y, start, precision=precision, **spread)
 
     steps, double, single = SERIES * PERIODS, np.float64, np.float32

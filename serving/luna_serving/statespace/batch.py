@@ -26,7 +26,7 @@ from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
 from luna_serving.statespace.plans.choose import Part, PlanError, choose
 from luna_serving.statespace.plans.lanes import side_by_side
 from luna_serving.statespace.plans.long import in_pieces, steady
-from luna_serving.statespace.plans.shared_gain import Precision
+from luna_serving.statespace.plans.memory import Precision
 from luna_serving.statespace.plans.together import together
 from luna_serving.statespace.quality import overflows, warnings_of
 from luna_serving.statespace.results import (

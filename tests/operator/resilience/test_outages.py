@@ -74,15 +74,21 @@ def condition(account: dict[str, Any], kind: str) -> tuple[str, str]:
     return next(((c["status"], c["reason"]) for c in found if c["type"] == kind), ("absent", ""))
 
 
+def settled_and_amid(api: KubeApi, namespace: str, exact: Exactness, spec: dict[str, Any]) -> dict[str, Any]:
+    """Ten Accounts that are as specified, and five on their way; returns the first."""
+    for number in range(10):
+        api.create_account(namespace, f"settled-{number}", spec)
+    eventually(exact.require, 60)
+    first = api.account(namespace, "settled-0")
+    for number in range(5):
+        api.create_account(namespace, f"amid-{number}", {})
+    return first
+
+
 def test_without_postgres_a_change_waits_and_says_so(
     stores: OwnStores, operator: Operator, api: KubeApi, namespace: str, exact: Exactness
 ) -> None:
-    for number in range(10):
-        api.create_account(namespace, f"settled-{number}", {})
-    eventually(exact.require, 60)
-    before = api.account(namespace, "settled-0")
-    for number in range(5):
-        api.create_account(namespace, f"amid-{number}", {})
+    before = settled_and_amid(api, namespace, exact, {})
     stores.postgres.kill()
     api.create_account(namespace, "new", {})
     api.edit_account(namespace, "settled-1", {"quota": {"limit": 7}})
@@ -109,12 +115,7 @@ def test_without_postgres_a_change_waits_and_says_so(
 def test_without_redis_a_change_waits_and_says_so(
     stores: OwnStores, operator: Operator, api: KubeApi, namespace: str, exact: Exactness, history: History
 ) -> None:
-    for number in range(10):
-        api.create_account(namespace, f"settled-{number}", {"deletionPolicy": "Delete"})
-    eventually(exact.require, 60)
-    before = api.account(namespace, "settled-0")
-    for number in range(5):
-        api.create_account(namespace, f"amid-{number}", {})
+    before = settled_and_amid(api, namespace, exact, {"deletionPolicy": "Delete"})
     stores.valkey.kill()
     api.create_account(namespace, "new", {})
     api.edit_account(namespace, "settled-1", {"quota": {"limit": 7}})

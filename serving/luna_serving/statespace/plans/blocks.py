@@ -5,13 +5,12 @@ For whoever keeps data in this form: turning it, or the means, series-major cost
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from luna_serving.statespace.plans.memory import SPARE, Floats, Place, aligned
+from luna_serving.statespace.plans.memory import SPARE, Floats, Place, Precision, aligned
 from luna_serving.statespace.plans.tiles import ROWS, Tile, tiles
 
 
@@ -26,13 +25,13 @@ class Packed(NamedTuple):
         """The blocks of one tile and how many rows of each mean something."""
         return zip(self.blocks[self.tiles.index(tile)], (rows for _, rows in chunks(self.length)), strict=True)
 
-    def precise(self, precision: type[np.float64] | type[np.float32]) -> None:
+    def precise(self, precision: Precision) -> None:
         """Refuse blocks of another number format: they would be compiled for anew."""
         if self.blocks and self.blocks[0][0].dtype != precision:
             raise ValueError(f"the observations are packed in {self.blocks[0][0].dtype}, not {np.dtype(precision)}")
 
 
-def packed(y: Floats, precision: type[np.float64] | type[np.float32] = np.float64, *, threads: int = 1) -> Packed:
+def packed(y: Floats, precision: Precision = np.float64, *, threads: int = 1) -> Packed:
     """Pack `[batch, time]`."""
     batch, length = y.shape
     cut = tiles(batch, threads=threads)
@@ -80,11 +79,6 @@ class Blocks:
     def batch(self) -> int:
         """Series."""
         return sum(tile[0].shape[-1] for tile in self.parts)
-
-    @property
-    def starts(self) -> list[int]:
-        """Where each tile begins along the batch."""
-        return [0, *accumulate(tile[0].shape[-1] for tile in self.parts[:-1])]
 
     def series(self, place: int) -> Floats:
         """One series `[time, ...]`, copied."""

@@ -5,7 +5,6 @@ Covariances and variances are those of one series; results share them, as read-o
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -49,9 +48,7 @@ def full_results(
     found = _derived(means, y, one, full, pool)
     finite, loglike = _verdicts(lengths, found)
     finite &= one.finite
-    over = (
-        None if one.saved is None else replace(one.saved, diffuse=np.zeros_like(one.saved.diffuse), rank=0, root=None)
-    )
+    nothing_diffuse = np.zeros((one.model.states, one.model.states))
     results = []
     for place, count in enumerate(lengths):
         own = FullOutputs(
@@ -67,7 +64,10 @@ def full_results(
             loglike=float(loglike[place]),
             nobs_diffuse=full.nobs_diffuse,
         )
-        saved = None if over is None else _saved(over, own, count)
+        saved = None
+        if one.saved is not None:
+            mean, cov = own.predicted_state[-1], own.predicted_state_cov[-1]
+            saved = Saved(mean, cov, nothing_diffuse, 0, count, one.saved.nobs_diffuse)
         filtered, whole = means[place, :count], bool(finite[place])
         results.append(SeriesResult(one.model, filtered, whole, own, None, saved, "shared_gain", precision))
     return results
@@ -132,8 +132,3 @@ def _verdicts(lengths: Sequence[int], found: Derived) -> tuple[NDArray[np.bool_]
         finite[piece] = np.isfinite(found.predicted[piece, : end + 1]).all(axis=(1, 2))
         finite[piece] &= np.isfinite(found.forecasts[piece, :end]).all(axis=1) & np.isfinite(loglike[piece])
     return finite, loglike
-
-
-def _saved(over: Saved, own: FullOutputs, count: int) -> Saved:
-    mean, cov = own.predicted_state[-1], own.predicted_state_cov[-1]
-    return Saved(mean, cov, over.diffuse, over.rank, count, over.nobs_diffuse, over.root)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import forward_pass
+from luna_serving.statespace.plans.memory import Precision
 from luna_serving.statespace.plans.on_gpu import kernels_run, per_series_on_gpu
 from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter
-from luna_serving.statespace.plans.shared_gain import Precision
 from luna_serving.statespace.plans.slabs import rectangle
 from luna_serving.statespace.plans.threads import THREADS
 from luna_serving.statespace.results import SeriesResult

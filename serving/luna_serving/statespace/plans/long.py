@@ -29,10 +29,9 @@ BEFORE: Final = 1024
 def steady(items: list[Item], pool: Executor | None) -> list[SeriesResult] | None:
     """Results of equally long series of one model, none of them missing a point; None where it does not settle."""
     model, length = items[0][1], len(items[0][0])
-    found = until_settled(model, length, "full")
-    if found is None:
+    _, shared, rest = until_settled(model, length, "full")
+    if rest is None:
         return None
-    _, shared, rest = found
     y = np.stack([series.reshape(length, model.observed) for series, _ in items])
     means = np.empty((len(items), length, model.states))
     mean = np.repeat(model.start.mean[None], len(items), axis=0)

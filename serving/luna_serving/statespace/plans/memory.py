@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[Any]  # float64 or float32
+Precision = type[np.float64] | type[np.float32]
 HUGE_PAGE: Final = 2 * 1024 * 1024
 # Linux 6.1: give these addresses huge pages now, copying what they hold (madvise(2)).
 _MADV_COLLAPSE: Final = 25
@@ -22,9 +23,9 @@ _MADV_COLLAPSE: Final = 25
 ALIGNMENT: Final = 64
 
 
-def aligned(shape: tuple[int, ...], dtype: type[np.float64] | type[np.float32]) -> Floats:
+def aligned(shape: tuple[int, ...], dtype: Precision) -> Floats:
     """Zeros that a compiled program reads where they stand."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.zeros(size + ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % ALIGNMENT
     array: Floats = memory[first : first + size].view(dtype).reshape(shape)

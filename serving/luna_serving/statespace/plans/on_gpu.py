@@ -4,12 +4,12 @@ import jax
 import numpy as np
 
 from luna_serving.statespace.gpu.device import supported
-from luna_serving.statespace.plans.memory import Floats
+from luna_serving.statespace.plans.memory import Floats, Precision
 from luna_serving.statespace.plans.per_series import Lanes, Moments
 from luna_serving.statespace.plans.recurrence import Recurrence
 
 
-def kernels_run(states: int, observed: int, dtype: type[np.float64] | type[np.float32]) -> bool:
+def kernels_run(states: int, observed: int, dtype: Precision) -> bool:
     """Whether this process's device runs the kernels for such models."""
     return observed == 1 and supported(jax.default_backend(), states, dtype)
 
@@ -18,7 +18,7 @@ def shared_gain_on_gpu(
     gains: Recurrence,
     y: Floats,
     start: Floats,
-    precision: type[np.float64] | type[np.float32],
+    precision: Precision,
     *,
     interpret: bool = False,
 ) -> Floats:
@@ -41,7 +41,7 @@ def per_series_on_gpu(
     lanes: Lanes,
     y: Floats,
     start: Moments,
-    precision: type[np.float64] | type[np.float32],
+    precision: Precision,
     *,
     interpret: bool = False,
 ) -> tuple[Floats, Moments]:

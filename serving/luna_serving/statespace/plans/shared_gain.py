@@ -19,14 +19,13 @@ from jaxtyping import Array, Float, Int
 
 from luna_serving.statespace.jax_process import require_float64
 from luna_serving.statespace.plans.blocks import Blocks, Packed
-from luna_serving.statespace.plans.memory import SPARE, STAGES, Floats, Place, aligned, fresh
+from luna_serving.statespace.plans.memory import SPARE, STAGES, Floats, Place, Precision, aligned, fresh
 from luna_serving.statespace.plans.recurrence import Recurrence
 from luna_serving.statespace.plans.slabs import Advance, by_slabs
 from luna_serving.statespace.plans.threads import on_threads
 from luna_serving.statespace.plans.tiles import ROWS, WIDTHS, Tile
 
 COMPILED_STATES: Final = (1, 2, 3, 4)
-Precision = type[np.float64] | type[np.float32]
 PRECISIONS: Final[tuple[Precision, ...]] = (np.float64, np.float32)
 
 

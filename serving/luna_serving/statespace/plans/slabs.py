@@ -11,7 +11,7 @@ from typing import Final
 import jax
 import numpy as np
 
-from luna_serving.statespace.plans.memory import SPARE, STAGES, Floats, Place
+from luna_serving.statespace.plans.memory import SPARE, STAGES, Floats, Place, Precision
 from luna_serving.statespace.plans.threads import on_threads
 from luna_serving.statespace.plans.tiles import ROWS, Tile, tiles
 
@@ -30,7 +30,7 @@ def by_slabs(
     *,
     states: int,
     lead: int,
-    precision: type[np.float64] | type[np.float32] = np.float64,
+    precision: Precision = np.float64,
     pool: Executor | None = None,
     threads: int = 1,
 ) -> Floats:

@@ -22,7 +22,7 @@ class Tile(NamedTuple):
 
 def tiles(batch: int, *, threads: int = 1) -> list[Tile]:
     """Cut a batch so that the thread that has most to do is done soonest, into no more tiles than that takes."""
-    shares = min(range(1, threads + 1), key=lambda count: _cost(-(-batch // count)))
+    shares = min(range(1, threads + 1), key=lambda count: _cost(_cut(-(-batch // count))))
     cut, first = [], 0
     for share in range(shares):
         end = batch * (share + 1) // shares
@@ -33,8 +33,8 @@ def tiles(batch: int, *, threads: int = 1) -> list[Tile]:
     return cut
 
 
-def _cost(series: int) -> int:
-    return sum(width + ROW_COST for width in _cut(series))
+def _cost(widths: tuple[int, ...]) -> int:
+    return sum(widths) + ROW_COST * len(widths)
 
 
 @lru_cache(maxsize=1024)
@@ -42,8 +42,5 @@ def _cut(series: int) -> tuple[int, ...]:
     """The widths that hold so many series and cost least, the widest first."""
     whole = max(0, series // WIDTHS[-1] - 1)
     rest = series - whole * WIDTHS[-1]
-    options: list[tuple[int, ...]] = [(WIDTHS[0],) if rest <= WIDTHS[0] else ()]
-    for width in WIDTHS:
-        options += [(width,) if width >= rest else (width, *_cut(rest - width))]
-    best = min(filter(None, options), key=lambda widths: sum(widths) + ROW_COST * len(widths))
+    best = min(((width,) if width >= rest else (width, *_cut(rest - width)) for width in WIDTHS), key=_cost)
     return tuple(sorted((WIDTHS[-1],) * whole + best, reverse=True))

@@ -19,9 +19,10 @@ from luna_serving.statespace.observations import factor, solve
 from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import forward_pass
 from luna_serving.statespace.plans.derived import full_results
+from luna_serving.statespace.plans.memory import Precision
 from luna_serving.statespace.plans.on_gpu import kernels_run, shared_gain_on_gpu
 from luna_serving.statespace.plans.recurrence import Recurrence, period_gains, recurrence, settled
-from luna_serving.statespace.plans.shared_gain import Precision, shared_gain_filter
+from luna_serving.statespace.plans.shared_gain import shared_gain_filter
 from luna_serving.statespace.plans.slabs import rectangle
 from luna_serving.statespace.plans.threads import THREADS
 from luna_serving.statespace.results import Convention, FullOutputs, SeriesResult
@@ -50,29 +51,33 @@ def probe(pattern: Floats, model: Model, loglike: Convention) -> tuple[SeriesRes
     )
 
 
-def until_settled(model: Model, length: int, loglike: Convention) -> tuple[SeriesResult, Recurrence, int] | None:
+def until_settled(model: Model, length: int, loglike: Convention) -> tuple[SeriesResult, Recurrence, int | None]:
     """A series without gaps until its covariances stand still, and the row from which they do.
 
-    None where they do not within `SETTLING` periods, or begin to only as the last of the series.
+    None for the row where they do not within `SETTLING` periods, or begin to only as the last of the series.
     """
-    for head in (min(size, length) for size in SETTLING):
+    for size in SETTLING:
+        head = min(size, length)
         one, shared = probe(np.zeros((head, model.observed)), model, loglike)
         if one.full is None or not one.finite:
-            return None
+            break
         rest = settled(one.full.predicted_state_cov[:-1])
         if rest is not None and one.full.nobs_diffuse < rest and rest + 1 < length:
             return one, shared, rest
         if head == length:
             break
-    return None
+    return one, shared, None
 
 
 def _gains(pattern: Floats, model: Model, loglike: Convention, variant: Variant) -> tuple[SeriesResult, Recurrence]:
     """As `probe`. Where means are all that is asked for, covariances need not go on once they stand still."""
     longer = variant == "means" and model.length is None and len(pattern) > SETTLING[0]
-    if longer and not np.isnan(pattern).any() and (found := until_settled(model, len(pattern), loglike)) is not None:
-        one, shared, rest = found
-        return one, shared.continued(rest, len(pattern))
+    if longer and not np.isnan(pattern).any():
+        one, shared, rest = until_settled(model, len(pattern), loglike)
+        if rest is not None:
+            return one, shared.continued(rest, len(pattern))
+        if shared.length == len(pattern):
+            return one, shared
     return probe(pattern, model, loglike)
 
 
