@@ -101,6 +101,15 @@ def signal(model: Model, states: NDArray[np.float64], first: int = 0) -> NDArray
     return seen[:, 0] if model.observed == 1 else seen
 
 
+def signal_moments(
+    model: Model, states: NDArray[np.float64], covs: NDArray[np.float64], first: int = 0
+) -> SignalMoments:
+    """Moments of the signal from those of states [T, n] and [T, n, n], from period `first` on."""
+    design = over_time(model.design, 2, first, len(states))
+    variance: NDArray[np.float64] = np.einsum("tmi,tij,tmj->tm", design, covs, design, optimize=True)
+    return SignalMoments(signal(model, states, first), variance[:, 0] if model.observed == 1 else variance)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ForecastResult:
     """One series' forecasts; row 0 is one step after its last observation, missing ones included."""

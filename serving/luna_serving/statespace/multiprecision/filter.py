@@ -60,69 +60,55 @@ class Row:
 
 @dataclass(slots=True, eq=False)
 class Filtered:
-    """What the filter leaves: rows for the way back, and its outputs in float64."""
+    """Where the filter stands before a row, and what it has left behind: rows for the way back, outputs in float64."""
 
-    rows: list[Row]
-    outputs: dict[str, Floats]
-    """As `filter.filter_chunk` has them: means and errors [rows, (n,) series], the others [rows, ...]."""
     mean: Matrix
     cov: Matrix
     factor: Matrix | None
     rank: int
     nobs_diffuse: int
-
-
-@dataclass(slots=True, eq=False)
-class _Standing:
-    mean: Matrix
-    cov: Matrix
-    factor: Matrix | None
-    rank: int
-    nobs_diffuse: int = 0
+    outputs: "Outputs"
     rows: list[Row] = field(default_factory=list)
 
 
-def start_of(saved: Saved, series: int) -> _Standing:
-    """Where `series` series stand that all begin at the same saved state."""
+def begin(system: ExactSystem, saved: Saved, length: int, series: int) -> Filtered:
+    """Before the first of `length` rows of `series` series that all start from the same saved state."""
     mean, cov, diffuse = summed(saved)
     if saved.root is not None and not saved.digits:
         root = exact(saved.root)
         cov = root * root.transpose()
+    outputs = Outputs(length, system.model.states, series)
     factor = diffuse if saved.rank else None
-    return _Standing(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse)
+    return Filtered(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse, outputs)
 
 
-def run_filter(system: ExactSystem, y: Floats, start: Saved, out_of_time: Callable[[], bool]) -> Filtered:
-    """Filter series `y` [rows, series], NaN where all of them miss.
+def advance(
+    system: ExactSystem,
+    y: Floats,
+    filtered: Filtered,
+    out_of_time: Callable[[], bool],
+    enough: Callable[[Filtered], bool] = lambda _: False,
+) -> None:
+    """Filter series `y` [rows, series], NaN where all of them miss, to their end or to the first row that is `enough`.
 
     Raises:
         Abandoned: time is out; looked at before each row.
     """
-    standing = start_of(start, y.shape[1])
-    outputs = _Outputs(len(y), system.model.states, y.shape[1])
-    for t, values in enumerate(y):
+    for t in range(len(filtered.rows), len(y)):
         if out_of_time():
             raise Abandoned
-        row = _observe(system, t, values, standing)
-        standing.rows.append(row)
-        if row.factor is not None:
-            standing.nobs_diffuse += 1
-        filtered = _correct(row)
-        outputs.write(t, row, *filtered, noise=system.observed(t))
-        _move(system, t, standing, row, *filtered)
-    outputs.predicted(len(y), standing.mean, standing.cov)
-    return Filtered(
-        standing.rows,
-        outputs.arrays,
-        standing.mean,
-        standing.cov,
-        standing.factor,
-        standing.rank,
-        standing.nobs_diffuse,
-    )
+        if enough(filtered):
+            break
+        row = _observe(system, t, y[t], filtered)
+        filtered.rows.append(row)
+        filtered.nobs_diffuse += row.factor is not None
+        mean, cov, factor = _correct(row)
+        filtered.outputs.write(t, row, mean, cov, noise=system.observed(t))
+        _move(system, t, filtered, row, mean, cov, factor)
+    filtered.outputs.predicted(len(filtered.rows), filtered.mean, filtered.cov)
 
 
-def _observe(system: ExactSystem, t: int, values: Floats, standing: _Standing) -> Row:
+def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) -> Row:
     """Compare an observation with its forecast (Durbin & Koopman eq. 4.13, 5.10)."""
     seen = system.observed(t)
     state_obs_cov = standing.cov * seen.turned
@@ -191,7 +177,7 @@ def _correct(row: Row) -> tuple[Matrix, Matrix, Matrix | None]:
 
 
 def _move(
-    system: ExactSystem, t: int, standing: _Standing, row: Row, mean: Matrix, cov: Matrix, factor: Matrix | None
+    system: ExactSystem, t: int, standing: Filtered, row: Row, mean: Matrix, cov: Matrix, factor: Matrix | None
 ) -> None:
     """Go on to the next row (eq. 4.21, 4.22)."""
     if factor is not None and row.met:
@@ -232,10 +218,11 @@ def _wide(column: Matrix, columns: int) -> Matrix:
     return column if columns == 1 else column * Matrix([[1] * columns])
 
 
-class _Outputs:
+class Outputs:
     """The filter's outputs, row by row in float64."""
 
     def __init__(self, length: int, states: int, series: int) -> None:
+        self.length = length
         self.arrays: dict[str, NDArray[np.float64]] = {
             "predicted_state": np.empty((length + 1, states, series)),
             "predicted_state_cov": np.empty((length + 1, states, states)),
@@ -250,11 +237,18 @@ class _Outputs:
             "loglike_obs": np.zeros((length, series)),
         }
 
+    def until(self, rows: int) -> dict[str, Floats]:
+        """The outputs of the first so many rows."""
+        more = self.length + 1
+        return {name: each[: rows + 1] if len(each) == more else each[:rows] for name, each in self.arrays.items()}
+
     def predicted(self, t: int, mean: Matrix, cov: Matrix) -> None:
+        """The prediction before row t."""
         self.arrays["predicted_state"][t] = nearest(mean)
         self.arrays["predicted_state_cov"][t] = nearest(cov)
 
-    def write(self, t: int, row: Row, mean: Matrix, cov: Matrix, _: Matrix | None, *, noise: Observed) -> None:
+    def write(self, t: int, row: Row, mean: Matrix, cov: Matrix, *, noise: Observed) -> None:
+        """What row t did."""
         arrays = self.arrays
         self.predicted(t, row.mean, row.cov)
         arrays["filtered_state"][t], arrays["filtered_state_cov"][t] = nearest(mean), nearest(cov)
@@ -273,4 +267,5 @@ class _Outputs:
             return
         standardized = nearest(row.error * (ONE / row.var.sqrt()))[0]
         arrays["standardized_forecast_error"][t] = standardized
-        arrays["loglike_obs"][t] = -0.5 * (LOG_2PI + log(row.var) + standardized**2)
+        with np.errstate(over="ignore"):
+            arrays["loglike_obs"][t] = -0.5 * (LOG_2PI + log(row.var) + standardized**2)
