@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from luna_serving.ingress import problems
-from luna_serving.local.haproxy_on_loopback import ANSWERS, closed, with_problems, write_answers
+from luna_serving.local.haproxy_answers import ANSWERS, with_problems, write_answers
+from luna_serving.local.haproxy_on_loopback import closed
 from luna_serving.local.ports import LOOPBACK, free_port
 from luna_serving.local.ray_environment import haproxy_binary, install_haproxy
 

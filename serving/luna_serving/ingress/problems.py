@@ -64,6 +64,17 @@ class Problem(Exception):
         )
 
 
+def bad_request() -> Problem:
+    """400: the request is not valid HTTP."""
+    return Problem(
+        "bad-request",
+        400,
+        "The request cannot be read.",
+        "It is not valid HTTP: a header has a control character in it, or the syntax is wrong. Correct it.",
+        {"Connection": "close"},
+    )
+
+
 def unauthenticated(detail: str) -> Problem:
     """401: no key, or none that anybody knows."""
     return Problem(
