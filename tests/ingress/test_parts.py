@@ -75,15 +75,14 @@ async def test_a_larger_body_without_a_declared_length_is_refused_after_it_was_r
         await receive()
 
 
-@pytest.mark.parametrize(("declared", "closes"), [(6, False), (DRAIN_BYTES, False), (DRAIN_BYTES + 1, True)])
-async def test_a_larger_declared_body_is_refused_before_it_is_read(declared: int, closes: bool) -> None:
+@pytest.mark.parametrize("declared", [6, DRAIN_BYTES + 1])
+async def test_a_larger_declared_body_is_refused_before_it_is_read(declared: int) -> None:
     async def receive() -> Any:
         raise AssertionError("a read makes uvicorn send 100 Continue")
 
     with pytest.raises(Problem) as refused:
         await read_body({b"content-length": str(declared).encode()}, receive, 5)
     assert refused.value.status == 413
-    assert (refused.value.headers.get("Connection") == "close") is closes
 
 
 PACK: dict[Coding, Callable[[bytes], bytes]] = {

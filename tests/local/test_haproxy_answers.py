@@ -18,7 +18,14 @@ from pathlib import Path
 import pytest
 
 from luna_serving.ingress import problems
-from luna_serving.local.haproxy_answers import ANSWERS, with_problems, write_answers
+from luna_serving.local.haproxy_answers import (
+    ANSWERS,
+    MAX_HEADERS,
+    MAX_HEADERS_BYTES,
+    MAX_TARGET_BYTES,
+    with_problems,
+    write_answers,
+)
 from luna_serving.local.haproxy_on_loopback import closed
 from luna_serving.local.ports import LOOPBACK, free_port
 from luna_serving.local.ray_environment import haproxy_binary, install_haproxy
@@ -184,6 +191,47 @@ def test_what_haproxy_answers_by_itself_is_a_problem(port: int, request_bytes: b
     assert headers["content-type"] == "application/problem+json"
     assert headers.get("retry-after") == ("1" if status == 503 else None)
     assert re.fullmatch(r"[0-9a-f-]{36}", headers["x-request-id"])
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("extra", "status", "slug"),
+    [
+        (b"".join(b"X-%d: a\r\n" % i for i in range(MAX_HEADERS - 1)), 503, "overloaded"),
+        (b"".join(b"X-%d: a\r\n" % i for i in range(MAX_HEADERS)), 431, "headers-too-large"),
+        (b"".join(b"X-%d: a\r\n" % i for i in range(1900)), 431, "headers-too-large"),
+        (b"X: " + b"a" * (MAX_HEADERS_BYTES - 100) + b"\r\n", 503, "overloaded"),
+        (b"X: " + b"a" * MAX_HEADERS_BYTES + b"\r\n", 431, "headers-too-large"),
+        (b"X: " + b"a" * 60_000 + b"\r\n", 431, "headers-too-large"),
+    ],
+)
+def test_a_head_beyond_the_limits_is_a_problem_of_its_own(port: int, extra: bytes, status: int, slug: str) -> None:
+    answered, headers, problem = exchange(port, b"GET /gone HTTP/1.1\r\nHost: a\r\n" + extra + b"\r\n")
+    assert (answered, problem["type"]) == (status, problems.TYPE_BASE + slug)
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["x-request-id"]
+
+
+@linux_only
+def test_a_long_path_is_414_and_an_unserved_one_404(port: int) -> None:
+    for length, status, slug in ((MAX_TARGET_BYTES - 1, 404, "not-found"), (MAX_TARGET_BYTES, 414, "uri-too-long")):
+        answered, headers, problem = exchange(port, b"GET /" + b"a" * length + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (answered, problem["type"]) == (status, problems.TYPE_BASE + slug)
+        assert headers["content-type"] == "application/problem+json"
+
+
+@linux_only
+def test_a_caller_who_closes_the_sending_side_before_the_answer_is_told_so(port: int) -> None:
+    # As `nc -N` does. A caller who has given up looks the same, and gives a call back (docs/decisions/0020).
+    with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
+        connection.sendall(b"POST /mute HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+        time.sleep(0.2)
+        connection.shutdown(socket.SHUT_WR)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        problem = json.loads(answer.read())
+    assert (answer.status, problem["type"]) == (400, problems.TYPE_BASE + "bad-request")
+    assert "sending side was closed before the answer" in problem["detail"]
 
 
 @linux_only

@@ -148,19 +148,13 @@ def slow_body(seconds: float) -> Problem:
     )
 
 
-def too_large(limit: int, *, close: bool = False) -> Problem:
-    """413; the limit holds for a body as it is sent and as it is unpacked.
-
-    Args:
-        limit: bytes.
-        close: whether the connection ends with the answer, because reading past the body would take too long.
-    """
+def too_large(limit: int) -> Problem:
+    """413; the limit, in bytes, holds for a body as it is sent and as it is unpacked."""
     return Problem(
         "too-large",
         413,
         "The body is too large.",
         f"A body may have at most {limit} bytes, after decompression too. Split the call.",
-        {"Connection": "close"} if close else {},
         extra={"limit": limit},
     )
 

@@ -15,7 +15,7 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Coding = Literal["gzip", "zstd"]
 
-# Past this a body is no longer read to its end just to answer politely: the connection is closed instead.
+# Past this a body without a declared length is not read to its end before it is refused.
 DRAIN_BYTES = 64 * 1024 * 1024
 JSON_TYPE = re.compile(rb"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 
@@ -90,7 +90,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, limit: int) -
     """
     declared = int(length) if (length := headers.get(b"content-length", b"")).isdigit() else 0
     if declared > limit:
-        raise problems.too_large(limit, close=declared > DRAIN_BYTES)
+        raise problems.too_large(limit)
     message = await receive()
     body = message.get("body", b"")
     if not message.get("more_body", False) and len(body) <= limit and message["type"] == "http.request":
