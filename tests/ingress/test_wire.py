@@ -55,6 +55,8 @@ def answer_to(connection: socket.socket) -> tuple[int, dict[str, str], dict[str,
         ([b"X: " + b"a" * 60_000], b"", 431, "headers-too-large"),
         ([], b"luna_\x01", 400, "bad-request"),
         ([], b"luna_\x7f", 400, "bad-request"),
+        ([], b"luna_\0", 400, "bad-request"),
+        ([b"garbage"], b"", 400, "bad-request"),
     ],
 )
 async def test_a_head_that_cannot_be_taken_is_answered_by_a_problem(
@@ -69,7 +71,8 @@ async def test_a_head_that_cannot_be_taken_is_answered_by_a_problem(
     assert problem["title"]
     assert problem["detail"]
     assert found["content-type"] == "application/problem+json"
-    assert found["x-request-id"]
+    # HAProxy's compiled answers have no room for an id.
+    assert "x-request-id" in found or key == b"luna_\0" or headers == [b"garbage"]
 
 
 async def test_100_headers_of_15_kb_are_taken(platform: Platform) -> None:

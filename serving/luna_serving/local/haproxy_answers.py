@@ -2,8 +2,7 @@
 
 Serve's template leaves HAProxy's own HTML pages, and a plain-text 500 where no replica is left. Here these are problems
 like all others (`luna_serving.ingress.problems`), with an X-Request-ID, and limits of a request's head are 414 and 431
-instead of 400. One exception has no setting: to what it cannot parse (bytes that are not HTTP, NUL in a header, a head
-larger than its buffer or too slow) HAProxy 2.8 sends a page that is compiled in, as 400 or 408, and closes.
+instead of 400. What no setting replaces is in `haproxy_pages`.
 
 Imports nothing that is installed: see `haproxy_on_loopback`.
 """
@@ -21,7 +20,7 @@ MAX_TARGET_BYTES = 16 * 1024
 _BUFFER_BYTES = 64 * 1024
 _PARSED_HEADERS = 2000
 
-_TYPE = "application/problem+json"
+CONTENT_TYPE = "application/problem+json"
 _ERRORFILE = re.compile(r"^[ \t]*errorfile .*\n", re.MULTILINE)
 _DEFAULTS = re.compile(r"^defaults\b.*\n", re.MULTILINE)
 _FRONTEND = re.compile(r"^frontend http_frontend\n(?! +http-request set-var\(txn\.luna_request_id)", re.MULTILINE)
@@ -36,16 +35,17 @@ _REQUEST_IDS = (
 )
 
 
-def _problem(status: int, slug: str, title: str, detail: str) -> str:
-    problem = {"type": f"https://luna.dev/problems/{slug}", "title": title, "status": status, "detail": detail}
-    return json.dumps(problem, separators=(",", ":"))
+def problem(status: int, slug: str, title: str, detail: str) -> str:
+    """A problem as JSON."""
+    members = {"type": f"https://luna.dev/problems/{slug}", "title": title, "status": status, "detail": detail}
+    return json.dumps(members, separators=(",", ":"))
 
 
 def _answer(status: str, slug: str, title: str, detail: str, *headers: str) -> str:
-    body = _problem(int(status.partition(" ")[0]), slug, title, detail)
+    body = problem(int(status.partition(" ")[0]), slug, title, detail)
     head = (
         f"HTTP/1.1 {status}",
-        f"Content-Type: {_TYPE}",
+        f"Content-Type: {CONTENT_TYPE}",
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         *headers,
@@ -90,7 +90,7 @@ REFUSALS = (
     (
         f"{{ req.fhdr_cnt gt {MAX_HEADERS} }}",
         431,
-        _problem(
+        problem(
             431,
             "headers-too-large",
             "The request has too many or too large headers.",
@@ -100,7 +100,7 @@ REFUSALS = (
     (
         f"{{ req.hdrs,length gt {MAX_HEADERS_BYTES} }}",
         431,
-        _problem(
+        problem(
             431,
             "headers-too-large",
             "The request has too many or too large headers.",
@@ -110,7 +110,7 @@ REFUSALS = (
     (
         f"{{ url,length gt {MAX_TARGET_BYTES} }}",
         414,
-        _problem(
+        problem(
             414,
             "uri-too-long",
             "The request's path and query are too long.",
@@ -118,7 +118,7 @@ REFUSALS = (
         ),
     ),
 )
-NOT_SERVED = _problem(404, "not-found", "There is no such thing.", "Nothing is served at this path.")
+NOT_SERVED = problem(404, "not-found", "There is no such thing.", "Nothing is served at this path.")
 
 
 def with_problems(configuration: str, folder: Path) -> str:
@@ -129,8 +129,8 @@ def with_problems(configuration: str, folder: Path) -> str:
     configuration = _BUFSIZE.sub(_parsed_beyond_the_limits, configuration)
     configuration = _NOT_SERVED.sub(lambda found: f"{found[1]} {_content(NOT_SERVED)}\n", configuration)
     refusals = "".join(
-        f"    http-request return status {status} {_content(problem)} if {condition}\n"
-        for condition, status, problem in REFUSALS
+        f"    http-request return status {status} {_content(body)} if {condition}\n"
+        for condition, status, body in REFUSALS
     )
     return _FRONTEND.sub(lambda found: found[0] + _REQUEST_IDS + refusals, configuration)
 
@@ -139,9 +139,9 @@ def _parsed_beyond_the_limits(found: re.Match[str]) -> str:
     return f"{found[1]}{max(int(found[2]), _BUFFER_BYTES)}\n    tune.http.maxhdr {_PARSED_HEADERS}\n"
 
 
-def _content(problem: str) -> str:
+def _content(body: str) -> str:
     # HAProxy's quotes are those of a shell.
-    return f"content-type {_TYPE} string {shlex.quote(problem)} hdr Cache-Control no-store"
+    return f"content-type {CONTENT_TYPE} string {shlex.quote(body)} hdr Cache-Control no-store"
 
 
 def write_answers(folder: Path) -> None:
