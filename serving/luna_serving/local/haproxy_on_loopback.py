@@ -4,10 +4,11 @@ Serve writes the configuration and starts `RAY_SERVE_HAPROXY_BINARY_PATH` with i
 
 - The statistics page and the metrics listen on every address of the machine; here on 127.0.0.1.
 - Killed hard, Serve leaves HAProxy behind for ever; here the kernel ends it with the process that started it.
-- What HAProxy answers by itself becomes problems: `haproxy_answers`. In a cluster that is all: `haproxy_in_pod`.
+- What HAProxy answers by itself becomes problems: `haproxy_answers`, `haproxy_pages`. In a cluster that is all
+  (`haproxy_in_pod`).
 
 `run` executes HAProxy under this process' id, by which Serve knows it. It is called from `python -I -S`, so that a
-start takes no longer than it must: neither this module nor `haproxy_answers` imports anything that is installed.
+start takes no longer than it must: none of these modules imports anything that is installed.
 """
 
 import ctypes
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from luna_serving.local.haproxy_answers import with_problems, write_answers
+from luna_serving.local.haproxy_pages import rewritten_copy
 
 _PR_SET_PDEATHSIG = 1
 _OPEN_BIND = re.compile(r"^(\s*bind )(?:\*)?:(\d+)", re.MULTILINE)
@@ -43,7 +45,8 @@ def run(binary: str, arguments: Sequence[str], *, loopback: bool) -> NoReturn:
     write_answers(folder)
     text = with_problems(configuration.read_text(), folder)
     configuration.write_text(closed(text) if loopback else text)
-    os.execv(binary, [binary, *arguments])  # noqa: S606  no shell is the point
+    program = rewritten_copy(Path(binary), folder)
+    os.execv(program, [str(program), *arguments])  # noqa: S606  no shell is the point
 
 
 def main(argv: list[str]) -> NoReturn:
