@@ -46,7 +46,7 @@ def run(binary: str, arguments: Sequence[str], *, loopback: bool) -> NoReturn:
     text = with_problems(configuration.read_text(), folder)
     configuration.write_text(closed(text) if loopback else text)
     program = rewritten_copy(Path(binary), folder)
-    os.execv(program, [str(program), *arguments])  # noqa: S606  no shell is the point
+    os.execv(program, [program.name, *arguments])  # noqa: S606  no shell is the point
 
 
 def main(argv: list[str]) -> NoReturn:
