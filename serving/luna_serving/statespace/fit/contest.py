@@ -1,6 +1,6 @@
 """The searches for one series, from several starts, and the best that they have found."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -43,7 +43,7 @@ class Contest:
     def whole(self, number: int) -> Subject:
         """The subject at its start of that number, nothing held at zero."""
         subject = self.subject
-        return Subject(subject.wanted, subject.y, subject.affine, np.ones_like(subject.free), self.starts[number])
+        return replace(subject, free=np.ones_like(subject.free), x=self.starts[number])
 
     def enter(self, subject: Subject, trace: Traced) -> bool:
         """Take a search's end, or where it was cut short; whether it is better than what there was."""
@@ -112,5 +112,4 @@ class Contest:
         assert self.best is not None  # noqa: S101  nearly_zero has looked
         free = self.subject.free.copy()
         free[places] = False
-        subject = self.subject
-        return Subject(subject.wanted, subject.y, subject.affine, free, subject.whole(self.best.x))
+        return replace(self.subject, free=free, x=self.subject.whole(self.best.x))

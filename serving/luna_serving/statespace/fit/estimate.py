@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.checks import LARGEST, ModelError
+from luna_serving.statespace.fit.arma import Arma, arma_in
 from luna_serving.statespace.fit.contest import Contest
 from luna_serving.statespace.fit.em import Block, blocks, climb
 from luna_serving.statespace.fit.information import Information, information, stencil
@@ -87,6 +88,7 @@ def _contests(
     names = free_parameters(task.kind, task.fields, task.free).names
     affine: Affine | None = None
     parts: list[Block] = []
+    closed: dict[bool, Arma | None] = {}
     first = True
     for y in series:
         if out_of_time():
@@ -111,7 +113,13 @@ def _contests(
             found.append(unfit(names, "too few observations"))
             continue
         places = starts + [_further(wanted, starts[-1], place) for place in range(task.starts - len(starts))]
-        subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), places[0])
+        arma: Arma | None = None
+        if affine is None:
+            gaps = bool(np.isnan(y).any())
+            if gaps not in closed:
+                closed[gaps] = arma_in(wanted, model, guess, gaps=gaps)
+            arma = closed[gaps]
+        subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), places[0], arma)
         found.append(Contest(subject, places[: task.starts], model))
     return found, parts
 

@@ -6,6 +6,7 @@ matrices, good to about ten digits.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -13,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.checks import LARGEST, ModelError
+from luna_serving.statespace.fit.arma import Arma
 from luna_serving.statespace.fit.lanes import Lane, Tangent, TimeIsUp, combine, difference, lane, scores
 from luna_serving.statespace.fit.quasi_newton import Evaluation
+from luna_serving.statespace.fit.slopes import STEP
 from luna_serving.statespace.fit.wanted import Wanted
 
 Floats = NDArray[np.float64]
 
-# The cube root of float64's rounding: where a central difference loses as much to rounding as to curvature.
-STEP: Final = 6e-6
 # Relative: two ways to the same matrices agree to this if the matrices are affine.
 AFFINE: Final = 1e-12
 
@@ -51,10 +52,15 @@ class Subject:
     """Of all k parameters; the others are variances, and zero."""
     x: Floats
     """All k coordinates, where the search begins."""
+    arma: Arma | None = None
+    """The lanes' closed form, if they have one."""
+    observed: Floats = field(init=False)
+    """What `arma`'s lanes observe."""
     observations: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "observations", max(1, int(np.count_nonzero(~np.isnan(self.y)))))
+        object.__setattr__(self, "observed", self.y if self.arma is None else self.arma.series(self.y))
 
     @property
     def floor(self) -> float:
@@ -80,12 +86,7 @@ class Subject:
 
     def jacobian(self, x: Floats) -> Floats:
         """The derivative of `values` [k, free]."""
-        return np.array([self._slope(x, i) for i in range(len(x))]).reshape(len(x), len(self.free)).T
-
-    def _slope(self, x: Floats, i: int) -> Floats:
-        step = np.zeros_like(x)
-        step[i] = STEP * max(1.0, abs(x[i]))
-        slope: Floats = (self.values(x + step) - self.values(x - step)) / (2 * step[i])
+        slope: Floats = self.wanted.jacobian(self.whole(x))[:, self.free] * self.free[:, None]
         return slope
 
     def lanes(self, x: Floats) -> list[tuple[Lane, Tangent | None]]:
@@ -94,6 +95,11 @@ class Subject:
         Raises:
             ModelError: no model has these parameters.
         """
+        if self.arma is not None:
+            (lanes,) = _closed(self.arma, [(self, x)])
+            if lanes is None:
+                raise ModelError("", "overflows")
+            return lanes
         here, along = self._affine(x) if self.affine is not None else self._general(x)
         return [(here, tangent) for tangent in along] or [(here, None)]
 
@@ -128,12 +134,8 @@ def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[],
     """
     lanes: list[tuple[Lane, Tangent | None]] = []
     parts: list[slice | None] = []
-    for subject, x in points:
-        if out_of_time():
-            raise TimeIsUp
-        try:
-            some = subject.lanes(x)
-        except (ModelError, np.linalg.LinAlgError):
+    for some in _laid_out(points, out_of_time):
+        if some is None:
             parts.append(None)
             continue
         parts.append(slice(len(lanes), len(lanes) + len(some)))
@@ -148,6 +150,44 @@ def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[],
         value = -float(found.loglike[part][0]) / subject.observations
         evaluations.append(Evaluation(x, value, gradient, int(found.met[part][0])))
     return evaluations
+
+
+def _laid_out(
+    points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]
+) -> list[list[tuple[Lane, Tangent | None]] | None]:
+    """The lanes of each point; None where there is no model."""
+    found: list[list[tuple[Lane, Tangent | None]] | None] = [None] * len(points)
+    # Points that differ in what is held at zero have derivatives of unlike shapes.
+    together: dict[tuple[int, int], list[int]] = {}
+    for place, (subject, x) in enumerate(points):
+        if out_of_time():
+            raise TimeIsUp
+        if subject.arma is not None:
+            together.setdefault((id(subject.arma), len(x)), []).append(place)
+            continue
+        with suppress(ModelError, np.linalg.LinAlgError):
+            found[place] = subject.lanes(x)
+    for places in together.values():
+        arma = points[places[0]][0].arma
+        assert arma is not None  # noqa: S101  it was grouped by
+        for place, lanes in zip(places, _closed(arma, [points[place] for place in places]), strict=True):
+            found[place] = lanes
+    return found
+
+
+def _closed(arma: Arma, points: Sequence[tuple[Subject, Floats]]) -> list[list[tuple[Lane, Tangent | None]] | None]:
+    values = np.array([subject.values(x) for subject, x in points])
+    flats, tangents = arma.flats(values, np.array([subject.jacobian(x) for subject, x in points]))
+    found: list[list[tuple[Lane, Tangent | None]] | None] = []
+    sound = np.isfinite(flats).all(axis=1) & np.isfinite(tangents).all(axis=(1, 2))
+    sound &= (np.abs(values).max(axis=1) <= LARGEST) & arma.noisy(values)
+    for (subject, _), flat, along, usable in zip(points, flats, tangents, sound, strict=True):
+        if not usable:
+            found.append(None)
+            continue
+        here = arma.lane(flat, subject.observed)
+        found.append([(here, Tangent(tangent, None)) for tangent in along] or [(here, None)])
+    return found
 
 
 def affine_in(wanted: Wanted, values: Floats) -> Affine | None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.statespace.fit.slopes import slopes
 from luna_serving.statespace.kinds.estimable import estimable
 from luna_serving.statespace.kinds.parameters import Parameters, free_parameters
 from luna_serving.statespace.model import Model
@@ -59,6 +60,15 @@ class Wanted:
     def coordinates(self, values: Floats) -> Floats:
         """The other way round."""
         return self.parameters.theta(values) / self.scale
+
+    def jacobian(self, x: Floats) -> Floats:
+        """The derivative of `values` by coordinates [k, k]."""
+        found, first = np.zeros((len(x), len(x))), 0
+        for each in self.parameters.free:
+            here = slice(first, first + len(each.names))
+            found[here, here] = slopes(each.constraint, x[here] * self.scale[here]) * self.scale[here]
+            first = here.stop
+        return found
 
     def model(self, values: Floats) -> Model:
         """The model with these numbers.
