@@ -21,7 +21,8 @@ from luna_serving.statespace.fit.objective import Affine, Subject, affine_in
 from luna_serving.statespace.fit.quasi_newton import Search, minimise
 from luna_serving.statespace.fit.report import report, unfit
 from luna_serving.statespace.fit.results import Method, SeriesFit
-from luna_serving.statespace.fit.wanted import Build, Wanted, want
+from luna_serving.statespace.fit.deterministic import Build
+from luna_serving.statespace.fit.wanted import Wanted, want
 from luna_serving.statespace.fit.work import OutOfTime, evaluations, run_searches
 from luna_serving.statespace.fit.zeros import settle_zeros
 from luna_serving.statespace.jax_process import require_float64
@@ -111,6 +112,9 @@ def _contests(
                 parts = blocks(wanted, guess)
         if np.count_nonzero(~np.isnan(y)) < len(guess) + model.start.rank:
             found.append(unfit(names, "too few observations"))
+            continue
+        if wanted.explained is not None and wanted.explained.exact:
+            found.append(unfit(names, "the likelihood has no maximum"))
             continue
         places = starts + [_further(wanted, starts[-1], place) for place in range(task.starts - len(starts))]
         arma: Arma | None = None

@@ -66,11 +66,10 @@ class Subject:
     def floor(self) -> float:
         """An objective so low that the model explains the series exactly: the likelihood has no maximum.
 
-        The one-step error's standard deviation is then about 1e-5 of the spread of the series' steps.
+        That of noise which is only the observations' rounding (`deterministic.ROUNDING`).
         """
-        steps = np.diff(self.y, axis=0)
-        spreads = [np.std(column[np.isfinite(column)]) for column in steps.T if np.isfinite(column).any()]
-        return float(np.log(min((spread for spread in spreads if spread > 0), default=1.0))) - 11.5
+        explained = self.wanted.explained
+        return -np.inf if explained is None else explained.floor
 
     def values(self, x: Floats) -> Floats:
         """The wire's numbers [k] at the free ones' coordinates."""

@@ -1,20 +1,19 @@
 """What is sought for one model: the wire's numbers, and as many coordinates of about unit size for the search."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.statespace.fit.deterministic import Build, Deterministic, explain
 from luna_serving.statespace.fit.slopes import slopes
 from luna_serving.statespace.kinds.estimable import estimable
 from luna_serving.statespace.kinds.parameters import Parameters, free_parameters
 from luna_serving.statespace.model import Model
 
 Floats = NDArray[np.float64]
-Build = Callable[[Mapping[str, Any]], Model]
-"""A kind's model from its wire fields, `initial` among them; raises ModelError."""
 
 # Beyond these coordinates a bounded number is so near to its bound that the likelihood is flat: a partial
 # autocorrelation within 5e-5 of 1, a share within 6e-6 of 0 or 1.
@@ -23,6 +22,8 @@ AT_BOUND: Final[Mapping[str, float]] = {"stationary": 100.0, "invertible": 100.0
 # that it says nothing, and at zero it vanishes.
 NEAREST: Final = 1e-2
 FARTHEST: Final = 1e2
+# The sum of a guess's variances by the variance of the steps: where it is beyond these, the guess is not of their size.
+FAR_OFF: Final = (1e-3, 1e1)
 # A covariance whose correlations' smallest eigenvalue is below this is on the edge of being singular.
 SINGULAR: Final = 1e-6
 
@@ -37,6 +38,8 @@ class Wanted:
     parameters: Parameters
     build: Build
     scale: Floats
+    explained: Deterministic | None = None
+    """Of the series that it was made for."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,9 +110,14 @@ def want(
         NotEstimable: see `kinds.parameters`.
     """
     parameters = free_parameters(kind, fields, names)
-    guess = parameters.start([y])
-    scale = _scale(parameters, guess, y)
-    wanted = Wanted(parameters, build, scale)
+    explained = explain(parameters, build, y)
+    # An ARIMA model's guess takes the differences off by itself, and then wants what is left.
+    left = y if explained is None or explained.exact or kind == "arima" else explained.residual
+    guess = parameters.start([left])
+    if kind == "structural":
+        guess = _of_size(parameters, guess, left)
+    scale = _scale(parameters, guess, left)
+    wanted = Wanted(parameters, build, scale, explained)
     guess = guess / scale
     return wanted, [_in_reach(parameters, parameters.unconstrain(fields) / scale, guess), guess]
 
@@ -141,6 +149,19 @@ def _in_reach(parameters: Parameters, own: Floats, guess: Floats) -> Floats:
             near[here] = own[here] * factor if largest else guess[here]
         first = here.stop
     return near
+
+
+def _of_size(parameters: Parameters, guess: Floats, left: Floats) -> Floats:
+    """The guess with its variances scaled to the steps of what the model leaves of the series, if they are far off."""
+    steps = np.diff(left, axis=0)
+    known = steps[np.isfinite(steps)]
+    spread = float(np.var(known)) if len(known) > 1 else 0.0
+    variances = np.array([each.constraint == "variance" for each in parameters.free for _ in each.names], dtype=bool)
+    # Theta is their root.
+    total = float(np.sum(guess[variances] ** 2))
+    if not (spread > 0 and total > 0) or FAR_OFF[0] < total / spread < FAR_OFF[1]:
+        return guess
+    return np.where(variances, guess * np.sqrt(spread / total), guess)
 
 
 def _scale(parameters: Parameters, guess: Floats, y: Floats) -> Floats:
