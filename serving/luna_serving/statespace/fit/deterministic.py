@@ -42,6 +42,8 @@ class Deterministic:
     residual: Floats  # [T, m], NaN where missing
     exact: bool
     """Nothing is left of y but rounding, and nothing but the estimated variances makes noise."""
+    scales: bool
+    """All noise, the start's too, is proportional to the estimated variances."""
     floor: float
     """Of the objective: that of white noise with a standard deviation of ROUNDING around the fit."""
 
@@ -73,7 +75,9 @@ def _explained(
     known = ~np.isnan(y)
     sizes = np.array([np.abs(column[seen]).max(initial=0.0) for column, seen in zip(y.T, known.T, strict=True)])
     sizes = np.where(sizes > 0, sizes, 1.0)
+    vanishes = _vanishes(here, small)
     columns, mean = _of_start(here, small, periods)
+    scales = vanishes and columns.shape[-1] == small.start.rank
     columns = np.concatenate([columns, *_of_intercepts(parameters, build, values, small, periods)], axis=-1)
     if not (np.isfinite(columns).all() and np.isfinite(mean).all()):
         return None
@@ -87,7 +91,8 @@ def _explained(
     total = count * LOG_2PI + 2 * float(np.log(sizes) @ known.sum(axis=0)) + (count - rank) * level + log_det
     return Deterministic(
         residual=residual * sizes,
-        exact=spread <= ROUNDING and _vanishes(here, small),
+        exact=spread <= ROUNDING and vanishes,
+        scales=scales,
         floor=total / (2 * max(1, count)),
     )
 

@@ -22,6 +22,7 @@ from luna_serving.statespace.fit.quasi_newton import Search, minimise
 from luna_serving.statespace.fit.report import report, unfit
 from luna_serving.statespace.fit.results import Method, SeriesFit
 from luna_serving.statespace.fit.deterministic import Build
+from luna_serving.statespace.fit.screening import choose_starts
 from luna_serving.statespace.fit.wanted import Wanted, want
 from luna_serving.statespace.fit.work import OutOfTime, evaluations, run_searches
 from luna_serving.statespace.fit.zeros import settle_zeros
@@ -71,6 +72,8 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
     precision: dict[int, Information | None] = {}
     # One search is brought to its end, standard errors and all, before others are begun: a deadline then costs these.
     for numbers in (range(1), range(1, 1 if task.method == "em" else task.starts)):
+        if numbers and numbers[0]:
+            choose_starts(contests, task.starts, out_of_time)
         changed: dict[int, Contest] = {}
         for number in numbers:
             changed |= {id(contest): contest for contest in _searched(task, parts, contests, number, out_of_time)}

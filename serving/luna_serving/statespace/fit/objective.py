@@ -102,6 +102,37 @@ class Subject:
         here, along = self._affine(x) if self.affine is not None else self._general(x)
         return [(here, tangent) for tangent in along] or [(here, None)]
 
+    @property
+    def noise(self) -> NDArray[np.bool_]:
+        """Which of all k parameters are variances and covariances: their coordinates go with the root of the scale."""
+        return np.isin(self.wanted.constraints, ("variance", "covariance"))
+
+    @property
+    def scales(self) -> bool:
+        """Whether all noise goes with the parameters that are `noise`."""
+        return self.wanted.explained is not None and self.wanted.explained.scales
+
+    def along_scale(self, x: Floats) -> tuple[Lane, Tangent | None]:
+        """A lane, and its derivative by the logarithm of a factor of all variances if all noise goes with it.
+
+        Raises:
+            ModelError: no model has these parameters.
+        """
+        values = self.values(x)
+        moved = np.where(self.noise, values, 0.0)
+        if self.arma is not None:
+            flats, tangents = self.arma.flats(values[None], moved[None, :, None])
+            if not (np.isfinite(flats).all() and np.isfinite(tangents).all()):
+                raise ModelError("", "overflows")
+            return self.arma.lane(flats[0], self.observed), Tangent(tangents[0, 0], None)
+        if self.affine is not None:
+            return self.affine.at(values, self.y), combine(list(moved), self.affine.tangents)
+        here = lane(self.wanted.model(values), self.y)
+        if not self.scales:
+            return here, None
+        # All that depends on the factor is proportional to it.
+        return here, difference(lane(self.wanted.model(values + moved), self.y), here, 1.0)
+
     def _affine(self, x: Floats) -> tuple[Lane, list[Tangent]]:
         assert self.affine is not None  # noqa: S101  the caller asked
         values, slopes = self.values(x), self.jacobian(x)
@@ -149,6 +180,44 @@ def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[],
         value = -float(found.loglike[part][0]) / subject.observations
         evaluations.append(Evaluation(x, value, gradient, int(found.met[part][0])))
     return evaluations
+
+
+def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]) -> list[tuple[float, Floats]]:
+    """The objective of each point without its gradient, all variances by the common factor that is best for them.
+
+    With the variances the sum of squares S = Σ v²/F scales, so that the best factor is S / (N - d), and what it is worth
+    follows from the value and its derivative along the factor's logarithm, (S - N + d) / 2. Where other noise does not
+    scale with them, the point is taken as it is. +inf where there is no model.
+
+    Raises:
+        TimeIsUp: before all were evaluated.
+    """
+    lanes: list[tuple[Lane, Tangent | None]] = []
+    usable = []
+    for subject, x in points:
+        if out_of_time():
+            raise TimeIsUp
+        try:
+            lanes.append(subject.along_scale(x))
+        except (ModelError, np.linalg.LinAlgError):
+            usable.append(False)
+            continue
+        usable.append(True)
+    found = scores(lanes, out_of_time)
+    worth = iter(zip(found.loglike, found.slope, found.met, strict=True))
+    answers = []
+    for (subject, x), there in zip(points, usable, strict=True):
+        if not there:
+            answers.append((np.inf, x))
+            continue
+        loglike, slope, met = next(worth)
+        told = subject.observations - met
+        factor = 1 + 2 * slope / max(1, told)
+        if subject.scales and told > 0 and np.isfinite(factor) and factor > 0:
+            loglike += told / 2 * (factor - 1 - np.log(factor))
+            x = np.where(subject.noise[subject.free], x * np.sqrt(factor), x)
+        answers.append((-float(loglike) / subject.observations if np.isfinite(loglike) else np.inf, x))
+    return answers
 
 
 def _laid_out(

@@ -24,6 +24,8 @@ NEAREST: Final = 1e-2
 FARTHEST: Final = 1e2
 # The sum of a guess's variances by the variance of the steps: where it is beyond these, the guess is not of their size.
 FAR_OFF: Final = (1e-3, 1e1)
+# A lag's coordinate beyond which its partial autocorrelation is the bound in float64.
+FARTHEST_LAG: Final = 20.0
 # A covariance whose correlations' smallest eigenvalue is below this is on the edge of being singular.
 SINGULAR: Final = 1e-6
 
@@ -32,7 +34,9 @@ SINGULAR: Final = 1e-6
 class Wanted:
     """The parameters of a model that are to be estimated, k numbers.
 
-    A coordinate is `Parameters`' unconstrained number by its `scale` [k]: BFGS takes steps of unit size at first.
+    A coordinate is `Parameters`' unconstrained number by its `scale` [k]: BFGS takes steps of unit size at first. Of a
+    vector of lags it is the inverse hyperbolic tangent of a partial autocorrelation, so that a unit root, where many
+    short series have their maximum, is a few steps away.
     """
 
     parameters: Parameters
@@ -56,20 +60,32 @@ class Wanted:
         """Which may be zero each by itself [k]."""
         return np.array([constraint == "variance" for constraint in self.constraints], dtype=bool)
 
+    @property
+    def lags(self) -> NDArray[np.bool_]:
+        """Which belong to a vector of lags [k]."""
+        return _lags(self.parameters)
+
     def values(self, x: Floats) -> Floats:
         """The wire's numbers at coordinates x [k]."""
-        return self.parameters.values(x * self.scale)
+        return self.parameters.values(self.theta(x))
+
+    def theta(self, x: Floats) -> Floats:
+        """`Parameters`' unconstrained numbers at coordinates x [k]."""
+        return np.where(self.lags, np.sinh(np.clip(x, -FARTHEST_LAG, FARTHEST_LAG)), x) * self.scale
 
     def coordinates(self, values: Floats) -> Floats:
         """The other way round."""
-        return self.parameters.theta(values) / self.scale
+        return _coordinates(self.parameters, self.parameters.theta(values), self.scale)
 
     def jacobian(self, x: Floats) -> Floats:
         """The derivative of `values` by coordinates [k, k]."""
         found, first = np.zeros((len(x), len(x))), 0
+        theta = self.theta(x)
+        # d sinh = cosh
+        along = np.where(self.lags & (np.abs(x) <= FARTHEST_LAG), np.hypot(1.0, theta), 1.0) * self.scale
         for each in self.parameters.free:
             here = slice(first, first + len(each.names))
-            found[here, here] = slopes(each.constraint, x[here] * self.scale[here]) * self.scale[here]
+            found[here, here] = slopes(each.constraint, theta[here]) * along[here]
             first = here.stop
         return found
 
@@ -87,7 +103,7 @@ class Wanted:
 
     def at_bound(self, x: Floats) -> NDArray[np.bool_]:
         """Which of the numbers stand on a bound, where their errors are not normal [k]."""
-        values, found = self.values(x), []
+        values, theta, found = self.values(x), self.theta(x), []
         first = 0
         for each in self.parameters.free:
             here = slice(first, first + len(each.names))
@@ -95,7 +111,7 @@ class Wanted:
                 found.append(np.full(len(each.names), _singular(np.array(each.read(self.fields(values))))))
             else:
                 # A vector of lags is bound as a whole: one partial autocorrelation at 1 is a unit root.
-                far = np.abs(x[here] * self.scale[here]) > AT_BOUND.get(each.constraint, np.inf)
+                far = np.abs(theta[here]) > AT_BOUND.get(each.constraint, np.inf)
                 found.append(np.full(len(far), far.any()))
             first = here.stop
         return np.concatenate(found)
@@ -118,8 +134,9 @@ def want(
         guess = _of_size(parameters, guess, left)
     scale = _scale(parameters, guess, left)
     wanted = Wanted(parameters, build, scale, explained)
-    guess = guess / scale
-    return wanted, [_in_reach(parameters, parameters.unconstrain(fields) / scale, guess), guess]
+    guess = _coordinates(parameters, guess, scale)
+    own = _coordinates(parameters, parameters.unconstrain(fields), scale)
+    return wanted, [_in_reach(parameters, own, guess), guess]
 
 
 def usual(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -133,6 +150,15 @@ def usual(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
         if not held_at_zero and not (kind == "state_space" and each.constraint == "free"):
             found.append(name)
     return tuple(found)
+
+
+def _lags(parameters: Parameters) -> NDArray[np.bool_]:
+    constraints = [each.constraint for each in parameters.free for _ in each.names]
+    return np.isin(constraints, ("stationary", "invertible"))
+
+
+def _coordinates(parameters: Parameters, theta: Floats, scale: Floats) -> Floats:
+    return np.where(_lags(parameters), np.arcsinh(theta / scale), theta / scale)
 
 
 def _in_reach(parameters: Parameters, own: Floats, guess: Floats) -> Floats:
