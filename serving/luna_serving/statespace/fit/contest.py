@@ -28,7 +28,10 @@ class Contest:
     """What is known about the best parameters of one series."""
 
     subject: Subject
-    starts: list[Floats]
+    own: Floats
+    """Coordinates of the model's own values."""
+    guessed: Floats
+    """Of a guess from the data."""
     guess: Model
     """From the data alone: what is of usual size."""
     traces: list[Traced] = field(default_factory=list)
@@ -40,10 +43,9 @@ class Contest:
     above_zero: set[int] = field(default_factory=set)
     """Small variances that are not zero."""
 
-    def whole(self, number: int) -> Subject:
-        """The subject at its start of that number, nothing held at zero."""
-        subject = self.subject
-        return replace(subject, free=np.ones_like(subject.free), x=self.starts[number])
+    def whole(self, x: Floats | None = None) -> Subject:
+        """The subject with nothing held at zero, at coordinates x, or at its own values."""
+        return replace(self.subject, free=np.ones_like(self.subject.free), x=self.own if x is None else x)
 
     def enter(self, subject: Subject, trace: Traced) -> bool:
         """Take a search's end, or where it was cut short; whether it is better than what there was."""

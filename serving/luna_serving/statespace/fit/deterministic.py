@@ -169,4 +169,3 @@ def _least_squares(x: Floats, y: Floats) -> tuple[Floats, int, float]:
         left = left - basis @ (basis.T @ left)
     log_det = 2 * float(np.log(sizes[:rank]).sum() + np.log(lengths[used][order[:rank]]).sum())
     return left, rank, log_det
-

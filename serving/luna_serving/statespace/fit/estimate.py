@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from luna_serving.statespace.checks import LARGEST, ModelError
 from luna_serving.statespace.fit.arma import Arma, arma_in
 from luna_serving.statespace.fit.contest import Contest
+from luna_serving.statespace.fit.deterministic import Build
 from luna_serving.statespace.fit.em import Block, blocks, climb
 from luna_serving.statespace.fit.information import Information, information, stencil
 from luna_serving.statespace.fit.objective import Affine, Subject, affine_in
 from luna_serving.statespace.fit.quasi_newton import Search, minimise
 from luna_serving.statespace.fit.report import report, unfit
 from luna_serving.statespace.fit.results import Method, SeriesFit
-from luna_serving.statespace.fit.deterministic import Build
-from luna_serving.statespace.fit.screening import choose_starts
-from luna_serving.statespace.fit.wanted import Wanted, want
+from luna_serving.statespace.fit.screening import search_widely, small
+from luna_serving.statespace.fit.wanted import want
 from luna_serving.statespace.fit.work import OutOfTime, evaluations, run_searches
 from luna_serving.statespace.fit.zeros import settle_zeros
 from luna_serving.statespace.jax_process import require_float64
@@ -53,7 +53,7 @@ class Task:
     """Names of `kinds.parameters`."""
     method: Method = "mle"
     starts: int = 3
-    """Searches: from the model's own values, from a guess off the data, from random places about it. EM takes one."""
+    """Searches: from the model's own values, from a guess off the data, from the best of many places. EM takes one."""
     max_iterations: int = 500
     loglike: Convention = "full"
 
@@ -71,15 +71,17 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
     contests = [contest for contest in everything if isinstance(contest, Contest)]
     precision: dict[int, Information | None] = {}
     # One search is brought to its end, standard errors and all, before others are begun: a deadline then costs these.
-    for numbers in (range(1), range(1, 1 if task.method == "em" else task.starts)):
-        if numbers and numbers[0]:
-            choose_starts(contests, task.starts, out_of_time)
-        changed: dict[int, Contest] = {}
-        for number in numbers:
-            changed |= {id(contest): contest for contest in _searched(task, parts, contests, number, out_of_time)}
-        better = list(changed.values())
+    several = task.method == "mle" and task.starts > 1
+    at_once = several and small(contests)
+    for first in [True] if at_once or not several else [True, False]:
+        if first and not at_once:
+            better = _searched(task, parts, contests, out_of_time)
+        else:
+            options = {"tolerance": TOLERANCE[task.method], "max_iterations": task.max_iterations}
+            better = search_widely(contests, task.starts, out_of_time, own=first, **options)
         settle_zeros(better, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
-        precision |= dict(zip(changed, _precisions(task, better, out_of_time), strict=True))
+        found = _precisions(task, better, out_of_time)
+        precision |= {id(contest): each for contest, each in zip(better, found, strict=True)}
     answers = iter([report(contest, precision.get(id(contest)), task.loglike) for contest in contests])
     return [next(answers) if isinstance(each, Contest) else each for each in everything]
 
@@ -119,33 +121,23 @@ def _contests(
         if wanted.explained is not None and wanted.explained.exact:
             found.append(unfit(names, "the likelihood has no maximum"))
             continue
-        places = starts + [_further(wanted, starts[-1], place) for place in range(task.starts - len(starts))]
         arma: Arma | None = None
         if affine is None:
             gaps = bool(np.isnan(y).any())
             if gaps not in closed:
                 closed[gaps] = arma_in(wanted, model, guess, gaps=gaps)
             arma = closed[gaps]
-        subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), places[0], arma)
-        found.append(Contest(subject, places[: task.starts], model))
+        subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), starts[0], arma)
+        found.append(Contest(subject, *starts, model))
     return found, parts
 
 
-def _searched(
-    task: Task, parts: Sequence[Block], contests: Sequence[Contest], number: int, out_of_time: OutOfTime
-) -> list[Contest]:
-    """Search from each series' start of that number; those that are the better for it."""
-    subjects = [contest.whole(number) for contest in contests]
+def _searched(task: Task, parts: Sequence[Block], contests: Sequence[Contest], out_of_time: OutOfTime) -> list[Contest]:
+    """Search from each model's own values; those that are the better for it."""
+    subjects = [contest.whole() for contest in contests]
     traces = run_searches(subjects, [_search(task, parts, subject) for subject in subjects], out_of_time)
     ended = zip(contests, subjects, traces, strict=True)
     return [contest for contest, subject, trace in ended if contest.enter(subject, trace)]
-
-
-def _further(wanted: Wanted, guess: Floats, number: int) -> Floats:
-    """A random place about the guess, the same for every series and every call."""
-    shift = np.random.default_rng(number).standard_normal(len(guess))
-    scales = np.isin(wanted.constraints, ("variance", "covariance"))
-    return np.where(scales, guess * np.exp(shift), guess + shift)
 
 
 def _search(task: Task, parts: Sequence[Block], start: Subject) -> Search:

@@ -103,11 +103,6 @@ class Subject:
         return [(here, tangent) for tangent in along] or [(here, None)]
 
     @property
-    def noise(self) -> NDArray[np.bool_]:
-        """Which of all k parameters are variances and covariances: their coordinates go with the root of the scale."""
-        return np.isin(self.wanted.constraints, ("variance", "covariance"))
-
-    @property
     def scales(self) -> bool:
         """Whether all noise goes with the parameters that are `noise`."""
         return self.wanted.explained is not None and self.wanted.explained.scales
@@ -119,7 +114,7 @@ class Subject:
             ModelError: no model has these parameters.
         """
         values = self.values(x)
-        moved = np.where(self.noise, values, 0.0)
+        moved = np.where(self.wanted.noise, values, 0.0)
         if self.arma is not None:
             flats, tangents = self.arma.flats(values[None], moved[None, :, None])
             if not (np.isfinite(flats).all() and np.isfinite(tangents).all()):
@@ -185,7 +180,7 @@ def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[],
 def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]) -> list[tuple[float, Floats]]:
     """The objective of each point without its gradient, all variances by the common factor that is best for them.
 
-    With the variances the sum of squares S = Σ v²/F scales, so that the best factor is S / (N - d), and what it is worth
+    With the variances the sum of squares S = Σ v²/F scales, so that the best factor is S / (N - d). What it is worth
     follows from the value and its derivative along the factor's logarithm, (S - N + d) / 2. Where other noise does not
     scale with them, the point is taken as it is. +inf where there is no model.
 
@@ -212,11 +207,11 @@ def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], 
             continue
         loglike, slope, met = next(worth)
         told = subject.observations - met
-        factor = 1 + 2 * slope / max(1, told)
+        factor, scaled = 1 + 2 * slope / max(1, told), x
         if subject.scales and told > 0 and np.isfinite(factor) and factor > 0:
             loglike += told / 2 * (factor - 1 - np.log(factor))
-            x = np.where(subject.noise[subject.free], x * np.sqrt(factor), x)
-        answers.append((-float(loglike) / subject.observations if np.isfinite(loglike) else np.inf, x))
+            scaled = np.where(subject.wanted.noise[subject.free], x * np.sqrt(factor), x)
+        answers.append((-float(loglike) / subject.observations if np.isfinite(loglike) else np.inf, scaled))
     return answers
 
 

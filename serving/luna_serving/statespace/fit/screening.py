@@ -14,7 +14,7 @@ from luna_serving.statespace.fit.contest import Contest
 from luna_serving.statespace.fit.lanes import TimeIsUp
 from luna_serving.statespace.fit.objective import Subject, profile
 from luna_serving.statespace.fit.quasi_newton import minimise
-from luna_serving.statespace.fit.together import POINTS_AT_A_TIME
+from luna_serving.statespace.fit.together import POINTS_AT_A_TIME, Heat, Traced
 from luna_serving.statespace.fit.wanted import Wanted
 from luna_serving.statespace.fit.work import OutOfTime, run_searches
 
@@ -23,12 +23,15 @@ Floats = NDArray[np.float64]
 # Places looked at: of likelihoods that may have several maxima, and of others.
 MANY: Final = 96
 FEW: Final = 12
-# The places that are followed, and for how many steps of BFGS: most then are where they will end.
+# The places that are followed, and for how many rounds: most searches then are near where they will end.
 FOLLOWED: Final = 8
-STEPS: Final = 8
-# Periods times states to the third power, times places: what looking may cost, about a second; and following.
+ROUNDS: Final = 10
+# Periods times states to the third power, times places: what looking may cost, about a second. Without places: what is
+# cheap enough to be followed.
 LOOKING: Final = 2e8
 FOLLOWING: Final = 2e6
+# Contests whose searches begin all at once.
+AT_ONCE: Final = 8
 # Log-likelihoods of two ends that are nearer are taken for one maximum.
 SAME: Final = 1e-2
 # Constraints whose numbers make several maxima.
@@ -37,57 +40,97 @@ CURVED: Final = ("stationary", "invertible", "unit_interval", "period")
 SPREAD: Final = 1.5
 
 
-def choose_starts(contests: Sequence[Contest], starts: int, out_of_time: OutOfTime) -> None:
-    """Give each contest the places where its searches after the first begin; none new where time is out."""
-    open_ = [contest for contest in contests if contest.best is not None or contest.traces]
-    places = [_places(contest) for contest in open_]
-    points = [(contest.whole(0), x) for contest, some in zip(open_, places, strict=True) for x in some]
+def small(contests: Sequence[Contest]) -> bool:
+    """Whether all searches of all contests take so little that none needs to be over before others begin."""
+    return len(contests) <= AT_ONCE and all(_cost(contest) <= FOLLOWING for contest in contests)
+
+
+def search_widely(
+    contests: Sequence[Contest],
+    starts: int,
+    out_of_time: OutOfTime,
+    *,
+    own: bool,
+    tolerance: float,
+    max_iterations: int,
+) -> list[Contest]:
+    """Search from the best of many places; those that are the better for it.
+
+    Args:
+        contests: for each of them `starts` searches less one, and one from its own start if `own`.
+        starts: see `Task`.
+        out_of_time: asked between evaluations.
+        own: whether the first search has still to be made.
+        tolerance: see `minimise`.
+        max_iterations: of one search.
+    """
+    begun: list[tuple[Contest, bool, Subject]] = []
+    for contest, places in zip(contests, _ranked(contests, starts, out_of_time), strict=True):
+        begun += [(contest, True, contest.whole())] if own else []
+        begun += [(contest, False, contest.whole(x)) for x in places]
+
+    kept: set[int] = set()
+
+    def keep(traces: Sequence[Traced]) -> set[int]:
+        kept.update(number for number, (_, first, _) in enumerate(begun) if first)
+        for contest in contests:
+            others = [number for number, (each, first, _) in enumerate(begun) if each is contest and not first]
+            others.sort(key=lambda number: _value(traces[number]))
+            same = SAME / contest.subject.observations
+            kept.update(_unlike([(number, _value(traces[number])) for number in others], same, starts - 1))
+        return kept
+
+    searches = [
+        minimise(subject.x, tolerance=tolerance, max_iterations=max_iterations, floor=subject.floor)
+        for _, _, subject in begun
+    ]
+    traces = run_searches([subject for _, _, subject in begun], searches, out_of_time, Heat(ROUNDS, keep))
+    if not kept:
+        # All ended, or time was out, before that round.
+        keep(traces)
+    better: dict[int, Contest] = {}
+    for number, ((contest, _, subject), trace) in enumerate(zip(begun, traces, strict=True)):
+        if number not in kept:
+            contest.extra_evaluations += trace.evaluations
+        elif contest.enter(subject, trace):
+            better[id(contest)] = contest
+    return list(better.values())
+
+
+def _value(trace: Traced) -> float:
+    return np.inf if trace.best is None else trace.best.value
+
+
+def _unlike(ranked: Sequence[tuple[int, float]], same: float, count: int) -> list[int]:
+    """So many of the best searches, those first whose values differ."""
+    first: list[int] = []
+    again: list[int] = []
+    last = -np.inf
+    for number, value in ranked:
+        (first if value - last > same else again).append(number)
+        last = value
+    return [*first, *again][:count]
+
+
+def _ranked(contests: Sequence[Contest], starts: int, out_of_time: OutOfTime) -> list[list[Floats]]:
+    """The places of each contest that are worth following, the best first; as they come where time is out."""
+    places = [_places(contest, starts) for contest in contests]
+    points = [(contest.whole(), x) for contest, some in zip(contests, places, strict=True) for x in some]
+    counts = [FOLLOWED if _curved(each.subject.wanted) and _cost(each) <= FOLLOWING else 0 for each in contests]
+    counts = [max(count, starts - 1) for count in counts]
     found: list[tuple[float, Floats]] = []
     try:
         for first in range(0, len(points), POINTS_AT_A_TIME):
             found += profile(points[first : first + POINTS_AT_A_TIME], out_of_time)
     except TimeIsUp:
-        return
-    looked = iter(found)
-    ranked = []
-    for contest, some in zip(open_, places, strict=True):
+        return [some[:count] for some, count in zip(places, counts, strict=True)]
+    looked, ranked = iter(found), []
+    for contest, some, count in zip(contests, places, counts, strict=True):
         contest.extra_evaluations += len(some)
-        worth = [next(looked) for _ in some]
-        ranked.append(sorted((each for each in worth if np.isfinite(each[0])), key=lambda each: each[0]))
-    followed = [
-        (contest, x)
-        for contest, worth in zip(open_, ranked, strict=True)
-        if _curved(contest.subject.wanted) and _cost(contest) <= FOLLOWING
-        for _, x in worth[:FOLLOWED]
-    ]
-    ends: dict[int, list[tuple[float, Floats]]] = {}
-    if followed and not out_of_time():
-        subjects = [contest.whole(0) for contest, _ in followed]
-        searches = [
-            minimise(x, tolerance=SAME, max_iterations=STEPS, floor=subject.floor)
-            for subject, (_, x) in zip(subjects, followed, strict=True)
-        ]
-        for (contest, _), trace in zip(followed, run_searches(subjects, searches, out_of_time), strict=True):
-            contest.extra_evaluations += trace.evaluations
-            if trace.best is not None:
-                ends.setdefault(id(contest), []).append((trace.best.value, trace.best.x))
-    for contest, worth in zip(open_, ranked, strict=True):
-        # The guess comes first where nothing was followed: of variances it is near enough.
-        chosen = contest.starts[1:2] if id(contest) not in ends else []
-        best = sorted(ends.get(id(contest), worth), key=lambda each: each[0])
-        chosen += _unlike(best, SAME / contest.subject.observations, starts - 1 - len(chosen))
-        contest.starts = [*contest.starts[:1], *chosen, *contest.starts[1 + len(chosen) :]][:starts]
-
-
-def _unlike(best: Sequence[tuple[float, Floats]], same: float, count: int) -> list[Floats]:
-    """The best places, those first whose values differ."""
-    first: list[Floats] = []
-    again: list[Floats] = []
-    last = -np.inf
-    for value, x in best:
-        (first if value - last > same else again).append(x)
-        last = max(last, value) if value - last <= same else value
-    return [*first, *again][: max(0, count)]
+        guess, *others = [next(looked) for _ in some]
+        others = sorted((each for each in others if np.isfinite(each[0])), key=lambda each: each[0])
+        ranked.append([guess[1], *(x for _, x in others)][:count])
+    return ranked
 
 
 def _curved(wanted: Wanted) -> bool:
@@ -99,11 +142,11 @@ def _cost(contest: Contest) -> float:
     return float(len(subject.y)) * contest.guess.states**3
 
 
-def _places(contest: Contest) -> list[Floats]:
+def _places(contest: Contest, starts: int) -> list[Floats]:
     """The guess, and places about it: the same for every series and every call."""
-    wanted, guess = contest.subject.wanted, contest.starts[min(1, len(contest.starts) - 1)]
+    wanted, guess = contest.subject.wanted, contest.guessed
     most = MANY if _curved(wanted) else FEW
-    count = int(np.clip(LOOKING / _cost(contest), FEW / 2, most))
+    count = max(starts - 1, int(np.clip(LOOKING / _cost(contest), FEW / 2, most)))
     rng = np.random.default_rng(count)
     return [guess, *(_place(wanted, guess, len(contest.subject.y), rng) for _ in range(count - 1))]
 

@@ -1,7 +1,8 @@
 """What is sought for one model: the wire's numbers, and as many coordinates of about unit size for the search."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -11,9 +12,11 @@ from luna_serving.statespace.fit.deterministic import Build, Deterministic, expl
 from luna_serving.statespace.fit.slopes import slopes
 from luna_serving.statespace.kinds.estimable import estimable
 from luna_serving.statespace.kinds.parameters import Parameters, free_parameters
+from luna_serving.statespace.kinds.transforms import CONSTRAINTS
 from luna_serving.statespace.model import Model
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 # Beyond these coordinates a bounded number is so near to its bound that the likelihood is flat: a partial
 # autocorrelation within 5e-5 of 1, a share within 6e-6 of 0 or 1.
@@ -44,30 +47,37 @@ class Wanted:
     scale: Floats
     explained: Deterministic | None = None
     """Of the series that it was made for."""
+    names: tuple[str, ...] = field(init=False)
+    """As the wire calls them."""
+    constraints: tuple[str, ...] = field(init=False)
+    """What binds each [k]."""
+    variances: Mask = field(init=False)
+    """Which may be zero each by itself [k]."""
+    noise: Mask = field(init=False)
+    """Which are variances or belong to covariances: their coordinates go with the root of the noise [k]."""
+    lags: Mask = field(init=False)
+    """Which belong to a vector of lags [k]."""
+    runs: tuple[tuple[str, slice], ...] = field(init=False)
+    """The constraint and the places of each field."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """As the wire calls them."""
-        return self.parameters.names
-
-    @property
-    def constraints(self) -> tuple[str, ...]:
-        """What binds each [k]."""
-        return tuple(each.constraint for each in self.parameters.free for _ in each.names)
-
-    @property
-    def variances(self) -> NDArray[np.bool_]:
-        """Which may be zero each by itself [k]."""
-        return np.array([constraint == "variance" for constraint in self.constraints], dtype=bool)
-
-    @property
-    def lags(self) -> NDArray[np.bool_]:
-        """Which belong to a vector of lags [k]."""
-        return _lags(self.parameters)
+    def __post_init__(self) -> None:
+        free = self.parameters.free
+        ends = np.cumsum([0, *(len(each.names) for each in free)]).tolist()
+        constraints = np.array([each.constraint for each in free for _ in each.names])
+        for name, value in (
+            ("names", self.parameters.names),
+            ("constraints", tuple(constraints.tolist())),
+            ("variances", constraints == "variance"),
+            ("noise", np.isin(constraints, ("variance", "covariance"))),
+            ("lags", _lags(self.parameters)),
+            ("runs", tuple((each.constraint, slice(*span)) for each, span in zip(free, pairwise(ends), strict=True))),
+        ):
+            object.__setattr__(self, name, value)
 
     def values(self, x: Floats) -> Floats:
         """The wire's numbers at coordinates x [k]."""
-        return self.parameters.values(self.theta(x))
+        theta = self.theta(x)
+        return np.concatenate([CONSTRAINTS[constraint].values(theta[here]) for constraint, here in self.runs])
 
     def theta(self, x: Floats) -> Floats:
         """`Parameters`' unconstrained numbers at coordinates x [k]."""
@@ -79,14 +89,11 @@ class Wanted:
 
     def jacobian(self, x: Floats) -> Floats:
         """The derivative of `values` by coordinates [k, k]."""
-        found, first = np.zeros((len(x), len(x))), 0
-        theta = self.theta(x)
+        found, theta = np.zeros((len(x), len(x))), self.theta(x)
         # d sinh = cosh
         along = np.where(self.lags & (np.abs(x) <= FARTHEST_LAG), np.hypot(1.0, theta), 1.0) * self.scale
-        for each in self.parameters.free:
-            here = slice(first, first + len(each.names))
-            found[here, here] = slopes(each.constraint, theta[here]) * along[here]
-            first = here.stop
+        for constraint, here in self.runs:
+            found[here, here] = slopes(constraint, theta[here]) * along[here]
         return found
 
     def model(self, values: Floats) -> Model:
