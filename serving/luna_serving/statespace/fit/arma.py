@@ -4,13 +4,14 @@ A model of the kind `arima` costs half a millisecond to build and to check, and 
 parameter. Here only the numbers that depend on parameters are worked out: the lag polynomials' product, the shocks'
 covariance and the stationary start of the ARMA part (Durbin & Koopman 2012, eq. 5.37), each with its derivative.
 
-Without missing observations or measurement noise the differences are taken off the series first. The likelihood is the same, for the exact
-diffuse start's F∞ is 1 in each of the d + D·s periods that it takes (Durbin & Koopman 2012, section 5.4), and the model
-has only the states of the ARMA part.
+Without missing observations or measurement noise the differences are taken off the series first. The likelihood is the
+same, for the exact diffuse start's F∞ is 1 in each of the d + D·s periods that it takes (Durbin & Koopman 2012, section
+5.2), and the model has only the states of the ARMA part.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -71,8 +72,7 @@ class Arma:
         """Where a variance is above zero [b]: without any there is no model."""
         whole = np.repeat(self.fixed[None], len(values), axis=0)
         whole[:, self.free] = values
-        noisy: NDArray[np.bool_] = (whole[:, -2:] > 0).any(axis=1)
-        return noisy
+        return np.asarray((whole[:, -2:] > 0).any(axis=1), dtype=np.bool_)
 
     def flats(self, values: Floats, jacobian: Floats) -> tuple[Floats, Floats]:
         """A lane's numbers [b, f] for values [b, K], and their derivatives [b, F, f] by the values' own [b, K, F].
@@ -83,9 +83,10 @@ class Arma:
         whole = np.repeat(self.fixed[None], count, axis=0)
         whole[:, self.free] = values
         moved = np.zeros((count, directions, len(self.fixed)))
-        moved[:, :, self.free] = np.swapaxes(jacobian, 1, 2)
+        moved[:, :, self.free] = jacobian.swapaxes(1, 2)
         p, q, seasonal_p, seasonal_q, s = self.orders
-        parts, moves = (np.split(each, np.cumsum([p, q, seasonal_p, seasonal_q]), axis=-1) for each in (whole, moved))
+        ends = np.cumsum([0, p, q, seasonal_p, seasonal_q, 3]).tolist()
+        parts, moves = ([each[..., a:b] for a, b in pairwise(ends)] for each in (whole, moved))
         ar, ar_moved = _product(parts[0], parts[2], moves[0], moves[2], s, -1.0)
         ma, ma_moved = _product(parts[1], parts[3], moves[1], moves[3], s, 1.0)
         (intercept, var, obs_var), (intercept_moved, var_moved, obs_var_moved) = (
@@ -99,7 +100,7 @@ class Arma:
         root = var[:, None, None]
         noise = root * shape[:, :, None] * shape[:, None, :]
         across = shape_moved[..., :, None] * shape[:, None, None, :]
-        noise_moved = root[:, None] * (across + np.swapaxes(across, -1, -2)) + (
+        noise_moved = root[:, None] * (across + across.swapaxes(-1, -2)) + (
             var_moved[..., None, None] * (shape[:, :, None] * shape[:, None, :])[:, None]
         )
         transition = np.zeros((count, k, k)) + np.eye(k, k=1)
@@ -107,7 +108,7 @@ class Arma:
         powers = _powers(transition)
         cov = _summed(powers, noise)
         turned = lags_moved[..., :, None] * (transition @ cov)[:, None, None, :, 0]
-        cov_moved = _summed(powers, noise_moved + turned + np.swapaxes(turned, -1, -2))
+        cov_moved = _summed(powers, noise_moved + turned + turned.swapaxes(-1, -2))
         left = 1 - lags.sum(axis=-1)
         level = intercept / left
         level_moved = (intercept_moved + level[:, None] * lags_moved.sum(axis=-1)) / left[:, None]
@@ -202,6 +203,8 @@ def _product(
     regular: Floats, seasonal: Floats, regular_moved: Floats, seasonal_moved: Floats, s: int, sign: float
 ) -> tuple[Floats, Floats]:
     """(1 + sign a L ...)(1 + sign b L^s ...) from lag 1 on [b, lags], and its derivative [b, F, lags]."""
+    if not seasonal.shape[-1]:
+        return sign * regular, sign * regular_moved
     one, other, one_moved, other_moved = (
         np.concatenate([_first(each), sign * each], axis=-1)
         for each in (regular, seasonal, regular_moved, seasonal_moved)
@@ -251,5 +254,5 @@ def _summed(powers: Sequence[Floats], noise: Floats) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):
         for power in powers:
             each = power if total.ndim == power.ndim else power[:, None]
-            total = total + each @ total @ np.swapaxes(each, -1, -2)
-    return (total + np.swapaxes(total, -1, -2)) / 2
+            total = total + each @ total @ each.swapaxes(-1, -2)
+    return (total + total.swapaxes(-1, -2)) / 2

@@ -77,8 +77,14 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
         if first and not at_once:
             better = _searched(task, parts, contests, out_of_time)
         else:
-            options = {"tolerance": TOLERANCE[task.method], "max_iterations": task.max_iterations}
-            better = search_widely(contests, task.starts, out_of_time, own=first, **options)
+            better = search_widely(
+                contests,
+                task.starts,
+                out_of_time,
+                own=first,
+                tolerance=TOLERANCE[task.method],
+                max_iterations=task.max_iterations,
+            )
         settle_zeros(better, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
         found = _precisions(task, better, out_of_time)
         precision |= {id(contest): each for contest, each in zip(better, found, strict=True)}
@@ -128,7 +134,7 @@ def _contests(
                 closed[gaps] = arma_in(wanted, model, guess, gaps=gaps)
             arma = closed[gaps]
         subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), starts[0], arma)
-        found.append(Contest(subject, *starts, model))
+        found.append(Contest(subject, starts[0], starts[1], model))
     return found, parts
 
 

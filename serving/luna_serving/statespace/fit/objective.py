@@ -8,6 +8,7 @@ matrices, good to about ten digits.
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from typing import Final
 
 import numpy as np
@@ -115,11 +116,6 @@ class Subject:
         """
         values = self.values(x)
         moved = np.where(self.wanted.noise, values, 0.0)
-        if self.arma is not None:
-            flats, tangents = self.arma.flats(values[None], moved[None, :, None])
-            if not (np.isfinite(flats).all() and np.isfinite(tangents).all()):
-                raise ModelError("", "overflows")
-            return self.arma.lane(flats[0], self.observed), Tangent(tangents[0, 0], None)
         if self.affine is not None:
             return self.affine.at(values, self.y), combine(list(moved), self.affine.tangents)
         here = lane(self.wanted.model(values), self.y)
@@ -187,22 +183,13 @@ def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], 
     Raises:
         TimeIsUp: before all were evaluated.
     """
-    lanes: list[tuple[Lane, Tangent | None]] = []
-    usable = []
-    for subject, x in points:
-        if out_of_time():
-            raise TimeIsUp
-        try:
-            lanes.append(subject.along_scale(x))
-        except (ModelError, np.linalg.LinAlgError):
-            usable.append(False)
-            continue
-        usable.append(True)
+    laid_out = _laid_out(points, out_of_time, _Along.SCALE)
+    lanes = [some[0] for some in laid_out if some is not None]
     found = scores(lanes, out_of_time)
     worth = iter(zip(found.loglike, found.slope, found.met, strict=True))
     answers = []
-    for (subject, x), there in zip(points, usable, strict=True):
-        if not there:
+    for (subject, x), some in zip(points, laid_out, strict=True):
+        if some is None:
             answers.append((np.inf, x))
             continue
         loglike, slope, met = next(worth)
@@ -215,11 +202,23 @@ def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], 
     return answers
 
 
+class _Along(Enum):
+    """Which derivatives a point's lanes have."""
+
+    EACH = auto()
+    """By each free coordinate: a lane for each."""
+    SCALE = auto()
+    """By the logarithm of a factor of all variances: one lane."""
+
+
+Lanes = list[tuple[Lane, Tangent | None]]
+
+
 def _laid_out(
-    points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]
-) -> list[list[tuple[Lane, Tangent | None]] | None]:
+    points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool], along: _Along = _Along.EACH
+) -> list[Lanes | None]:
     """The lanes of each point; None where there is no model."""
-    found: list[list[tuple[Lane, Tangent | None]] | None] = [None] * len(points)
+    found: list[Lanes | None] = [None] * len(points)
     # Points that differ in what is held at zero have derivatives of unlike shapes.
     together: dict[tuple[int, int], list[int]] = {}
     for place, (subject, x) in enumerate(points):
@@ -229,27 +228,31 @@ def _laid_out(
             together.setdefault((id(subject.arma), len(x)), []).append(place)
             continue
         with suppress(ModelError, np.linalg.LinAlgError):
-            found[place] = subject.lanes(x)
+            found[place] = subject.lanes(x) if along is _Along.EACH else [subject.along_scale(x)]
     for places in together.values():
         arma = points[places[0]][0].arma
         assert arma is not None  # noqa: S101  it was grouped by
-        for place, lanes in zip(places, _closed(arma, [points[place] for place in places]), strict=True):
+        for place, lanes in zip(places, _closed(arma, [points[place] for place in places], along), strict=True):
             found[place] = lanes
     return found
 
 
-def _closed(arma: Arma, points: Sequence[tuple[Subject, Floats]]) -> list[list[tuple[Lane, Tangent | None]] | None]:
+def _closed(arma: Arma, points: Sequence[tuple[Subject, Floats]], along: _Along = _Along.EACH) -> list[Lanes | None]:
     values = np.array([subject.values(x) for subject, x in points])
-    flats, tangents = arma.flats(values, np.array([subject.jacobian(x) for subject, x in points]))
-    found: list[list[tuple[Lane, Tangent | None]] | None] = []
+    if along is _Along.EACH:
+        jacobians = np.array([subject.jacobian(x) for subject, x in points])
+    else:
+        jacobians = np.where(points[0][0].wanted.noise, values, 0.0)[..., None]
+    flats, tangents = arma.flats(values, jacobians)
+    found: list[Lanes | None] = []
     sound = np.isfinite(flats).all(axis=1) & np.isfinite(tangents).all(axis=(1, 2))
     sound &= (np.abs(values).max(axis=1) <= LARGEST) & arma.noisy(values)
-    for (subject, _), flat, along, usable in zip(points, flats, tangents, sound, strict=True):
+    for (subject, _), flat, moved, usable in zip(points, flats, tangents, sound, strict=True):
         if not usable:
             found.append(None)
             continue
         here = arma.lane(flat, subject.observed)
-        found.append([(here, Tangent(tangent, None)) for tangent in along] or [(here, None)])
+        found.append([(here, Tangent(tangent, None)) for tangent in moved] or [(here, None)])
     return found
 
 

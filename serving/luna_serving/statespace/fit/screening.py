@@ -41,8 +41,9 @@ SPREAD: Final = 1.5
 
 
 def small(contests: Sequence[Contest]) -> bool:
-    """Whether all searches of all contests take so little that none needs to be over before others begin."""
-    return len(contests) <= AT_ONCE and all(_cost(contest) <= FOLLOWING for contest in contests)
+    """Whether all searches of all contests, which are many, take so little that none needs to be over before others."""
+    few = len(contests) <= AT_ONCE
+    return few and all(_cost(each) <= FOLLOWING and _curved(each.subject.wanted) for each in contests)
 
 
 def search_widely(
