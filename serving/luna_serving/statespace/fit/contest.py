@@ -35,11 +35,15 @@ class Contest:
     guess: Model
     """From the data alone: what is of usual size."""
     traces: list[Traced] = field(default_factory=list)
+    winner: Traced | None = None
+    """The search that ended, or was continued, at the best."""
     best: Evaluation | None = None
     """At the subject's free coordinates."""
     stop: Stop = "deadline"
     iterations: int = 0
     extra_evaluations: int = 0
+    saddle: bool = False
+    """The likelihood is bent upwards in some direction at the best."""
     above_zero: set[int] = field(default_factory=set)
     """Small variances that are not zero."""
 
@@ -55,6 +59,7 @@ class Contest:
             return False
         self.subject, self.best, self.iterations = subject, trace.best, trace.iterations
         self.stop = trace.outcome.stop if trace.outcome is not None else "deadline"
+        self.winner = trace
         self.above_zero.clear()
         return True
 
@@ -84,8 +89,8 @@ class Contest:
 
     @property
     def converged(self) -> bool:
-        """Whether the best is a maximum, as far as a gradient tells."""
-        if self.best is None:
+        """Whether the best is a maximum, as far as the gradient and the Hessian tell."""
+        if self.best is None or self.saddle:
             return False
         arrived = self.stop == "no further improvement" and self.best.steepness <= ROUGH
         return arrived or self.stop == "gradient below tolerance"
@@ -93,8 +98,9 @@ class Contest:
     @property
     def agreed(self) -> int:
         """Searches that ended where the best is."""
-        ends = [-t.best.value * self.subject.observations for t in self.traces if t.best is not None]
-        return sum(end >= self.loglike - SAME for end in ends)
+        lowest = (SAME - self.loglike) / self.subject.observations
+        ends = [each for each in self.traces if each.best is not None and each.best.value <= lowest]
+        return len(ends) + (self.winner is not None and self.winner not in ends)
 
     @property
     def evaluations(self) -> int:

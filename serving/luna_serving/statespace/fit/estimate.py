@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from luna_serving.statespace.checks import LARGEST, ModelError
 from luna_serving.statespace.fit.arma import Arma, arma_in
 from luna_serving.statespace.fit.contest import Contest
+from luna_serving.statespace.fit.curvature import settle_curvature
 from luna_serving.statespace.fit.deterministic import Build
 from luna_serving.statespace.fit.em import Block, blocks, climb
-from luna_serving.statespace.fit.information import Information, information, stencil
+from luna_serving.statespace.fit.information import Information
 from luna_serving.statespace.fit.objective import Affine, Subject, affine_in
 from luna_serving.statespace.fit.quasi_newton import Search, minimise
 from luna_serving.statespace.fit.report import report, unfit
 from luna_serving.statespace.fit.results import Method, SeriesFit
 from luna_serving.statespace.fit.screening import search_widely, small
 from luna_serving.statespace.fit.wanted import want
-from luna_serving.statespace.fit.work import OutOfTime, evaluations, run_searches
+from luna_serving.statespace.fit.work import OutOfTime, run_searches
 from luna_serving.statespace.fit.zeros import settle_zeros
 from luna_serving.statespace.jax_process import require_float64
 from luna_serving.statespace.kinds import KINDS
@@ -36,7 +37,6 @@ Floats = NDArray[np.float64]
 
 # Per observation and in coordinates of unit size: eight digits of an estimate, or more after a Newton step.
 TOLERANCE: Final[Mapping[Method, float]] = {"mle": 1e-8, "em": 1e-7}
-NEWTON_STEPS: Final = 2
 # Of one state and of two.
 SMALLEST: Final = {"local_level": ("obs_var", "level_var"), "constant_velocity": ("dt", "obs_var", "accel_var")}
 
@@ -71,7 +71,8 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
     contests = [contest for contest in everything if isinstance(contest, Contest)]
     precision: dict[int, Information | None] = {}
     # One search is brought to its end, standard errors and all, before others are begun: a deadline then costs these.
-    several = task.method == "mle" and task.starts > 1
+    mle = task.method == "mle"
+    several = mle and task.starts > 1
     at_once = several and small(contests)
     for first in [True] if at_once or not several else [True, False]:
         if first and not at_once:
@@ -86,7 +87,9 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
                 max_iterations=task.max_iterations,
             )
         settle_zeros(better, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
-        found = _precisions(task, better, out_of_time)
+        found = settle_curvature(
+            better, out_of_time, tolerance=TOLERANCE[task.method], max_iterations=task.max_iterations, exact=mle
+        )
         precision |= {id(contest): each for contest, each in zip(better, found, strict=True)}
     answers = iter([report(contest, precision.get(id(contest)), task.loglike) for contest in contests])
     return [next(answers) if isinstance(each, Contest) else each for each in everything]
@@ -151,29 +154,6 @@ def _search(task: Task, parts: Sequence[Block], start: Subject) -> Search:
     if task.method == "mle":
         return minimise(start.x, tolerance=tolerance, max_iterations=task.max_iterations, floor=start.floor)
     return climb(start, parts, tolerance=tolerance, max_iterations=task.max_iterations)
-
-
-def _precisions(task: Task, contests: Sequence[Contest], out_of_time: OutOfTime) -> list[Information | None]:
-    """The information at each series' estimates, which a Newton step or two have made more exact."""
-    ends = [(contest.subject, contest.best.x) for contest in contests if contest.best is not None]
-    points = [[(subject, x) for x in stencil(subject, best)[1]] for subject, best in ends]
-    worth = iter(evaluations([point for some in points for point in some], out_of_time))
-    informed = iter(
-        information(subject, best, [next(worth) for _ in some])
-        for (subject, best), some in zip(ends, points, strict=True)
-    )
-    found = [None if contest.best is None else next(informed) for contest in contests]
-    for _ in range(NEWTON_STEPS if task.method == "mle" else 0):
-        steps = []
-        for contest, each in zip(contests, found, strict=True):
-            if each is not None and contest.best is not None:
-                step = each.newton_step(contest.best.gradient)
-                if step is not None:
-                    steps.append((contest, contest.best.x + step))
-        there = evaluations([(contest.subject, x) for contest, x in steps], out_of_time)
-        for (contest, _), each_there in zip(steps, there, strict=True):
-            contest.improve(each_there, TOLERANCE[task.method])
-    return found
 
 
 def _require_cover(model: Model, y: Floats) -> None:

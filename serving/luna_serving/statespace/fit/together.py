@@ -18,7 +18,7 @@ Evaluate = Callable[[Points], Sequence[Evaluation]]
 """The function: (search's number, x) of each point to what it is worth, in order; raises TimeIsUp."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Traced:
     """A search's way so far."""
 
