@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.statespace.checked import Work, lacks_digits, run
 from luna_serving.statespace.checks import LARGEST, ModelError
 from luna_serving.statespace.fit.arma import Arma, arma_in
 from luna_serving.statespace.fit.contest import Contest
@@ -32,11 +33,14 @@ from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.kinds.parameters import free_parameters
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import Convention
+from luna_serving.statespace.soundness import is_plain
 
 Floats = NDArray[np.float64]
 
 # Per observation and in coordinates of unit size: eight digits of an estimate, or more after a Newton step.
 TOLERANCE: Final[Mapping[Method, float]] = {"mle": 1e-8, "em": 1e-7}
+# Of a log-likelihood: the search's own, and the checked filter's at its end.
+AGREES: Final = 1e-7
 # Of one state and of two.
 SMALLEST: Final = {"local_level": ("obs_var", "level_var"), "constant_velocity": ("dt", "obs_var", "accel_var")}
 
@@ -67,7 +71,20 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
         NoClosedForm: the method is EM and a parameter has no M-step.
     """
     require_float64()
-    everything, parts = _contests(task, series, out_of_time)
+    found = _fitted(task, series, out_of_time, exact=False)
+    doubtful = [place for place, (_, contest) in enumerate(found) if contest is not None and is_doubtful(contest)]
+    if doubtful:
+        again = _fitted(task, [series[place] for place in doubtful], out_of_time, exact=True)
+        for place, each in zip(doubtful, again, strict=True):
+            found[place] = each
+    return [fit for fit, _ in found]
+
+
+def _fitted(
+    task: Task, series: Sequence[Floats], out_of_time: OutOfTime, *, exact: bool
+) -> list[tuple[SeriesFit, Contest | None]]:
+    """The answers, and what they were found by; `exact`: with heads in multi-precision."""
+    everything, parts = _contests(task, series, out_of_time, exact=exact)
     contests = [contest for contest in everything if isinstance(contest, Contest)]
     precision: dict[int, Information | None] = {}
     # One search is brought to its end, standard errors and all, before others are begun: a deadline then costs these.
@@ -92,11 +109,11 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
         )
         precision |= {id(contest): each for contest, each in zip(better, found, strict=True)}
     answers = iter([report(contest, precision.get(id(contest)), task.loglike) for contest in contests])
-    return [next(answers) if isinstance(each, Contest) else each for each in everything]
+    return [(next(answers), each) if isinstance(each, Contest) else (each, None) for each in everything]
 
 
 def _contests(
-    task: Task, series: Sequence[Floats], out_of_time: OutOfTime
+    task: Task, series: Sequence[Floats], out_of_time: OutOfTime, *, exact: bool
 ) -> tuple[list[Contest | SeriesFit], list[Block]]:
     """One a series, or the answer where there is nothing to search; and EM's steps, which are the same for all."""
     found: list[Contest | SeriesFit] = []
@@ -104,6 +121,7 @@ def _contests(
     affine: Affine | None = None
     parts: list[Block] = []
     closed: dict[bool, Arma | None] = {}
+    lacking: bool | None = None
     first = True
     for y in series:
         if out_of_time():
@@ -131,14 +149,35 @@ def _contests(
             found.append(unfit(names, "the likelihood has no maximum"))
             continue
         arma: Arma | None = None
-        if affine is None:
+        if affine is None and not exact:
             gaps = bool(np.isnan(y).any())
             if gaps not in closed:
                 closed[gaps] = arma_in(wanted, model, guess, gaps=gaps)
             arma = closed[gaps]
-        subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), starts[0], arma)
+        # Series of one task seldom differ in it; where they do, the end tells (`is_doubtful`).
+        if lacking is None:
+            lacking = exact or (arma is None and lacks_digits([(_flat(y), model)], Work(out_of_time=out_of_time)))
+        subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), starts[0], arma, lacking)
         found.append(Contest(subject, starts[0], starts[1], model))
     return found, parts
+
+
+def _flat(y: Floats) -> Floats:
+    return y[:, 0] if y.shape[1] == 1 else y
+
+
+def is_doubtful(contest: Contest) -> bool:
+    """Whether the best that a series came to in float64 is not what a checked filter says it is."""
+    subject, best = contest.subject, contest.best
+    if best is None or subject.exact or subject.arma is not None:
+        return False
+    model = subject.wanted.model(subject.values(best.x))
+    if is_plain(model):
+        return False
+    (result,) = run([(_flat(subject.y), model)], None, Work()).results
+    if result.full is None or not result.finite:
+        return True
+    return abs(result.full.loglike - contest.loglike) > AGREES * max(1.0, abs(contest.loglike))
 
 
 def _searched(task: Task, parts: Sequence[Block], contests: Sequence[Contest], out_of_time: OutOfTime) -> list[Contest]:

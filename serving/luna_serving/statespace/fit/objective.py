@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from luna_serving.statespace.checks import LARGEST, ModelError
 from luna_serving.statespace.fit.arma import Arma
+from luna_serving.statespace.fit.heads import Headed, headed
 from luna_serving.statespace.fit.lanes import Lane, Tangent, TimeIsUp, combine, difference, lane, scores
 from luna_serving.statespace.fit.quasi_newton import Evaluation
 from luna_serving.statespace.fit.slopes import STEP
@@ -55,6 +56,8 @@ class Subject:
     """All k coordinates, where the search begins."""
     arma: Arma | None = None
     """The lanes' closed form, if they have one."""
+    exact: bool = False
+    """Whether the first rows need more digits than float64 has."""
     observed: Floats = field(init=False)
     """What `arma`'s lanes observe."""
     observations: int = field(init=False)
@@ -155,7 +158,8 @@ def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[],
     """
     lanes: list[tuple[Lane, Tangent | None]] = []
     parts: list[slice | None] = []
-    for some in _laid_out(points, out_of_time):
+    heads = [_headed(subject, x, out_of_time) if subject.exact else None for subject, x in points]
+    for some in _laid_out(points, out_of_time, heads=heads):
         if some is None:
             parts.append(None)
             continue
@@ -163,14 +167,23 @@ def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[],
         lanes += some
     found = scores(lanes, out_of_time)
     evaluations = []
-    for (subject, x), part in zip(points, parts, strict=True):
+    for (subject, x), part, head in zip(points, parts, heads, strict=True):
         if part is None:
             evaluations.append(Evaluation(x, np.inf, np.zeros_like(x)))
             continue
-        gradient = -found.slope[part][: len(x)] / subject.observations
-        value = -float(found.loglike[part][0]) / subject.observations
-        evaluations.append(Evaluation(x, value, gradient, int(found.met[part][0])))
+        slope, loglike, met = found.slope[part][: len(x)], found.loglike[part][:1].sum(), int(found.met[part][:1].sum())
+        if head is not None:
+            slope = head.slopes + (slope if len(slope) else 0.0)
+            loglike, met = loglike + head.head.loglike, met + head.head.met
+        evaluations.append(Evaluation(x, -float(loglike) / subject.observations, -slope / subject.observations, met))
     return evaluations
+
+
+def _headed(subject: Subject, x: Floats, out_of_time: Callable[[], bool], *, slopes: bool = True) -> Headed | None:
+    """None where there is no model."""
+    with suppress(ModelError, np.linalg.LinAlgError):
+        return headed(lambda at: subject.wanted.model(subject.values(at)), x, subject.y, out_of_time, slopes=slopes)
+    return None
 
 
 def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]) -> list[tuple[float, Floats]]:
@@ -183,6 +196,8 @@ def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], 
     Raises:
         TimeIsUp: before all were evaluated.
     """
+    if any(subject.exact for subject, _ in points):
+        return _plainly(points, out_of_time)
     laid_out = _laid_out(points, out_of_time, _Along.SCALE)
     lanes = [some[0] for some in laid_out if some is not None]
     found = scores(lanes, out_of_time)
@@ -202,6 +217,18 @@ def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], 
     return answers
 
 
+def _plainly(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]) -> list[tuple[float, Floats]]:
+    """Each point as it is, where heads run."""
+    heads = [_headed(subject, x, out_of_time, slopes=False) for subject, x in points]
+    found = scores([head.lanes[0] for head in heads if head is not None and head.lanes], out_of_time)
+    rest = iter(found.loglike)
+    answers = []
+    for (subject, x), head in zip(points, heads, strict=True):
+        loglike = -np.inf if head is None else head.head.loglike + (float(next(rest)) if head.lanes else 0.0)
+        answers.append((-loglike / subject.observations if np.isfinite(loglike) else np.inf, x))
+    return answers
+
+
 class _Along(Enum):
     """Which derivatives a point's lanes have."""
 
@@ -215,7 +242,10 @@ Lanes = list[tuple[Lane, Tangent | None]]
 
 
 def _laid_out(
-    points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool], along: _Along = _Along.EACH
+    points: Sequence[tuple[Subject, Floats]],
+    out_of_time: Callable[[], bool],
+    along: _Along = _Along.EACH,
+    heads: Sequence[Headed | None] = (),
 ) -> list[Lanes | None]:
     """The lanes of each point; None where there is no model."""
     found: list[Lanes | None] = [None] * len(points)
@@ -224,6 +254,10 @@ def _laid_out(
     for place, (subject, x) in enumerate(points):
         if out_of_time():
             raise TimeIsUp
+        if subject.exact:
+            head = heads[place]
+            found[place] = None if head is None else head.lanes
+            continue
         if subject.arma is not None:
             together.setdefault((id(subject.arma), len(x)), []).append(place)
             continue

@@ -57,6 +57,14 @@ class Row:
         """Whether the observation told a diffuse direction."""
         return self.gain is not None and bool(self.diffuse_var > 0)
 
+    def loglike(self) -> Number:
+        """What the observation of the first series adds to the log-likelihood (Durbin & Koopman eq. 7.2, 7.4)."""
+        if self.gain is None or self.error is None:
+            return ZERO
+        if self.met:
+            return -(LOG_2PI + self.diffuse_var.log()) / 2
+        return -(LOG_2PI + self.var.log() + self.error[0, 0] ** 2 / self.var) / 2
+
 
 @dataclass(slots=True, eq=False)
 class Filtered:
@@ -67,19 +75,20 @@ class Filtered:
     factor: Matrix | None
     rank: int
     nobs_diffuse: int
-    outputs: "Outputs"
+    outputs: "Outputs | None"
+    """None: they are not wanted."""
     rows: list[Row] = field(default_factory=list)
 
 
-def begin(system: ExactSystem, saved: Saved, length: int, series: int) -> Filtered:
+def begin(system: ExactSystem, saved: Saved, length: int, series: int, *, outputs: bool = True) -> Filtered:
     """Before the first of `length` rows of `series` series that all start from the same saved state."""
     mean, cov, diffuse = summed(saved)
     if saved.root is not None and not saved.digits:
         root = exact(saved.root)
         cov = root * root.transpose()
-    outputs = Outputs(length, system.model.states, series)
+    arrays = Outputs(length, system.model.states, series) if outputs else None
     factor = diffuse if saved.rank else None
-    return Filtered(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse, outputs)
+    return Filtered(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse, arrays)
 
 
 def advance(
@@ -103,9 +112,11 @@ def advance(
         filtered.rows.append(row)
         filtered.nobs_diffuse += row.factor is not None
         mean, cov, factor = _correct(row)
-        filtered.outputs.write(t, row, mean, cov, noise=system.observed(t))
+        if filtered.outputs is not None:
+            filtered.outputs.write(t, row, mean, cov, noise=system.observed(t))
         _move(system, t, filtered, row, mean, cov, factor)
-    filtered.outputs.predicted(len(filtered.rows), filtered.mean, filtered.cov)
+    if filtered.outputs is not None:
+        filtered.outputs.predicted(len(filtered.rows), filtered.mean, filtered.cov)
 
 
 def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) -> Row:

@@ -94,6 +94,7 @@ def results(
     """
     run = _begun(items, start)
     _filter(run, out_of_time, go_on)
+    assert run.filtered.outputs is not None  # noqa: S101  it began with them
     run.outputs = run.filtered.outputs.until(len(run.filtered.rows))
     if smooth:
         _smooth(run, out_of_time)
