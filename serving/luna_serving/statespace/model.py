@@ -39,6 +39,8 @@ class Model:
         initial: where the state starts.
         state_names: one name a state, for people; may be empty.
         varies_by: a pointer to the field that the matrices varying in time were made from; "" where it is they.
+        unknown_periods: those whose design is not known: nothing may be observed in them, and what is forecast of an
+            observation there means nothing.
     """
 
     transition: Floats
@@ -52,6 +54,7 @@ class Model:
     initial: Initial = field(default_factory=Diffuse)
     state_names: tuple[str, ...] = ()
     varies_by: str = ""
+    unknown_periods: tuple[int, ...] = ()
     states: int = field(init=False)
     observed: int = field(init=False)
     shocks: int = field(init=False)
