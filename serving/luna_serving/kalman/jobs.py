@@ -10,7 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from luna_serving.kalman.json_values import loads
-from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Initial, Known, Stationary
+from luna_serving.statespace.initial import ApproximateDiffuse, Blocks, Diffuse, Initial, Known, Stationary
 from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import Algorithm
@@ -110,6 +110,8 @@ def _initial(words: Mapping[str, Any]) -> Initial:
             return ApproximateDiffuse(words["variance"])
         case "stationary":
             return Stationary()
+        case "blocks":
+            return Blocks(tuple((block["states"], _initial(block)) for block in words["blocks"]))
         case _:
             return Diffuse()
 

@@ -95,11 +95,11 @@ def _fast(transition: Floats, state_cov: Floats, state_intercept: Floats) -> Mom
     most = FAST_CORRECTION * np.finfo(np.float64).eps * deviations[:, None] * deviations
     if (np.abs(correction) > most).any():
         return None
-    mean = np.zeros(len(cov))
+    mean: Floats = np.zeros(len(cov))
     if state_intercept.any():
         matrix = np.eye(len(cov)) - transition
-        mean = np.linalg.solve(matrix, state_intercept)
-        mean = mean + np.linalg.solve(matrix, (state_intercept - (mean - exact @ mean)).astype(np.float64))
+        mean += np.linalg.solve(matrix, state_intercept)
+        mean += np.linalg.solve(matrix, (state_intercept - (mean - exact @ mean)).astype(np.float64))
     return Moments(mean, (cov + cov.T) / 2)
 
 

@@ -207,6 +207,10 @@ class Session:
         if model.length is not None and last > model.length:
             wrong = f"Would go on to point {last}; the model's time-varying matrices cover {model.length}."
             raise problems.invalid(FieldError("/values", wrong))
+        unknown = next((period for period in model.unknown_periods if first <= period + 1 <= last), None)
+        if unknown is not None:
+            wrong = f"Reaches point {unknown + 1}, whose regressors are null: open a stream with the numbers."
+            raise problems.invalid(FieldError("/values", wrong))
         debit = self._debit(held.plan, held.claim.id, held.claim.epoch, first, len(values))
         held.spent, held.open_debit = True, (debit, last)
         appended = await self._charged(held, values, debit)

@@ -28,6 +28,7 @@ from luna_serving.kalman.wire.series import (
     Limits,
     beyond,
     check_covered,
+    check_known,
     check_length,
     check_series,
     read_many,
@@ -163,6 +164,7 @@ class Wire:
         check_series("/results", series, built.observed, self._limits)
         values = np.array(series, dtype=np.float64)
         check_covered(built, len(values))
+        check_known(built, [values], [0])
         job = Job(model, values, (len(values),))
         self._check_weight(job, "/results")
         return OriginalWork(job, orjson.dumps(series))
@@ -185,6 +187,7 @@ class Wire:
         starts = _starts(request, len(series), built.states)
         begun = [0 if start is None else start.period for start in starts or [None] * len(series)]
         check_covered(built, max(len(y) + first for y, first in zip(series, begun, strict=True)) + steps)
+        check_known(built, series, begun, steps)
         job = Job(
             model=model,
             values=np.concatenate(series),

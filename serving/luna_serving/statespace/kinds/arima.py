@@ -105,7 +105,7 @@ def arima(
         selection[:, 1:] = blocks.selection(parts)
     shocks = [variance("/var", var), *walks]
     by_kind = initial is None or (isinstance(initial, Stationary) and n == k)
-    if by_kind:
+    if initial is None or by_kind:
         require_stationary("/ar", ar)
         require_stationary("/seasonal_ar", seasonal_ar)
         initial = _start(differences, Lags(ar, ma, seasonal_ar, seasonal_ma, s), k, shocks[0], intercept, explained)

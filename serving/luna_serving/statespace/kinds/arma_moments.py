@@ -103,7 +103,7 @@ def _moments(lags: Lags, states: int) -> tuple[Floats, Floats] | None:
     cov = _product_of(_rows(phi, theta, states), gamma)
     if cov is None:
         return None
-    total = sum(phi)
+    total = sum(phi, arb(0))
     if total.rel_accuracy_bits() < GOOD_BITS:
         return None
     mean, left = [], total

@@ -64,7 +64,7 @@ def _filled(rows: Sequence[Any]) -> Sequence[Any]:
 def _unknown(rows: Sequence[Sequence[float | None] | None], regressors: Floats) -> NDArray[np.bool_]:
     """Which rows [T] are null, or hold a null; NaN is neither."""
     unknown = np.zeros(len(regressors), dtype=np.bool_)
-    for t in np.flatnonzero(np.isnan(regressors).any(axis=1)):
+    for t in np.flatnonzero(np.isnan(regressors).any(axis=1)).tolist():
         row = rows[t]
         unknown[t] = row is None or any(each is None for each in row)
     return unknown
