@@ -74,11 +74,16 @@ class Start:
 
 
 def start(
-    initial: Initial, transition: Floats, state_cov: Floats, state_intercept: Floats, at: str = "/initial"
+    initial: Initial,
+    transition: Floats,
+    selection: Floats,
+    state_cov: Floats,
+    state_intercept: Floats,
+    at: str = "/initial",
 ) -> Start:
     """Turn any start into the moments the filter carries; raise `ModelError` with pointers below `at`.
 
-    `state_cov` is R Q R' [n, n].
+    T [n, n], R [n, r], Q [r, r] and c [n] are those of the first period.
     """
     n = len(transition)
     zeros = np.zeros((n, n))
@@ -92,24 +97,24 @@ def start(
                 raise ModelError(f"{at}/variance", "must be above zero; 1e6 times the data's variance is usual")
             return Start(np.zeros(n), variance * np.eye(n), zeros, 0)
         case Stationary():
-            return _stationary(transition, state_cov, state_intercept, at)
+            return _stationary(transition, selection, state_cov, state_intercept, at)
         case Blocks():
-            return _blocks(initial.parts, transition, state_cov, state_intercept, at)
+            return _blocks(initial.parts, transition, selection, state_cov, state_intercept, at)
     mean = vector(f"{at}/mean", initial.mean, n)
     cov = covariance(f"{at}/cov", initial.cov, n)
     if initial.timing == "filtered":
         mean = transition @ mean + state_intercept
-        cov = transition @ cov @ transition.T + state_cov
+        cov = transition @ cov @ transition.T + selection @ state_cov @ selection.T
         cov = (cov + cov.T) / 2
     elif initial.timing != "predicted":
         raise ModelError(f"{at}/timing", 'must be "predicted" or "filtered"')
     return Start(mean, cov, zeros, 0)
 
 
-def _stationary(transition: Floats, state_cov: Floats, state_intercept: Floats, at: str) -> Start:
+def _stationary(transition: Floats, selection: Floats, state_cov: Floats, state_intercept: Floats, at: str) -> Start:
     n = len(transition)
     try:
-        moments = stationary_moments(transition, state_cov, state_intercept)
+        moments = stationary_moments(transition, selection, state_cov, state_intercept)
     except NoMomentsError as cause:
         raise ModelError(at, _why_not(transition)) from cause
     largest = float(max(np.abs(moments.mean).max(), np.abs(moments.cov).max()))
@@ -134,6 +139,7 @@ def _why_not(transition: Floats) -> str:
 def _blocks(
     parts: Sequence[tuple[int | Sequence[int], Initial]],
     transition: Floats,
+    selection: Floats,
     state_cov: Floats,
     state_intercept: Floats,
     at: str,
@@ -144,9 +150,9 @@ def _blocks(
     for number, (states, (_, initial)) in enumerate(zip(_indices(parts, n, at), parts, strict=True)):
         pointer = f"{at}/blocks/{number}"
         if isinstance(initial, Stationary) or (isinstance(initial, Known) and initial.timing == "filtered"):
-            _refuse_dependent(states, transition, state_cov, pointer)
+            _refuse_dependent(states, transition, selection @ state_cov @ selection.T, pointer)
         square = np.ix_(states, states)
-        each = start(initial, transition[square], state_cov[square], state_intercept[states], pointer)
+        each = start(initial, transition[square], selection[states], state_cov, state_intercept[states], pointer)
         mean[states], cov[square] = each.mean, each.cov
         # The columns of A that are not zero come first: `rank` counts them.
         diffuse[states, rank : rank + each.rank] = each.diffuse[:, : each.rank]
@@ -176,10 +182,10 @@ def _indices(parts: Sequence[tuple[int | Sequence[int], object]], n: int, at: st
     return found
 
 
-def _refuse_dependent(states: Sequence[int], transition: Floats, state_cov: Floats, at: str) -> None:
+def _refuse_dependent(states: Sequence[int], transition: Floats, disturbance_cov: Floats, at: str) -> None:
     """Refuse moments that the block's own rows do not give."""
     others = [state for state in range(len(transition)) if state not in set(states)]
-    for matrix, what in ((transition, "depends on"), (state_cov, "has shocks in common with")):
+    for matrix, what in ((transition, "depends on"), (disturbance_cov, "has shocks in common with")):
         rows, columns = np.nonzero(matrix[np.ix_(states, others)])
         if len(rows):
             state, other = states[rows[0]], others[columns[0]]

@@ -92,7 +92,13 @@ class Model:
                 "/obs_cov",
                 "must be above zero when every other variance is zero: nothing would explain a deviation",
             )
-        first = start(self.initial, self.transition_at(0), self.disturbance_cov_at(0), self.state_intercept_at(0))
+        first = start(
+            self.initial,
+            self.transition_at(0),
+            _at(self.selection, 0, 2),
+            _at(self.state_cov, 0, 2),
+            self.state_intercept_at(0),
+        )
         object.__setattr__(self, "start", first)
 
     @property
@@ -121,10 +127,6 @@ class Model:
     def transition_at(self, t: int) -> Floats:
         """T of period t [n, n]."""
         return _at(self.transition, t, 2)
-
-    def disturbance_cov_at(self, t: int) -> Floats:
-        """R Q R' of period t [n, n]."""
-        return _at(self.disturbance_cov, t, 2)
 
     def state_intercept_at(self, t: int) -> Floats:
         """C of period t [n]."""

@@ -1,10 +1,10 @@
-"""The unconditional moments of a stationary state: a = T a + c and P = T P T' + Q (Durbin & Koopman 2012, eq. 5.37).
+"""The unconditional moments of a stationary state: a = T a + c, P = T P T' + V (Durbin & Koopman 2012, eq. 5.37).
 
-P = Q + T Q T' + T² Q T'² + ... is summed by doubling: P <- P + A P A', A <- A A from A = T, which after k steps holds
-2^k terms (Smith 1968, "Matrix equation XA + BX = C"). In float64 that loses a digit for each one by which the largest
-eigenvalue approaches 1, as every solver does (scipy's `solve_discrete_lyapunov` is 1e-5 off at 0.99999 with the 13
-states of a seasonal model). So the error is measured, and where it is not small the sum is taken in the precision
-that it needs.
+With V = R Q R', P = V + T V T' + T² V T'² + ... is summed by doubling: P <- P + A P A', A <- A A from A = T, which
+after k steps holds 2^k terms (Smith 1968, "Matrix equation XA + BX = C"). In float64 that loses a digit for each one
+by which the largest eigenvalue approaches 1, as every solver does (scipy's `solve_discrete_lyapunov` is 1e-5 off at
+0.99999 with the 13 states of a seasonal model). So the error is measured, and where it is not small the sum is taken
+in the precision that it needs.
 """
 
 from dataclasses import dataclass
@@ -48,48 +48,49 @@ class Moments:
     cov: Floats
 
 
-def stationary_moments(transition: Floats, state_cov: Floats, state_intercept: Floats) -> Moments:
-    """The moments of state[t+1] = c + T state[t] + u, u ~ N(0, Q), whose matrices are taken as exact numbers.
+def stationary_moments(transition: Floats, selection: Floats, state_cov: Floats, state_intercept: Floats) -> Moments:
+    """The moments of state[t+1] = c + T state[t] + R u, u ~ N(0, Q), whose matrices are taken as exact numbers.
 
     Args:
         transition: T `[n, n]`.
-        state_cov: Q `[n, n]`.
+        selection: R `[n, r]`.
+        state_cov: Q `[r, r]`.
         state_intercept: c `[n]`.
 
     Raises:
         NoMomentsError: an eigenvalue of T has size 1 - 3e-11 or more, or powers of T grow by hundreds of orders of
             magnitude before they decay.
     """
-    found = _fast(transition, state_cov, state_intercept)
+    found = _fast(transition, selection @ state_cov @ selection.T, state_intercept)
     if found is not None:
         return found
     precision = 256
     while precision <= LARGEST_BITS:
         with bits(precision):
-            found, short = _precise(transition, state_cov, state_intercept)
+            found, short = _precise(transition, selection, state_cov, state_intercept)
         if short <= 0:
             return found
         precision += short + GOOD_BITS
     raise NoMomentsError
 
 
-def _fast(transition: Floats, state_cov: Floats, state_intercept: Floats) -> Moments | None:
+def _fast(transition: Floats, disturbance_cov: Floats, state_intercept: Floats) -> Moments | None:
     """The moments in float64, refined once with a residual in extended precision; None where that is not enough.
 
     The correction is L⁻¹ of the residual, L(P) = P - T P T', and so measures the error itself (Higham 2002, ch. 12).
     """
     exact = transition.astype(np.longdouble)
     with np.errstate(over="ignore", invalid="ignore"):
-        cov = _sum(transition, state_cov)
+        cov = _sum(transition, disturbance_cov)
         if cov is None:
             return None
-        residual = (exact @ cov @ exact.T + state_cov - cov).astype(np.float64)
+        residual = (exact @ cov @ exact.T + disturbance_cov - cov).astype(np.float64)
         correction = _sum(transition, residual)
         if correction is None:
             return None
     cov = cov + correction
     variances = np.diagonal(cov)
-    if not (variances >= FAST_CANCELLATION * _terms(transition, state_cov, variances)).all():
+    if not (variances >= FAST_CANCELLATION * _terms(transition, disturbance_cov, variances)).all():
         return None
     deviations = np.sqrt(variances)
     most = FAST_CORRECTION * np.finfo(np.float64).eps * deviations[:, None] * deviations
@@ -104,7 +105,7 @@ def _fast(transition: Floats, state_cov: Floats, state_intercept: Floats) -> Mom
 
 
 def _sum(transition: Floats, first: Floats) -> Floats | None:
-    """Q + T Q T' + ... in float64; None where it does not end soon."""
+    """V + T V T' + ... in float64; None where it does not end soon."""
     power, cov = transition, first
     for _ in range(FAST_DOUBLINGS):
         cov = cov + power @ cov @ power.T
@@ -114,14 +115,16 @@ def _sum(transition: Floats, first: Floats) -> Floats | None:
     return None
 
 
-def _precise(transition: Floats, state_cov: Floats, state_intercept: Floats) -> tuple[Moments, int]:
+def _precise(transition: Floats, selection: Floats, state_cov: Floats, state_intercept: Floats) -> tuple[Moments, int]:
     """The moments in the precision at hand, and how many bits that is short of.
 
     Raises:
         NoMomentsError: there are none.
     """
     exact = arb_mat(transition.tolist())
-    power, first = exact, arb_mat(state_cov.tolist())
+    # Rounded to float64, R Q R' would move a variance of zero.
+    shocked = arb_mat(selection.tolist())
+    power, first = exact, (shocked * arb_mat(state_cov.tolist()) * shocked.transpose()).mid()
     cov, moved = first, bool(state_intercept.any())
     mean = shift = arb_mat([[each] for each in state_intercept.tolist()])
     largest = 1.0
@@ -141,7 +144,8 @@ def _precise(transition: Floats, state_cov: Floats, state_intercept: Floats) -> 
         raise NoMomentsError
     left = _sizes(first + exact * cov * exact.transpose() - cov)
     numbers = _numbers(cov)
-    terms = _terms(transition, state_cov, np.diagonal(numbers))
+    terms = _terms(transition, _numbers(first), np.diagonal(numbers))
+    # A negative one is that of a state_cov which is semi-definite but for its own rounding.
     zero = np.diagonal(numbers) <= 2.0**-ZERO_BITS * terms
     deviations = np.sqrt(np.where(zero, 0.0, np.diagonal(numbers)))
     unit = np.where(zero, 2.0 ** (-ZERO_BITS / 2) * np.sqrt(terms), deviations)
@@ -156,9 +160,9 @@ def _precise(transition: Floats, state_cov: Floats, state_intercept: Floats) -> 
     return Moments(_numbers(mean)[:, 0], (cov64 + cov64.T) / 2), short
 
 
-def _terms(transition: Floats, state_cov: Floats, variances: Floats) -> Floats:
-    """The sizes [n] of the terms of Q + T P T' on its diagonal, were none to cancel."""
-    terms: Floats = (np.abs(transition) @ np.sqrt(np.maximum(variances, 0.0))) ** 2 + np.diagonal(state_cov)
+def _terms(transition: Floats, disturbance_cov: Floats, variances: Floats) -> Floats:
+    """The sizes [n] of the terms of V + T P T' on its diagonal, were none to cancel."""
+    terms: Floats = (np.abs(transition) @ np.sqrt(np.maximum(variances, 0.0))) ** 2 + np.diagonal(disturbance_cov)
     return terms
 
 
