@@ -1,7 +1,7 @@
 """What travels from the ingress to a Kalman replica, and the model that it names."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, Literal, Self
 
@@ -60,6 +60,8 @@ class ModelSpec:
     kind: str
     json: bytes
     """The wire's fields but for the kind, as one object, keys in order."""
+    periods: int = 0
+    """How many periods a trend in time covers; see `covering`."""
 
     @classmethod
     def of(cls, kind: str, fields: Mapping[str, Any]) -> Self:
@@ -71,34 +73,42 @@ class ModelSpec:
         fields: dict[str, Any] = loads(self.json)
         return fields
 
+    def covering(self, periods: int) -> Self:
+        """The model for so many periods: the same one unless it has a trend in time without a length of its own."""
+        if self.kind != "arima" or b'"trend"' not in self.json:
+            return self
+        # By powers of two, so that calls of different lengths share a model and the programs compiled for it.
+        return replace(self, periods=max(64, 1 << (periods - 1).bit_length()))
+
     def build(self) -> Model:
         """Build the model.
 
         Raises:
             ModelError: a field is out of its range; points to it.
         """
-        return (_build_large if len(self.json) > LARGE_BYTES else _build)(self)
+        large = len(self.json) > LARGE_BYTES or self.periods > LARGE_BYTES // 8
+        return (_build_large if large else _build)(self)
 
 
-def build_model(kind: str, fields: Mapping[str, Any]) -> Model:
+def build_model(kind: str, fields: Mapping[str, Any], periods: int = 0) -> Model:
     """The model of wire fields, `initial` among them or not; kept nowhere.
 
     Raises:
         ModelError: a field is out of its range; points to it.
     """
-    fields = dict(fields)
+    fields = dict(fields) | ({"periods": periods} if periods else {})
     initial = fields.pop("initial", None)
     return KINDS[kind](**fields, initial=None if initial is None else _initial(initial))
 
 
 @lru_cache(maxsize=256)
 def _build(spec: ModelSpec) -> Model:
-    return build_model(spec.kind, spec.fields())
+    return build_model(spec.kind, spec.fields(), spec.periods)
 
 
 @lru_cache(maxsize=2)
 def _build_large(spec: ModelSpec) -> Model:
-    return build_model(spec.kind, spec.fields())
+    return build_model(spec.kind, spec.fields(), spec.periods)
 
 
 def _initial(words: Mapping[str, Any]) -> Initial:

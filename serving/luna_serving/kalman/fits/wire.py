@@ -72,6 +72,8 @@ def _work(limits: Limits, request: FitRequest, observations: object, spec: Model
     free = _free(request, spec)
     model = spec.build()
     series = tuple(read_many(observations, model, limits))
+    spec = spec.covering(max(map(len, series)))
+    model = spec.build()
     check_covered(model, max(map(len, series)))
     check_known(model, series, [0] * len(series))
     job = FitJob(

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -98,7 +98,8 @@ def _work(
         series=() if observations is None else tuple(read_many(observations, model, limits)),
         steps=request.steps,
     )
-    _check_size(job, model, limits)
+    job = replace(job, model=spec.covering(job.longest))
+    _check_size(job, job.model.build(), limits)
     return SimulateWork(job)
 
 

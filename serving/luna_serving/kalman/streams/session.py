@@ -159,6 +159,9 @@ class Session:
         reference = read_reference(message.model)
         if reference is None:
             model = read_model(message.model)
+            if model.covering(1) != model:
+                wrong = "A stream has no last period: send the powers of time as regressors, or leave them out."
+                raise problems.invalid(FieldError("/model/trend", wrong))
         else:
             model = await self._desk.models.look_up(account_id, reference)
         plan = Plan.of(message, model, self._desk.rules)

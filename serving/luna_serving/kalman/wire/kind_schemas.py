@@ -130,8 +130,9 @@ class Arima(_Kind):
     intercept: float = Field(0.0, description="Of the differenced series.")
     obs_var: Variance = 0.0
     regression: Regression | None = Field(None, description="Of the level of the series, with ARIMA errors.")
-    trend: list[int] = Field(
-        [],
+    trend: list[int] | None = Field(
+        None,
+        min_length=1,
         max_length=LARGEST_POWER + 1,
         description="Powers of the time t = 0, 1, 2, ... since the first period that the level follows: [0, 1] is a "
         "constant and a slope.",

@@ -163,6 +163,8 @@ class Wire:
             raise problems.invalid(FieldError("/model", wrong))
         check_series("/results", series, built.observed, self._limits)
         values = np.array(series, dtype=np.float64)
+        model = model.covering(len(values))
+        built = model.build()
         check_covered(built, len(values))
         check_known(built, [values], [0])
         job = Job(model, values, (len(values),))
@@ -186,7 +188,10 @@ class Wire:
         steps = getattr(request, "steps", 0)
         starts = _starts(request, len(series), built.states)
         begun = [0 if start is None else start.period for start in starts or [None] * len(series)]
-        check_covered(built, max(len(y) + first for y, first in zip(series, begun, strict=True)) + steps)
+        periods = max(len(y) + first for y, first in zip(series, begun, strict=True)) + steps
+        model = model.covering(periods)
+        built = model.build()
+        check_covered(built, periods)
         check_known(built, series, begun, steps)
         job = Job(
             model=model,

@@ -39,6 +39,7 @@ def arima(
     obs_var: float = 0.0,
     regression: Mapping[str, Any] | None = None,
     trend: Sequence[int] = (),
+    periods: int = 1,
     initial: Initial | None = None,
 ) -> Model:
     """y[t] = regressors[t] · beta + trend(t) + z[t] + error of measurement, where z is a seasonal ARIMA process.
@@ -61,7 +62,9 @@ def arima(
         intercept: of the differenced series: a drift where d = 1.
         obs_var: of an error of measurement besides.
         regression: {"regressors", "var"}; a state for each coefficient, after those of z.
-        trend: powers of t = 0, 1, 2, ..., counted from the first period; see `polynomial_trend`.
+        trend: powers of t = 0, 1, 2, ..., counted from the first period; a state for each coefficient, after those
+            of the regression.
+        periods: how many the trend covers, those to forecast included; where there are regressors, as many as they.
         initial: None starts the differences, coefficients and trend exact diffuse and the ARMA part stationary.
     """
     p, d, q = _orders("/order", order, 3)
@@ -75,7 +78,8 @@ def arima(
         "/seasonal_order" if seasonal else "/order", differences + k, TOO_LONG if seasonal else "use lower orders"
     )
     explained = [] if regression is None else [regression_block(regression)]
-    explained += polynomial_trend(trend, d + seasonal_d)
+    covered = len(explained[0].design) if explained else periods
+    explained += polynomial_trend(trend, d + seasonal_d, covered)
     n = differences + k + sum(len(block.names) for block in explained)
     refuse_more_states(AT if regression else "/trend", n, "use fewer regressors, or lower orders")
     lags = product(
@@ -123,7 +127,7 @@ def arima(
             state_intercept=state_intercept,
             initial=initial,
             state_names=blocks.names(parts),
-            varies_by=AT,
+            varies_by=AT if regression else "/trend",
             unknown_periods=blocks.unknown(parts),
         )
 

@@ -1,30 +1,29 @@
-"""A deterministic polynomial of time, sum of b_k t^k over some powers k, as states whose transition is constant.
+"""A deterministic polynomial of time, the sum of b_k t^k over some powers k: regressors that the caller need not send.
 
-The states are its coefficients around the period that is at hand: p(t + h) = trend.0 + trend.1 h + trend.2 h² + ...
-One step moves them by Pascal's triangle, so no number grows with the length of the series, and a forecast needs no
-more rows. In the first period, t = 0, they are the coefficients b_k themselves.
+Time counts the periods from the first one, t = 0, 1, 2, ... Each coefficient is a state of its own that never moves.
+States that carry the polynomial along instead (level, slope, ..., with a constant transition) would need no length,
+but a smoother loses the digits that they exchange: for t³ all of them after 60 periods.
 """
 
 from collections.abc import Sequence
-from math import comb
 from typing import Final
 
 import numpy as np
 
 from luna_serving.statespace.checks import ModelError
-from luna_serving.statespace.initial import Blocks, Diffuse, Known
 from luna_serving.statespace.kinds.blocks import Block
 
-# Monthly data of a lifetime to this power fill float64.
+# A million periods to this power are 1e30; higher ones are hardly ever meant.
 LARGEST_POWER: Final = 5
 
 
-def polynomial_trend(powers: Sequence[int], differences: int) -> tuple[Block, ...]:
+def polynomial_trend(powers: Sequence[int], differences: int, periods: int) -> tuple[Block, ...]:
     """The trend's block; none where there are no powers.
 
     Args:
         powers: of t, each once, from 0 to `LARGEST_POWER`.
         differences: how many powers the rest of the model explains already: d + D of an ARIMA model.
+        periods: how many the trend covers.
     """
     chosen = [_power(i, power) for i, power in enumerate(powers)]
     for i, power in enumerate(chosen):
@@ -37,13 +36,8 @@ def polynomial_trend(powers: Sequence[int], differences: int) -> tuple[Block, ..
             )
     if not chosen:
         return ()
-    n = max(chosen) + 1
-    transition = np.array([[comb(k, i) for k in range(n)] for i in range(n)], dtype=np.float64)
-    absent = [power for power in range(n) if power not in chosen]
-    # A power that was not chosen has a coefficient of zero, in the first period.
-    zero = Known(np.zeros(len(absent)), np.zeros((len(absent), len(absent))))
-    start = Blocks(((sorted(chosen), Diffuse()), (absent, zero))) if absent else Diffuse()
-    return (Block("/trend", tuple(f"trend.{i}" for i in range(n)), transition, np.eye(1, n)[0], start=start),)
+    design = np.arange(periods, dtype=np.float64)[:, None] ** np.array(chosen, dtype=np.float64)
+    return (Block("/trend", tuple(f"trend.{power}" for power in chosen), np.eye(len(chosen)), design),)
 
 
 def _power(i: int, value: float) -> int:

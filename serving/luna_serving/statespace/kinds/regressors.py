@@ -32,6 +32,8 @@ def regression(words: Mapping[str, Any]) -> Block:
         walks = (variance("/regression/var", var),) * k
     names = tuple(f"beta.x{i + 1}" for i in range(k))
     unknown = _unknown(words["regressors"], regressors)
+    if unknown.all():
+        raise ModelError(AT, "must hold at least one known row")
     design = np.where(unknown[:, None], 0.0, regressors)
     shocked = tuple(range(len(walks)))
     return Block(AT, names, np.eye(k), design, shocked, walks, unknown=tuple(np.flatnonzero(unknown).tolist()))
