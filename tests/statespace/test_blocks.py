@@ -95,8 +95,10 @@ def test_a_stationary_block_must_stand_alone():
         pair(*moved, apart)
     assert caught.value.pointer == "/initial/blocks/1/states"
     together = ([[0.5, 0.0], [0.0, 0.5]], [[1.0, 0.5], [0.5, 1.0]])
-    with pytest.raises(ModelError, match="shocks in common with state 0"):
-        pair(*together, apart)
+    with pytest.raises(ModelError, match="state 0 has shocks in common with state 1"):
+        pair(*together, Blocks((([0], Stationary()), ([1], Stationary()))))
+    # A diffuse state's covariances do not matter.
+    assert pair(*together, apart).start.cov[1, 1] == pytest.approx(4 / 3)
     one = pair(*together, Blocks((([1, 0], Stationary()),)))
     np.testing.assert_allclose(one.start.cov, np.array([[1.0, 0.5], [0.5, 1.0]]) / 0.75, rtol=1e-15)
     # It may move others.

@@ -50,8 +50,9 @@ class Blocks:
     """Each block of states starts in its own way, independent of the others: (states, start).
 
     States are indices in any order, or how many come next after the part before. Every state is in one block. The
-    moments of a stationary block, and "filtered" ones, are worked out from the block's own rows of the model: neither
-    its states nor its shocks may depend on those of other blocks.
+    moments of a stationary block, and "filtered" ones, are worked out from the block's own rows of the model: its
+    states may not depend on those of other blocks, nor have shocks in common with another block of this sort. Shocks in
+    common with a diffuse state do no harm: with an infinite variance no covariance matters.
     """
 
     parts: tuple[tuple[int | Sequence[int], "Initial"], ...]
@@ -147,10 +148,18 @@ def _blocks(
     n = len(transition)
     mean, cov, diffuse = np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
     rank = 0
-    for number, (states, (_, initial)) in enumerate(zip(_indices(parts, n, at), parts, strict=True)):
+    indices = _indices(parts, n, at)
+    derived = [
+        isinstance(each, Stationary) or (isinstance(each, Known) and each.timing == "filtered") for _, each in parts
+    ]
+    for number, (states, (_, initial)) in enumerate(zip(indices, parts, strict=True)):
         pointer = f"{at}/blocks/{number}"
-        if isinstance(initial, Stationary) or (isinstance(initial, Known) and initial.timing == "filtered"):
-            _refuse_dependent(states, transition, selection @ state_cov @ selection.T, pointer)
+        if derived[number]:
+            apart = [(block, derived[place]) for place, block in enumerate(indices) if place != number]
+            others = [state for block, _ in apart for state in block]
+            alike = [state for block, by_itself in apart if by_itself for state in block]
+            _refuse_dependent(states, others, transition, "depends on", pointer)
+            _refuse_dependent(states, alike, selection @ state_cov @ selection.T, "has shocks in common with", pointer)
         square = np.ix_(states, states)
         each = start(initial, transition[square], selection[states], state_cov, state_intercept[states], pointer)
         mean[states], cov[square] = each.mean, each.cov
@@ -182,15 +191,12 @@ def _indices(parts: Sequence[tuple[int | Sequence[int], object]], n: int, at: st
     return found
 
 
-def _refuse_dependent(states: Sequence[int], transition: Floats, disturbance_cov: Floats, at: str) -> None:
+def _refuse_dependent(states: Sequence[int], others: Sequence[int], matrix: Floats, what: str, at: str) -> None:
     """Refuse moments that the block's own rows do not give."""
-    others = [state for state in range(len(transition)) if state not in set(states)]
-    for matrix, what in ((transition, "depends on"), (disturbance_cov, "has shocks in common with")):
-        rows, columns = np.nonzero(matrix[np.ix_(states, others)])
-        if len(rows):
-            state, other = states[rows[0]], others[columns[0]]
-            raise ModelError(
-                f"{at}/states",
-                f"cannot start by itself: state {state} {what} state {other} of another block. Put both into one "
-                "block, or give this one a diffuse start or a known one of timing predicted",
-            )
+    rows, columns = np.nonzero(matrix[np.ix_(states, others)])
+    if len(rows):
+        raise ModelError(
+            f"{at}/states",
+            f"cannot start by itself: state {states[rows[0]]} {what} state {others[columns[0]]} of another block. Put "
+            "both into one block, or give this one a diffuse start or a known one of timing predicted",
+        )
