@@ -257,6 +257,8 @@ def test_a_trend_covers_whatever_the_call_needs() -> None:
     plain = {name: value for name, value in TREND_MODEL.items() if name != "trend"}
     assert job(plain, [1.0] * 100).model.build().length is None
     assert WIRE.parse_original(orjson.dumps({"results": [1.0] * 70, "model": TREND_MODEL})).points == 70
+    many = {**TREND_MODEL, "order": [60, 0, 0], "ar": [0.0] * 60}
+    assert "of 62 states" in errors(many, [1.0] * 70_000)["/model/trend"]
 
 
 def test_a_trend_beside_regressors_ends_with_them() -> None:

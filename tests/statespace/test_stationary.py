@@ -77,6 +77,14 @@ def test_shocks_that_cancel_leave_nothing():
     assert abs(difference) < 1e-17
 
 
+def test_a_state_cov_that_is_semi_definite_but_for_rounding_gives_no_negative_variance():
+    state_cov = np.array([[1.0, 1.0 + 1e-10], [1.0 + 1e-10, 1.0]])
+    selection = np.array([[1.0, -1.0], [1.0, 1.0]])
+    cov = stationary_moments(0.5 * np.eye(2), selection, state_cov, np.zeros(2)).cov
+    assert cov[0, 0] == 0
+    assert cov[1, 1] == pytest.approx(4 / 0.75)
+
+
 @pytest.mark.parametrize(
     "transition",
     [

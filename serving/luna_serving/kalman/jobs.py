@@ -77,8 +77,9 @@ class ModelSpec:
         """The model for so many periods: the same one unless it has a trend in time without a length of its own."""
         if self.kind != "arima" or b'"trend"' not in self.json:
             return self
-        # By powers of two, so that calls of different lengths share a model and the programs compiled for it.
-        return replace(self, periods=max(64, 1 << (periods - 1).bit_length()))
+        # In steps, so that calls of different lengths share a model and the programs compiled for it.
+        step = min(1 << (max(periods, 64) - 1).bit_length(), 1024)
+        return replace(self, periods=-(-periods // step) * step)
 
     def build(self) -> Model:
         """Build the model.

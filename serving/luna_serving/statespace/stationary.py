@@ -162,7 +162,9 @@ def _precise(transition: Floats, selection: Floats, state_cov: Floats, state_int
 
 def _terms(transition: Floats, disturbance_cov: Floats, variances: Floats) -> Floats:
     """The sizes [n] of the terms of V + T P T' on its diagonal, were none to cancel."""
-    terms: Floats = (np.abs(transition) @ np.sqrt(np.maximum(variances, 0.0))) ** 2 + np.diagonal(disturbance_cov)
+    terms: Floats = (np.abs(transition) @ np.sqrt(np.maximum(variances, 0.0))) ** 2 + np.abs(
+        np.diagonal(disturbance_cov)
+    )
     return terms
 
 

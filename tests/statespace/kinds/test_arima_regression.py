@@ -197,6 +197,7 @@ def test_null_rows_change_nothing_where_nothing_is_observed(build):
         ({"regression": {"regressors": [[1.0] * 70]}}, "/regression/regressors", "at most 64"),
         ({"regression": {"regressors": [[1.0] * 63]}, "trend": [1]}, "/regression/regressors", "at most 64"),
         ({"order": [62, 0, 0], "ar": [0.0] * 62, "trend": [0, 1, 2]}, "/trend", "at most 64"),
+        ({"trend": [1], "periods": 3_000_000}, "/trend", "at most 2000000"),
         ({"seasonal_order": [0, 1, 1, 365], "seasonal_ma": [0.1]}, "/seasonal_order", "few harmonics"),
         ({"seasonal_order": [0, 1, 1, 10**7], "seasonal_ma": [0.1]}, "/seasonal_order/3", "whole number"),
     ],

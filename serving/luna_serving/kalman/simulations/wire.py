@@ -13,7 +13,7 @@ from luna_serving.kalman.jobs import ModelSpec
 from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, SimulateRequest
 from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
-from luna_serving.kalman.wire.forms import read_form
+from luna_serving.kalman.wire.forms import covering, read_form
 from luna_serving.kalman.wire.requests import NamedCall, under_model
 from luna_serving.kalman.wire.series import Limits, beyond, check_covered, check_known, read_many
 from luna_serving.statespace.checks import LARGEST, ModelError
@@ -98,8 +98,9 @@ def _work(
         series=() if observations is None else tuple(read_many(observations, model, limits)),
         steps=request.steps,
     )
-    job = replace(job, model=spec.covering(job.longest))
-    _check_size(job, job.model.build(), limits)
+    spec, model = covering(spec, min(job.longest, limits.max_series_length))
+    job = replace(job, model=spec)
+    _check_size(job, model, limits)
     return SimulateWork(job)
 
 

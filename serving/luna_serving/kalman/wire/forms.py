@@ -35,6 +35,7 @@ from luna_serving.kalman.wire.start_schemas import (
 from luna_serving.kalman.wire.words import Words
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.model import MAX_STATES
+from luna_serving.statespace.model import Model as BuiltModel
 
 MODEL: TypeAdapter[Any] = TypeAdapter(Model)
 # The wire's kinds to the fields that each may have. A union's branch stands in pydantic's path, but not in the body.
@@ -91,6 +92,19 @@ def read_model(words: object) -> ModelSpec:
     except ModelError as e:
         raise problems.invalid(FieldError(f"/model{e.pointer}", e.message)) from e
     return spec
+
+
+def covering(spec: ModelSpec, periods: int) -> tuple[ModelSpec, BuiltModel]:
+    """The model for so many periods, those to forecast included, and its matrices.
+
+    Raises:
+        Problem: 422.
+    """
+    spec = spec.covering(periods)
+    try:
+        return spec, spec.build()
+    except ModelError as e:
+        raise problems.invalid(FieldError(f"/model{e.pointer}", e.message)) from e
 
 
 def read_model_alone(words: object) -> ModelSpec:

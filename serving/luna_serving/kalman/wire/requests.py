@@ -21,7 +21,7 @@ from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.jobs import FORECASTS, LIGHT_STATES, Job, ModelSpec
 from luna_serving.kalman.named.schemas import NamedModel, read_reference
 from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object, refuse_mark
-from luna_serving.kalman.wire.forms import read_form, read_model
+from luna_serving.kalman.wire.forms import covering, read_form, read_model
 from luna_serving.kalman.wire.kind_schemas import LocalLevel
 from luna_serving.kalman.wire.schemas import KalmanRequest, SeriesRequest
 from luna_serving.kalman.wire.series import (
@@ -163,8 +163,7 @@ class Wire:
             raise problems.invalid(FieldError("/model", wrong))
         check_series("/results", series, built.observed, self._limits)
         values = np.array(series, dtype=np.float64)
-        model = model.covering(len(values))
-        built = model.build()
+        model, built = covering(model, len(values))
         check_covered(built, len(values))
         check_known(built, [values], [0])
         job = Job(model, values, (len(values),))
@@ -189,8 +188,7 @@ class Wire:
         starts = _starts(request, len(series), built.states)
         begun = [0 if start is None else start.period for start in starts or [None] * len(series)]
         periods = max(len(y) + first for y, first in zip(series, begun, strict=True)) + steps
-        model = model.covering(periods)
-        built = model.build()
+        model, built = covering(model, periods)
         check_covered(built, periods)
         check_known(built, series, begun, steps)
         job = Job(

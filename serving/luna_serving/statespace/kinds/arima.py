@@ -20,6 +20,8 @@ from luna_serving.statespace.model import MAX_STATES, Model
 
 Floats = NDArray[np.float64]
 LONGEST_PERIOD: Final = 1_000_000
+# Numbers: 32 MB. A trend needs no rows in the request, which would bound it otherwise.
+LARGEST_DESIGN: Final = 4_000_000
 TOO_LONG: Final = (
     "a long season is better described by a few harmonics: freq_seasonal of kind structural, or sines and cosines as "
     "regressors"
@@ -82,6 +84,9 @@ def arima(
     explained += polynomial_trend(trend, d + seasonal_d, covered)
     n = differences + k + sum(len(block.names) for block in explained)
     refuse_more_states(AT if regression else "/trend", n, "use fewer regressors, or lower orders")
+    if trend and periods * n > LARGEST_DESIGN:
+        most = LARGEST_DESIGN // n
+        raise ModelError("/trend", f"covers {periods} periods of {n} states; at most {most} are supported: split them")
     lags = product(
         coefficients("/ar", ar, p, "order[0]"),
         coefficients("/seasonal_ar", seasonal_ar, seasonal_p, "seasonal_order[0]"),
