@@ -162,9 +162,8 @@ def _precise(transition: Floats, selection: Floats, state_cov: Floats, state_int
 
 def _terms(transition: Floats, disturbance_cov: Floats, variances: Floats) -> Floats:
     """The sizes [n] of the terms of V + T P T' on its diagonal, were none to cancel."""
-    terms: Floats = (np.abs(transition) @ np.sqrt(np.maximum(variances, 0.0))) ** 2 + np.abs(
-        np.diagonal(disturbance_cov)
-    )
+    deviations = np.sqrt(np.maximum(variances, 0.0))
+    terms: Floats = (np.abs(transition) @ deviations) ** 2 + np.abs(np.diagonal(disturbance_cov))
     return terms
 
 

@@ -159,11 +159,11 @@ class Session:
         reference = read_reference(message.model)
         if reference is None:
             model = read_model(message.model)
-            if model.covering(1) != model:
-                wrong = "A stream has no last period: send the powers of time as regressors, or leave them out."
-                raise problems.invalid(FieldError("/model/trend", wrong))
         else:
             model = await self._desk.models.look_up(account_id, reference)
+        if model.covering(1) != model:
+            wrong = "A stream has no last period: send the powers of time as regressors, or leave them out."
+            raise problems.invalid(FieldError("/model/trend", wrong))
         plan = Plan.of(message, model, self._desk.rules)
         try:
             claim = await self._desk.store.open(account_id, model.kind, plan.to_json())

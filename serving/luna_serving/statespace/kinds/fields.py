@@ -30,7 +30,7 @@ def optional_variance(pointer: str, value: float | None) -> float | None:
 
 
 def refuse_more_states(pointer: str, states: int, cure: str) -> None:
-    """Refuse a model of more states than are taken, by the field that has the most to do with it.
+    """Refuse a model of more states than are supported, by the field that has the most to do with it.
 
     Raises:
         ModelError: there are more than `MAX_STATES`.
