@@ -96,9 +96,8 @@ def _head(model: Model, y: Floats, periods: int | None, out_of_time: Callable[[]
 
     rows = collapsed_rows_of(model, y, 0)
     system = ExactSystem(model, rows, 0)
-    start, k = model.start, system.per_period
-    saved = Saved(start.mean, start.cov, start.diffuse, start.rank, 0, 0)
-    filtered = begin(system, saved, len(rows.y), 1, outputs=False)
+    k = system.per_period
+    filtered = begin(system, None, len(rows.y), 1, outputs=False)
 
     def enough(standing: "Filtered") -> bool:
         done = len(standing.rows)

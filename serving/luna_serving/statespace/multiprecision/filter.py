@@ -31,8 +31,8 @@ from luna_serving.statespace.saved import Saved
 LOG_2PI: Final = math.log(2 * math.pi)
 # Of F's terms: what the rounding of a caller's matrices, 1e-16, leaves of a variance that should be zero is its square.
 NO_VARIANCE: Final = 1e-28
-# Of a direction's size: what the arithmetic itself leaves of zero.
-NOTHING: Final = 1e-60
+# Of a direction's size: what the arithmetic itself leaves of zero, and the 159 bits of a wave's transition.
+NOTHING: Final = 1e-40
 
 
 class Abandoned(Exception):
@@ -80,15 +80,31 @@ class Filtered:
     rows: list[Row] = field(default_factory=list)
 
 
-def begin(system: ExactSystem, saved: Saved, length: int, series: int, *, outputs: bool = True) -> Filtered:
-    """Before the first of `length` rows of `series` series that all start from the same saved state."""
-    mean, cov, diffuse = summed(saved)
+def begin(system: ExactSystem, saved: Saved | None, length: int, series: int, *, outputs: bool = True) -> Filtered:
+    """Before the first of `length` rows of `series` series that all start from the same state; None: the model's."""
+    start = system.model.start
+    if saved is None:
+        saved = Saved(start.mean, start.cov, start.diffuse, start.rank, 0, 0)
+        mean, cov, diffuse = summed(saved)
+        if start.filtered is not None:
+            mean, cov = _predicted(system, *map(exact, start.filtered))
+    else:
+        mean, cov, diffuse = summed(saved)
     if saved.root is not None and not saved.digits:
         root = exact(saved.root)
         cov = root * root.transpose()
     arrays = Outputs(length, system.model.states, series) if outputs else None
     factor = diffuse if saved.rank else None
     return Filtered(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse, arrays)
+
+
+def _predicted(system: ExactSystem, mean: Matrix, cov: Matrix) -> tuple[Matrix, Matrix]:
+    """Moments of the first period from those of one transition earlier."""
+    moved = system.move(0)
+    mean = moved.transition * mean
+    if moved.intercept is not None:
+        mean = mean + moved.intercept
+    return mean.mid(), (moved.transition * cov * moved.turned + moved.cov).mid()
 
 
 def advance(
@@ -215,7 +231,7 @@ def _without(factor: Matrix, seen: Observed, row: Row) -> Matrix:
 
 def _cleaned(factor: Matrix, before: Matrix) -> Matrix:
     """What is left of a state when its directions are told is rounding: exactly zero."""
-    largest = max((abs(each) for each in before.entries()), key=lambda each: float(each), default=ZERO)
+    largest = max((abs(each) for each in before.entries()), key=float, default=ZERO)
     table = factor.table()
     changed = False
     for line in table:

@@ -149,7 +149,7 @@ def _begun(items: Sequence[Item], start: Saved | None) -> _Run:
     )
     lanes = [Lane(plain, each, replace(saved, root=None, digits=())) for each in rows]
     y = np.array([each.y for each in rows]).T
-    return _Run(items, system, lanes, y, begin(system, saved, len(y), len(items)))
+    return _Run(items, system, lanes, y, begin(system, start, len(y), len(items)))
 
 
 def _rows(y: Floats, model: Model, first: int) -> Rows:
@@ -262,7 +262,7 @@ def _forecast(result: SeriesResult, place: int, ahead: Sequence[_Ahead]) -> Fore
 
 
 def _series_major(outputs: dict[str, Floats], series: int) -> dict[str, Floats]:
-    """[series, rows, ...]"""
+    """Series first: [series, rows, ...]."""
     return {
         name: np.ascontiguousarray(np.moveaxis(value, -1, 0))
         if name in PER_SERIES
