@@ -11,7 +11,7 @@ from luna_serving.statespace.multiprecision.arithmetic import Floats, Matrix, Me
 from luna_serving.statespace.observations import Rows, collapses
 
 # Rounding in a caller's matrices moves a signal by this multiple of its terms: below, nothing is observed of them.
-INPUT_ROUNDING: Final = 1e-13
+INPUT_ROUNDING: Final = 2e-15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,14 +90,15 @@ class ExactSystem:
 
 
 def _inexact(model: Model) -> NDArray[np.bool_]:
-    """States whose design or transition holds numbers that a caller may have rounded [n]."""
-    design, transition = _is_rounded(model.design, 2), _is_rounded(model.transition, 2)
-    if model.transition_rest:
-        transition = np.zeros_like(transition)
-    found: NDArray[np.bool_] = np.any(design, axis=0) | np.any(transition, axis=0) | np.any(transition, axis=1)
+    """States whose design or transition holds numbers that a caller may have rounded [n].
+
+    Not whole numbers, nor a column that is a single number wherever it is not zero: a dummy in some unit.
+    """
+    design = model.design.reshape(-1, model.states)
+    found: NDArray[np.bool_] = np.array([len(np.unique(column[column != 0])) > 1 for column in design.T])
+    found &= np.any(design != np.round(design), axis=0)
+    if not model.transition_rest:
+        transition = model.transition.reshape(-1, model.states, model.states)
+        rounded = np.any(transition != np.round(transition), axis=0)
+        found |= np.any(rounded, axis=0) | np.any(rounded, axis=1)
     return found
-
-
-def _is_rounded(matrix: Floats, rank: int) -> NDArray[np.bool_]:
-    rounded: NDArray[np.bool_] = np.any((matrix != np.round(matrix)).reshape(-1, *matrix.shape[-rank:]), axis=0)
-    return rounded
