@@ -146,7 +146,7 @@ def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) ->
     gain = None
     if not missing and diffuse_var > 0:
         gain = (diffuse_cov * (ONE / diffuse_var)).mid()
-    elif not missing and _varies(seen, standing.cov, var):
+    elif not missing and _varies(system, seen, standing.cov, var):
         gain = (state_obs_cov * (ONE / var)).mid()
     return Row(
         standing.mean,
@@ -160,10 +160,15 @@ def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) ->
     )
 
 
-def _varies(seen: Observed, cov: Matrix, var: Number) -> bool:
-    """Whether F is a variance, not the rounding of none."""
-    terms = sum((seen.design[0, i] ** 2 * abs(cov[i, i]) for i in seen.seen), start=ZERO) * len(seen.seen)
-    return bool(var > NO_VARIANCE * (terms + seen.var)) and bool(var > 0)
+def _varies(system: ExactSystem, seen: Observed, cov: Matrix, var: Number) -> bool:
+    """Whether F is a variance, not the rounding of none; with noise it is never less than that."""
+    if seen.var > 0:
+        return True
+    least = ZERO
+    for i in seen.seen:
+        size = seen.design[0, i] ** 2 * abs(cov[i, i]) * len(seen.seen)
+        least = least + (NO_VARIANCE if system.inexact[i] else NOTHING) * size
+    return bool(var > least) and bool(var > 0)
 
 
 def _diffuse_part(system: ExactSystem, seen: Observed, factor: Matrix | None) -> tuple[Matrix, Number]:
