@@ -44,7 +44,7 @@ def dense(model: Model, y: np.ndarray) -> np.ndarray:
 
 
 DENSE: dict[str, Callable[[], tuple[Model, np.ndarray]]] = {
-    **{name: (lambda case: lambda: (case()[0], np.asarray(case()[1])))(case) for name, case in CASES.items()},
+    **CASES,
     "an airline model of twelve months with gaps": lambda: (airline(12), many(airline(12), 40, 1, gaps=(20, 33))[0]),
     "an airline model of four quarters with a gap": lambda: (airline(4), many(airline(4), 23, 1, gaps=(15,))[0]),
     "a gap in the diffuse phase": lambda: (BASIC, many(BASIC, 25, 1, gaps=(2, 5, 6))[0]),

@@ -6,8 +6,9 @@ draw states x⁺ and observations y⁺ from the model, and move them by what the
     x̃ = x⁺ + E[x | y] - E[x | y⁺],
 
 with y⁺ missing where y is. The smoothed mean is linear in the observations: the difference is the smoothed mean of
-y - y⁺ under the model without intercepts. Its weights are the same for all draws, which are smoothed as one matrix. Under an exact diffuse start the diffuse part of x⁺ is zero: the smoother estimates it from
-the data alone, so that whatever x⁺ held of it would be taken out again (2012, section 5.5).
+y - y⁺ under the model without intercepts. Its weights are the same for all draws, which are smoothed as one matrix.
+Under an exact diffuse start the diffuse part of x⁺ is zero: the smoother estimates it from the data alone, so that
+whatever x⁺ held of it would be taken out again (2012, section 5.5).
 """
 
 from collections.abc import Sequence

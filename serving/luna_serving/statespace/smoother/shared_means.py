@@ -77,7 +77,8 @@ def shared_means(model: Model, y: Floats, out_of_time: Clock = never) -> SharedM
         states, errors = _forward(pieces, rows, n, out_of_time)
         _backward(pieces, states, errors, out_of_time)
         means = _series_first(states / prepared.scale[:, None], series)
-    return SharedMeans(means, np.isfinite(means).all(axis=(1, 2)), determined=True, root=shape.kind.root)
+    finite = np.isfinite(means.reshape(series, periods * n)).all(axis=1)
+    return SharedMeans(means, np.asarray(finite), determined=True, root=shape.kind.root)
 
 
 class _Pieces:
