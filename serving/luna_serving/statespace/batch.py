@@ -18,6 +18,7 @@ import numpy as np
 
 from luna_serving.statespace.answers import forecast_results, series_results
 from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.deadline import Clock, check, never
 from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.jax_process import require_float64
 from luna_serving.statespace.model import Model
@@ -61,6 +62,8 @@ class Options:
     """Of data and means, where a plan has both; everything else is float64. None: float32 on a GPU only."""
     pool: Executor | None = None
     """Where the plans may use a second core."""
+    out_of_time: Clock = never
+    """Looked at between batches; true: the work stops with `OutOfTime`."""
 
 
 DEFAULT: Final = Options()
@@ -94,6 +97,7 @@ def filter_batch(
     root = None if forced in UNFIT else _root(options)
     left: list[int] = []
     for part in choose(items, variant, forced):
+        check(options.out_of_time)
         answers = _special(part, items, variant, loglike, options)
         if answers is None and forced in UNFIT:
             raise PlanError(UNFIT[part.plan])
@@ -102,7 +106,7 @@ def filter_batch(
         else:
             results.update(zip(part.places, answers, strict=True))
     own = [items[place] for place in left]
-    answers, batches = _passed(own, variant, loglike, starts, smooth=False, root=root)
+    answers, batches = _passed(own, variant, loglike, starts, smooth=False, root=root, out_of_time=options.out_of_time)
     results.update(zip(left, answers, strict=True))
     ordered = [results[place] for place in range(len(items))]
     report = _report(batches, warnings_of(ordered))
@@ -142,7 +146,9 @@ def smooth_batch(
         PlanError: another plan than per_series or square_root is forced.
     """
     _check(items, starts)
-    results, batches = _passed(items, "full", loglike, starts, smooth=True, root=_root(options))
+    results, batches = _passed(
+        items, "full", loglike, starts, smooth=True, root=_root(options), out_of_time=options.out_of_time
+    )
     return BatchResult(results, _report(batches, warnings_of(results)))
 
 
@@ -168,7 +174,9 @@ def forecast_batch(
     if min(steps, default=0) < 0:
         raise ValueError(f"steps must be zero or more; got {min(steps)}")
     _check(items, starts, steps)
-    filtered, batches = _passed(items, "full", loglike, starts, smooth=False, root=_root(options))
+    filtered, batches = _passed(
+        items, "full", loglike, starts, smooth=False, root=_root(options), out_of_time=options.out_of_time
+    )
     results = forecast_results(steps, filtered)
     return ForecastBatchResult(results, _report(batches, overflows([result.finite for result in results])))
 
@@ -190,10 +198,12 @@ def _passed(
     *,
     smooth: bool,
     root: bool | None = None,
+    out_of_time: Clock = never,
 ) -> tuple[list[SeriesResult], list[Passed]]:
     results: dict[int, SeriesResult] = {}
     batches: list[Passed] = []
     for part in group(items, variant, root):
+        check(out_of_time)
         passed = forward_pass(items, part, starts, keep=smooth)
         if smooth:
             backward_pass(passed)
