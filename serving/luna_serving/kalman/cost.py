@@ -21,12 +21,11 @@ from luna_serving.statespace.prepared import needs_square_root
 # Up to so many seconds a call shares its lane with others like it; beyond, it is computed beside them.
 SHORT_S: Final = 0.1
 
-# By the number of states, padded to the next: series that one program takes at a time, and microseconds of a row of
-# such a batch: filtered in full, smoothed as well, and how much the square-root filter multiplies that by.
+# By the number of states, padded to the next: how many series cost what one does, and microseconds of a row of them,
+# filtered in full or smoothed as well; and how much the square-root filter multiplies that by.
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
-WIDTHS: Final = (32, 32, 32, 8, 8, 1, 1)
-FILTER_US: Final = (1.5, 2.5, 10, 10, 25, 30, 110)
-SMOOTH_US: Final = (4, 8, 42, 36, 95, 80, 280)
+FILTER: Final = ((32, 1.5), (32, 2.5), (32, 10), (8, 10), (8, 25), (8, 37), (1, 110))
+SMOOTH: Final = ((32, 4), (32, 8), (32, 42), (8, 36), (8, 95), (1, 90), (1, 280))
 ROOT: Final = (4.5, 4.5, 4.5, 2, 2, 1.5, 1.8)
 # Microseconds of a number in an answer's JSON.
 NUMBER_US: Final = 0.03
@@ -89,7 +88,7 @@ def _simulation_s(job: SimulateJob) -> float:
     if job.series:
         # Series that miss different points have weights of their own.
         lengths = {(y.shape, (y != y).tobytes()): len(y) + job.steps for y in job.series}
-        seconds += sum(2 * _batches_s(model, [length]) + length * 10e-6 for length in lengths.values())
+        seconds += sum(1.5 * _batches_s(model, [length]) + length * 10e-6 for length in lengths.values())
     return seconds
 
 
@@ -99,9 +98,9 @@ def _batches_s(model: Model, lengths: Sequence[int], *, smooth: bool = False) ->
     rows = model.states if collapses(model) else model.observed
     if rows > 1 or model.length is not None:
         size = max(size, 2)
-    us = (SMOOTH_US if smooth else FILTER_US)[size] * (ROOT[size] if _rooted(model) else 1.0)
-    longest = sorted(lengths)[:: -WIDTHS[size]]
-    return CALL_S + sum(longest) * rows * us * 1e-6
+    width, us = (SMOOTH if smooth else FILTER)[size]
+    longest = sorted(lengths, reverse=True)[::width]
+    return CALL_S + sum(longest) * rows * us * (ROOT[size] if _rooted(model) else 1.0) * 1e-6
 
 
 def _rooted(model: Model) -> bool:
