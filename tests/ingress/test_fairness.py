@@ -23,6 +23,7 @@ SHORT = {
 }
 SERIES = np.cumsum(np.random.default_rng(7).normal(size=144)).round(4).tolist()
 ABANDONED = {"model": AIRLINE, "observations": [SERIES], "draws": 900, "outputs": ["observations"]}
+SMOOTH = {"model": AIRLINE, "observations": [SERIES] * 50, "outputs": ["smoothed_state"]}
 
 
 def long(series: int = 400) -> dict[str, Any]:
@@ -110,7 +111,7 @@ async def test_what_cannot_end_in_its_time_is_refused_and_not_charged(platform: 
     used = platform.used(greedy.id)
     async with greedy.client(**{"X-Request-Timeout-Seconds": "0.04"}) as client:
         draws = await client.post("/kalman/simulate", json=ABANDONED)
-        series = await client.post("/kalman/smooth", json={"model": AIRLINE, "observations": [SERIES] * 50})
+        series = await client.post("/kalman/smooth", json=SMOOTH)
     refused(draws, "/draws")
     refused(series, "/observations")
     assert platform.used(greedy.id) == used

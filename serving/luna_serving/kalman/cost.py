@@ -24,7 +24,7 @@ SHORT_S: Final = 0.1
 # By the number of states, padded to the next: how many series cost what one does, and microseconds of a row of them,
 # filtered in full or smoothed as well; and how much the square-root filter multiplies that by.
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
-FILTER: Final = ((32, 1.5), (32, 2.5), (32, 10), (8, 10), (8, 25), (8, 37), (1, 110))
+FILTER: Final = ((32, 1.5), (32, 2.5), (32, 10), (8, 10), (8, 25), (8, 32), (1, 110))
 SMOOTH: Final = ((32, 4), (32, 8), (32, 42), (8, 36), (8, 95), (1, 90), (1, 280))
 ROOT: Final = (4.5, 4.5, 4.5, 2, 2, 1.5, 1.8)
 # Microseconds of a number in an answer's JSON.
@@ -68,7 +68,7 @@ def _of_series(job: Job) -> Estimate:
 
 def _forecast_s(job: Job, model: Model) -> float:
     n = model.states
-    return job.steps * (15 + len(job.lengths) * (1 + n**3 / 2000)) * 1e-6
+    return job.steps * (12 + len(job.lengths) * (1 + n**3 / 2000)) * 1e-6
 
 
 def _append_s(job: AppendJob) -> float:
