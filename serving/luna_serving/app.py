@@ -75,8 +75,8 @@ def build(args: Mapping[str, str] | None = None) -> serve.Application:
         name="kalman",
         graceful_shutdown_wait_loop_s=0.1,
         # In each of two lanes a batch computes while the next one travels: none waits for the other lane's at Serve's
-        # door. Long calls and fits may be under way for each ingress replica besides.
-        max_ongoing_requests=4 * settings.batches_in_flight + 2 * LONG_AT_ONCE * settings.ingress_replicas_max,
+        # door. One more of the heavy lane, long calls and fits may be under way for each ingress replica besides.
+        max_ongoing_requests=4 * settings.batches_in_flight + (1 + 2 * LONG_AT_ONCE) * settings.ingress_replicas_max,
         ray_actor_options={"num_cpus": settings.kalman_cpus, "num_gpus": settings.kalman_gpus},
         graceful_shutdown_timeout_s=settings.request_timeout_s,
         **_replicas(settings.kalman_replicas_min, settings.kalman_replicas_max, settings.batches_in_flight),

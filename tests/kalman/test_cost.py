@@ -43,7 +43,7 @@ def test_small_models_are_light_and_others_go_by_their_cost() -> None:
     assert lane_of(filtered(AIRLINE, *[144] * 8)) == "heavy"
     assert lane_of(filtered(AIRLINE, 100_000)) == "long"
     assert lane_of(SimulateJob(LEVEL, 1, 0, ("states",), length=10)) == "heavy"
-    assert lane_of(given(1, 900)) == "long"
+    assert lane_of(given(1, 900)) == lane_of(given(1, 1)) == "long"
     assert lane_of(FitJob(LEVEL, (np.zeros(9),), ("obs_var",), "mle", 1, 10, "full")) == "fit"
     stream = AppendJob(AIRLINE, None, np.zeros(3), ("filtered_state",), 3.0, 0)
     assert lane_of(stream) == "heavy"

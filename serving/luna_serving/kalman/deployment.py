@@ -27,8 +27,9 @@ AnyJob = Job | SimulateJob | AppendJob | FitJob
 
 # Threads of each lane: XLA uses the cores by itself, and the event loop stays free to receive the next batch. Long
 # calls and fits run beside each other, so that the operating system shares the cores among the accounts that they are
-# of: the gates let one of an account through at a time.
-THREADS: Final = MappingProxyType({"light": 1, "heavy": 1, "long": 4, "fit": 4})
+# of: the gates let one of an account through at a time. Of heavy batches two of an account, so that a third thread is
+# left for another's.
+THREADS: Final = MappingProxyType({"light": 1, "heavy": 3, "long": 4, "fit": 4})
 # How long a thread may keep the interpreter where another waits for it: by default 5 ms, which four long calls would
 # make 20 for each step of a light one.
 SWITCH_S: Final = 0.001

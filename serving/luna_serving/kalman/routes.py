@@ -45,13 +45,14 @@ def gates(
     beside = Sharing(per_account=1)
     return {
         "light": Gate(admission, compute, limits),
+        # One place more than an account may take: should a call take longer than estimated, the others pass it.
         "heavy": Gate(
             admission,
             compute,
-            limits,
+            replace(limits, batches_in_flight=limits.batches_in_flight + 1),
             _within,
             estimate,
-            Sharing(weight=lambda call: estimate(call.job).seconds, max_weight=SHORT_S),
+            Sharing(lambda call: estimate(call.job).seconds, SHORT_S, limits.batches_in_flight),
         ),
         "long": Gate(admission, compute, one, _within, estimate, beside),
         "fit": Gate(admission, compute, one, FitJob.within, sharing=beside),

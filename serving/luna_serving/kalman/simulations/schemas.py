@@ -32,7 +32,7 @@ class SimulateRequest(Words):
         1,
         ge=1,
         le=MAX_DRAWS,
-        description=f"Independent draws, of each series; at most {MAX_DRAWS} in all. Draws of the same series share its "
+        description=f"Independent draws, of each series; at most {MAX_DRAWS} in all. Draws of one series share its "
         "covariances: 1,000 of 144 points under 27 states take about 0.2 s of one core.",
     )
     seed: int | None = Field(
