@@ -15,7 +15,7 @@ from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.credentials import Authenticator
 from luna_serving.ingress.estimates import Estimate
-from luna_serving.ingress.gate import Call, Gate, GateLimits, ModelUnavailable, Refused, TimedOut
+from luna_serving.ingress.gate import Call, Gate, GateLimits, ModelUnavailable, Refused, Sharing, TimedOut
 from luna_serving.ingress.problems import Problem
 from luna_serving.ingress.tokens import Tokens
 from luna_serving.local.postgres import PostgresServer
@@ -295,3 +295,20 @@ async def stranger(served: Gate, callers: Callers) -> int:
         return gone.status
     assert problem is not None
     return problem.status
+
+
+async def test_an_account_leaves_a_place_for_others_whatever_its_calls_take(store: Store) -> None:
+    slow_one, other = await store.account(), await store.account()
+
+    async def compute(jobs: Sequence[Any]) -> Sequence[Any]:
+        await asyncio.sleep(0.7 if "slow" in jobs else 0.0)
+        return jobs
+
+    limits = GateLimits(1, 1000, 100, 2, 5.0)
+    served = Gate(admission_of(store), compute, limits, sharing=Sharing(per_account=1))
+    slow = [asyncio.create_task(outcomes(served, Call(slow_one.debit(1), "slow", 1, lambda: False))) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    started = time.monotonic()
+    assert (await outcomes(served, call(other)))[0][0] == "job 1"
+    assert time.monotonic() - started < 0.5
+    assert [(await task)[0][0] for task in slow] == ["slow"] * 3
