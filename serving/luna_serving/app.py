@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Any
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentResponse
 from sqlalchemy import text
 
 from luna_serving.ingress import account_routes, operations_routes, token_routes
@@ -30,7 +31,7 @@ from luna_serving.ingress.tokens import Tokens
 from luna_serving.kalman.deployment import KalmanReplica
 from luna_serving.kalman.named import routes as model_routes
 from luna_serving.kalman.named.models import NamedModels
-from luna_serving.kalman.routes import operations
+from luna_serving.kalman.routes import LONG_AT_ONCE, operations
 from luna_serving.kalman.streams import routes as stream_routes
 from luna_serving.kalman.streams.protocol import StreamRules
 from luna_serving.kalman.streams.session import ROUTE as STREAM
@@ -74,8 +75,8 @@ def build(args: Mapping[str, str] | None = None) -> serve.Application:
         name="kalman",
         graceful_shutdown_wait_loop_s=0.1,
         # In each of two lanes a batch computes while the next one travels: none waits for the other lane's at Serve's
-        # door. A fit may be under way for each ingress replica besides.
-        max_ongoing_requests=4 * settings.batches_in_flight + settings.ingress_replicas_max,
+        # door. One more of the heavy lane, long calls and fits may be under way for each ingress replica besides.
+        max_ongoing_requests=4 * settings.batches_in_flight + (1 + 2 * LONG_AT_ONCE) * settings.ingress_replicas_max,
         ray_actor_options={"num_cpus": settings.kalman_cpus, "num_gpus": settings.kalman_gpus},
         graceful_shutdown_timeout_s=settings.request_timeout_s,
         **_replicas(settings.kalman_replicas_min, settings.kalman_replicas_max, settings.batches_in_flight),
@@ -205,15 +206,19 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
     return Connected(edge, close)
 
 
-async def on_replica(compute: Callable[..., Awaitable[Any]], jobs: Sequence[Any]) -> Sequence[Any]:
-    """Send jobs to a replica; a replica that dies is replaced by another, once.
+async def on_replica(compute: Callable[..., DeploymentResponse[Any]], jobs: Sequence[Any]) -> Sequence[Any]:
+    """Send jobs to a replica; a replica that dies is replaced by another, once. Cancelled, the replica is told to stop.
 
     Raises:
         ModelUnavailable: none could take them.
     """
     for attempt in range(2):
+        response = compute(list(jobs))
         try:
-            answers: Sequence[Any] = await compute(list(jobs))
+            answers: Sequence[Any] = await response
+        except asyncio.CancelledError:
+            response.cancel()  # type: ignore[no-untyped-call]
+            raise
         except RayActorError as e:
             if attempt:
                 raise ModelUnavailable(str(e)) from e

@@ -14,7 +14,8 @@ from tests.store.stores import PEPPERS, Caller, Store
 from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.credentials import Authenticator
-from luna_serving.ingress.gate import Call, Gate, GateLimits, ModelUnavailable, Refused
+from luna_serving.ingress.estimates import Estimate
+from luna_serving.ingress.gate import Call, Gate, GateLimits, ModelUnavailable, Refused, Sharing, TimedOut
 from luna_serving.ingress.problems import Problem
 from luna_serving.ingress.tokens import Tokens
 from luna_serving.local.postgres import PostgresServer
@@ -140,6 +141,97 @@ async def test_a_deadline_that_passes_while_computing_is_given_back(store: Store
     assert await used_after_refunds(store, admission, caller.account_id) == 0
 
 
+class Stoppable:
+    """A model that computes until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.stopped: list[Sequence[Any]] = []
+
+    async def compute(self, jobs: Sequence[Any]) -> Sequence[Any]:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.stopped.append(jobs)
+            raise
+        return jobs
+
+
+async def test_a_batch_whose_last_caller_has_gone_is_stopped_and_the_next_one_served(store: Store) -> None:
+    caller = await store.account()
+    model = Stoppable()
+    served, admission = gate(store, model.compute)
+    here = True
+    patient = Call(caller.debit(2), "patient", 1, lambda: not here)
+    waiting = asyncio.create_task(outcomes(served, patient, call(caller, 1), seconds=3.0))
+    await asyncio.sleep(0.2)
+    assert not model.stopped
+    here = False
+    await asyncio.sleep(0.3)
+    assert not model.stopped, "the other caller still waits"
+    started = time.monotonic()
+    left, late = await waiting
+    assert isinstance(left, asyncio.CancelledError)
+    assert isinstance(late, Problem)
+    assert late.status == 408
+    await asyncio.sleep(0.2)
+    assert [list(jobs) for jobs in model.stopped] == [["patient", "job 1"]]
+    assert time.monotonic() - started < 3.5
+    served._compute = echo
+    assert (await outcomes(served, call(caller, 3)))[0][0] == "job 3"
+    assert await used_after_refunds(store, admission, caller.account_id) == 3
+
+
+async def test_a_job_whose_time_was_over_is_a_deadline_and_its_neighbour_is_served(store: Store) -> None:
+    caller = await store.account()
+
+    async def too_late_for_the_first(jobs: Sequence[Any]) -> Sequence[Any]:
+        return [TimedOut(), *jobs[1:]]
+
+    served, admission = gate(store, too_late_for_the_first)
+    late, good = await outcomes(served, call(caller, 2), call(caller, 3))
+    assert isinstance(late, Problem)
+    assert (late.status, late.slug) == (408, "deadline")
+    assert "after 5 s and not charged" in late.detail
+    assert good[0] == "job 3"
+    assert await used_after_refunds(store, admission, caller.account_id) == 3
+
+
+@pytest.mark.parametrize(("seconds", "served"), [(9.9, True), (10.1, False), (1000.0, False)])
+async def test_what_takes_more_than_twice_its_time_is_refused_before_it_is_charged(
+    store: Store, seconds: float, served: bool
+) -> None:
+    caller = await store.account()
+    admission = admission_of(store)
+    limits = GateLimits(100, 1000, 100, 1, 5.0)
+    estimated = Gate(
+        admission, echo, limits, estimate=lambda job: Estimate(seconds, "/draws", 200, "draws") if job else None
+    )
+    (answer,) = await outcomes(estimated, call(caller, 1), seconds=5.0)
+    if served:
+        assert answer[0] == "job 1"
+    else:
+        assert isinstance(answer, Problem)
+        assert (answer.status, answer.extra["errors"][0]["pointer"]) == (422, "/draws")
+        fit = int(200 * 5 / seconds)
+        assert f"enough for about {fit} draws of its 200" in answer.extra["errors"][0]["detail"]
+    assert await used_after_refunds(store, admission, caller.account_id) == (1 if served else 0)
+
+
+async def test_calls_of_another_account_do_not_wait_for_a_whole_queue(store: Store) -> None:
+    many, one = await store.account(), await store.account()
+    batches: list[Sequence[Any]] = []
+
+    async def slow(jobs: Sequence[Any]) -> Sequence[Any]:
+        batches.append(jobs)
+        await asyncio.sleep(0.01)
+        return jobs
+
+    served, _ = gate(store, slow, max_batch=1)
+    calls = [Call(many.debit(1), f"many {i}", 1, lambda: False) for i in range(20)]
+    await outcomes(served, *calls, Call(one.debit(1), "one", 1, lambda: False))
+    assert ["one"] in [list(batch) for batch in batches[:3]]
+
+
 async def test_an_admission_that_breaks_charges_nobody(store: Store) -> None:
     caller = await store.account()
     served, admission = gate(store, echo)
@@ -203,3 +295,20 @@ async def stranger(served: Gate, callers: Callers) -> int:
         return gone.status
     assert problem is not None
     return problem.status
+
+
+async def test_an_account_leaves_a_place_for_others_whatever_its_calls_take(store: Store) -> None:
+    slow_one, other = await store.account(), await store.account()
+
+    async def compute(jobs: Sequence[Any]) -> Sequence[Any]:
+        await asyncio.sleep(0.7 if "slow" in jobs else 0.0)
+        return jobs
+
+    limits = GateLimits(1, 1000, 100, 2, 5.0)
+    served = Gate(admission_of(store), compute, limits, sharing=Sharing(per_account=1))
+    slow = [asyncio.create_task(outcomes(served, Call(slow_one.debit(1), "slow", 1, lambda: False))) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    started = time.monotonic()
+    assert (await outcomes(served, call(other)))[0][0] == "job 1"
+    assert time.monotonic() - started < 0.5
+    assert [(await task)[0][0] for task in slow] == ["slow"] * 3

@@ -9,10 +9,11 @@ from tests.statespace.peer import prepared
 
 from luna_serving.statespace.batch import forecast_batch, smooth_batch
 from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.deadline import OutOfTime
 from luna_serving.statespace.initial import Blocks, Diffuse, Known, Stationary
 from luna_serving.statespace.kinds import local_level, local_linear_trend
 from luna_serving.statespace.model import Model
-from luna_serving.statespace.simulation_smoother import COVARIANCES_AT_A_TIME, simulate_given
+from luna_serving.statespace.simulation_smoother import simulate_given
 
 NAN = np.nan
 NILE = local_level(obs_var=15099.0, level_var=1469.1)
@@ -182,14 +183,26 @@ def test_a_draw_does_not_depend_on_how_many_are_asked_for(case: str) -> None:
         np.testing.assert_allclose(fewer.paths.states, most.paths.states[:draws], rtol=1e-12, atol=1e-12)
 
 
-def test_more_covariances_than_fit_are_smoothed_in_parts() -> None:
-    y = np.zeros(1500)
-    draws = 3 + COVARIANCES_AT_A_TIME // (1500 * 4)
-    (drawn,) = simulate_given([(y, TREND)], draws, seed=0).series
-    (some,) = simulate_given([(y, TREND)], 2, seed=0).series
-    np.testing.assert_allclose(drawn.paths.states[:2], some.paths.states, rtol=1e-12, atol=1e-12)
-    assert drawn.paths.states.shape == (draws, 1500, 2)
-    assert np.ptp(drawn.paths.states[:, 700, 0]) > 1
+def test_drawing_stops_when_its_time_is_over() -> None:
+    looks = 0
+
+    def out_of_time() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 40
+
+    with pytest.raises(OutOfTime):
+        simulate_given([(GAPS, TREND)] * 3, 20, seed=0, out_of_time=out_of_time)
+    assert looks == 41
+
+
+def test_series_that_miss_the_same_are_smoothed_together_and_the_others_apart() -> None:
+    items = [(GAPS, TREND), (GAPS * 2, TREND), (np.nan_to_num(GAPS), TREND), (GAPS, NILE)]
+    batch = simulate_given(items, 3, seed=9)
+    assert (batch.report.batches, batch.report.batch_shape) == (3, (6, 8))
+    for place, item in enumerate(items):
+        alone = simulate_given([*items[:place], item], 3, seed=9).series[place]
+        np.testing.assert_allclose(batch.series[place].paths.states, alone.paths.states, rtol=1e-12, atol=1e-12)
 
 
 def test_a_state_that_no_observation_tells_of_is_not_drawn() -> None:

@@ -7,16 +7,20 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from luna_serving.ingress import problems
 from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.coalescer import Coalescer, QueueFull
+from luna_serving.ingress.estimates import Estimate, too_long
 from luna_serving.ingress.metrics import BATCH_CALLS, MODEL_SECONDS, QUEUED, UNITS
 from luna_serving.ingress.problems import Problem
 from luna_store.debits import Debit, Decision, StoreUnavailable
 
 log = logging.getLogger("luna.gate")
+
+# How often it is looked whether somebody still waits for a batch that is being computed.
+LOOK_EVERY_S: Final = 0.05
 
 
 class ModelUnavailable(Exception):
@@ -36,6 +40,15 @@ class Failed:
     """A model's answer to a job that failed on our side, where others of its batch did not."""
 
 
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """A model's answer to a job whose time was over before it was computed; not charged."""
+
+
+class _Abandoned(Exception):
+    """Nobody waits for any answer of the batch any more."""
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """One call on its way."""
@@ -52,6 +65,8 @@ class Call:
     )
     until: float = math.inf
     """When it is given up, by `time.monotonic`."""
+    asked_s: float = math.inf
+    """Seconds that it had when it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,17 @@ class GateLimits:
     request_timeout_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How the calls of a gate share what computes them; by default as light calls do."""
+
+    weight: Callable[[Call], float] | None = None
+    """A call's share of `max_weight`; None: its points, of `GateLimits.max_batch_points`."""
+    max_weight: float = 0.0
+    per_account: int | None = None
+    """Batches under way at once with a call of the same account; None: `GateLimits.batches_in_flight`."""
+
+
 class Gate:
     """Admits and computes calls of one capability, in batches."""
 
@@ -74,6 +100,8 @@ class Gate:
         compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]],
         limits: GateLimits,
         within: Callable[[Any, float], Any] = lambda job, _: job,
+        estimate: Callable[[Any], Estimate | None] = lambda _: None,
+        sharing: Sharing = Sharing(),
     ) -> None:
         """Wire a gate.
 
@@ -82,19 +110,24 @@ class Gate:
             compute: answers jobs in their order, each with a result or `Refused`; raises ModelUnavailable.
             limits: batch and queue sizes.
             within: what is sent of a job whose call has so many seconds left; by default the job.
+            estimate: how long a job takes; a call that cannot end in its time is refused before it is charged.
+            sharing: how its calls share the model.
         """
         self._admission = admission
         self._within = within
         self._compute = compute
         self._limits = limits
+        self._estimate = estimate
         self._counted = 0
         self._coalescer: Coalescer[Call] = Coalescer(
             self._send,
-            weight=lambda call: call.points,
+            weight=sharing.weight or (lambda call: call.points),
             max_items=limits.max_batch,
-            max_weight=limits.max_batch_points,
+            max_weight=sharing.max_weight if sharing.weight else limits.max_batch_points,
             max_queued=limits.max_queued,
             in_flight=limits.batches_in_flight,
+            owner=lambda call: call.debit.account_id,
+            in_flight_per_owner=sharing.per_account,
         )
 
     async def serve(self, call: Call, left_s: float, asked_s: float) -> tuple[Any, Decision]:
@@ -109,9 +142,13 @@ class Gate:
             The result, or None where the decision is a denial; and the decision.
 
         Raises:
-            Problem: 408, 422, 500 or 503; nothing is charged.
+            Problem: 408, 422, 500 or 503; nothing is charged. 422 also where it would take too long.
         """
-        call.until = time.monotonic() + left_s
+        estimate = self._estimate(call.job)
+        refusal = None if estimate is None else too_long(estimate, asked_s)
+        if refusal is not None:
+            raise refusal
+        call.until, call.asked_s = time.monotonic() + left_s, asked_s
         timer = asyncio.get_running_loop().call_later(left_s, self._give_up, call, asked_s)
         try:
             self._coalescer.submit(call)
@@ -159,8 +196,10 @@ class Gate:
         started = time.perf_counter()
         calls = [call for call, _ in admitted]
         try:
-            async with asyncio.timeout(self._limits.request_timeout_s):
-                answers = await self._compute([self._within(call.job, call.until - time.monotonic()) for call in calls])
+            answers = await self._computed(calls)
+        except _Abandoned:
+            self._undo(calls, problems.internal)
+            return
         except (ModelUnavailable, TimeoutError) as e:
             log.warning("the model is not available: %r", e)
             self._undo(calls, problems.overloaded)
@@ -181,6 +220,8 @@ class Gate:
         for (call, decision), answer in zip(admitted, answers, strict=True):
             if isinstance(answer, Failed):
                 self._undo([call], problems.internal)
+            elif isinstance(answer, TimedOut):
+                self._undo([call], partial(problems.deadline, call.asked_s))
             elif isinstance(answer, Refused):
                 wrong = problems.FieldError(answer.pointer, answer.detail)
                 self._undo([call], partial(problems.invalid, wrong))
@@ -190,6 +231,28 @@ class Gate:
                 self._admission.answered(call.debit)
                 UNITS[call.debit.route,].inc(call.debit.units)
                 _answer(call, answer, decision)
+
+    async def _computed(self, calls: Sequence[Call]) -> Sequence[Any]:
+        """The answers of the model, which is told to stop once nobody waits for them.
+
+        Raises:
+            _Abandoned: nobody does.
+            TimeoutError: the model took too long.
+        """
+        jobs = [self._within(call.job, call.until - time.monotonic()) for call in calls]
+        computing = asyncio.ensure_future(self._compute(jobs))
+        until = time.monotonic() + self._limits.request_timeout_s
+        try:
+            while not computing.done():
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                await asyncio.wait({computing}, timeout=min(left, LOOK_EVERY_S))
+                if not computing.done() and all(call.answer.done() or _hung_up(call) for call in calls):
+                    raise _Abandoned
+            return computing.result()
+        finally:
+            computing.cancel()
 
     def _undo(self, calls: Sequence[Call], problem: Callable[[], Problem]) -> None:
         for call in calls:

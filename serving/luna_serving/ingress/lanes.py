@@ -1,6 +1,6 @@
-"""Two gates as one: what is quick to compute never waits in a batch with what is not."""
+"""Several gates as one: what is quick to compute never waits in a batch with what is not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from luna_serving.ingress.gate import Call
@@ -15,21 +15,18 @@ class Serves(Protocol):
 
 
 class Lanes:
-    """Sends each call to the gate of its weight."""
+    """Sends each call to the gate of its lane."""
 
-    def __init__(self, light: Serves, heavy: Serves, is_heavy: Callable[[Any], bool]) -> None:
+    def __init__(self, gates: Mapping[str, Serves], lane_of: Callable[[Any], str]) -> None:
         """Wire the lanes.
 
         Args:
-            light: the gate of quick calls.
-            heavy: the other.
-            is_heavy: of a job.
+            gates: by the name of their lane.
+            lane_of: of a job.
         """
-        self._light = light
-        self._heavy = heavy
-        self._is_heavy = is_heavy
+        self._gates = gates
+        self._lane_of = lane_of
 
     async def serve(self, call: Call, left_s: float, asked_s: float) -> tuple[Any, Decision]:
         """Admit and compute a call; as `Gate.serve`."""
-        gate = self._heavy if self._is_heavy(call.job) else self._light
-        return await gate.serve(call, left_s, asked_s)
+        return await self._gates[self._lane_of(call.job)].serve(call, left_s, asked_s)

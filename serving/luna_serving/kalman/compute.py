@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Counter, Histogram
 
-from luna_serving.ingress.gate import Failed, Refused
+from luna_serving.ingress.gate import Failed, Refused, TimedOut
 from luna_serving.ingress.metrics import LUNA, SECONDS
 from luna_serving.kalman.jobs import Job, Precision
 from luna_serving.kalman.render import render
@@ -19,7 +19,9 @@ from luna_serving.kalman.simulations.compute import simulate_job
 from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.streams.compute import append
 from luna_serving.kalman.streams.job import Appended, AppendJob
+from luna_serving.kalman.time_allowed import TimeAllowed
 from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.deadline import Clock, OutOfTime, check
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import Algorithm, Convention, ForecastResult, SeriesResult
 from luna_serving.statespace.saved import Saved
@@ -32,6 +34,8 @@ POINTS = Counter("luna_kalman_points_total", "Observations that were filtered.",
 # What plans may use beside the calling thread: compiled loops run outside the interpreter's lock.
 CORES: Final = ThreadPoolExecutor(2, thread_name_prefix="cores")
 
+NO_DEADLINE: Final = TimeAllowed()
+
 
 class Wish(NamedTuple):
     """What a call wants of the engine; calls with the same wish share a batch."""
@@ -43,27 +47,47 @@ class Wish(NamedTuple):
     resumed: bool
 
 
-def compute(jobs: Sequence[Job | SimulateJob | AppendJob]) -> list[bytes | Appended | Refused | Failed]:
+def compute(
+    jobs: Sequence[Job | SimulateJob | AppendJob], allowed: TimeAllowed = NO_DEADLINE
+) -> list[bytes | Appended | Refused | Failed | TimedOut]:
     """Answer jobs in their order: JSON, or why there is none."""
     started = time.perf_counter()
-    answers: dict[int, bytes | Appended | Refused | Failed] = {}
+    answers: dict[int, bytes | Appended | Refused | Failed | TimedOut] = {}
     groups: dict[Wish, list[int]] = {}
     batched: dict[int, Job] = {}
     streamed: dict[int, AppendJob] = {}
     for i, job in enumerate(jobs):
-        if isinstance(job, SimulateJob):
-            answers[i] = simulate_job(job)
+        if allowed.over_for([job])():
+            answers[i] = TimedOut()
+        elif isinstance(job, SimulateJob):
+            answers[i] = _simulated(job, allowed.over_for([job]))
         elif isinstance(job, AppendJob):
             streamed[i] = job
         else:
             batched[i] = job
             groups.setdefault(_wish(job), []).append(i)
     for wish, members in groups.items():
-        answers.update(zip(members, _answers([batched[i] for i in members], wish), strict=True))
-    answers.update(zip(streamed, append(list(streamed.values())), strict=True))
+        answers.update(zip(members, _answers([batched[i] for i in members], wish, allowed), strict=True))
+    answers.update(zip(streamed, _appended(list(streamed.values()), allowed), strict=True))
     FILTER_SECONDS.observe(time.perf_counter() - started)
     POINTS.inc(sum(len(job.values) for job in batched.values()) + sum(len(job.values) for job in streamed.values()))
     return [answers[i] for i in range(len(jobs))]
+
+
+def _simulated(job: SimulateJob, out_of_time: Clock) -> bytes | Refused | TimedOut:
+    try:
+        return simulate_job(job, out_of_time)
+    except OutOfTime:
+        return TimedOut()
+
+
+def _appended(jobs: list[AppendJob], allowed: TimeAllowed) -> Sequence[Appended | Refused | TimedOut]:
+    if not jobs:
+        return []
+    try:
+        return append(jobs, allowed.over_for(jobs))
+    except OutOfTime:
+        return [TimedOut()] * len(jobs)
 
 
 def _wish(job: Job) -> Wish:
@@ -75,29 +99,39 @@ def _wish(job: Job) -> Wish:
     return Wish(work, job.loglike, job.algorithm, job.precision, job.starts is not None)
 
 
-def _answers(jobs: list[Job], wish: Wish) -> list[bytes | Refused | Failed]:
+def _answers(jobs: list[Job], wish: Wish, allowed: TimeAllowed) -> list[bytes | Refused | Failed | TimedOut]:
     """Answer jobs of one wish together; where one cannot be answered as it wishes, each alone."""
+    from luna_serving.statespace.checked import Unanswered
     from luna_serving.statespace.plans.choose import PlanError
 
     try:
-        return [*_run(jobs, wish)]
+        return [*_run(jobs, wish, allowed.over_for(jobs))]
+    except OutOfTime:
+        return [TimedOut()] * len(jobs)
     except Exception as e:
         if len(jobs) > 1:
-            return [answer for job in jobs for answer in _answers([job], wish)]
+            return [answer for job in jobs for answer in _answers([job], wish, allowed)]
         if isinstance(e, ModelError):
             return [Refused(f"/model{e.pointer}", f"{e.message[:1].upper()}{e.message[1:]}.")]
         if isinstance(e, PlanError):
             return [Refused("/algorithm", f"{e}.")]
+        if isinstance(e, Unanswered):
+            return [
+                Refused(
+                    "/results" if wish.work == "means" and jobs[0].task == "means" else "/observations",
+                    f"{str(e)[:1].upper()}{str(e)[1:]}.",
+                )
+            ]
         log.exception("a call failed")
         return [Failed()]
 
 
-def _run(jobs: list[Job], wish: Wish) -> list[bytes | Refused]:
+def _run(jobs: list[Job], wish: Wish, out_of_time: Clock) -> list[bytes | Refused]:
     from luna_serving.statespace.batch import Options, filter_batch, forecast_batch, smooth_batch
 
     items = [item for job in jobs for item in _series(job)]
     starts = _starts(jobs) if wish.resumed else None
-    options = Options(wish.algorithm, wish.precision, CORES)
+    options = Options(wish.algorithm, wish.precision, CORES, out_of_time)
     results: Sequence[SeriesResult] | Sequence[ForecastResult]
     match wish.work:
         case "smooth":
@@ -111,7 +145,11 @@ def _run(jobs: list[Job], wish: Wish) -> list[bytes | Refused]:
             batch = filter_batch(items, wish.work, loglike=wish.loglike, starts=starts, options=options)
             results, report = batch.series, batch.report
     series = iter(results)
-    return [render(job, [next(series) for _ in job.lengths], report) for job in jobs]
+    answers: list[bytes | Refused] = []
+    for job in jobs:
+        check(out_of_time)
+        answers.append(render(job, [next(series) for _ in job.lengths], report))
+    return answers
 
 
 def _series(job: Job) -> list[tuple[NDArray[np.float64], Model]]:

@@ -1,49 +1,71 @@
 """The Kalman deployment: a replica that filters, smooths, forecasts, simulates and fits batches of calls."""
 
 import asyncio
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from threading import Event
+from types import MappingProxyType
+from typing import Any, Final
 
-from luna_serving.ingress.gate import Failed, Refused
+from luna_serving.ingress.gate import Failed, Refused, TimedOut
 from luna_serving.ingress.metrics_deployment import Reporter
 from luna_serving.kalman.compute import compute
+from luna_serving.kalman.cost import lane_of
 from luna_serving.kalman.fits.compute import fit_jobs, warm_up_fits
 from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.streams.job import Appended, AppendJob
+from luna_serving.kalman.time_allowed import TimeAllowed
 from luna_serving.statespace.jax_process import configure_jax
 from luna_serving.statespace.model import MAX_STATES
 
 AnyJob = Job | SimulateJob | AppendJob | FitJob
+
+# Threads of each lane: XLA uses the cores by itself, and the event loop stays free to receive the next batch. Long
+# calls and fits run beside each other, so that the operating system shares the cores among the accounts that they are
+# of: the gates let one of an account through at a time. Of heavy batches two of an account, so that a third thread is
+# left for another's.
+THREADS: Final = MappingProxyType({"light": 1, "heavy": 3, "long": 4, "fit": 4})
+# How long a thread may keep the interpreter where another waits for it: by default 5 ms, which four long calls would
+# make 20 for each step of a light one.
+SWITCH_S: Final = 0.001
 
 
 class KalmanReplica:
     """Computes. Compiles what it is told to before it is ready; with all of it, nothing afterwards."""
 
     async def __init__(self, metrics: Any, warm_states: int) -> None:  # type: ignore[misc]  # noqa: ANN401  Serve awaits it
-        # XLA uses the cores by itself, and the event loop stays free to receive the next batch: a thread a lane.
-        self._light = ThreadPoolExecutor(1, thread_name_prefix="light")
-        self._heavy = ThreadPoolExecutor(1, thread_name_prefix="heavy")
-        # A fit takes seconds: on a thread of its own it holds up no batch. One at a time, for it fills the cores.
-        self._fits = ThreadPoolExecutor(1, thread_name_prefix="fit")
-        await asyncio.get_running_loop().run_in_executor(self._light, _warm_up, warm_states)
+        sys.setswitchinterval(SWITCH_S)
+        self._lanes = {name: ThreadPoolExecutor(count, thread_name_prefix=name) for name, count in THREADS.items()}
+        await asyncio.get_running_loop().run_in_executor(self._lanes["light"], _warm_up, warm_states)
         if warm_states > 0:
-            self._fits.submit(warm_up_fits)
+            self._lanes["fit"].submit(warm_up_fits)
         Reporter(metrics).start("kalman")
 
-    async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[bytes | Appended | Refused | Failed]:
-        """Answer jobs in their order: JSON, or why there is none. Each lane has a gate, so a batch is of one lane."""
-        loop = asyncio.get_running_loop()
+    async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[bytes | Appended | Refused | Failed | TimedOut]:
+        """Answer jobs in their order: JSON, or why there is none. Each lane has a gate, so a batch is of one lane.
+
+        Cancelled, it stops within 0.2 s, but for a compiled program under way.
+        """
+        arrived, abandoned = time.monotonic(), Event()
         fits = [job for job in jobs if isinstance(job, FitJob)]
-        if fits:
-            return await loop.run_in_executor(self._fits, partial(fit_jobs, fits, time.monotonic()))
         others = [job for job in jobs if not isinstance(job, FitJob)]
-        lane = self._heavy if any(job.heavy for job in others) else self._light
-        return await loop.run_in_executor(lane, compute, others)
+        if fits:
+            work: Callable[[], Any] = partial(fit_jobs, fits, arrived, abandoned=abandoned.is_set)
+        else:
+            work = partial(compute, others, TimeAllowed(arrived, abandoned.is_set))
+        lane = self._lanes[lane_of(jobs[0]) if jobs else "light"]
+        try:
+            answers: Sequence[Any] = await asyncio.get_running_loop().run_in_executor(lane, work)
+        except asyncio.CancelledError:
+            # The thread goes on until its loops look.
+            abandoned.set()
+            raise
+        return answers
 
 
 def _warm_up(states: int) -> None:

@@ -1,5 +1,6 @@
 """What travels from the ingress to a Kalman replica, and the model that it names."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -156,6 +157,12 @@ class Job:
     """None: the engine chooses."""
     starts: tuple[Saved | None, ...] | None = None
     """Where each series goes on from; None: from the model's own start."""
+    seconds: float = math.inf
+    """How long it may take, from its arrival at the replica on."""
+
+    def within(self, left_s: float) -> Self:
+        """The job of a call that has so many seconds left."""
+        return replace(self, seconds=max(0.0, left_s))
 
     @property
     def numbers(self) -> int:

@@ -3,19 +3,23 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.edge import Operation
-from luna_serving.ingress.gate import Gate, GateLimits
+from luna_serving.ingress.gate import Gate, GateLimits, Sharing
 from luna_serving.ingress.lanes import Lanes
 from luna_serving.ingress.openapi import describe
+from luna_serving.kalman.cost import SHORT_S, estimate, lane_of
 from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.fits.schemas import FitAnswer, FitRequest
 from luna_serving.kalman.fits.wire import parse_fit
+from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.named.models import NamedModels
+from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.simulations.schemas import SimulateAnswer, SimulateRequest
 from luna_serving.kalman.simulations.wire import parse_simulate
+from luna_serving.kalman.streams.job import AppendJob
 from luna_serving.kalman.wire.requests import Wire
 from luna_serving.kalman.wire.schemas import (
     FilterRequest,
@@ -29,6 +33,35 @@ from luna_serving.kalman.wire.schemas import (
 )
 from luna_serving.kalman.wire.series import Limits
 
+# Of different accounts, in one ingress replica: more would hold memory, and none be quicker.
+LONG_AT_ONCE: Final = 4
+
+
+def gates(
+    admission: Admission, compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]], limits: GateLimits
+) -> dict[str, Gate]:
+    """A gate for each lane, so that no call shares a batch with one that takes much longer."""
+    one = replace(limits, max_batch=1, batches_in_flight=LONG_AT_ONCE)
+    beside = Sharing(per_account=1)
+    return {
+        "light": Gate(admission, compute, limits),
+        # One place more than an account may take: should a call take longer than estimated, the others pass it.
+        "heavy": Gate(
+            admission,
+            compute,
+            replace(limits, batches_in_flight=limits.batches_in_flight + 1),
+            _within,
+            estimate,
+            Sharing(lambda call: estimate(call.job).seconds, SHORT_S, limits.batches_in_flight),
+        ),
+        "long": Gate(admission, compute, one, _within, estimate, beside),
+        "fit": Gate(admission, compute, one, FitJob.within, sharing=beside),
+    }
+
+
+def _within(job: Job | SimulateJob | AppendJob, left_s: float) -> Job | SimulateJob | AppendJob:
+    return job.within(left_s)
+
 
 def operations(
     admission: Admission,
@@ -38,10 +71,7 @@ def operations(
     named: NamedModels,
 ) -> list[Operation]:
     """The routes below `/api/v1/{account_id}/`; calls of one lane share a gate, and so a batch."""
-    light, heavy = Gate(admission, compute, gate_limits), Gate(admission, compute, gate_limits)
-    gate = Lanes(light, heavy, lambda job: job.heavy)
-    # A gate of its own: a fit takes seconds, and calls in one batch with it would wait for it.
-    fits = Gate(admission, compute, replace(gate_limits, max_batch=1, batches_in_flight=1), FitJob.within)
+    lanes = Lanes(gates(admission, compute, gate_limits), lane_of)
     wire = Wire(limits)
     original = describe(
         "Filter one series",
@@ -94,11 +124,11 @@ def operations(
         FitAnswer,
     )
     return [
-        Operation("kalman", gate, named.resolving(wire.parse_original), original),
+        Operation("kalman", lanes, named.resolving(wire.parse_original), original),
         *(
-            Operation(f"kalman/{schema.TASK}", gate, named.resolving(partial(wire.parse_series, schema)), openapi)
+            Operation(f"kalman/{schema.TASK}", lanes, named.resolving(partial(wire.parse_series, schema)), openapi)
             for schema, openapi in many
         ),
-        Operation("kalman/simulate", gate, named.resolving(partial(parse_simulate, limits)), simulate),
-        Operation("kalman/fit", fits, named.resolving(partial(parse_fit, limits)), fit),
+        Operation("kalman/simulate", lanes, named.resolving(partial(parse_simulate, limits)), simulate),
+        Operation("kalman/fit", lanes, named.resolving(partial(parse_fit, limits)), fit),
     ]

@@ -16,8 +16,9 @@ from typing import Final, Literal
 import jax
 import numpy as np
 
-from luna_serving.statespace.checked import OutOfTime, Starts, Work, forecasts, lacks_digits, never, run
+from luna_serving.statespace.checked import Starts, Work, forecasts, lacks_digits, run
 from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.deadline import Clock, never
 from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.jax_process import require_float64
 from luna_serving.statespace.model import Model
@@ -59,7 +60,7 @@ class Options:
     """Of data and means, where a plan has both; everything else is float64. None: float32 on a GPU only."""
     pool: Executor | None = None
     """Where the plans may use a second core."""
-    out_of_time: OutOfTime = never
+    out_of_time: Clock = never
     """Looked at between steps of what takes long."""
 
 

@@ -3,13 +3,14 @@
 Series of one model that miss the same points lose the same digits: one of them is run twice (`soundness`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from luna_serving.statespace.answers import forecast_results, series_results
+from luna_serving.statespace.deadline import Clock, never
 from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
@@ -21,29 +22,19 @@ from luna_serving.statespace.soundness.plain import is_plain, lacks_units
 from luna_serving.statespace.soundness.twins import agree, forecasts_agree
 
 Starts = Sequence[Saved | None] | None
-OutOfTime = Callable[[], bool]
 
 # Periods of a series that tell whether the model's filter has digits: covariances have settled by then, or never will.
 TELLING: Final = 4096
 
 
 class Unanswered(Exception):
-    """No plan can answer these series, or not within the time that they have; the message says which and the cure."""
+    """No plan can answer these series; the message says why, and the cure."""
 
 
-TOO_LONG: Final = (
-    "need more digits than float64 has, and multi-precision needs more time than this call has. Send fewer or shorter "
-    "series, or allow more time with X-Request-Timeout-Seconds"
-)
 IMPOSSIBLE: Final = (
     "cannot be answered: the results contradict each other even in multi-precision. Check that variances and series "
     "are in comparable units"
 )
-
-
-def never() -> bool:
-    """Time is not out."""
-    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +48,7 @@ class Work:
     """With what later observations say, r and N."""
     root: bool | None = None
     """Forces or forbids the square-root filter."""
-    out_of_time: OutOfTime = never
+    out_of_time: Clock = never
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +67,8 @@ def run(items: Sequence[Item], starts: Starts, work: Work) -> Checked:
     """Filter, and perhaps smooth, each series.
 
     Raises:
-        Unanswered: multi-precision is needed, and time is out.
+        OutOfTime: the time is over.
+        Unanswered: even multi-precision does not answer.
     """
     exact, alike, plain = _sorted(items, starts, smooth=work.smooth)
     results: dict[int, SeriesResult] = {}
@@ -120,7 +112,8 @@ def forecasts(
     """Filter and forecast each series.
 
     Raises:
-        Unanswered: multi-precision is needed, and time is out.
+        OutOfTime: the time is over.
+        Unanswered: even multi-precision does not answer.
     """
     checked = run(items, starts, work)
     answers = forecast_results(steps, checked.results)
@@ -134,16 +127,12 @@ def forecasts(
     if unsound:
         # Imported here: a process that needs no multi-precision need not load it.
         from luna_serving.statespace.multiprecision import plan
-        from luna_serving.statespace.multiprecision.filter import Abandoned
 
         for places in unsound:
             own = [items[place] for place in places]
             most = max(steps[place] for place in places)
             start = None if starts is None else starts[places[0]]
-            try:
-                ahead = plan.forecasts(own, most, start=start, loglike=work.loglike, out_of_time=work.out_of_time)
-            except Abandoned as cause:
-                raise Unanswered(TOO_LONG) from cause
+            ahead = plan.forecasts(own, most, start=start, loglike=work.loglike, out_of_time=work.out_of_time)
             for place, each in zip(places, ahead, strict=True):
                 answers[place] = each.until(steps[place])
     return answers, checked.batches
@@ -222,9 +211,9 @@ def _passed(
     results: dict[int, SeriesResult] = {}
     batches: list[Passed] = []
     for part in group(items, variant, work.root):
-        passed = forward_pass(items, part, starts, keep=work.smooth, twins=twins)
+        passed = forward_pass(items, part, starts, keep=work.smooth, twins=twins, out_of_time=work.out_of_time)
         if work.smooth:
-            backward_pass(passed, later=work.later)
+            backward_pass(passed, later=work.later, out_of_time=work.out_of_time)
         results.update(zip(part.places, series_results(passed, work.loglike), strict=True))
         batches.append(passed)
     return [results[place] for place in range(len(items))], batches
@@ -233,7 +222,6 @@ def _passed(
 def _exactly(items: Sequence[Item], starts: Starts, places: Sequence[int], work: Work) -> list[SeriesResult]:
     # Imported here: a process that needs no multi-precision need not load it.
     from luna_serving.statespace.multiprecision import plan
-    from luna_serving.statespace.multiprecision.filter import Abandoned
 
     def go_on(rest: Sequence[Item], from_: Sequence[Saved]) -> list[SeriesResult] | None:
         results: dict[int, SeriesResult] = {}
@@ -243,12 +231,9 @@ def _exactly(items: Sequence[Item], starts: Starts, places: Sequence[int], work:
 
     start = None if starts is None else starts[places[0]]
     own = [items[place] for place in places]
-    try:
-        found = plan.results(
-            own, start=start, loglike=work.loglike, smooth=work.smooth, out_of_time=work.out_of_time, go_on=go_on
-        )
-    except Abandoned as cause:
-        raise Unanswered(TOO_LONG) from cause
+    found = plan.results(
+        own, start=start, loglike=work.loglike, smooth=work.smooth, out_of_time=work.out_of_time, go_on=go_on
+    )
     if violations(found).any():
         raise Unanswered(IMPOSSIBLE)
     return found

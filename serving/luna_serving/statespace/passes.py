@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.statespace.deadline import Clock, check, never
 from luna_serving.statespace.filter import Carry, filter_chunk
 from luna_serving.statespace.packing import (
     Group,
@@ -83,6 +84,7 @@ def forward_pass(
     *,
     keep: bool = False,
     twins: Container[int] = (),
+    out_of_time: Clock = never,
 ) -> Passed:
     """Filter the series of one group; `keep` what `backward_pass` needs. `twins` are places of items: see `prepare`."""
     own = [items[place] for place in part.places]
@@ -94,6 +96,7 @@ def forward_pass(
     passed = Passed(part, own, lanes, system, carry)
     plan = list(spans(passed.longest, part.kind.buckets(part.variant).lengths))
     for number, (first, length) in enumerate(plan):
+        check(out_of_time)
         start = passed.carry
         passed.carry, outputs = _filter(passed, start, first, length)
         if keep:
@@ -104,10 +107,11 @@ def forward_pass(
     return passed
 
 
-def backward_pass(passed: Passed, *, later: bool = False) -> None:
+def backward_pass(passed: Passed, *, later: bool = False, out_of_time: Clock = never) -> None:
     """Smooth what `forward_pass` kept; adds the smoother's outputs, r and N only if `later`."""
     back = no_later_observation(passed.group.kind.states, passed.group.width)
     while passed.chunks:
+        check(out_of_time)
         chunk = passed.chunks.pop()
         filtered = chunk.filtered
         if filtered is None:

@@ -4,13 +4,15 @@ The letters are those of `model.py` (Durbin & Koopman 2012, section 3.1). All dr
 small matrix product a period takes (state, standard normals) to (next state, observation).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from luna_serving.statespace.checks import LARGEST, ModelError
+from luna_serving.statespace.deadline import Clock, check, never
 from luna_serving.statespace.initial import Start
 from luna_serving.statespace.model import Model
 
@@ -20,6 +22,8 @@ Floats = NDArray[np.float64]
 # the last one filled up with zeros, so that a draw has the same bits however many are asked for. Larger groups are
 # faster for thousands of draws and waste memory on a single one.
 DRAWS_A_GROUP: Final = 4
+# Multiplications between two looks at the deadline: some 20 ms.
+CHECK_EVERY: Final = 40_000_000
 # Correlations nearer to one than this are one; see `regression`.
 TOLD: Final = 1e-12
 
@@ -32,7 +36,14 @@ class Paths(NamedTuple):
 
 
 def simulate(
-    model: Model, length: int, draws: int, seed: int, *, initial_state: ArrayLike | None = None, series: int = 0
+    model: Model,
+    length: int,
+    draws: int,
+    seed: int,
+    *,
+    initial_state: ArrayLike | None = None,
+    series: int = 0,
+    out_of_time: Clock = never,
 ) -> Paths:
     """Draw paths of `length` periods.
 
@@ -47,20 +58,24 @@ def simulate(
         initial_state: the state of the first period [n], in all draws. NaN: drawn from the start, given the others.
             A state with a diffuse start needs a value here, for its start is no distribution.
         series: which of several sets of draws under one seed.
+        out_of_time: looked at between steps.
 
     Raises:
         ModelError: a diffuse state without a value, too many periods, or a value out of range.
+        OutOfTime: the time was over.
     """
     values = np.full(model.states, np.nan) if initial_state is None else _state(initial_state, model.states)
-    return paths(model, length, pinned(model.start, values), streams(seed, series, draws))
+    start = pinned(model.start, values)
+    return paths(model, length, start, streams(seed, series, draws), out_of_time)
 
 
-def streams(seed: int, series: int, draws: int) -> list[np.random.Generator]:
-    """One independent stream a draw; the same for the same seed, series and number of the draw."""
-    return [
-        np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(series, draw))))
-        for draw in range(draws)
-    ]
+def streams(seed: int, series: int, draws: int) -> Sequence[Callable[[], np.random.Generator]]:
+    """One independent stream a draw, made when it is called; the same for the same seed, series and number."""
+    return [partial(_stream, seed, series, draw) for draw in range(draws)]
+
+
+def _stream(seed: int, series: int, draw: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(series, draw))))
 
 
 def pinned(start: Start, values: Floats) -> Start:
@@ -88,23 +103,33 @@ def pinned(start: Start, values: Floats) -> Start:
     return Start(mean, (cov + cov.T) / 2, np.zeros_like(cov), 0)
 
 
-def paths(model: Model, length: int, start: Start, normals: Sequence[np.random.Generator]) -> Paths:
+def paths(
+    model: Model,
+    length: int,
+    start: Start,
+    normals: Sequence[Callable[[], np.random.Generator]],
+    out_of_time: Clock = never,
+) -> Paths:
     """Draw one path from each stream of random numbers; the diffuse part of the start counts as zero.
 
     A stream gives n normals for the start, then r + m a period.
 
     Raises:
         ModelError: the model covers fewer periods.
+        OutOfTime: `out_of_time` was true between two steps.
     """
     if model.length is not None and length > model.length:
         raise ModelError(model.varying, f"covers {model.length} periods; the draws have {length}")
     n, m = model.states, model.observed
     draws, groups = len(normals), -(-len(normals) // DRAWS_A_GROUP)
     weights = _Weights(model)
+    every = max(1, CHECK_EVERY // (weights.size * (n + m) * groups * DRAWS_A_GROUP))
     # A row: the state, the shocks of the step to the next period, the noise of the observation, and the one that
     # brings in the intercepts.
     flat = np.zeros((length + 1, groups * DRAWS_A_GROUP, weights.size))
-    for draw, stream in enumerate(normals):
+    for draw, begin in enumerate(normals):
+        check(out_of_time)
+        stream = begin()
         flat[0, draw, :n] = stream.standard_normal(n)
         flat[:length, draw, n:-1] = stream.standard_normal((length, weights.size - n - 1))
     flat[:, :, -1] = 1.0
@@ -112,7 +137,10 @@ def paths(model: Model, length: int, start: Start, normals: Sequence[np.random.G
     products = np.empty((length, groups, DRAWS_A_GROUP, n + m))
     with np.errstate(over="ignore", invalid="ignore"):
         rows[0, ..., :n] = start.mean + rows[0, ..., :n] @ factor(start.cov).T
-        for row, following, product, matrix in zip(rows, rows[1:], products, weights.over(length), strict=False):
+        steps = zip(rows, rows[1:], products, weights.over(length), strict=False)
+        for t, (row, following, product, matrix) in enumerate(steps):
+            if not t % every:
+                check(out_of_time)
             np.matmul(row, matrix, out=product)
             following[..., :n] = product[..., :n]
     return Paths(

@@ -5,27 +5,28 @@ draw states x⁺ and observations y⁺ from the model, and move them by what the
 
     x̃ = x⁺ + E[x | y] - E[x | y⁺],
 
-with y⁺ missing where y is. Under an exact diffuse start the diffuse part of x⁺ is zero: the smoother estimates it from
-the data alone, so that whatever x⁺ held of it would be taken out again (2012, section 5.5).
+with y⁺ missing where y is. The smoothed mean is linear in the observations: the difference is the smoothed mean of
+y - y⁺ under the model without intercepts. Its weights are the same for all draws, which are smoothed as one matrix.
+Under an exact diffuse start the diffuse part of x⁺ is zero: the smoother estimates it from the data alone, so that
+whatever x⁺ held of it would be taken out again (2012, section 5.5).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.statespace.batch import smooth_batch
+from luna_serving.statespace.checked import Work, run
+from luna_serving.statespace.deadline import Clock, never
 from luna_serving.statespace.model import Model, over_time
-from luna_serving.statespace.results import BatchReport, SeriesResult
+from luna_serving.statespace.quality import overflows
+from luna_serving.statespace.results import BatchReport
 from luna_serving.statespace.simulate import Floats, Paths, paths, regression, streams
+from luna_serving.statespace.smoother.shared_means import shared_means
 
 Item = tuple[Floats, Model]
-
-# The smoother computes a covariance [n, n] a period for every draw, though only the means are kept: 32 MB of it at a
-# time, and a few times that beside.
-COVARIANCES_AT_A_TIME: Final = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,36 +48,85 @@ class DrawnBatch:
     report: BatchReport
 
 
-def simulate_given(items: Sequence[Item], draws: int, seed: int, *, steps: int = 0) -> DrawnBatch:
+def simulate_given(
+    items: Sequence[Item], draws: int, seed: int, *, steps: int = 0, out_of_time: Clock = never
+) -> DrawnBatch:
     """Draw from the joint distribution of all states and missing observations given the observed ones.
 
     An item is (y, model), y [T] or [T, m], NaN where missing. `steps` periods beyond the end of each series are drawn
     as well: as if they were missing observations, which makes them exact draws of whole futures.
-    A draw depends on its item, the seed, its own number, the item's place and `steps`; on the number of draws only up
-    to the rounding of the smoother.
+    A draw depends on its item, the seed, its own number, the item's place and `steps`; on the number of draws, and on
+    the other items, only up to the rounding of the smoother.
 
     Raises:
         ModelError: a model covers fewer periods.
+        OutOfTime: `out_of_time` was true between two steps.
     """
     series = [_extended(y, model, steps) for y, model in items]
     simulated = [
-        paths(model, len(y), model.start, streams(seed, place, draws))
+        paths(model, len(y), model.start, streams(seed, place, draws), out_of_time)
         for place, (y, (_, model)) in enumerate(zip(series, items, strict=True))
     ]
-    observed = [(y, model) for y, (_, model) in zip(series, items, strict=True)]
-    imagined = [
-        (np.where(np.isnan(y), np.nan, draw), model)
-        for (y, model), plus in zip(observed, simulated, strict=True)
-        for draw in plus.observations
-    ]
-    given, report = _smoothed(observed)
-    corrections, second = _smoothed(imagined)
-    answers = [
-        _drawn(y, model, plus, result, corrections[place * draws : (place + 1) * draws])
-        for place, ((y, model), plus, result) in enumerate(zip(observed, simulated, given, strict=True))
-    ]
-    shape = max(report.batch_shape, second.batch_shape, key=lambda shape: shape[0] * shape[1])
-    return DrawnBatch(answers, replace(report, batch_shape=shape, batches=report.batches + second.batches))
+    drawn: dict[int, Drawn] = {}
+    together = _together(series, [model for _, model in items])
+    rooted = exact = False
+    for places in together:
+        model = items[places[0]][1]
+        observed = [series[place] for place in places]
+        imagined = [np.where(np.isnan(series[place]), np.nan, simulated[place].observations) for place in places]
+        if run([(y, model) for y in observed], None, Work(smooth=True, out_of_time=out_of_time)).unsound:
+            moves, signals, determined = _exactly(model, observed, imagined, out_of_time)
+            exact = True
+        else:
+            surprises = np.concatenate([y - plus for y, plus in zip(observed, imagined, strict=True)])
+            moved = shared_means(model, surprises, out_of_time)
+            moves, signals, determined = moved.means, None, moved.determined
+            rooted |= moved.root
+        for number, place in enumerate(places):
+            own = slice(number * draws, (number + 1) * draws)
+            seen = _signal(model, moves[own]) if signals is None else signals[own]
+            drawn[place] = _drawn(series[place], model, simulated[place], moves[own], seen, determined=determined)
+    answers = [drawn[place] for place in range(len(items))]
+    report = BatchReport(
+        algorithm="multiprecision" if exact else "square_root" if rooted else "per_series",
+        precision="float64",
+        device=jax.default_backend(),
+        batch_shape=(max(map(len, together), default=0) * draws, max(map(len, series), default=0)),
+        batches=len(together),
+        warnings=overflows([each.finite for each in answers]),
+    )
+    return DrawnBatch(answers, report)
+
+
+def _exactly(
+    model: Model, observed: Sequence[Floats], imagined: Sequence[Floats], out_of_time: Clock
+) -> tuple[Floats, Floats, bool]:
+    """E[x | y] - E[x | y⁺] of each draw in multi-precision, its signal, and whether no state is left open."""
+    # Imported here: a process that needs no multi-precision need not load it.
+    from luna_serving.statespace.multiprecision import plan
+
+    items = [(y, model) for y in (*observed, *(draw for each in imagined for draw in each))]
+    results = plan.results(items, smooth=True, out_of_time=out_of_time)
+    smoothed = [result.smoothed for result in results]
+    means = np.array([each.smoothed_state for each in smoothed if each is not None])
+    signals = np.array([each.signal.mean for each in smoothed if each is not None and each.signal is not None])
+    # What overflows float64 in any answer is shown in none.
+    overflown = [not result.finite for result in results]
+    means[overflown] = np.nan
+    first, draws, given = smoothed[0], len(imagined[0]), len(observed)
+
+    def moved(values: Floats) -> Floats:
+        differences: Floats = np.repeat(values[:given], draws, axis=0) - values[given:]
+        return differences
+
+    determined = first is not None and not first.smoothed_state_diffuse.any()
+    return moved(means), moved(signals.reshape(*signals.shape[:2], model.observed)), determined
+
+
+def _signal(model: Model, moved: Floats) -> Floats:
+    """What moves of states [draws, T, n] do to the signal [draws, T, m]."""
+    seen: Floats = np.einsum("tij,dtj->dti", over_time(model.design, 2, 0, moved.shape[1]), moved)
+    return seen
 
 
 def _extended(y: Floats, model: Model, steps: int) -> Floats:
@@ -84,63 +134,27 @@ def _extended(y: Floats, model: Model, steps: int) -> Floats:
     return np.concatenate([y.reshape(len(y), model.observed), np.full((steps, model.observed), np.nan)])
 
 
-@dataclass(frozen=True, slots=True)
-class _Mean:
-    """What is kept of a smoothed series."""
-
-    state: Floats  # [T, n]
-    finite: bool
-    diffuse: bool
-
-
-def _smoothed(items: Sequence[Item]) -> tuple[list[_Mean], BatchReport]:
-    means: list[_Mean] = []
-    reports: list[BatchReport] = []
-    for part in _parts(items):
-        batch = smooth_batch(part)
-        means.extend(map(_mean, batch.series))
-        reports.append(batch.report)
-    largest = max(reports, key=lambda report: report.batch_shape[0] * report.batch_shape[1])
-    warnings = tuple(dict.fromkeys(warning for report in reports for warning in report.warnings))
-    return means, replace(largest, batches=sum(report.batches for report in reports), warnings=warnings)
+def _together(series: Sequence[Floats], models: Sequence[Model]) -> list[list[int]]:
+    """The places of series that share their model, length and missing observations."""
+    alike: dict[object, list[int]] = {}
+    for place, (y, model) in enumerate(zip(series, models, strict=True)):
+        alike.setdefault((id(model), len(y), np.isnan(y).tobytes()), []).append(place)
+    return list(alike.values())
 
 
-def _mean(result: SeriesResult) -> _Mean:
-    smoothed = result.smoothed
-    assert smoothed is not None  # noqa: S101  smooth_batch fills it
-    # A copy: the array is a view into those of the whole batch.
-    return _Mean(smoothed.smoothed_state.copy(), result.finite, bool(smoothed.smoothed_state_diffuse.any()))
+def _drawn(y: Floats, model: Model, plus: Paths, moved: Floats, seen: Floats, *, determined: bool) -> Drawn:
+    states, observations = plus.states + moved, _observations(y, model, plus.observations + seen)
+    finite = bool(np.isfinite(states).all() and np.isfinite(observations).all())
+    # States left open have no numbers, which is no overflow.
+    return Drawn(Paths(states, observations), finite or not determined, determined)
 
 
-def _parts(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Cut into runs whose smoothed covariances fit; at least one item each."""
-    part: list[Item] = []
-    size = 0
-    for y, model in items:
-        numbers = len(y) * model.states**2
-        if part and size + numbers > COVARIANCES_AT_A_TIME:
-            yield part
-            part, size = [], 0
-        part.append((y, model))
-        size += numbers
-    yield part
-
-
-def _drawn(y: Floats, model: Model, plus: Paths, given: _Mean, corrections: Sequence[_Mean]) -> Drawn:
-    moved = given.state - np.array([correction.state for correction in corrections])
-    states, observations = plus.states + moved, _observations(y, model, plus.observations, moved)
-    finite = given.finite and all(correction.finite for correction in corrections)
-    finite = finite and bool(np.isfinite(states).all() and np.isfinite(observations).all())
-    return Drawn(Paths(states, observations), finite, determined=not given.diffuse)
-
-
-def _observations(y: Floats, model: Model, plus: Floats, moved: Floats) -> Floats:
+def _observations(y: Floats, model: Model, drawn: Floats) -> Floats:
     """The observed elements as they are, and draws of the missing ones [draws, T, m].
 
     The noise of a missing element is corrected like the states, by what the observed elements of its own period say
     through obs_cov.
     """
-    drawn = plus + np.einsum("tij,dtj->dti", over_time(model.design, 2, 0, len(y)), moved)
     obs_cov, missing = over_time(model.obs_cov, 2, 0, len(y)), np.isnan(y)
     for periods in _alike(model, missing):
         gone = missing[periods[0]]

@@ -11,7 +11,9 @@ from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.jobs import build_model
 from luna_serving.kalman.render import plan_of
+from luna_serving.kalman.time_allowed import TimeAllowed
 from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.deadline import Clock, never
 from luna_serving.statespace.fit.results import NoClosedForm, SeriesFit
 from luna_serving.statespace.results import BatchReport
 
@@ -23,15 +25,21 @@ ALGORITHMS: Final = {"mle": "bfgs", "em": "em"}
 
 
 def fit_jobs(
-    jobs: Sequence[FitJob], arrived: float, clock: Callable[[], float] = time.monotonic
+    jobs: Sequence[FitJob],
+    arrived: float,
+    clock: Callable[[], float] = time.monotonic,
+    abandoned: Clock = never,
 ) -> list[bytes | Refused]:
-    """Answer jobs one after the other; `arrived` is when they came, by `clock`."""
+    """Answer jobs one after the other.
 
-    def answer(job: FitJob) -> bytes | Refused:
-        until = arrived + job.seconds
-        return _fit(job, lambda: clock() >= until)
-
-    return [answer(job) for job in jobs]
+    Args:
+        jobs: each with the seconds that it may take.
+        arrived: when they came, by `clock`.
+        clock: seconds.
+        abandoned: whether nobody waits for the answers any more; a fit then stops as if its time were over.
+    """
+    allowed = TimeAllowed(arrived, abandoned, clock)
+    return [_fit(job, allowed.over_for([job])) for job in jobs]
 
 
 def _fit(job: FitJob, out_of_time: Callable[[], bool]) -> bytes | Refused:

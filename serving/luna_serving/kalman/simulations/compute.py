@@ -9,6 +9,7 @@ from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.render import OVERFLOW, plan_of
 from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.deadline import Clock, check, never
 from luna_serving.statespace.results import BatchReport
 from luna_serving.statespace.simulate import Paths, simulate
 
@@ -19,42 +20,64 @@ UNDETERMINED = (
 )
 
 
-def simulate_job(job: SimulateJob) -> bytes | Refused:
-    """The answer to a job, or why there is none."""
+def simulate_job(job: SimulateJob, out_of_time: Clock = never) -> bytes | Refused:
+    """The answer to a job, or why there is none.
+
+    Raises:
+        OutOfTime: `out_of_time` was true between two steps.
+    """
     try:
-        return _given(job) if job.series else _free(job)
+        return _given(job, out_of_time) if job.series else _free(job, out_of_time)
     except ModelError as e:
         return Refused(f"/model{e.pointer}", e.message)
 
 
-def _free(job: SimulateJob) -> bytes | Refused:
-    paths = simulate(job.model.build(), job.length, job.draws, job.seed, initial_state=job.initial_state)
+def _free(job: SimulateJob, out_of_time: Clock) -> bytes | Refused:
+    paths = simulate(
+        job.model.build(),
+        job.length,
+        job.draws,
+        job.seed,
+        initial_state=job.initial_state,
+        out_of_time=out_of_time,
+    )
     if not all(np.isfinite(drawn).all() for drawn in paths):
         return Refused("/model", EXPLODES)
     report = BatchReport("simulation", "float64", "cpu", (job.draws, job.length), 1, ())
-    return _answer(job, [paths], report)
+    return _answer(job, [paths], report, out_of_time)
 
 
-def _given(job: SimulateJob) -> bytes | Refused:
+def _given(job: SimulateJob, out_of_time: Clock) -> bytes | Refused:
     # Imported here: drawing without observations needs no jax.
     from luna_serving.statespace.simulation_smoother import simulate_given
 
     model = job.model.build()
-    batch = simulate_given([(y, model) for y in job.series], job.draws, job.seed, steps=job.steps)
+    items = [(y, model) for y in job.series]
+    batch = simulate_given(items, job.draws, job.seed, steps=job.steps, out_of_time=out_of_time)
     for i, drawn in enumerate(batch.series):
         if not drawn.finite:
             return Refused(f"/observations/{i}", OVERFLOW)
         if not drawn.determined:
             return Refused(f"/observations/{i}", UNDETERMINED)
-    return _answer(job, [drawn.paths for drawn in batch.series], batch.report)
+    return _answer(job, [drawn.paths for drawn in batch.series], batch.report, out_of_time)
 
 
-def _answer(job: SimulateJob, series: Sequence[Paths], report: BatchReport) -> bytes:
-    results = [{name: _wire(getattr(paths, name), name) for name in job.outputs} for paths in series]
-    answer = {"seed": job.seed, "plan": plan_of(report), "results": results}
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+def _answer(job: SimulateJob, series: Sequence[Paths], report: BatchReport, out_of_time: Clock) -> bytes:
+    head = orjson.dumps({"seed": job.seed, "plan": plan_of(report)})
+    results = b",".join(_result(paths, job.outputs, out_of_time) for paths in series)
+    return head[:-1] + b',"results":[' + results + b"]}"
 
 
-def _wire(drawn: np.ndarray[tuple[int, ...], np.dtype[np.float64]], name: str) -> object:
-    """One observed thing has no axis of its own, as in the series of a request."""
-    return np.ascontiguousarray(drawn[..., 0] if name == "observations" and drawn.shape[2] == 1 else drawn)
+def _result(paths: Paths, outputs: Sequence[str], out_of_time: Clock) -> bytes:
+    """The JSON of one series' draws, draw by draw: the encoder keeps the interpreter to itself while it works."""
+    members: list[bytes] = []
+    for name in outputs:
+        drawn = getattr(paths, name)
+        # One observed thing has no axis of its own, as in the series of a request.
+        drawn = np.ascontiguousarray(drawn[..., 0] if name == "observations" and drawn.shape[2] == 1 else drawn)
+        draws: list[bytes] = []
+        for draw in drawn:
+            check(out_of_time)
+            draws.append(orjson.dumps(draw, option=orjson.OPT_SERIALIZE_NUMPY))
+        members.append(orjson.dumps(name) + b":[" + b",".join(draws) + b"]")
+    return b"{" + b",".join(members) + b"}"

@@ -1,6 +1,8 @@
 """What travels from the ingress to a replica for a call of `/kalman/simulate`."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,12 @@ class SimulateJob:
     """[T] or [T, m] each, NaN where missing; the draws are given these."""
     steps: int = 0
     """Periods beyond the end of each series."""
+    seconds: float = math.inf
+    """How long it may take, from its arrival at the replica on."""
+
+    def within(self, left_s: float) -> Self:
+        """The job of a call that has so many seconds left."""
+        return replace(self, seconds=max(0.0, left_s))
 
     @property
     def periods(self) -> int:

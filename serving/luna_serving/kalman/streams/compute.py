@@ -17,6 +17,7 @@ from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.render import OVERFLOW
 from luna_serving.kalman.streams.job import Appended, AppendJob, StreamState
 from luna_serving.kalman.streams.points import answers
+from luna_serving.statespace.deadline import Clock, check, never
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import SeriesResult
 from luna_serving.statespace.saved import Saved
@@ -60,10 +61,15 @@ class _Stream:
         return Appended(self.state.to_json(), points.decode())
 
 
-def append(jobs: Sequence[AppendJob]) -> list[Appended | Refused]:
-    """Answer jobs in their order; their streams share the engine's batches."""
+def append(jobs: Sequence[AppendJob], out_of_time: Clock = never) -> list[Appended | Refused]:
+    """Answer jobs in their order; their streams share the engine's batches.
+
+    Raises:
+        OutOfTime: `out_of_time` was true between two blocks.
+    """
     streams = [_Stream.of(job) for job in jobs]
     while under_way := [stream for stream in streams if not stream.finished]:
+        check(out_of_time)
         _advance(under_way)
     return [stream.answer() for stream in streams]
 

@@ -1,7 +1,8 @@
 """What travels from the ingress to a Kalman replica for new points of a stream, and what comes back."""
 
-from dataclasses import dataclass
-from typing import Final
+import math
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import numpy as np
 import orjson
@@ -72,6 +73,12 @@ class AppendJob:
     """A forecast error of more standard deviations than this is an outlier."""
     lag: int
     """How many steps back the smoothed state lies; 0 asks for none."""
+    seconds: float = math.inf
+    """How long it may take, from its arrival at the replica on."""
+
+    def within(self, left_s: float) -> Self:
+        """The job of a call that has so many seconds left."""
+        return replace(self, seconds=max(0.0, left_s))
 
     @property
     def heavy(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.statespace.deadline import Clock, OutOfTime
 from luna_serving.statespace.fit.lanes import Lane, Tangent, TimeIsUp, difference, lane
 from luna_serving.statespace.fit.slopes import STEP
 from luna_serving.statespace.model import Model
@@ -51,7 +52,7 @@ class Headed:
 
 
 def headed(
-    model: Callable[[Floats], Model], x: Floats, y: Floats, out_of_time: Callable[[], bool], *, slopes: bool = True
+    model: Callable[[Floats], Model], x: Floats, y: Floats, out_of_time: Clock, *, slopes: bool = True
 ) -> Headed:
     """Run the heads of a series y [T, m] at coordinates x, and beside them for the derivatives.
 
@@ -86,12 +87,12 @@ def headed(
     return Headed(head, slope, found)
 
 
-def _head(model: Model, y: Floats, periods: int | None, out_of_time: Callable[[], bool]) -> Head:
+def _head(model: Model, y: Floats, periods: int | None, out_of_time: Clock) -> Head:
     """Filter so many periods, or until float64 can go on."""
     # Imported here: a process that needs no multi-precision need not load it.
     from luna_serving.statespace.multiprecision.arithmetic import ZERO, nearest
     from luna_serving.statespace.multiprecision.digits import is_sound
-    from luna_serving.statespace.multiprecision.filter import Abandoned, advance, begin
+    from luna_serving.statespace.multiprecision.filter import advance, begin
     from luna_serving.statespace.multiprecision.system import ExactSystem
 
     rows = collapsed_rows_of(model, y, 0)
@@ -108,7 +109,7 @@ def _head(model: Model, y: Floats, periods: int | None, out_of_time: Callable[[]
 
     try:
         advance(system, rows.y[:, None], filtered, out_of_time, enough)
-    except Abandoned as cause:
+    except OutOfTime as cause:
         raise TimeIsUp from cause
     done = len(filtered.rows) // k
     loglike = float(sum((row.loglike() for row in filtered.rows), start=ZERO))

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.statespace.deadline import Clock, check
 from luna_serving.statespace.multiprecision.arithmetic import (
     ONE,
     ZERO,
@@ -33,10 +34,6 @@ LOG_2PI: Final = math.log(2 * math.pi)
 NO_VARIANCE: Final = 1e-28
 # Of a direction's size: what the arithmetic itself leaves of zero, and the 159 bits of a wave's transition.
 NOTHING: Final = 1e-40
-
-
-class Abandoned(Exception):
-    """The deadline came before the answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,17 +108,16 @@ def advance(
     system: ExactSystem,
     y: Floats,
     filtered: Filtered,
-    out_of_time: Callable[[], bool],
+    out_of_time: Clock,
     enough: Callable[[Filtered], bool] = lambda _: False,
 ) -> None:
     """Filter series `y` [rows, series], NaN where all of them miss, to their end or to the first row that is `enough`.
 
     Raises:
-        Abandoned: time is out; looked at before each row.
+        OutOfTime: time is out; looked at before each row.
     """
     for t in range(len(filtered.rows), len(y)):
-        if out_of_time():
-            raise Abandoned
+        check(out_of_time)
         if enough(filtered):
             break
         row = _observe(system, t, y[t], filtered)

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.answers import series_results
+from luna_serving.statespace.deadline import Clock, never
 from luna_serving.statespace.filter import Carry
 from luna_serving.statespace.joined import joined
 from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.multiprecision.arithmetic import Floats, Matrix, nearest, zeros
 from luna_serving.statespace.multiprecision.digits import expanded, is_sound
-from luna_serving.statespace.multiprecision.filter import Filtered, advance, begin, corrected
-from luna_serving.statespace.multiprecision.signals import Signal, diffuse_signal, signal
+from luna_serving.statespace.multiprecision.filter import Filtered, advance, begin
+from luna_serving.statespace.multiprecision.signals import Signal, Signals, diffuse_signal, moments, signal
 from luna_serving.statespace.multiprecision.smoother import Smoothed, later_of, nothing_later, run_smoother
 from luna_serving.statespace.multiprecision.system import ExactSystem
 from luna_serving.statespace.observations import Rows, collapsed_rows_of, factor, solve
@@ -26,8 +27,6 @@ from luna_serving.statespace.results import (
     ForecastResult,
     FullOutputs,
     SeriesResult,
-    SignalMoments,
-    SmoothedOutputs,
 )
 from luna_serving.statespace.saved import Saved
 
@@ -74,24 +73,19 @@ class _Run:
         return len(self.filtered.rows) // self.system.per_period
 
 
-def never() -> bool:
-    """Time is not out."""
-    return False
-
-
 def results(
     items: Sequence[Item],
     *,
     start: Saved | None = None,
     loglike: Convention = "full",
     smooth: bool = False,
-    out_of_time: Callable[[], bool] = never,
+    out_of_time: Clock = never,
     go_on: GoOn | None = None,
 ) -> list[SeriesResult]:
     """Filter, and perhaps smooth, series of one model that miss the same points, all from the same start.
 
     Raises:
-        Abandoned: time is out.
+        OutOfTime: time is out.
     """
     run = _begun(items, start)
     _filter(run, out_of_time, go_on)
@@ -109,7 +103,8 @@ def results(
         carry=_carry(run.filtered, len(items), states),
         outputs=_series_major(run.outputs, len(items)),
     )
-    heads = [_finished(run, place, result) for place, result in enumerate(series_results(passed, loglike))]
+    signals = Signals.of(run.system, run.filtered, run.smoothed)
+    heads = [_finished(run, signals, place, result) for place, result in enumerate(series_results(passed, loglike))]
     if run.rest is None:
         return heads
     return [joined(head, rest) for head, rest in zip(heads, run.rest, strict=True)]
@@ -121,12 +116,12 @@ def forecasts(
     *,
     start: Saved | None = None,
     loglike: Convention = "full",
-    out_of_time: Callable[[], bool] = never,
+    out_of_time: Clock = never,
 ) -> list[ForecastResult]:
     """Filter and forecast series of one model that miss the same points: filtering on with all observations missing.
 
     Raises:
-        Abandoned: time is out.
+        OutOfTime: time is out.
     """
     filtered = results(items, start=start, loglike=loglike, out_of_time=out_of_time)
     model, m = items[0][1], items[0][1].observed
@@ -157,7 +152,7 @@ def _rows(y: Floats, model: Model, first: int) -> Rows:
     return collapsed_rows_of(model, y.reshape(-1, model.observed), first)
 
 
-def _filter(run: _Run, out_of_time: Callable[[], bool], go_on: GoOn | None) -> None:
+def _filter(run: _Run, out_of_time: Clock, go_on: GoOn | None) -> None:
     """To the end, or to where float64 goes on."""
     k, length = run.system.per_period, len(run.y)
     look = LOOK_EVERY * k
@@ -202,7 +197,7 @@ def _handed_over(run: _Run, place: int) -> Saved:
     )
 
 
-def _smooth(run: _Run, out_of_time: Callable[[], bool]) -> None:
+def _smooth(run: _Run, out_of_time: Clock) -> None:
     later = nothing_later(run.filtered)
     if run.rest is not None:
         smoothed = [each.smoothed for each in run.rest if each.smoothed is not None]
@@ -289,14 +284,14 @@ def _carry(filtered: Filtered, series: int, states: int) -> Carry:
     )
 
 
-def _finished(run: _Run, place: int, result: SeriesResult) -> SeriesResult:
+def _finished(run: _Run, signals: Signals, place: int, result: SeriesResult) -> SeriesResult:
     """With what only multi-precision knows: moments of signals, and the digits of the end."""
     full, smoothed, saved = result.full, result.smoothed, result.saved
     assert full is not None  # noqa: S101  it was filtered in full
     assert saved is not None  # noqa: S101  likewise
-    full = _with_signals(run, place, full)
-    if smoothed is not None and run.smoothed is not None:
-        smoothed = _smoothed_signals(run, place, smoothed)
+    full = _with_signals(run, signals, place, full)
+    if smoothed is not None and signals.smoothed is not None:
+        smoothed = replace(smoothed, signal=moments(signals.smoothed, place, run.system.model.observed))
     filtered = run.filtered
     if run.rest is None and not is_sound(filtered.cov, filtered.factor):
         factor = zeros(run.system.model.states, run.system.model.states) if filtered.factor is None else filtered.factor
@@ -305,19 +300,16 @@ def _finished(run: _Run, place: int, result: SeriesResult) -> SeriesResult:
     return replace(result, full=full, smoothed=smoothed, saved=saved, plan="multiprecision")
 
 
-def _with_signals(run: _Run, place: int, full: FullOutputs) -> FullOutputs:
-    system, k = run.system, run.system.per_period
-    rows, m = run.filtered.rows, system.model.observed
-    periods = len(rows) // k
-    after = [signal(system, p, *corrected(rows[p * k + k - 1])) for p in range(periods)]
-    full = replace(full, filtered_signal=_moments(after, place, m))
+def _with_signals(run: _Run, signals: Signals, place: int, full: FullOutputs) -> FullOutputs:
+    system, m = run.system, run.system.model.observed
+    full = replace(full, filtered_signal=moments(signals.filtered, place, m))
     if m == 1:
         return full
-    before = [signal(system, p, rows[p * k].mean, rows[p * k].cov) for p in range(periods)]
+    periods, before = run.periods, signals.predicted
     forecasts = np.array([each.mean[:, place] for each in before]).reshape(periods, m)
     noise = over_time(system.model.obs_cov, 2, system.first, periods)
     cov = np.array([each.cov for each in before]).reshape(periods, m, m) + noise
-    y = run.items[place][0].reshape(-1, m)
+    y = run.items[place][0].reshape(-1, m)[:periods]
     error = y - forecasts
     lower, pivots = factor(cov, np.isnan(error))
     independent = solve(lower, error[:, :, None])[:, :, 0]
@@ -329,16 +321,3 @@ def _with_signals(run: _Run, place: int, full: FullOutputs) -> FullOutputs:
         forecast_error_cov=cov,
         standardized_forecast_error=np.where(known, independent / np.sqrt(np.where(known, pivots, 1.0)), np.nan),
     )
-
-
-def _smoothed_signals(run: _Run, place: int, smoothed: SmoothedOutputs) -> SmoothedOutputs:
-    assert run.smoothed is not None  # noqa: S101  the caller asked
-    system, k = run.system, run.system.per_period
-    each = [signal(system, p, row.mean, row.cov) for p, row in enumerate(run.smoothed[::k])]
-    return replace(smoothed, signal=_moments(each, place, system.model.observed))
-
-
-def _moments(signals: Sequence[Signal], place: int, m: int) -> SignalMoments:
-    mean = np.array([each.mean[:, place] for each in signals]).reshape(len(signals), m)
-    variance = np.array([np.diagonal(each.cov) for each in signals]).reshape(len(signals), m)
-    return SignalMoments(mean[:, 0], variance[:, 0]) if m == 1 else SignalMoments(mean, variance)

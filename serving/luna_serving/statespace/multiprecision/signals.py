@@ -1,11 +1,16 @@
 """Moments of what is observed, Z state + d, in multi-precision: in float64 they cancel where states do."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from luna_serving.statespace.multiprecision.arithmetic import ZERO, Floats, Matrix, nearest
+from luna_serving.statespace.multiprecision.filter import Filtered, corrected
+from luna_serving.statespace.multiprecision.smoother import Smoothed
 from luna_serving.statespace.multiprecision.system import INPUT_ROUNDING, ExactSystem
+from luna_serving.statespace.results import SignalMoments
 
 
 class Signal(NamedTuple):
@@ -39,3 +44,34 @@ def diffuse_signal(
         )
         found.append(any(bool(abs(seen[i, j]) > INPUT_ROUNDING * size) for j in range(factor.ncols())))
     return np.array(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signals:
+    """Of each period that was filtered: before its observations, after them, and given all."""
+
+    predicted: list[Signal]
+    """Of several observed elements only: of one, the filter's own outputs are its."""
+    filtered: list[Signal]
+    smoothed: list[Signal] | None
+
+    @classmethod
+    def of(cls, system: ExactSystem, filtered: Filtered, smoothed: Sequence[Smoothed] | None) -> Self:
+        """Of all series at once."""
+        k, rows = system.per_period, filtered.rows
+        periods, several = range(len(rows) // k), system.model.observed > 1
+        given_all = None
+        if smoothed is not None:
+            given_all = [signal(system, p, smoothed[p * k].mean, smoothed[p * k].cov) for p in periods]
+        return cls(
+            [signal(system, p, rows[p * k].mean, rows[p * k].cov) for p in periods if several],
+            [signal(system, p, *corrected(rows[p * k + k - 1])) for p in periods],
+            given_all,
+        )
+
+
+def moments(signals: Sequence[Signal], place: int, m: int) -> SignalMoments:
+    """Those of one series."""
+    mean = np.array([each.mean[:, place] for each in signals]).reshape(len(signals), m)
+    variance = np.array([np.diagonal(each.cov) for each in signals]).reshape(len(signals), m)
+    return SignalMoments(mean[:, 0], variance[:, 0]) if m == 1 else SignalMoments(mean, variance)

@@ -4,12 +4,12 @@ What later observations say of a state is a series in 1/κ, as in `smoother/diff
 information N + N1 / κ + N2 / κ². Nothing is divided by but variances of forecasts.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from luna_serving.statespace.deadline import Clock, check
 from luna_serving.statespace.multiprecision.arithmetic import (
     ONE,
     ZERO,
@@ -20,7 +20,7 @@ from luna_serving.statespace.multiprecision.arithmetic import (
     outer,
     zeros,
 )
-from luna_serving.statespace.multiprecision.filter import Abandoned, Filtered, Row
+from luna_serving.statespace.multiprecision.filter import Filtered, Row
 from luna_serving.statespace.multiprecision.system import ExactSystem, Observed
 
 # Of a diffuse direction's square: what the arithmetic leaves of one that the observations tell.
@@ -76,12 +76,12 @@ def later_of(filtered: Filtered, mean: Floats, cov: Floats) -> Later:
 
 
 def run_smoother(
-    system: ExactSystem, filtered: Filtered, later: Later, out_of_time: Callable[[], bool]
+    system: ExactSystem, filtered: Filtered, later: Later, out_of_time: Clock
 ) -> tuple[dict[str, Floats], list[Smoothed]]:
     """Smooth what the filter has been through: outputs in float64 as `smoother.chunk` has them, and each row exactly.
 
     Raises:
-        Abandoned: time is out; looked at before each row.
+        OutOfTime: time is out; looked at before each row.
     """
     length, n = len(filtered.rows), system.model.states
     series = filtered.mean.ncols()
@@ -94,8 +94,7 @@ def run_smoother(
     }
     rows: list[Smoothed] = []
     for t in reversed(range(length)):
-        if out_of_time():
-            raise Abandoned
+        check(out_of_time)
         row, seen, moved = filtered.rows[t], system.observed(t), system.moved(t)
         outputs["score"][t], outputs["information"][t] = nearest(later.r), nearest(later.n)
         if row.factor is not None and later.faint is None:

@@ -10,9 +10,10 @@ from luna_serving.statespace.model import Model
 
 Floats = NDArray[np.float64]
 
-# Of a state's usual variance, the median of its predictions: what rounding leaves where observations determine the
-# state exactly. Not of a variance that the start alone makes large, beyond this multiple of the model's own noise.
-ZERO_VARIANCE: Final = 1e-15
+# Of a state's usual variance: what rounding leaves where observations determine the state exactly. Usual is the median
+# of its predictions, or what one shock brings into it if that is more; not a variance that the start alone makes large,
+# beyond this multiple of the model's own noise.
+ZERO_VARIANCE: Final = 3e-15
 VAGUE: Final = 1e3
 # Of what flows into a state from others: a variance so small is zero, and their rounding.
 KNOWN: Final = 1e-12
@@ -31,7 +32,10 @@ class Floor:
         usual = VAGUE * _usual_noise(model)
         often = np.median(np.abs(np.diagonal(predicted, axis1=1, axis2=2)), axis=0)
         often = np.minimum(often, usual)
-        return cls(ZERO_VARIANCE * often, ZERO_VARIANCE * (_reach(model) ** 2 * often).max(axis=1))
+        reach = _reach(model) ** 2
+        shocks = np.median(np.diagonal(model.disturbance_cov, axis1=-2, axis2=-1).reshape(-1, model.states), axis=0)
+        own = np.maximum(often, (reach * shocks).max(axis=1))
+        return cls(ZERO_VARIANCE * own, ZERO_VARIANCE * (reach * often).max(axis=1))
 
     def under(self, variance: Floats) -> Floats:
         """The error allowed to variances [T, n] whatever their size."""
