@@ -1,0 +1,122 @@
+"""One case: the engine's answers against the exact ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.kalman.jobs import ModelSpec
+
+from .cases import Case, Words
+from .engine import RefusedError, answered, requests
+from .engine_models import system_of_engine
+from .expected import Answer, Expected
+from .wire_models import system_of
+
+BOUND = 1e-8
+# Below it the engine's float64 matrices are as good as the wire's words.
+SAME_MODEL = 1e-10
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An output that is wrong, or that should be null and is not; the error is in units of its scale."""
+
+    case: Case
+    output: str
+    error: float
+    plan: str
+
+    def __str__(self) -> str:
+        return f"{self.case.name} {self.output} {self.error:.3g} {self.plan}"
+
+
+@dataclass
+class Verdict:
+    """What one case showed."""
+
+    case: Case
+    failures: list[Failure] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    worst: float = 0.0
+    """Over the outputs that are right."""
+    faintest: float = 1.0
+    """How little of its row an observation tells of the diffuse part beyond those before it."""
+
+
+class _Truth:
+    """The exact answers under the wire's words and, where they are needed, under the engine's matrices."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.expected = Expected(case, system_of(case.model))
+        self.answers = self.expected.answers()
+
+    @cached_property
+    def of_engine(self) -> dict[str, Answer]:
+        words = dict(self.case.model)
+        model = ModelSpec.of(words["kind"], {name: value for name, value in words.items() if name != "kind"}).build()
+        expected = Expected(self.case, system_of_engine(model, words))
+        if len(expected.joint.basis) != len(self.expected.joint.basis):
+            return {}
+        return expected.answers()
+
+
+def judged(case: Case) -> Verdict:
+    """Ask the engine everything about a case."""
+    verdict = Verdict(case)
+    truth: _Truth | None = None
+    for task, body in requests(case).items():
+        try:
+            answer = answered("filter" if task == "means" else task, body)
+        except RefusedError as refusal:
+            verdict.refused |= refusal.errors
+            continue
+        except AssertionError as broken:
+            verdict.failures.append(Failure(case, task, np.inf, str(broken)))
+            continue
+        truth = truth or _Truth(case)
+        verdict.faintest = truth.expected.joint.faintest
+        plan = answer["plan"]["algorithm"]
+        for output, error in _errors(answer["results"][0], truth, {"loglike"} if task == "means" else set()):
+            if error > BOUND:
+                verdict.failures.append(Failure(case, f"{task}/{output}", error, plan))
+            else:
+                verdict.worst = max(verdict.worst, error)
+    return verdict
+
+
+def _errors(result: Words, truth: _Truth, skip: set[str]) -> Iterator[tuple[str, float]]:
+    for output, exact in truth.answers.items():
+        name = output.removesuffix(".open")
+        if name not in result or name in skip:
+            continue
+        ours = np.array(result[name], dtype=np.float64)
+        error = error_of(ours, exact)
+        if error > BOUND and output in truth.of_engine:
+            other = truth.of_engine[output]
+            if distance(exact, other) > SAME_MODEL:
+                error = min(error, error_of(ours, other))
+        yield output, error
+
+
+def error_of(ours: NDArray[np.float64], exact: Answer) -> float:
+    """The worst error in units of the scale; infinite where a null should be a number, or a number null."""
+    if ours.shape != exact.value.shape:
+        return np.inf
+    if (np.isnan(ours) != exact.null)[exact.judged | exact.null].any():
+        return np.inf
+    return _worst(np.abs(ours - exact.value), exact)
+
+
+def distance(one: Answer, other: Answer) -> float:
+    """How far apart two exact answers are, in units of the first one's scale."""
+    return _worst(np.abs(one.value - other.value), one)
+
+
+def _worst(difference: NDArray[np.float64], exact: Answer) -> float:
+    difference = np.where(exact.judged, difference, 0.0)
+    ratio = np.where(difference > 0, difference / np.where(exact.scale > 0, exact.scale, 1e-300), 0.0)
+    return float(ratio.max(initial=0.0))
