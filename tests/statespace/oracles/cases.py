@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -26,6 +26,16 @@ class Case:
     """Periods to forecast."""
     copies: int = 1
     """Series of the call to filter: with enough of one pattern of gaps the engine shares their gains."""
+
+    @classmethod
+    def of_words(cls, words: Words) -> Self:
+        """A case as JSON keeps it."""
+        return cls("kept", 0, words["model"], words["series"], words["steps"], words.get("copies", 1))
+
+    def words(self) -> Words:
+        """The case for JSON."""
+        whole: Words = {"model": self.model, "series": self.series, "steps": self.steps}
+        return whole | ({"copies": self.copies} if self.copies > 1 else {})
 
     @property
     def name(self) -> str:

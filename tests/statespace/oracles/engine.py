@@ -42,7 +42,8 @@ def answered(task: str, body: Words) -> Words:
     try:
         work = parse_simulate(LIMITS, raw) if task == "simulate" else WIRE.parse_series(SCHEMAS[task], raw)
     except Problem as problem:
-        assert problem.status == 422
+        if problem.status != 422:
+            raise
         raise RefusedError({each["pointer"]: each["detail"] for each in problem.extra["errors"]}) from problem
     assert isinstance(work, SeriesWork | SimulateWork)
     (answer,) = compute([work.job])

@@ -2,13 +2,14 @@
 
 An engine's number is right if |engine - exact| <= 1e-8 scale:
 
-- a mean: its posterior standard deviation, plus 1e-5 of its size, so that 1e-13 of its size, some rounding of a sum of
+- a mean: its posterior standard deviation, plus 1e-5 of its size, so that 1e-13 of its size, the rounding of a sum of
   a few numbers, is always allowed. Where the variance is exactly zero, the size itself: 1e-8 of it. The size is the
   largest of that state's means over the series; of a mean that is known exactly also the largest observation.
 - a covariance: sqrt(V_ii V_jj), plus 4e-7 of the same product of the variance that the step began with (of a filtered
-  one the predicted, of a smoothed one the filtered, of a predicted one |T| sd of the filtered): 4e-15, 16 units in the
-  last place. A covariance that a step divides by 1e14 has no digits left in any engine that carries covariances; the
-  square of a root's rounding is far smaller still.
+  one the predicted, of a smoothed one the filtered, of a predicted one |T| sd of the filtered). That allows 4e-15, 16
+  units in its last place; where those are zero too, of the largest variance that the state, a shock or the noise ever
+  has. A variance that a step divides by 1e14 has no digits left where covariances are carried; an engine that carries
+  roots leaves the square of their rounding, which is far smaller.
 - a log-likelihood, or a part of it: max(1, its size).
 
 While the start is diffuse, what an output says of directions that nothing was seen of is the finite part of an expansion
@@ -77,7 +78,7 @@ class Expected:
         moments = [to_float(each) for each in self.joint.states(pairs)]
         mean, cov, infinite = (np.array(part) for part in zip(*moments, strict=True))
         # The rounding of 600 bits for zero.
-        size = np.abs(cov).max(axis=0)
+        size = max(float(np.abs(cov).max(initial=0.0)), self._shocks())
         cov = np.where(np.abs(cov) <= 1e-100 * size, 0.0, cov)
         diagonal = np.diagonal(infinite, axis1=1, axis2=2)
         unknown = diagonal > OPEN * max(float(diagonal.max(initial=0.0)), 1e-300)
@@ -111,6 +112,8 @@ class Expected:
         size = np.maximum(np.abs(run.mean), np.abs(run.mean).max(axis=0, where=~run.open, initial=0.0))
         known = np.where(sd > 0, MEAN_FLOOR * size, np.maximum(size, self.largest))
         scale = np.where(sd > 0, sd + known, known)
+        source = np.maximum(source, run.var)
+        source = np.where(source > 0, source, self._prior())
         floor = COV_FLOOR * np.sqrt(source[:, :, None] * source[:, None, :])
         cov_scale = sd[:, :, None] * sd[:, None, :] + floor
         unknown = run.open
@@ -124,6 +127,15 @@ class Expected:
             found[f"{name}.open"] = Answer(run.mean, scale, unknown, nowhere)
             found[f"{name}_cov.open"] = Answer(run.cov, cov_scale, unknown_cov, nowhere_cov)
         return found
+
+    def _prior(self) -> Floats:
+        """The largest variance of each state [n]: of its prediction, of a shock, or of the noise."""
+        known: Floats = self.predicted.var.max(axis=0, where=~self.predicted.open, initial=0.0)
+        return np.maximum(known, self._shocks())
+
+    def _shocks(self) -> float:
+        """The largest variance of a shock or of the noise."""
+        return max(float(self.system.obs_var), *(float(np.diag(floats(each)).max()) for each in self.system.noise))
 
     def _observed(self, run: _Means, first: int) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
         """Mean, variance, the variance's source, and what is open, of the observations from period `first` on."""
@@ -151,14 +163,13 @@ class Expected:
         standard = errors / np.sqrt(pivots)
         # The error of an error, in units of its own deviation.
         standard_scale = np.maximum(scale / np.sqrt(pivots), np.abs(standard) * (1 + COV_FLOOR * source / pivots))
-        found = {
+        return {
             "forecasts": Answer(mean, scale, ~unknown, nowhere),
             "forecasts.open": Answer(mean, scale, unknown, nowhere),
             "forecast_error": Answer(error, scale, ~unknown & ~missing, missing),
             "forecast_error_cov": Answer(var, var + COV_FLOOR * source, ~unknown, nowhere),
             "standardized_forecast_error": Answer(standard, np.maximum(1, standard_scale), standing, ~standing),
         }
-        return found
 
     def _ahead(self) -> dict[str, Answer]:
         mean, var, source, unknown = self._observed(self.ahead, self.length)

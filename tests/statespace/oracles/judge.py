@@ -1,8 +1,9 @@
 """One case: the engine's answers against the exact ones."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,13 @@ from .engine_models import system_of_engine
 from .expected import Answer, Expected
 from .wire_models import system_of
 
-BOUND = 1e-8
+BOUND: Final = 1e-8
 # Below it the engine's float64 matrices are as good as the wire's words.
-SAME_MODEL = 1e-10
+SAME_MODEL: Final = 1e-10
+# What an engine may make of a change by a unit in the last place of each number of the request.
+ULPS: Final = 1000
+# An answer that such a change moves by so much of its scale tells nothing about which directions are open.
+UNTELLABLE: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,18 @@ class Failure:
     case: Case
     output: str
     error: float
+    inherent: float
+    """What a change of the request by a unit in the last place of each of its numbers does to the exact answer."""
     plan: str
 
+    @property
+    def ill_posed(self) -> bool:
+        """Whether no float64 engine could be expected to be right."""
+        return self.error <= ULPS * self.inherent or self.inherent > UNTELLABLE
+
     def __str__(self) -> str:
-        return f"{self.case.name} {self.output} {self.error:.3g} {self.plan}"
+        ill = "ill-posed" if self.ill_posed else "WRONG"
+        return f"{self.case.name} {self.output} {self.error:.3g} {ill} inherent={self.inherent:.1g} {self.plan}"
 
 
 @dataclass
@@ -39,11 +52,20 @@ class Verdict:
 
     case: Case
     failures: list[Failure] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
     worst: float = 0.0
     """Over the outputs that are right."""
     faintest: float = 1.0
     """How little of its row an observation tells of the diffuse part beyond those before it."""
+
+    @property
+    def wrong(self) -> list[Failure]:
+        """What a float64 engine could have got right."""
+        return [each for each in self.failures if not each.ill_posed and not each.output.endswith(".open")]
+
+    @property
+    def wrong_while_open(self) -> list[Failure]:
+        """The same of the finite parts of what the diffuse phase has not been told yet."""
+        return [each for each in self.failures if not each.ill_posed and each.output.endswith(".open")]
 
 
 class _Truth:
@@ -63,26 +85,57 @@ class _Truth:
             return {}
         return expected.answers()
 
+    @cached_property
+    def nudged(self) -> list[dict[str, Answer]]:
+        """The exact answers to two requests a unit in the last place away."""
+        found = []
+        for salt in (1, 2):
+            model = _nudged(self.case.model, salt)
+            case = replace(self.case, model=model, series=_nudged(self.case.series, salt))
+            found.append(Expected(case, system_of(model)).answers())
+        return found
 
-def judged(case: Case) -> Verdict:
-    """Ask the engine everything about a case."""
+    def inherent(self, output: str) -> float:
+        others = [self.of_engine, *self.nudged]
+        return max(distance(self.answers[output], other[output]) if output in other else 0.0 for other in others)
+
+
+def _nudged(value: Any, salt: int) -> Any:
+    """With each number that is not whole moved by a unit in the last place, equal ones alike."""
+    if isinstance(value, dict):
+        return {name: _nudged(each, salt) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_nudged(each, salt) for each in value]
+    if not isinstance(value, float) or value == int(value):
+        return value
+    up = hash((abs(value), salt)) % 2
+    return value * (1 + 2.0**-52) if up else value * (1 - 2.0**-52)
+
+
+TASKS: Final = ("filter", "means", "smooth", "forecast")
+
+
+def judged(case: Case, tasks: Collection[str] = TASKS) -> Verdict:
+    """Ask the engine everything about a case; a refusal of what is valid is a failure too."""
     verdict = Verdict(case)
     truth: _Truth | None = None
     for task, body in requests(case).items():
+        if task not in tasks:
+            continue
         try:
             answer = answered("filter" if task == "means" else task, body)
         except RefusedError as refusal:
-            verdict.refused |= refusal.errors
+            verdict.failures.append(Failure(case, f"{task}/refused", np.inf, 0.0, str(refusal.errors)))
             continue
         except AssertionError as broken:
-            verdict.failures.append(Failure(case, task, np.inf, str(broken)))
+            verdict.failures.append(Failure(case, task, np.inf, 0.0, str(broken)))
             continue
         truth = truth or _Truth(case)
         verdict.faintest = truth.expected.joint.faintest
         plan = answer["plan"]["algorithm"]
         for output, error in _errors(answer["results"][0], truth, {"loglike"} if task == "means" else set()):
             if error > BOUND:
-                verdict.failures.append(Failure(case, f"{task}/{output}", error, plan))
+                verdict.failures.append(Failure(case, f"{task}/{output}", error, truth.inherent(output), plan))
             else:
                 verdict.worst = max(verdict.worst, error)
     return verdict

@@ -47,6 +47,15 @@ def main() -> None:
         _report(kind, verdicts(kind, seeds, options.processes, until))
 
 
+def _sort(verdict: Verdict) -> str:
+    """What a case comes to."""
+    if verdict.wrong:
+        return "refused" if all(each.output.endswith("/refused") for each in verdict.wrong) else "wrong"
+    if verdict.wrong_while_open:
+        return "wrong while diffuse only"
+    return "ill-posed" if verdict.failures else "right"
+
+
 def _report(kind: str, found: Iterator[Verdict]) -> None:
     started, worst = time.monotonic(), 0.0
     counts: Counter[str] = Counter()
@@ -54,12 +63,7 @@ def _report(kind: str, found: Iterator[Verdict]) -> None:
         counts["cases"] += 1
         for failure in verdict.failures:
             print(failure, f"faintest={verdict.faintest:.1g}", flush=True)  # noqa: T201  a command's output
-        if verdict.refused:
-            counts["refused"] += 1
-            print(f"{verdict.case.name} refused {verdict.refused}", flush=True)  # noqa: T201
-        failed = {each.output.rpartition(".")[2] == "open" for each in verdict.failures}
-        counts["wrong"] += False in failed
-        counts["wrong while open only"] += failed == {True}
+        counts[_sort(verdict)] += 1
         worst = max(worst, verdict.worst)
     seconds = time.monotonic() - started
     print(f"# {kind}: {dict(counts)}; worst of the right ones {worst:.2g}; {seconds:.0f} s", flush=True)  # noqa: T201
