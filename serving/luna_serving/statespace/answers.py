@@ -11,7 +11,7 @@ from luna_serving.statespace.forecast import Origin, forecast
 from luna_serving.statespace.model import over_time
 from luna_serving.statespace.observations import factor, solve
 from luna_serving.statespace.packing import Lane
-from luna_serving.statespace.passes import ONE_MORE, Passed
+from luna_serving.statespace.passes import LATER, ONE_MORE, Passed
 from luna_serving.statespace.prepared import Prepared
 from luna_serving.statespace.results import (
     Algorithm,
@@ -30,7 +30,7 @@ End = dict[str, NDArray[np.generic]]
 
 MEANS: Final = frozenset({"filtered_state", "predicted_state", "smoothed_state", "gain"})
 COVARIANCES: Final = frozenset({"filtered_state_cov", "predicted_state_cov", "smoothed_state_cov"})
-STATES: Final = MEANS - {"gain"} | COVARIANCES | {"predicted_root", "smoothed_state_diffuse"}
+STATES: Final = MEANS - {"gain"} | COVARIANCES | LATER | {"predicted_root", "smoothed_state_diffuse"}
 
 
 def series_results(passed: Passed, loglike: Convention) -> list[SeriesResult]:
@@ -79,7 +79,7 @@ def gains(passed: Passed, number: int) -> Floats:
 
 def _in_model_units(name: str, row: Floats, prepared: Prepared) -> Floats:
     n, scale = prepared.model.states, prepared.scale
-    if prepared.simple:
+    if prepared.simple and not prepared.scaled:
         return row
     if name in MEANS:
         return row[:, :n] / scale
@@ -87,6 +87,10 @@ def _in_model_units(name: str, row: Floats, prepared: Prepared) -> Floats:
         return row[:, :n, :n] / scale[:, None]
     if name in COVARIANCES:
         return row[:, :n, :n] / (scale[:, None] * scale)
+    if name == "score":
+        return row[:, :n] * scale
+    if name == "information":
+        return row[:, :n, :n] * (scale[:, None] * scale)
     return row[:, :n] if name == "smoothed_state_diffuse" else row
 
 
@@ -112,6 +116,7 @@ def _per_period(rows: dict[str, Floats], m: int) -> dict[str, Floats]:
     first, last = slice(0, None, m), slice(m - 1, None, m)
     picked = {name: rows[name][first] for name in ONE_MORE if name in rows}
     after = ("filtered_state", "filtered_state_cov", "smoothed_state", "smoothed_state_cov", "smoothed_state_diffuse")
+    after += ("score", "information")
     return picked | {name: rows[name][last] for name in after if name in rows}
 
 
@@ -191,7 +196,13 @@ def _smoothed(states: dict[str, Floats], all_told: bool) -> SmoothedOutputs:
     if all_told:
         # Every direction was told. The flags are judged with a tolerance; counting needs none.
         diffuse = np.zeros_like(diffuse)
-    return SmoothedOutputs(states["smoothed_state"], states["smoothed_state_cov"], diffuse)
+    return SmoothedOutputs(
+        states["smoothed_state"],
+        states["smoothed_state_cov"],
+        diffuse,
+        states.get("score"),
+        states.get("information"),
+    )
 
 
 def forecast_results(steps: Sequence[int], filtered: Sequence[SeriesResult]) -> list[ForecastResult]:

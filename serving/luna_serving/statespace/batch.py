@@ -16,13 +16,13 @@ from typing import Final, Literal
 import jax
 import numpy as np
 
-from luna_serving.statespace.answers import forecast_results, series_results
+from luna_serving.statespace.checked import OutOfTime, Starts, Work, forecasts, lacks_digits, never, run
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.jax_process import require_float64
 from luna_serving.statespace.model import Model
-from luna_serving.statespace.packing import Item, group
-from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
+from luna_serving.statespace.packing import Item
+from luna_serving.statespace.passes import Passed
 from luna_serving.statespace.plans.choose import Part, PlanError, choose
 from luna_serving.statespace.plans.lanes import side_by_side
 from luna_serving.statespace.plans.long import in_pieces, steady
@@ -37,10 +37,8 @@ from luna_serving.statespace.results import (
     ForecastBatchResult,
     SeriesResult,
 )
-from luna_serving.statespace.saved import Saved
 
 VARIANTS: Final[tuple[Variant, ...]] = ("means", "full")
-Starts = Sequence[Saved | None] | None
 # Why a plan that fits in form gave up.
 UNFIT: Final[Mapping[Algorithm, str]] = MappingProxyType(
     {
@@ -61,6 +59,8 @@ class Options:
     """Of data and means, where a plan has both; everything else is float64. None: float32 on a GPU only."""
     pool: Executor | None = None
     """Where the plans may use a second core."""
+    out_of_time: OutOfTime = never
+    """Looked at between steps of what takes long."""
 
 
 DEFAULT: Final = Options()
@@ -93,17 +93,19 @@ def filter_batch(
         raise PlanError(f"{forced} runs from a model's own start only")
     root = None if forced in UNFIT else _root(options)
     left: list[int] = []
+    work = Work(variant, loglike, root=root, out_of_time=options.out_of_time)
     for part in choose(items, variant, forced):
-        answers = _special(part, items, variant, loglike, options)
-        if answers is None and forced in UNFIT:
+        answers = _special(part, items, work, options)
+        if answers is None and forced in UNFIT and not lacks_digits([items[place] for place in part.places], work):
             raise PlanError(UNFIT[part.plan])
         if answers is None:
             left += part.places
         else:
             results.update(zip(part.places, answers, strict=True))
-    own = [items[place] for place in left]
-    answers, batches = _passed(own, variant, loglike, starts, smooth=False, root=root)
-    results.update(zip(left, answers, strict=True))
+    if left:
+        own = run([items[place] for place in left], starts, work)
+        results.update(zip(left, own.results, strict=True))
+        batches = own.batches
     ordered = [results[place] for place in range(len(items))]
     report = _report(batches, warnings_of(ordered))
     if ordered and not batches:
@@ -111,16 +113,18 @@ def filter_batch(
     return BatchResult(ordered, report)
 
 
-def _special(
-    part: Part, items: Sequence[Item], variant: Variant, loglike: Convention, options: Options
-) -> list[SeriesResult] | None:
+def _special(part: Part, items: Sequence[Item], work: Work, options: Options) -> list[SeriesResult] | None:
     """Answers of the plans beside the engine's own filter; None where a plan gives up, or is the engine's own."""
+    if not (part.plan in UNFIT or part.lanes):
+        return None
     own = [items[place] for place in part.places]
+    if lacks_digits(own, work):
+        return None
     wanted = options.precision or ("float32" if jax.default_backend() == "gpu" else "float64")
     precision: Precision = np.float32 if wanted == "float32" else np.float64
     match part.plan:
         case "shared_gain":
-            return together(own, variant, loglike, precision, options.pool)
+            return together(own, work.variant, work.loglike, precision, options.pool)
         case "steady_state":
             return steady(own, options.pool)
         case "parallel_in_time":
@@ -133,17 +137,23 @@ def _special(
 
 
 def smooth_batch(
-    items: Sequence[Item], *, loglike: Convention = "full", starts: Starts = None, options: Options = DEFAULT
+    items: Sequence[Item],
+    *,
+    loglike: Convention = "full",
+    starts: Starts = None,
+    later: bool = False,
+    options: Options = DEFAULT,
 ) -> BatchResult:
-    """Filter and smooth each series: `SeriesResult` with both `full` and `smoothed`.
+    """Filter and smooth each series: `SeriesResult` with both `full` and `smoothed`; `later`: with r and N as well.
 
     Raises:
         ModelError: a model does not fit its series.
         PlanError: another plan than per_series or square_root is forced.
     """
     _check(items, starts)
-    results, batches = _passed(items, "full", loglike, starts, smooth=True, root=_root(options))
-    return BatchResult(results, _report(batches, warnings_of(results)))
+    work = Work("full", loglike, smooth=True, later=later, root=_root(options), out_of_time=options.out_of_time)
+    checked = run(items, starts, work)
+    return BatchResult(checked.results, _report(checked.batches, warnings_of(checked.results)))
 
 
 def forecast_batch(
@@ -168,8 +178,8 @@ def forecast_batch(
     if min(steps, default=0) < 0:
         raise ValueError(f"steps must be zero or more; got {min(steps)}")
     _check(items, starts, steps)
-    filtered, batches = _passed(items, "full", loglike, starts, smooth=False, root=_root(options))
-    results = forecast_results(steps, filtered)
+    work = Work("full", loglike, root=_root(options), out_of_time=options.out_of_time)
+    results, batches = forecasts(items, starts, steps, work)
     return ForecastBatchResult(results, _report(batches, overflows([result.finite for result in results])))
 
 
@@ -180,26 +190,6 @@ def _root(options: Options) -> bool | None:
     raise PlanError(
         f"{options.algorithm} is a plan of the filter: smoothing and forecasts run per_series or square_root"
     )
-
-
-def _passed(
-    items: Sequence[Item],
-    variant: Variant,
-    loglike: Convention,
-    starts: Starts,
-    *,
-    smooth: bool,
-    root: bool | None = None,
-) -> tuple[list[SeriesResult], list[Passed]]:
-    results: dict[int, SeriesResult] = {}
-    batches: list[Passed] = []
-    for part in group(items, variant, root):
-        passed = forward_pass(items, part, starts, keep=smooth)
-        if smooth:
-            backward_pass(passed)
-        results.update(zip(part.places, series_results(passed, loglike), strict=True))
-        batches.append(passed)
-    return [results[place] for place in range(len(items))], batches
 
 
 def _check(items: Sequence[Item], starts: Starts, steps: Sequence[int] | None = None) -> None:

@@ -78,7 +78,7 @@ def forecast(models: Sequence[Model], origin: Origin, steps: int) -> Forecast:
                 mean = (transition @ mean[:, :, None])[:, :, 0] + ahead.state_intercept[:, h - 1]
                 cov = transition @ cov @ transition.swapaxes(1, 2) + ahead.state_cov[:, h - 1]
                 cov = (cov + cov.swapaxes(1, 2)) / 2
-                diffuse = transition @ diffuse if any_diffuse else diffuse
+                diffuse = _moved(transition, diffuse) if any_diffuse else diffuse
             means[:, h], covs[:, h] = mean, cov
             if any_diffuse:
                 unknown[:, h], state_diffuse[:, h] = _still_diffuse(ahead.design[:, h], diffuse)
@@ -109,10 +109,19 @@ def _matrices(models: Sequence[Model], first: int, steps: int) -> _Ahead:
     )
 
 
+def _moved(transition: Floats, factor: Floats) -> Floats:
+    """T A; what is left of directions that cancel is rounding."""
+    following = transition @ factor
+    terms = np.abs(transition) @ np.abs(factor)
+    following[np.abs(following) <= DIFFUSE_TOLERANCE * terms] = 0.0
+    return following
+
+
 def _still_diffuse(design: Floats, factor: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether each observation [series, m] and state [series, n] has an infinite variance, as the filter judges."""
-    signal = design @ factor
-    rows = (factor**2).sum(axis=2)
-    least = DIFFUSE_TOLERANCE**2 * rows.sum(axis=1)
-    seen = (signal**2).sum(axis=2) > least[:, None] * (design**2).sum(axis=2)
-    return seen, rows > least[:, None]
+    """Whether each observation [series, m] and state [series, n] has an infinite variance.
+
+    A signal is held against its own terms: directions differ as widely in size as the units of their states.
+    """
+    terms = np.abs(design) @ np.abs(factor)
+    seen = (np.abs(design @ factor) > DIFFUSE_TOLERANCE * terms).any(axis=2)
+    return seen, (factor != 0).any(axis=2)

@@ -52,6 +52,8 @@ class Model:
     initial: Initial = field(default_factory=Diffuse)
     state_names: tuple[str, ...] = ()
     varies_by: str = ""
+    transition_rest: Floats | None = None
+    """What rounding took from `transition` [n, n], where a kind knows its entries to more digits than float64 holds."""
     states: int = field(init=False)
     observed: int = field(init=False)
     shocks: int = field(init=False)

@@ -135,9 +135,9 @@ def spans(longest: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
             return
 
 
-def lane(y: Series, model: Model, start: Saved | None, *, root: bool = False) -> Lane:
-    """One series as rows, from its model's own start or a saved state."""
-    prepared = prepare(model, root=root)
+def lane(y: Series, model: Model, start: Saved | None, *, root: bool = False, twin: bool = False) -> Lane:
+    """One series as rows, from its model's own start or a saved state; `twin`: see `prepare`."""
+    prepared = prepare(model, root=root, twin=twin)
     if start is None:
         saved, first = prepared.saved, 0
     else:

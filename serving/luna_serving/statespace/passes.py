@@ -5,7 +5,7 @@ chunks are at hand; those of earlier ones are computed anew from the carry befor
 bounded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,11 +31,12 @@ from luna_serving.statespace.recursion import System
 from luna_serving.statespace.saved import Saved
 from luna_serving.statespace.smoother.chunk import NEEDED, Backward, smooth_chunk
 from luna_serving.statespace.smoother.diffuse import Faint
-from luna_serving.statespace.smoother.digits import Smoothed
 from luna_serving.statespace.square_root import filter_chunk_root
 
 # Known a row further than the observations: the state after the last is predicted too.
 ONE_MORE: Final = frozenset({"predicted_state", "predicted_state_cov", "predicted_root"})
+# What the later observations say, for the disturbances only.
+LATER: Final = frozenset({"score", "information"})
 # 1.2 MB each with two states; 16 chunks are 4096 rows of time.
 KEPT_CHUNKS: Final = 16
 
@@ -76,12 +77,19 @@ class Passed:
 
 
 def forward_pass(
-    items: Sequence[Item], part: Group, starts: Sequence[Saved | None] | None, *, keep: bool = False
+    items: Sequence[Item],
+    part: Group,
+    starts: Sequence[Saved | None] | None,
+    *,
+    keep: bool = False,
+    twins: Container[int] = (),
 ) -> Passed:
-    """Filter the series of one group; `keep` what `backward_pass` needs."""
+    """Filter the series of one group; `keep` what `backward_pass` needs. `twins` are places of items: see `prepare`."""
     own = [items[place] for place in part.places]
     root = part.kind.root
-    lanes = [lane(*items[place], starts[place] if starts else None, root=root) for place in part.places]
+    lanes = [
+        lane(*items[place], starts[place] if starts else None, root=root, twin=place in twins) for place in part.places
+    ]
     system, carry = pack_carry(lanes, part.kind, part.width)
     passed = Passed(part, own, lanes, system, carry)
     plan = list(spans(passed.longest, part.kind.buckets(part.variant).lengths))
@@ -96,8 +104,8 @@ def forward_pass(
     return passed
 
 
-def backward_pass(passed: Passed) -> None:
-    """Smooth what `forward_pass` kept; adds the smoother's outputs."""
+def backward_pass(passed: Passed, *, later: bool = False) -> None:
+    """Smooth what `forward_pass` kept; adds the smoother's outputs, r and N only if `later`."""
     back = no_later_observation(passed.group.kind.states, passed.group.width)
     while passed.chunks:
         chunk = passed.chunks.pop()
@@ -108,6 +116,8 @@ def backward_pass(passed: Passed) -> None:
         y = pack_chunk(passed.lanes, chunk.first, chunk.length, passed.group.width)
         system = passed.system_of(chunk.first, chunk.length)
         back, smoothed = smooth_chunk(system, chunk.start, filtered, y, back)
+        if not later:
+            smoothed = {name: output for name, output in smoothed.items() if name not in LATER}
         _gather(passed, smoothed, chunk.first)
 
 
@@ -115,7 +125,7 @@ def no_later_observation(states: int, width: int) -> Backward:
     """What the smoother starts from after the last row."""
     vector, square = as_argument(np.zeros((states, width))), as_argument(np.zeros((states, states, width)))
     faint = Faint(r1=vector, n1=square, n2=square)
-    return Backward(r=vector, n=square, faint=faint, smoothed=Smoothed(vector, square))
+    return Backward(r=vector, n=square, faint=faint)
 
 
 def _filter(passed: Passed, start: Carry, first: int, length: int) -> tuple[Carry, dict[str, jax.Array]]:

@@ -18,6 +18,8 @@ STATE_BUCKETS: Final = (4, 8, 16, 32, 64)
 # A state that nothing is known of and that is seen through a design this far from 1 (regressors as they come) is
 # measured in another unit: directions in the diffuse part are told apart by their sizes.
 LARGEST_DESIGN: Final = 2.0**8
+# The fractional parts of its multiples are spread evenly.
+GOLDEN: Final = 0.6180339887498949
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +28,7 @@ class Prepared:
 
     model: Model
     states: int
-    scale: Floats  # [n], powers of two
+    scale: Floats  # [n], powers of two; of a twin anything
     transition: Floats  # [states, states] or [T, ...]
     state_intercept: Floats
     state_cov: Floats  # R Q R'
@@ -36,6 +38,7 @@ class Prepared:
     rows: int  # a period
     still: NDArray[np.bool_]  # [n], states that never move
     simple: bool  # one constant observation, constant matrices, few states
+    scaled: bool  # some unit is not the model's own
     packed: Floats  # a simple model and its start as one row: a batch of them is then one array of rows
 
     @property
@@ -113,34 +116,40 @@ def needs_square_root(model: Model) -> bool:
     return int((never_moves(model) & model.start.diffuse.any(axis=1)).sum()) >= 2
 
 
-def prepare(model: Model, *, root: bool = False) -> Prepared:
-    """Prepare a model, for the square-root filter or the others; the same object again costs nothing."""
-    kept: Prepared | None = model.derived.get(("prepared", root))
+def prepare(model: Model, *, root: bool = False, twin: bool = False) -> Prepared:
+    """Prepare a model, for the square-root filter or the others; the same object again costs nothing.
+
+    A `twin` is the same model in units that are no powers of two: every product rounds differently, and how far its
+    answers are off tells how many digits they have (`soundness`).
+    """
+    kept: Prepared | None = model.derived.get(("prepared", root, twin))
     if kept is None:
-        kept = model.derived["prepared", root] = _prepared(model, root=root)
+        kept = model.derived["prepared", root, twin] = _prepared(model, root=root, twin=twin)
     return kept
 
 
-def _prepared(model: Model, *, root: bool) -> Prepared:
+def _prepared(model: Model, *, root: bool, twin: bool) -> Prepared:
     n = model.states
     constant = model.length is None
-    scale = _scale(model)
-    simple = constant and not root and model.observed == 1 and n in SIMPLE_STATES and bool((scale == 1).all())
+    usual = _scale(model)
+    simple = constant and not root and model.observed == 1 and n in SIMPLE_STATES and bool((usual == 1).all())
+    uneven = 1 + np.arange(1, n + 1) * GOLDEN % 1 if twin else np.ones(n)
+    scale = usual * uneven
     states = n if simple else next(size for size in STATE_BUCKETS if size >= n)
     first = model.start
-    units = scale[first.diffuse[:, : first.rank].any(axis=1)] if first.rank else np.ones(1)
+    units = usual[first.diffuse[:, : first.rank].any(axis=1)] if first.rank else np.ones(1)
     start = Saved(first.mean, first.cov, first.diffuse, first.rank, 0, 0)
     inner = _rescaled(start, scale, states)
-    if (scale != 1).any():
+    if (usual != 1).any():
         # Each unknown direction as large as the others; see `Prepared.log_scale`.
-        inner = replace(inner, diffuse=_padded(first.diffuse, states))
+        inner = replace(inner, diffuse=_padded(first.diffuse * uneven[:, None], states))
     transition = _padded(model.transition * scale[:, None] / scale, states)
     intercept = _padded_vector(model.state_intercept * scale, states)
     cov = _padded(model.disturbance_cov * scale[:, None] * scale, states)
     noise_root = _noise_root(model, scale, states) if root else None
     if root:
         inner = replace(inner, cov=square_root(inner.cov))
-    parts = (transition, intercept, model.design, model.obs_cov, cov) if simple else ()
+    parts = (transition, intercept, model.design / scale, model.obs_cov, cov) if simple else ()
     packed = np.concatenate([np.ravel(part) for part in (*parts, _flat(inner))])
     packed.flags.writeable = False
     return Prepared(
@@ -156,6 +165,7 @@ def _prepared(model: Model, *, root: bool) -> Prepared:
         rows=model.states if collapses(model) else model.observed,
         still=never_moves(model),
         simple=simple,
+        scaled=bool((scale != 1).any()),
         packed=packed,
     )
 

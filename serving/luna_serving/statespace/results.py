@@ -3,7 +3,7 @@
 Where one thing is observed, what is said of observations has no axis for it: [T] for [T, m], [T] for [T, m, m].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,7 +14,15 @@ from luna_serving.statespace.saved import Saved
 
 # Of the log-likelihood: kfas leaves out ½ ln 2π for each observation that a diffuse start used up.
 Convention = Literal["full", "kfas"]
-Algorithm = Literal["shared_gain", "steady_state", "per_series", "parallel_in_time", "square_root"]
+Algorithm = Literal["shared_gain", "steady_state", "per_series", "parallel_in_time", "square_root", "multiprecision"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SignalMoments:
+    """Of design · state + obs_intercept."""
+
+    mean: NDArray[np.float64]  # [T, m]
+    variance: NDArray[np.float64]  # [T, m]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +42,8 @@ class FullOutputs:
     loglike_obs: NDArray[np.float64]  # [T], 0 where missing
     loglike: float
     nobs_diffuse: int
+    filtered_signal: SignalMoments | None = None
+    """Where the states' own moments would cancel; None: compute it from them."""
 
     @property
     def forecast_diffuse(self) -> NDArray[np.bool_]:
@@ -50,6 +60,12 @@ class SmoothedOutputs:
     smoothed_state_cov: NDArray[np.float64]  # [T, n, n]
     # [T, n]; True: no observation tells of this state, its variance is infinite and its moments mean nothing.
     smoothed_state_diffuse: NDArray[np.bool_]
+    score: NDArray[np.float64] | None = None
+    """r [T, n], of the state after each period: Durbin & Koopman (2012) eq. 4.38; where it was asked for."""
+    information: NDArray[np.float64] | None = None
+    """N [T, n, n], likewise: eq. 4.42."""
+    signal: SignalMoments | None = None
+    """As `FullOutputs.filtered_signal`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +113,11 @@ class ForecastResult:
     state_diffuse: NDArray[np.bool_]  # [h, n]; True: infinite variance, and the state's moments mean nothing
     finite: bool  # False: overflow, and the numbers must not be shown; a diffuse forecast is no overflow
     filtered: SeriesResult
+
+    def until(self, steps: int) -> "ForecastResult":
+        """The first so many steps of it."""
+        names = ("mean", "variance", "state", "state_cov", "state_diffuse")
+        return replace(self, **{name: getattr(self, name)[:steps] for name in names})
 
     @property
     def diffuse(self) -> NDArray[np.bool_]:

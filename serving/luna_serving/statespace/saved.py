@@ -1,9 +1,18 @@
 """Where a series stands, so that it can be put away and gone on with later."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Digits(NamedTuple):
+    """The next 53 bits of a saved state's numbers."""
+
+    mean: NDArray[np.float64]
+    cov: NDArray[np.float64]
+    diffuse: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,3 +30,5 @@ class Saved:
     nobs_diffuse: int  # periods that began diffuse
     # S [n, n], cov = S S', where the square-root filter left it; cov alone would have half of its digits.
     root: NDArray[np.float64] | None = None
+    # Of mean, cov and diffuse, where float64 has too few digits: what rounding took, what that left, and so on.
+    digits: tuple["Digits", ...] = ()

@@ -1,1 +1,1 @@
-"""The fixed-interval smoother: the backward pass over a chunk (`chunk`), its diffuse phase, and lost digits."""
+"""The fixed-interval smoother: the backward pass over a chunk (`chunk`), and its diffuse phase."""

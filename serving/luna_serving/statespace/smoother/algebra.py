@@ -1,17 +1,13 @@
 """The few operations that the smoother's parts share, with the batch as the last axis as in `recursion.py`."""
 
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from luna_serving.statespace.recursion import Params, matmul, symmetric
-
-# Of a smoothed variance: more error than this, by a bound that is usually a few times too high, and it is redone.
-ALLOWED: Final = 1e-10
-EPSILON: Final = 2.220446049250313e-16
 
 Rows = TypeVar("Rows")
 
@@ -35,12 +31,6 @@ def covariance(cov: Float[Array, "state state batch"]) -> Float[Array, "state st
     """Exactly symmetric, and no variance below zero by rounding."""
     diagonal = jnp.eye(cov.shape[0], dtype=bool)[:, :, None]
     return symmetric(jnp.where(diagonal & (cov < 0), 0.0, cov))
-
-
-def lost(size: Float[Array, "state state batch"], cov: Float[Array, "state state batch"]) -> Bool[Array, " batch"]:
-    """Whether the rounding of terms of this size exceeds what a variance of `cov`, their difference, may be off."""
-    over = [EPSILON * size[i, i] > ALLOWED * cov[i, i] for i in range(cov.shape[0])]
-    return jnp.any(jnp.stack(over), axis=0)
 
 
 def row(rows: Rows, t: Int[Array, ""]) -> Rows:

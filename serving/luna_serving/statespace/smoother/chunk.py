@@ -9,7 +9,7 @@ through A, as in the filter.
 
 Nothing is inverted but variances of forecasts: any transition, also a singular one, and variances of zero are
 as good as others. The price is that V is a difference: where a prior is far wider than what the data leave,
-its digits cancel, and `digits` computes it another way.
+its digits cancel. `soundness` notices, and the multi-precision plan answers.
 """
 
 from typing import Final, NamedTuple
@@ -32,9 +32,8 @@ from luna_serving.statespace.recursion import (
     matvec,
     symmetric,
 )
-from luna_serving.statespace.smoother.algebra import between, covariance, lost, row, transpose, unexplained, write
+from luna_serving.statespace.smoother.algebra import between, covariance, row, transpose, unexplained, write
 from luna_serving.statespace.smoother.diffuse import Faint, Forward, diffuse_part_of, replay, smooth_diffuse
-from luna_serving.statespace.smoother.digits import Smoothed, restore
 
 
 class Backward(NamedTuple):
@@ -43,7 +42,6 @@ class Backward(NamedTuple):
     r: Float[Array, "state batch"]
     n: Float[Array, "state state batch"]
     faint: Faint  # the same in the next powers of 1/κ, for the diffuse phase
-    smoothed: Smoothed  # of state[t+1]
 
 
 class _Observed(NamedTuple):
@@ -86,12 +84,11 @@ def smooth_chunk(
     - `smoothed_state` [time, state, batch], `smoothed_state_cov` [time, state, state, batch].
     - `smoothed_state_diffuse` [time, state, batch]: the observations leave this state's variance infinite, up
       to rounding; its moments then mean nothing.
+    - `score` [time, state, batch] and `information` [time, state, state, batch]: r and N after each row.
     """
     forward = Forward(
         predicted_state=filtered["predicted_state"][:-1],
         predicted_state_cov=filtered["predicted_state_cov"][:-1],
-        following_state=filtered["predicted_state"][1:],
-        following_cov=filtered["predicted_state_cov"][1:],
         filtered_state=filtered["filtered_state"],
         filtered_state_cov=filtered["filtered_state_cov"],
         forecast_error_diffuse_cov=filtered["forecast_error_diffuse_cov"],
@@ -108,13 +105,10 @@ def smooth_chunk(
         times, forward, run.written["r"], run.written["n"]
     )
     faint, outputs = smooth_diffuse(system, forward, y, factors, diffuse_end, run.written, back.faint, outputs)
-    doubtful = outputs.pop("doubtful") & live
-    smoothed = Smoothed(outputs["smoothed_state"], outputs["smoothed_state_cov"])
-    mean, cov = restore(system, forward, doubtful, factors.after, smoothed, back.smoothed)
     # Once more, on what a loop has written down: what is computed anew for each entry may round differently.
-    cov = jax.vmap(symmetric)(cov)
-    restored = {"smoothed_state": mean, "smoothed_state_cov": cov}
-    return Backward(run.r, run.n, faint, Smoothed(mean[0], cov[0])), outputs | restored
+    outputs["smoothed_state_cov"] = jax.vmap(symmetric)(outputs["smoothed_state_cov"])
+    later = {"score": run.written["r"], "information": run.written["n"]}
+    return Backward(run.r, run.n, faint), outputs | later
 
 
 def _observed(
@@ -150,10 +144,8 @@ def _combine(
 ) -> dict[str, Array]:
     """The filtered moments and what later observations say, without a diffuse part."""
     g = matmul(forward.filtered_state_cov, transpose(params.transition))
-    cov = covariance(forward.filtered_state_cov - matmul(matmul(g, n), transpose(g)))
     return {
         "smoothed_state": forward.filtered_state + matvec(g, r),
-        "smoothed_state_cov": cov,
+        "smoothed_state_cov": covariance(forward.filtered_state_cov - matmul(matmul(g, n), transpose(g))),
         "smoothed_state_diffuse": jnp.zeros(r.shape, bool),
-        "doubtful": lost(matmul(matmul(jnp.abs(g), jnp.abs(n)), transpose(jnp.abs(g))), cov),
     }

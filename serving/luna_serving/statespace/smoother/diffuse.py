@@ -28,7 +28,7 @@ from luna_serving.statespace.recursion import (
     reveal,
     symmetric,
 )
-from luna_serving.statespace.smoother.algebra import between, covariance, lost, row, transpose, unexplained, write
+from luna_serving.statespace.smoother.algebra import between, covariance, row, transpose, unexplained, write
 
 
 class Forward(NamedTuple):
@@ -36,8 +36,6 @@ class Forward(NamedTuple):
 
     predicted_state: Float[Array, "time state batch"]  # a
     predicted_state_cov: Float[Array, "time state state batch"]  # P*
-    following_state: Float[Array, "time state batch"]  # a of the row after
-    following_cov: Float[Array, "time state state batch"]  # its P*
     filtered_state: Float[Array, "time state batch"]
     filtered_state_cov: Float[Array, "time state state batch"]
     forecast_error_diffuse_cov: Float[Array, "time batch"]  # F∞
@@ -157,13 +155,9 @@ def _combine(
     size = jnp.sum(factor * factor, axis=(0, 1))
     mixed = matmul(factor, matmul(told, cov))
     second = matmul(matmul(factor, between(factor, across.n2)), transpose(factor))
-    smoothed = covariance(cov - (between(cov, n) + mixed + transpose(mixed) + second))
-    spread = jnp.abs(matmul(factor, transpose(factor)))
-    sizes = (between(jnp.abs(cov), jnp.abs(n)), matmul(spread, matmul(jnp.abs(across.n1), jnp.abs(cov))))
     return {
         "smoothed_state": mean,
-        "smoothed_state_cov": smoothed,
-        "doubtful": lost(sizes[0] + sizes[1] + between(spread, jnp.abs(across.n2)), smoothed),
+        "smoothed_state_cov": covariance(cov - (between(cov, n) + mixed + transpose(mixed) + second)),
         "smoothed_state_diffuse": jnp.sum(unseen * unseen, axis=1) > DIFFUSE_TOLERANCE**2 * size[None],
     }
 

@@ -1,0 +1,190 @@
+"""The engine's own passes in float64, checked series by series; where they lack digits, multi-precision answers.
+
+Series of one model that miss the same points lose the same digits: one of them is run twice (`soundness`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from luna_serving.statespace.answers import forecast_results, series_results
+from luna_serving.statespace.filter import Variant
+from luna_serving.statespace.packing import Item, group
+from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
+from luna_serving.statespace.results import Convention, ForecastResult, SeriesResult
+from luna_serving.statespace.saved import Saved
+from luna_serving.statespace.soundness import agree, forecasts_agree, is_plain, tells_apart, violations
+
+Starts = Sequence[Saved | None] | None
+OutOfTime = Callable[[], bool]
+
+# Periods of a series that tell whether the model's filter has digits: covariances have settled by then, or never will.
+TELLING: Final = 4096
+
+
+def never() -> bool:
+    """Time is not out."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is asked of series."""
+
+    variant: Variant = "full"
+    loglike: Convention = "full"
+    smooth: bool = False
+    later: bool = False
+    """With what later observations say, r and N."""
+    root: bool | None = None
+    """Forces or forbids the square-root filter."""
+    out_of_time: OutOfTime = never
+
+
+@dataclass(slots=True, eq=False)
+class Checked:
+    """Results in order, those that float64 cannot answer by multi-precision."""
+
+    results: list[SeriesResult]
+    batches: list[Passed]
+    twins: list[tuple[tuple[int, ...], SeriesResult]] = field(default_factory=list)
+    """Places of series that lose the same digits, and the first one's result in other units; sound ones only."""
+    unsound: list[tuple[int, ...]] = field(default_factory=list)
+    """Places of series that go by multi-precision together."""
+
+
+def run(items: Sequence[Item], starts: Starts, work: Work) -> Checked:
+    """Filter, and perhaps smooth, each series.
+
+    Raises:
+        multiprecision.filter.Abandoned: multi-precision is needed, and time is out.
+    """
+    exact, alike, plain = _sorted(items, starts, smooth=work.smooth)
+    watched = [place for places in alike for place in places]
+    own = [*(items[place] for place in watched), *(items[places[0]] for places in alike)]
+    own_starts = None if starts is None else [starts[p] for p in (*watched, *(places[0] for places in alike))]
+    found, batches = _passed(own, "full", own_starts, work, range(len(watched), len(own)))
+    results = dict(zip(watched, found, strict=False))
+    checked = Checked([], batches, unsound=exact)
+    for places, twin in zip(alike, found[len(watched) :], strict=True):
+        if _is_sound(items, starts, places[0], results[places[0]], twin):
+            checked.twins.append((places, twin))
+        else:
+            checked.unsound.append(places)
+    if plain:
+        plain_starts = None if starts is None else [starts[place] for place in plain]
+        found, more = _passed([items[place] for place in plain], work.variant, plain_starts, work, ())
+        results.update(zip(plain, found, strict=True))
+        batches += more
+    for places in checked.unsound:
+        results.update(zip(places, _exactly(items, starts, places, work), strict=True))
+    checked.results = [results[place] for place in range(len(items))]
+    return checked
+
+
+def lacks_digits(items: Sequence[Item], work: Work) -> bool:
+    """Whether the filter of the model of these series does, by the longest of them."""
+    y, model = max(items, key=lambda item: len(item[0]))
+    if is_plain(model):
+        return False
+    size = min(len(y), TELLING)
+    known = model.derived.get(("lacks digits", size))
+    if known is None:
+        # Of a few lengths: powers of two.
+        known = model.derived["lacks digits", size] = bool(run([(y[:size], model)], None, work).unsound)
+    return bool(known)
+
+
+def forecasts(
+    items: Sequence[Item], starts: Starts, steps: Sequence[int], work: Work
+) -> tuple[list[ForecastResult], list[Passed]]:
+    """Filter and forecast each series.
+
+    Raises:
+        multiprecision.filter.Abandoned: multi-precision is needed, and time is out.
+    """
+    checked = run(items, starts, work)
+    answers = forecast_results(steps, checked.results)
+    unsound = list(checked.unsound)
+    if checked.twins:
+        firsts = [places[0] for places, _ in checked.twins]
+        others = forecast_results([steps[first] for first in firsts], [twin for _, twin in checked.twins])
+        for (places, _), first, other in zip(checked.twins, firsts, others, strict=True):
+            if not forecasts_agree(answers[first], other):
+                unsound.append(places)
+    if unsound:
+        # Imported here: a process that needs no multi-precision need not load it.
+        from luna_serving.statespace.multiprecision import plan
+
+        for places in unsound:
+            own = [items[place] for place in places]
+            most = max(steps[place] for place in places)
+            start = None if starts is None else starts[places[0]]
+            ahead = plan.forecasts(own, most, start=start, loglike=work.loglike, out_of_time=work.out_of_time)
+            for place, each in zip(places, ahead, strict=True):
+                answers[place] = each.until(steps[place])
+    return answers, checked.batches
+
+
+def _sorted(
+    items: Sequence[Item], starts: Starts, *, smooth: bool
+) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], list[int]]:
+    """Places that must go by multi-precision; those to be watched, alike ones together; and those that need not."""
+    exact: list[tuple[int, ...]] = []
+    alike: dict[object, list[int]] = {}
+    plain: list[int] = []
+    for place, (y, model) in enumerate(items):
+        start = starts[place] if starts else None
+        if start is not None and start.digits:
+            exact.append((place,))
+        elif start is not None:
+            alike[place] = [place]
+        elif is_plain(model) and not smooth:
+            plain.append(place)
+        else:
+            alike.setdefault((id(model), len(y), np.isnan(y).tobytes()), []).append(place)
+    return exact, [_largest_first(items, places) for places in alike.values()], plain
+
+
+def _largest_first(items: Sequence[Item], places: list[int]) -> tuple[int, ...]:
+    """The means of the largest series lose the most."""
+    if len(places) == 1:
+        return tuple(places)
+    sizes = [float(np.nanmax(np.abs(items[place][0]), initial=0.0)) for place in places]
+    first = int(np.argmax(sizes))
+    return (places[first], *places[:first], *places[first + 1 :])
+
+
+def _is_sound(items: Sequence[Item], starts: Starts, place: int, result: SeriesResult, twin: SeriesResult) -> bool:
+    if not agree(result, twin) or violations([result]).any():
+        return False
+    begins = starts is None or starts[place] is None
+    y, model = items[place]
+    full = result.full
+    return not begins or full is None or tells_apart(model, y, full.nobs_diffuse)
+
+
+def _passed(
+    items: Sequence[Item], variant: Variant, starts: Starts, work: Work, twins: range | tuple[()]
+) -> tuple[list[SeriesResult], list[Passed]]:
+    results: dict[int, SeriesResult] = {}
+    batches: list[Passed] = []
+    for part in group(items, variant, work.root):
+        passed = forward_pass(items, part, starts, keep=work.smooth, twins=twins)
+        if work.smooth:
+            backward_pass(passed, later=work.later)
+        results.update(zip(part.places, series_results(passed, work.loglike), strict=True))
+        batches.append(passed)
+    return [results[place] for place in range(len(items))], batches
+
+
+def _exactly(items: Sequence[Item], starts: Starts, places: Sequence[int], work: Work) -> Iterator[SeriesResult]:
+    from luna_serving.statespace.multiprecision import plan
+
+    start = None if starts is None else starts[places[0]]
+    own = [items[place] for place in places]
+    yield from plan.results(
+        own, start=start, loglike=work.loglike, smooth=work.smooth, out_of_time=work.out_of_time
+    )

@@ -1,0 +1,276 @@
+"""The filter with an exact diffuse start (Durbin & Koopman 2012, sections 4.3 and 5.2) in multi-precision.
+
+Observations are taken one by one, in the letters of `recursion.py`. Series side by side share the model and miss the
+same points: moments other than means are then the same for all of them.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.multiprecision.arithmetic import (
+    ONE,
+    ZERO,
+    Floats,
+    Matrix,
+    Number,
+    exact,
+    log,
+    nearest,
+    outer,
+    row_of,
+)
+from luna_serving.statespace.multiprecision.digits import summed
+from luna_serving.statespace.multiprecision.system import INPUT_ROUNDING, ExactSystem, Observed
+from luna_serving.statespace.saved import Saved
+
+LOG_2PI: Final = math.log(2 * math.pi)
+# Of F's terms: what the rounding of a caller's matrices, 1e-16, leaves of a variance that should be zero is its square.
+NO_VARIANCE: Final = 1e-28
+# Of a direction's size: what the arithmetic itself leaves of zero.
+NOTHING: Final = 1e-60
+
+
+class Abandoned(Exception):
+    """The deadline came before the answer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One observation: the prediction before it, and what it did."""
+
+    mean: Matrix  # a [n, series]
+    cov: Matrix  # P* [n, n]
+    factor: Matrix | None  # A [n, d], P∞ = A A'; None: nothing is diffuse
+    error: Matrix | None  # v [1, series]; None: missing
+    var: Number  # F
+    diffuse_var: Number  # F∞; zero where the observation does not meet the diffuse part
+    state_obs_cov: Matrix  # M = P* Z' [n, 1]
+    gain: Matrix | None  # K, or K∞; None: nothing was learnt
+
+    @property
+    def met(self) -> bool:
+        """Whether the observation told a diffuse direction."""
+        return self.gain is not None and bool(self.diffuse_var > 0)
+
+
+@dataclass(slots=True, eq=False)
+class Filtered:
+    """What the filter leaves: rows for the way back, and its outputs in float64."""
+
+    rows: list[Row]
+    outputs: dict[str, Floats]
+    """As `filter.filter_chunk` has them: means and errors [rows, (n,) series], the others [rows, ...]."""
+    mean: Matrix
+    cov: Matrix
+    factor: Matrix | None
+    rank: int
+    nobs_diffuse: int
+
+
+@dataclass(slots=True, eq=False)
+class _Standing:
+    mean: Matrix
+    cov: Matrix
+    factor: Matrix | None
+    rank: int
+    nobs_diffuse: int = 0
+    rows: list[Row] = field(default_factory=list)
+
+
+def start_of(saved: Saved, series: int) -> _Standing:
+    """Where `series` series stand that all begin at the same saved state."""
+    mean, cov, diffuse = summed(saved)
+    if saved.root is not None and not saved.digits:
+        root = exact(saved.root)
+        cov = root * root.transpose()
+    factor = diffuse if saved.rank else None
+    return _Standing(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse)
+
+
+def run_filter(system: ExactSystem, y: Floats, start: Saved, out_of_time: Callable[[], bool]) -> Filtered:
+    """Filter series `y` [rows, series], NaN where all of them miss.
+
+    Raises:
+        Abandoned: time is out; looked at before each row.
+    """
+    standing = start_of(start, y.shape[1])
+    outputs = _Outputs(len(y), system.model.states, y.shape[1])
+    for t, values in enumerate(y):
+        if out_of_time():
+            raise Abandoned
+        row = _observe(system, t, values, standing)
+        standing.rows.append(row)
+        if row.factor is not None:
+            standing.nobs_diffuse += 1
+        filtered = _correct(row)
+        outputs.write(t, row, *filtered, noise=system.observed(t))
+        _move(system, t, standing, row, *filtered)
+    outputs.predicted(len(y), standing.mean, standing.cov)
+    return Filtered(
+        standing.rows,
+        outputs.arrays,
+        standing.mean,
+        standing.cov,
+        standing.factor,
+        standing.rank,
+        standing.nobs_diffuse,
+    )
+
+
+def _observe(system: ExactSystem, t: int, values: Floats, standing: _Standing) -> Row:
+    """Compare an observation with its forecast (Durbin & Koopman eq. 4.13, 5.10)."""
+    seen = system.observed(t)
+    state_obs_cov = standing.cov * seen.turned
+    var = ((seen.design * state_obs_cov)[0, 0] + seen.var).mid()
+    diffuse_cov, diffuse_var = _diffuse_part(system, seen, standing.factor)
+    missing = bool(np.isnan(values[0]))
+    error = None if missing else row_of(values) - seen.design * standing.mean
+    gain = None
+    if not missing and diffuse_var > 0:
+        gain = (diffuse_cov * (ONE / diffuse_var)).mid()
+    elif not missing and _varies(seen, standing.cov, var):
+        gain = (state_obs_cov * (ONE / var)).mid()
+    return Row(
+        standing.mean,
+        standing.cov,
+        standing.factor,
+        None if error is None else error.mid(),
+        var,
+        diffuse_var,
+        state_obs_cov,
+        gain,
+    )
+
+
+def _varies(seen: Observed, cov: Matrix, var: Number) -> bool:
+    """Whether F is a variance, not the rounding of none."""
+    terms = sum((seen.design[0, i] ** 2 * abs(cov[i, i]) for i in seen.seen), start=ZERO) * len(seen.seen)
+    return bool(var > NO_VARIANCE * (terms + seen.var)) and bool(var > 0)
+
+
+def _diffuse_part(system: ExactSystem, seen: Observed, factor: Matrix | None) -> tuple[Matrix, Number]:
+    """M∞ and F∞ (section 5.2); F∞ exactly zero where the observation does not meet the diffuse part."""
+    if factor is None:
+        return seen.turned, ZERO
+    signal = seen.design * factor
+    var = sum((each**2 for each in signal.entries()), start=ZERO)
+    least = ZERO
+    for j in range(factor.ncols()):
+        for i in seen.seen:
+            size = abs(seen.design[0, i] * factor[i, j])
+            least = least + ((INPUT_ROUNDING if system.inexact[i] else NOTHING) * size) ** 2
+    if not var > least:
+        return seen.turned, ZERO
+    return (factor * signal.transpose()).mid(), var.mid()
+
+
+def corrected(row: Row) -> tuple[Matrix, Matrix]:
+    """The filtered mean and P*."""
+    mean, cov, _ = _correct(row)
+    return mean, cov
+
+
+def _correct(row: Row) -> tuple[Matrix, Matrix, Matrix | None]:
+    """The mean, P* and A with the observation folded in; eq. 4.14, and eq. 5.12 to 5.14 where F∞ > 0."""
+    k = row.gain
+    if k is None or row.error is None:
+        return row.mean, row.cov, row.factor
+    mean = row.mean + k * row.error
+    turned = k.transpose()
+    if not row.met:
+        return mean.mid(), (row.cov - row.state_obs_cov * turned).mid(), row.factor
+    assert row.factor is not None  # noqa: S101  F∞ is above zero
+    cross = row.state_obs_cov * turned
+    cov = row.cov - cross - cross.transpose() + outer(k, turned, row.var)
+    return mean.mid(), cov.mid(), row.factor
+
+
+def _move(
+    system: ExactSystem, t: int, standing: _Standing, row: Row, mean: Matrix, cov: Matrix, factor: Matrix | None
+) -> None:
+    """Go on to the next row (eq. 4.21, 4.22)."""
+    if factor is not None and row.met:
+        factor = _without(factor, system.observed(t), row)
+        standing.rank -= 1
+    moved = system.moved(t)
+    if moved is not None:
+        mean = moved.transition * mean
+        if moved.intercept is not None:
+            mean = mean + _wide(moved.intercept, mean.ncols())
+        mean = mean.mid()
+        cov = (moved.transition * cov * moved.turned + moved.cov).mid()
+        factor = None if factor is None else _cleaned((moved.transition * factor).mid(), factor)
+    if factor is None or standing.rank <= 0 or not any(each != 0 for each in factor.entries()):
+        factor, standing.rank = None, 0
+    standing.mean, standing.cov, standing.factor = mean, cov, factor
+
+
+def _without(factor: Matrix, seen: Observed, row: Row) -> Matrix:
+    """A (I - w' w / |w|²) with w = Z A: the factor of P∞ - M∞ M∞' / F∞ (eq. 5.14)."""
+    assert row.gain is not None  # noqa: S101  the observation met the diffuse part
+    return _cleaned((factor - row.gain * (seen.design * factor)).mid(), factor)
+
+
+def _cleaned(factor: Matrix, before: Matrix) -> Matrix:
+    """What is left of a state when its directions are told is rounding: exactly zero."""
+    largest = max((abs(each) for each in before.entries()), key=lambda each: float(each), default=ZERO)
+    table = factor.table()
+    changed = False
+    for line in table:
+        if any(each != 0 for each in line) and all(abs(each) <= NOTHING * largest for each in line):
+            line[:] = [ZERO] * len(line)
+            changed = True
+    return Matrix(table) if changed else factor
+
+
+def _wide(column: Matrix, columns: int) -> Matrix:
+    return column if columns == 1 else column * Matrix([[1] * columns])
+
+
+class _Outputs:
+    """The filter's outputs, row by row in float64."""
+
+    def __init__(self, length: int, states: int, series: int) -> None:
+        self.arrays: dict[str, NDArray[np.float64]] = {
+            "predicted_state": np.empty((length + 1, states, series)),
+            "predicted_state_cov": np.empty((length + 1, states, states)),
+            "filtered_state": np.empty((length, states, series)),
+            "filtered_state_cov": np.empty((length, states, states)),
+            "gain": np.zeros((length, states)),
+            "forecasts": np.empty((length, series)),
+            "forecast_error": np.full((length, series), np.nan),
+            "forecast_error_cov": np.empty(length),
+            "forecast_error_diffuse_cov": np.zeros(length),
+            "standardized_forecast_error": np.full((length, series), np.nan),
+            "loglike_obs": np.zeros((length, series)),
+        }
+
+    def predicted(self, t: int, mean: Matrix, cov: Matrix) -> None:
+        self.arrays["predicted_state"][t] = nearest(mean)
+        self.arrays["predicted_state_cov"][t] = nearest(cov)
+
+    def write(self, t: int, row: Row, mean: Matrix, cov: Matrix, _: Matrix | None, *, noise: Observed) -> None:
+        arrays = self.arrays
+        self.predicted(t, row.mean, row.cov)
+        arrays["filtered_state"][t], arrays["filtered_state_cov"][t] = nearest(mean), nearest(cov)
+        arrays["forecasts"][t] = nearest(noise.design * row.mean)[0]
+        arrays["forecast_error_cov"][t] = float(row.var)
+        arrays["forecast_error_diffuse_cov"][t] = float(row.diffuse_var)
+        if row.error is None:
+            return
+        errors = nearest(row.error)[0]
+        arrays["forecast_error"][t] = errors
+        if row.gain is None:
+            return
+        arrays["gain"][t] = nearest(row.gain)[:, 0]
+        if row.met:
+            arrays["loglike_obs"][t] = -0.5 * (LOG_2PI + log(row.diffuse_var))
+            return
+        standardized = nearest(row.error * (ONE / row.var.sqrt()))[0]
+        arrays["standardized_forecast_error"][t] = standardized
+        arrays["loglike_obs"][t] = -0.5 * (LOG_2PI + log(row.var) + standardized**2)

@@ -1,0 +1,277 @@
+"""Series that float64 cannot answer, answered in multi-precision: in the same form as every other plan's results."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.answers import series_results
+from luna_serving.statespace.model import over_time
+from luna_serving.statespace.multiprecision.arithmetic import Floats, Matrix, nearest, zeros
+from luna_serving.statespace.multiprecision.digits import expanded, is_sound
+from luna_serving.statespace.multiprecision.filter import Filtered, corrected, run_filter
+from luna_serving.statespace.multiprecision.signals import Signal, diffuse_signal, signal
+from luna_serving.statespace.multiprecision.smoother import Smoothed, run_smoother
+from luna_serving.statespace.multiprecision.system import ExactSystem
+from luna_serving.statespace.observations import Rows, collapsed_rows_of, factor, solve
+from luna_serving.statespace.packing import Group, Item, Kind, Lane
+from luna_serving.statespace.passes import Passed
+from luna_serving.statespace.prepared import prepare
+from luna_serving.statespace.results import (
+    Convention,
+    ForecastResult,
+    FullOutputs,
+    SeriesResult,
+    SignalMoments,
+    SmoothedOutputs,
+)
+from luna_serving.statespace.saved import Saved
+
+# [series, rows, ...] is what series share no more than a view of.
+PER_SERIES: Final = frozenset(
+    {
+        "predicted_state",
+        "filtered_state",
+        "forecasts",
+        "forecast_error",
+        "standardized_forecast_error",
+        "loglike_obs",
+        "smoothed_state",
+        "score",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """Series of one model that miss the same points, and what multi-precision made of them."""
+
+    items: Sequence[Item]
+    system: ExactSystem
+    lanes: list[Lane]
+    filtered: Filtered
+    smoothed: list[Smoothed] | None
+    outputs: dict[str, Floats]
+
+
+def never() -> bool:
+    """Time is not out."""
+    return False
+
+
+def results(
+    items: Sequence[Item],
+    *,
+    start: Saved | None = None,
+    loglike: Convention = "full",
+    smooth: bool = False,
+    out_of_time: Callable[[], bool] = never,
+) -> list[SeriesResult]:
+    """Filter, and perhaps smooth, series of one model that miss the same points, all from the same start.
+
+    Raises:
+        Abandoned: time is out.
+    """
+    run = _run(items, start, smooth=smooth, out_of_time=out_of_time)
+    carry = _Carry.of(run.filtered, len(items), items[0][1].states)
+    kind = Kind(simple=True, states=items[0][1].states, rows=run.system.per_period, varies=False, root=False)
+    passed = Passed(
+        group=Group(kind, "full", len(items), tuple(range(len(items)))),
+        items=list(items),
+        lanes=run.lanes,
+        system=None,
+        carry=carry,  # type: ignore[arg-type]  answers read three of its arrays by name
+        outputs=run.outputs,
+    )
+    return [_finished(run, place, result) for place, result in enumerate(series_results(passed, loglike))]
+
+
+def forecasts(
+    items: Sequence[Item],
+    steps: int,
+    *,
+    start: Saved | None = None,
+    loglike: Convention = "full",
+    out_of_time: Callable[[], bool] = never,
+) -> list[ForecastResult]:
+    """Filter and forecast series of one model that miss the same points: filtering on with all observations missing.
+
+    Raises:
+        Abandoned: time is out.
+    """
+    filtered = results(items, start=start, loglike=loglike, out_of_time=out_of_time)
+    model, m = items[0][1], items[0][1].observed
+    longer = [(np.concatenate([y.reshape(-1, m), np.full((steps, m), np.nan)]), model) for y, _ in items]
+    run = _run(longer, start, smooth=False, out_of_time=out_of_time)
+    first = len(items[0][0])
+    ahead = [
+        _Ahead.of(run, first + h, (0 if start is None else start.period) + first + h) for h in range(steps)
+    ]
+    return [_forecast(result, place, ahead) for place, result in enumerate(filtered)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ahead:
+    """One period of all forecasts."""
+
+    signal: Signal
+    diffuse: NDArray[np.bool_]  # [m]
+    noise: Floats  # [m]
+    state: Floats  # [n, series]
+    state_cov: Floats
+    state_diffuse: NDArray[np.bool_]  # [n]
+
+    @classmethod
+    def of(cls, run: _Run, period: int, at: int) -> "_Ahead":
+        row = run.filtered.rows[period * run.system.per_period]
+        model = run.system.model
+        noise = np.diagonal(over_time(model.obs_cov, 2, at, 1)[0])
+        unknown = np.zeros(model.states, bool)
+        if row.factor is not None:
+            unknown = np.array([any(each != 0 for each in line) for line in row.factor.table()])
+        return cls(
+            signal(run.system, period, row.mean, row.cov),
+            diffuse_signal(run.system, period, row.factor),
+            noise,
+            nearest(row.mean),
+            nearest(row.cov),
+            unknown,
+        )
+
+
+def _forecast(result: SeriesResult, place: int, ahead: Sequence[_Ahead]) -> ForecastResult:
+    model = result.model
+    n, m, count = model.states, model.observed, len(ahead)
+    mean = np.array([each.signal.mean[:, place] for each in ahead]).reshape(count, m)
+    variance = np.array([np.diagonal(each.signal.cov) + each.noise for each in ahead]).reshape(count, m)
+    variance = np.where(np.array([each.diffuse for each in ahead]).reshape(count, m), np.inf, variance)
+    state = np.array([each.state[:, place] for each in ahead]).reshape(count, n)
+    state_cov = np.array([each.state_cov for each in ahead]).reshape(count, n, n)
+    finite = result.finite and bool(np.isfinite(mean).all() and not np.isnan(variance).any())
+    return ForecastResult(
+        model=model,
+        mean=mean[:, 0] if m == 1 else mean,
+        variance=variance[:, 0] if m == 1 else variance,
+        state=state,
+        state_cov=state_cov,
+        state_diffuse=np.array([each.state_diffuse for each in ahead]).reshape(count, n),
+        finite=finite and bool(np.isfinite(state).all() and np.isfinite(state_cov).all()),
+        filtered=result,
+    )
+
+
+def _run(
+    items: Sequence[Item], start: Saved | None, *, smooth: bool, out_of_time: Callable[[], bool]
+) -> _Run:
+    model = items[0][1]
+    first = 0 if start is None else start.period
+    rows = [_rows(y, item_model, first) for y, item_model in items]
+    system = ExactSystem(model, rows[0], first)
+    saved = _own_start(model.start.mean, model.start.cov, model.start.diffuse, model.start.rank) if start is None else start
+    filtered = run_filter(system, np.array([each.y for each in rows]).T, saved, out_of_time)
+    outputs = dict(filtered.outputs)
+    smoothed = None
+    if smooth:
+        more, smoothed = run_smoother(system, filtered, out_of_time)
+        outputs |= more
+    plain = replace(
+        prepare(model), scale=np.ones(model.states), states=model.states, log_scale=0.0, simple=True, noise_root=None
+    )
+    lanes = [Lane(plain, each, replace(saved, root=None)) for each in rows]
+    return _Run(items, system, lanes, filtered, smoothed, _series_major(outputs, len(items)))
+
+
+def _own_start(mean: Floats, cov: Floats, diffuse: Floats, rank: int) -> Saved:
+    return Saved(mean, cov, diffuse, rank, 0, 0)
+
+
+def _rows(y: Floats, model: object, first: int) -> Rows:
+    return collapsed_rows_of(model, y.reshape(-1, model.observed), first)  # type: ignore[attr-defined, arg-type]
+
+
+def _series_major(outputs: dict[str, Floats], series: int) -> dict[str, Floats]:
+    """[series, rows, ...]; what all series share is a view."""
+    return {
+        name: np.ascontiguousarray(np.moveaxis(value, -1, 0))
+        if name in PER_SERIES
+        else np.broadcast_to(value, (series, *value.shape))
+        for name, value in outputs.items()
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Carry:
+    """Where the filter ended, as `filter.Carry` has it."""
+
+    diffuse: Floats  # [n, n, series]
+    rank: NDArray[np.int32]
+    nobs_diffuse: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, filtered: Filtered, series: int, states: int) -> "_Carry":
+        factor = np.zeros((states, states))
+        if filtered.factor is not None:
+            known = nearest(filtered.factor)
+            factor[:, : known.shape[1]] = known
+        return cls(
+            np.repeat(factor[:, :, None], series, axis=2),
+            np.full(series, filtered.rank, np.int32),
+            np.full(series, filtered.nobs_diffuse, np.int32),
+        )
+
+
+def _finished(run: _Run, place: int, result: SeriesResult) -> SeriesResult:
+    """With what only multi-precision knows: moments of signals, and the digits of the end."""
+    full, smoothed, saved = result.full, result.smoothed, result.saved
+    assert full is not None  # noqa: S101  it was filtered in full
+    assert saved is not None  # noqa: S101  likewise
+    full = _with_signals(run, place, full)
+    if smoothed is not None and run.smoothed is not None:
+        smoothed = _smoothed_signals(run, place, smoothed)
+    if not is_sound(run.filtered.cov, run.filtered.factor):
+        filtered = run.filtered
+        factor = zeros(run.system.model.states, run.system.model.states) if filtered.factor is None else filtered.factor
+        own = Matrix([[filtered.mean[i, place]] for i in range(filtered.mean.nrows())])
+        saved = replace(saved, digits=expanded(own, filtered.cov, factor))
+    return replace(result, full=full, smoothed=smoothed, saved=saved, plan="multiprecision")
+
+
+def _with_signals(run: _Run, place: int, full: FullOutputs) -> FullOutputs:
+    system, k = run.system, run.system.per_period
+    rows, m = run.filtered.rows, system.model.observed
+    periods = len(rows) // k
+    after = [signal(system, p, *corrected(rows[p * k + k - 1])) for p in range(periods)]
+    full = replace(full, filtered_signal=_moments(after, place, m))
+    if m == 1:
+        return full
+    before = [signal(system, p, rows[p * k].mean, rows[p * k].cov) for p in range(periods)]
+    forecasts = np.array([each.mean[:, place] for each in before]).reshape(periods, m)
+    noise = over_time(system.model.obs_cov, 2, system.first, periods)
+    cov = np.array([each.cov for each in before]).reshape(periods, m, m) + noise
+    y = run.items[place][0].reshape(-1, m)
+    error = y - forecasts
+    lower, pivots = factor(cov, np.isnan(error))
+    independent = solve(lower, error[:, :, None])[:, :, 0]
+    known = (pivots > 0) & ~full.forecast_diffuse[:, None]
+    return replace(
+        full,
+        forecasts=forecasts,
+        forecast_error=error,
+        forecast_error_cov=cov,
+        standardized_forecast_error=np.where(known, independent / np.sqrt(np.where(known, pivots, 1.0)), np.nan),
+    )
+
+
+def _smoothed_signals(run: _Run, place: int, smoothed: SmoothedOutputs) -> SmoothedOutputs:
+    assert run.smoothed is not None  # noqa: S101  the caller asked
+    system, k = run.system, run.system.per_period
+    each = [signal(system, p, row.mean, row.cov) for p, row in enumerate(run.smoothed[:: k])]
+    return replace(smoothed, signal=_moments(each, place, system.model.observed))
+
+
+def _moments(signals: Sequence[Signal], place: int, m: int) -> SignalMoments:
+    mean = np.array([each.mean[:, place] for each in signals]).reshape(len(signals), m)
+    variance = np.array([np.diagonal(each.cov) for each in signals]).reshape(len(signals), m)
+    return SignalMoments(mean[:, 0], variance[:, 0]) if m == 1 else SignalMoments(mean, variance)

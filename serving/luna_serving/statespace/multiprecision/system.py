@@ -1,0 +1,102 @@
+"""The rows of time of one model in multi-precision: what is observed, and how the state moves after it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.model import Model, over_time
+from luna_serving.statespace.multiprecision.arithmetic import Floats, Matrix, Memo, Number, exact, row_of
+from luna_serving.statespace.observations import Rows, collapses
+
+# Rounding in a caller's matrices moves a signal by this multiple of its terms: below, nothing is observed of them.
+INPUT_ROUNDING: Final = 1e-13
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observed:
+    """How a row is observed."""
+
+    design: Matrix  # Z [1, n]
+    turned: Matrix  # Z' [n, 1]
+    seen: tuple[int, ...]  # the states with a design that is not zero
+    var: Number  # H
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moved:
+    """How the state moves from one period to the next."""
+
+    transition: Matrix  # T [n, n]
+    turned: Matrix  # T'
+    intercept: Matrix | None  # c [n, 1]; None: zero
+    cov: Matrix  # R Q R'
+
+
+class ExactSystem:
+    """The matrices of a series' rows, its first period being period `first` of the model."""
+
+    def __init__(self, model: Model, rows: Rows, first: int) -> None:
+        self.model = model
+        self.per_period = model.states if collapses(model) else model.observed
+        self.inexact = _inexact(model)
+        self.first = first
+        self._rows = rows
+        self._matrix = Memo()
+        self._observed: dict[bytes, Observed] = {}
+        self._moved: dict[int, Moved] = {}
+
+    def observed(self, t: int) -> Observed:
+        """How row t is observed."""
+        design, var = self._rows.design[t], float(self._rows.obs_var[t])
+        key = design.tobytes() + np.float64(var).tobytes()
+        known = self._observed.get(key)
+        if known is None:
+            matrix = row_of(design)
+            seen = tuple(np.flatnonzero(design).tolist())
+            known = self._observed[key] = Observed(matrix, matrix.transpose(), seen, Number(var))
+        return known
+
+    def moved(self, t: int) -> Moved | None:
+        """How the state moves after row t; None where the next row is of the same period."""
+        if t % self.per_period != self.per_period - 1:
+            return None
+        period = 0 if self.model.length is None else self.first + t // self.per_period
+        known = self._moved.get(period)
+        if known is None:
+            known = self._moved[period] = self._move(period)
+        return known
+
+    def _move(self, period: int) -> Moved:
+        model = self.model
+        transition = self._matrix(model.transition_at(period))
+        if model.transition_rest is not None:
+            transition = transition + self._matrix(model.transition_rest)
+        intercept = model.state_intercept_at(period)
+        return Moved(
+            transition,
+            transition.transpose(),
+            exact(intercept) if intercept.any() else None,
+            self._matrix(model.disturbance_cov_at(period)),
+        )
+
+    def signal(self, period: int) -> tuple[Matrix, Floats]:
+        """Z [m, n] and d [m] of a period of the series, as the model has them."""
+        at = self.first + period
+        design = over_time(self.model.design, 2, at, 1)[0]
+        return self._matrix(design), over_time(self.model.obs_intercept, 1, at, 1)[0]
+
+
+def _inexact(model: Model) -> NDArray[np.bool_]:
+    """States whose design or transition holds numbers that a caller may have rounded [n]."""
+    design, transition = _is_rounded(model.design, 2), _is_rounded(model.transition, 2)
+    if model.transition_rest is not None:
+        transition = np.zeros_like(transition)
+    found: NDArray[np.bool_] = design.any(axis=0) | transition.any(axis=0) | transition.any(axis=1)
+    return found
+
+
+def _is_rounded(matrix: Floats, rank: int) -> NDArray[np.bool_]:
+    rounded: NDArray[np.bool_] = matrix != np.round(matrix)
+    return rounded if matrix.ndim == rank else rounded.any(axis=0)

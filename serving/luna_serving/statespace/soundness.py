@@ -1,0 +1,228 @@
+"""Whether float64 has enough digits for a series: measured, not guessed.
+
+The series is filtered twice, in the model's units and in others (`prepared.prepare`, `twin`). Exactly, both would give
+the same answer; in float64 every product rounds differently, so that their difference is what rounding did to either.
+It is held against the deviations that the answer itself states. This is discrete stochastic arithmetic (Vignes 2004,
+"Discrete stochastic arithmetic for validating results of numerical software", Numerical Algorithms 37) with two
+samples, which many numbers a series make up for.
+Rounding that decides between zero and not zero is no matter of size: `tells_apart` looks at those decisions.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.model import Model
+from luna_serving.statespace.observations import collapsed_rows_of
+from luna_serving.statespace.prepared import prepare
+from luna_serving.statespace.results import ForecastResult, SeriesResult
+
+Floats = NDArray[np.float64]
+
+# Of a deviation, or of a variance: 100 times less than the answers are good for.
+ALLOWED: Final = 1e-10
+# Of a number's own size: a few roundings of it.
+OWN_ROUNDING: Final = 1e-14
+# Of a filtered variance: what rounding leaves where later observations tell a state exactly. Not of a variance that
+# the start alone makes large, beyond this multiple of what the model's own noise makes.
+ZERO_VARIANCE: Final = 1e-14
+VAGUE: Final = 1e3
+# Of a diffuse direction's terms: a signal below the first is one that the data tell with less than half of float64's
+# digits; below the second it is the rounding of none.
+FAINT: Final = 1e-6
+NO_SIGNAL: Final = 1e-14
+# Variances that differ by less leave a single level, or a level with a slope, 10 digits whatever the data.
+PLAIN_RANGE: Final = 1e10
+TREND: Final = np.array([[1.0, 1.0], [0.0, 1.0]])
+
+
+def is_plain(model: Model) -> bool:
+    """Whether the filter of a model never lacks digits: a level, or a level with a slope, with an exact start.
+
+    Everything in it is a sum of positive numbers. Its smoother may lack them: a fixed slope over 10,000 points is
+    known 1e12 times better than from the first two.
+    """
+    kept: bool | None = model.derived.get("plain")
+    if kept is None:
+        kept = model.derived["plain"] = _is_plain(model)
+    return kept
+
+
+def _is_plain(model: Model) -> bool:
+    n = model.states
+    if model.length is not None or model.observed != 1 or n > 2 or model.start.rank != n:
+        return False
+    form = (model.transition == TREND[:n, :n]).all() and (model.design == np.eye(1, n)).all()
+    noise = model.disturbance_cov
+    if not form or (n == 2 and noise[0, 1] != 0):
+        return False
+    sizes = np.concatenate([np.diagonal(noise), np.diagonal(model.obs_cov)])
+    sizes = sizes[sizes > 0]
+    return bool(len(sizes)) and float(sizes.max()) <= PLAIN_RANGE * float(sizes.min())
+
+
+def agree(one: SeriesResult, other: SeriesResult) -> bool:
+    """Whether a series' results in two units are one answer."""
+    if not (one.finite and other.finite) or one.full is None or other.full is None:
+        return False
+    a, b = one.full, other.full
+    if a.nobs_diffuse != b.nobs_diffuse or not np.array_equal(a.forecast_diffuse, b.forecast_diffuse):
+        return False
+    floor = _noise_floor(one.model, a.filtered_state_cov, a.predicted_state_cov)
+    predicted = a.predicted_state_cov[:-1]
+    last = _noise_floor(one.model, a.predicted_state_cov[-1:], a.predicted_state_cov)
+    checks = (
+        _moments(one.filtered_state, other.filtered_state, a.filtered_state_cov, b.filtered_state_cov, floor),
+        _moments(a.predicted_state[:-1], b.predicted_state[:-1], predicted, b.predicted_state_cov[:-1], floor),
+        _moments(
+            a.predicted_state[-1:], b.predicted_state[-1:], a.predicted_state_cov[-1:], b.predicted_state_cov[-1:], last
+        ),
+        _forecast_errors(one, other),
+        abs(a.loglike - b.loglike) <= ALLOWED * max(1.0, abs(a.loglike)),
+        _smoothed(one, other, floor),
+    )
+    return all(checks)
+
+
+def _forecast_errors(one: SeriesResult, other: SeriesResult) -> bool:
+    a, b = one.full, other.full
+    assert a is not None  # noqa: S101  the caller has looked
+    assert b is not None  # noqa: S101  likewise
+    m = one.model.observed
+    cov, cov_b = a.forecast_error_cov.reshape(-1, m, m), b.forecast_error_cov.reshape(-1, m, m)
+    size = np.diagonal(cov, axis1=1, axis2=2)
+    met = a.forecast_diffuse[:, None]
+    bound = np.sqrt(np.abs(size[:, :, None] * size[:, None]))
+    same = (np.abs(cov - cov_b) <= ALLOWED * bound) | met[:, :, None]
+    off = np.abs(a.forecasts.reshape(-1, m) - b.forecasts.reshape(-1, m))
+    near = off <= ALLOWED * np.sqrt(np.abs(size)) + OWN_ROUNDING * np.abs(a.forecasts.reshape(-1, m))
+    return bool(same.all() and (near | met).all())
+
+
+def _smoothed(one: SeriesResult, other: SeriesResult, floor: Floats) -> bool:
+    a, b = one.smoothed, other.smoothed
+    if a is None or b is None:
+        return True
+    if not np.array_equal(a.smoothed_state_diffuse, b.smoothed_state_diffuse):
+        return False
+    known = ~a.smoothed_state_diffuse
+    return _moments(
+        np.where(known, a.smoothed_state, 0.0),
+        np.where(known, b.smoothed_state, 0.0),
+        np.where(known[:, :, None] & known[:, None], a.smoothed_state_cov, 0.0),
+        np.where(known[:, :, None] & known[:, None], b.smoothed_state_cov, 0.0),
+        floor,
+    )
+
+
+def _moments(mean: Floats, mean_b: Floats, cov: Floats, cov_b: Floats, floor: Floats) -> bool:
+    """Means [T, n] and covariances [T, n, n]; `floor` [T, n] is the rounding of a variance of zero."""
+    size = np.abs(np.diagonal(cov, axis1=1, axis2=2)) + floor / ALLOWED
+    deviation = np.sqrt(size)
+    if not (np.abs(cov - cov_b) <= ALLOWED * deviation[:, :, None] * deviation[:, None]).all():
+        return False
+    return bool((np.abs(mean - mean_b) <= ALLOWED * deviation + OWN_ROUNDING * np.abs(mean)).all())
+
+
+def _noise_floor(model: Model, filtered: Floats, predicted: Floats) -> Floats:
+    """What rounding leaves of variances that are zero [T, n]: of their own and of those that flow into them."""
+    usual = VAGUE * _usual_noise(model)
+    own = np.minimum(np.abs(np.diagonal(filtered, axis1=1, axis2=2)), usual)
+    often = np.median(np.abs(np.diagonal(predicted, axis1=1, axis2=2)), axis=0)
+    flows = (_reach(model) ** 2 * np.minimum(often, usual)).max(axis=1)
+    floor: Floats = ZERO_VARIANCE * (own + flows)
+    return floor
+
+
+def _usual_noise(model: Model) -> float:
+    noise = np.diagonal(model.disturbance_cov, axis1=-2, axis2=-1).max(axis=-1)
+    obs = np.diagonal(model.obs_cov, axis1=-2, axis2=-1).max(axis=-1)
+    return max(float(np.median(noise)), float(np.median(obs)))
+
+
+def _reach(model: Model) -> Floats:
+    """How much of each state arrives in each other, by the strongest path through transitions [n, n]."""
+    kept: Floats | None = model.derived.get("reach")
+    if kept is None:
+        n = model.states
+        direct = np.abs(model.transition).reshape(-1, n, n).max(axis=0)
+        most = max(1.0, float(direct.max()))
+        kept = np.maximum(direct, np.eye(n))
+        for k in range(n):
+            kept = np.maximum(kept, np.minimum(kept[:, k : k + 1] * kept[k], most))
+        model.derived["reach"] = kept
+    return kept
+
+
+def forecasts_agree(one: ForecastResult, other: ForecastResult) -> bool:
+    """As `agree`, of forecasts."""
+    if not np.array_equal(one.diffuse, other.diffuse):
+        return False
+    known = ~one.diffuse
+    variance = np.where(known, one.variance, 0.0)
+    off, off_mean = np.abs(variance - np.where(known, other.variance, 0.0)), np.abs(one.mean - other.mean)
+    near = off_mean <= ALLOWED * np.sqrt(np.abs(variance)) + OWN_ROUNDING * np.abs(one.mean)
+    return bool((off <= ALLOWED * np.abs(variance)).all() and (near | ~known).all())
+
+
+def tells_apart(model: Model, y: Floats, nobs_diffuse: int) -> bool:
+    """Whether the diffuse phase [periods] knows signals from rounding: none lies between, or is faint."""
+    if not model.start.rank or not nobs_diffuse:
+        return True
+    k = prepare(model).rows
+    rows = collapsed_rows_of(model, y[:nobs_diffuse].reshape(-1, model.observed), 0)
+    factor, rank = model.start.diffuse.copy(), model.start.rank
+    for t, value in enumerate(rows.y):
+        design = rows.design[t]
+        signal = design @ factor
+        size = np.abs(design) @ np.abs(factor)
+        if not np.isnan(value) and rank:
+            largest = float(np.abs(signal).max())
+            if largest > NO_SIGNAL * float(size.max()):
+                if largest < FAINT * float(size.max()):
+                    return False
+                gain = factor @ signal / (signal @ signal)
+                kept = factor - np.outer(gain, signal)
+                before = np.abs(factor).max(axis=1)
+                kept[np.abs(kept).max(axis=1) <= 1e-13 * before] = 0.0
+                factor, rank = kept, rank - 1
+        if t % k == k - 1:
+            transition = model.transition_at(t // k)
+            moved = transition @ factor
+            terms = np.abs(transition) @ np.abs(factor)
+            moved[np.abs(moved) <= NO_SIGNAL * terms] = 0.0
+            factor = moved
+    return True
+
+
+def violations(results: Sequence[SeriesResult]) -> NDArray[np.bool_]:
+    """Which results cannot be right, whatever the series [series]."""
+    return np.array([_is_impossible(result) for result in results], dtype=bool)
+
+
+def _is_impossible(result: SeriesResult) -> bool:
+    """A variance that grows by an observation, or more ignored points than the start has directions."""
+    full, smoothed = result.full, result.smoothed
+    if full is None or not result.finite:
+        return False
+    filtered = np.diagonal(full.filtered_state_cov, axis1=1, axis2=2)
+    predicted = np.diagonal(full.predicted_state_cov[:-1], axis1=1, axis2=2)
+    settled = np.arange(len(filtered)) >= full.nobs_diffuse
+    if _exceeds(filtered[settled], predicted[settled]):
+        return True
+    m = result.model.observed
+    variances = np.diagonal(full.forecast_error_cov.reshape(-1, m, m), axis1=1, axis2=2)
+    floor = np.abs(predicted).max(initial=0.0)
+    if (variances < -1e-14 * floor).any():
+        return True
+    if smoothed is None:
+        return False
+    known = ~smoothed.smoothed_state_diffuse
+    smoothed_variance = np.diagonal(smoothed.smoothed_state_cov, axis1=1, axis2=2)
+    return _exceeds(np.where(known, smoothed_variance, 0.0)[settled], filtered[settled])
+
+
+def _exceeds(less: Floats, more: Floats) -> bool:
+    return bool((less > more * (1 + 1e-7) + 1e-13 * np.abs(more).max(initial=0.0)).any())
