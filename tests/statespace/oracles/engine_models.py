@@ -7,11 +7,12 @@ import numpy as np
 
 from luna_serving.statespace.model import Model
 
-from .matrices import Matrix, matrix, number, symmetric
+from .matrices import Matrix, matrix, number, precisely, symmetric
 from .system import System, started
 from .wire_models import built
 
 
+@precisely()
 def system_of_engine(model: Model, words: dict[str, Any]) -> System:
     """The engine's transition, design and noise with the start that the words ask for, solved for them exactly."""
     bare, starts = built(words)

@@ -5,17 +5,18 @@ An engine's number is right if |engine - exact| <= 1e-8 scale:
 - a mean: its posterior standard deviation, plus 1e-5 of its size, so that 1e-13 of its size, the rounding of a sum of
   a few numbers, is always allowed. Where the variance is exactly zero, the size itself: 1e-8 of it. The size is the
   largest of that state's means over the series; of a mean that is known exactly also the largest observation.
-- a covariance: sqrt(V_ii V_jj), plus 4e-7 of the same product of the variance that the step began with (of a filtered
-  one the predicted, of a smoothed one the filtered, of a predicted one |T| sd of the filtered). That allows 4e-15, 16
-  units in its last place; where those are zero too, of the largest variance that the state, a shock or the noise ever
-  has. A variance that a step divides by 1e14 has no digits left where covariances are carried; an engine that carries
-  roots leaves the square of their rounding, which is far smaller.
+- a covariance: sqrt(V_ii V_jj), plus 4e-7 of the same product of the states' usual variances. That allows 4e-15 of
+  them, 16 units in the last place: a state that the observations pin down ever better, as those of a moving average,
+  has a variance that goes to zero, and its last digits are nobody's. The usual variance is the median over the series
+  of the predicted ones, so that one wide start or one long gap allows nothing; where it is zero, the largest that the
+  state, a shock or the noise ever has.
 - a log-likelihood, or a part of it: max(1, its size).
 
-While the start is diffuse, what an output says of directions that nothing was seen of is the finite part of an expansion
-in kappa. Those entries are compared under the output's name with ".open".
+While the start is diffuse, what an output says of directions that nothing was seen of is the finite part of an
+expansion in kappa. Those entries are compared under the output's name with ".open".
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,13 +25,13 @@ from numpy.typing import NDArray
 
 from .cases import Case
 from .conditioning import Joint, to_float
-from .matrices import floats
+from .matrices import floats, precisely
 from .system import System
 
 Floats = NDArray[np.float64]
 MEAN_FLOOR: Final = 1e-5
 COV_FLOOR: Final = 16 * 2.2e-16 * 1e8
-# Of an infinite part against the largest one: below it is the rounding of 600 bits.
+# Of an infinite part against the largest one and against that of the start, which is one: below is the rounding.
 OPEN: Final = 1e-60
 
 
@@ -61,6 +62,7 @@ class _Means:
 class Expected:
     """Every output of one case under one exact system."""
 
+    @precisely()
     def __init__(self, case: Case, system: System) -> None:
         self.case, self.system, self.y = case, system, case.values
         self.length = len(self.y)
@@ -81,21 +83,17 @@ class Expected:
         size = max(float(np.abs(cov).max(initial=0.0)), self._shocks())
         cov = np.where(np.abs(cov) <= 1e-100 * size, 0.0, cov)
         diagonal = np.diagonal(infinite, axis1=1, axis2=2)
-        unknown = diagonal > OPEN * max(float(diagonal.max(initial=0.0)), 1e-300)
+        unknown = diagonal > OPEN * max(float(diagonal.max(initial=0.0)), 1.0)
         return _Means(mean, cov, unknown, infinite)
 
+    @precisely()
     def answers(self) -> dict[str, Answer]:
         """By the names of the wire, and ".open"."""
         found: dict[str, Answer] = {}
-        before = np.sqrt(np.maximum(self.filtered.var, 0))
-        steps = [np.abs(floats(self.system.at(self.system.transition, t))) for t in range(self.length)]
-        noise = [np.diag(floats(self.system.at(self.system.noise, t))) for t in range(self.length)]
-        moved = [(step @ sd) ** 2 + q for step, sd, q in zip(steps, before, noise, strict=True)]
-        first = np.maximum(np.diag(self.predicted.cov[0]), 0)
-        predicted_from = np.array([first, *moved])
-        found |= self._state("filtered_state", self.filtered, np.maximum(self.predicted.var[:-1], self.filtered.var))
-        found |= self._state("predicted_state", self.predicted, predicted_from)
-        found |= self._state("smoothed_state", self.smoothed, self.filtered.var, hide=True)
+        usual = self._usual()
+        found |= self._state("filtered_state", self.filtered, usual)
+        found |= self._state("predicted_state", self.predicted, usual)
+        found |= self._state("smoothed_state", self.smoothed, usual, hide=True)
         found |= self._forecasts()
         loglike_obs = self.joint.loglike_obs()
         everywhere = np.ones(self.length, bool)
@@ -106,15 +104,13 @@ class Expected:
         found["nobs_diffuse"] = Answer(began, np.array(1.0), np.array(True), np.array(False))
         return found | self._ahead()
 
-    def _state(self, name: str, run: _Means, source: Floats, *, hide: bool = False) -> dict[str, Answer]:
+    def _state(self, name: str, run: _Means, usual: Floats, *, hide: bool = False) -> dict[str, Answer]:
         """A mean and a covariance; `hide`: what is open must be null, and is not judged."""
         sd = np.sqrt(np.maximum(run.var, 0))
         size = np.maximum(np.abs(run.mean), np.abs(run.mean).max(axis=0, where=~run.open, initial=0.0))
         known = np.where(sd > 0, MEAN_FLOOR * size, np.maximum(size, self.largest))
         scale = np.where(sd > 0, sd + known, known)
-        source = np.maximum(source, run.var)
-        source = np.where(source > 0, source, self._prior())
-        floor = COV_FLOOR * np.sqrt(source[:, :, None] * source[:, None, :])
+        floor = COV_FLOOR * np.sqrt(usual[:, None] * usual)
         cov_scale = sd[:, :, None] * sd[:, None, :] + floor
         unknown = run.open
         unknown_cov = unknown[:, :, None] | unknown[:, None, :]
@@ -128,10 +124,14 @@ class Expected:
             found[f"{name}_cov.open"] = Answer(run.cov, cov_scale, unknown_cov, nowhere_cov)
         return found
 
-    def _prior(self) -> Floats:
-        """The largest variance of each state [n]: of its prediction, of a shock, or of the noise."""
-        known: Floats = self.predicted.var.max(axis=0, where=~self.predicted.open, initial=0.0)
-        return np.maximum(known, self._shocks())
+    def _usual(self) -> Floats:
+        """The usual variance of each state [n], never zero."""
+        known = np.where(self.predicted.open, np.nan, self.predicted.var)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            usual = np.nan_to_num(np.nanmedian(known, axis=0))
+            largest = np.nan_to_num(np.nanmax(known, axis=0))
+        return np.where(usual > 0, usual, np.maximum(largest, self._shocks()))
 
     def _shocks(self) -> float:
         """The largest variance of a shock or of the noise."""
@@ -145,8 +145,8 @@ class Expected:
         var = np.array([row @ each @ row + obs_var for row, each in zip(z, run.cov, strict=True)])
         source = np.array([np.abs(r) @ np.abs(c) @ np.abs(r) + obs_var for r, c in zip(z, run.cov, strict=True)])
         infinite = np.array([row @ each @ row for row, each in zip(z, run.infinite, strict=True)])
-        size = np.array([(r**2).sum() * np.trace(each) for r, each in zip(z, run.infinite, strict=True)])
-        return mean, var, source, infinite > OPEN * np.maximum(size, 1e-300)
+        size = np.array([(r**2).sum() * max(np.trace(each), 1.0) for r, each in zip(z, run.infinite, strict=True)])
+        return mean, var, source, infinite > OPEN * size
 
     def _forecasts(self) -> dict[str, Answer]:
         mean, var, source, unknown = self._observed(_cut(self.predicted, 0, self.length), 0)

@@ -3,7 +3,8 @@
 Every float64 is exact in them. Rounding is 2^-600 of an entry, about 1e-180.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import flint
@@ -14,7 +15,12 @@ BITS: Final = 600
 Number = Any  # flint.arb: python-flint ships no types
 Matrix = Any  # flint.arb_mat
 
-flint.ctx.prec = BITS
+
+@contextmanager
+def precisely() -> Iterator[None]:
+    """Work in so many bits. The engine's own precision is not touched: it must be right by itself."""
+    with flint.ctx.workprec(BITS):
+        yield
 
 
 def number(value: float | str) -> Number:

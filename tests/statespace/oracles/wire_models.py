@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import flint
 
-from .matrices import Matrix, Number, identity, matrix, number, zeros
+from .matrices import Matrix, Number, identity, matrix, number, precisely, zeros
 from .system import System, Words, started
 
 DIFFUSE: Final = {"kind": "diffuse"}
@@ -23,6 +23,7 @@ Built = tuple[System, list[tuple[Sequence[int], Words]]]
 """A system without its start, and how each block of its states starts."""
 
 
+@precisely()
 def system_of(words: Words) -> System:
     """The exact system of a model as the wire has it."""
     return started(*built(words))
