@@ -8,8 +8,8 @@ An engine's number is right if |engine - exact| <= 1e-8 scale:
 - a covariance: sqrt(V_ii V_jj), plus 4e-7 of the same product of the states' usual variances. That allows 4e-15 of
   them, 16 units in the last place: a state that the observations pin down ever better, as those of a moving average,
   has a variance that goes to zero, and its last digits are nobody's. The usual variance is the median over the series
-  of the predicted ones, so that one wide start or one long gap allows nothing; where it is zero, the largest that the
-  state, a shock or the noise ever has.
+  of the predicted ones, so that one wide start or one long gap allows nothing. Where a variance is exactly zero it is
+  the largest that the state, a shock or the noise ever has.
 - a log-likelihood, or a part of it: max(1, its size).
 
 While the start is diffuse, what an output says of directions that nothing was seen of is the finite part of an
@@ -90,10 +90,12 @@ class Expected:
     def answers(self) -> dict[str, Answer]:
         """By the names of the wire, and ".open"."""
         found: dict[str, Answer] = {}
-        usual = self._usual()
-        found |= self._state("filtered_state", self.filtered, usual)
-        found |= self._state("predicted_state", self.predicted, usual)
-        found |= self._state("smoothed_state", self.smoothed, usual, hide=True)
+        usual, largest = self._usual()
+        found |= self._state("filtered_state", self.filtered, np.where(self.filtered.var > 0, usual, largest))
+        found |= self._state("predicted_state", self.predicted, np.where(self.predicted.var > 0, usual, largest))
+        found |= self._state(
+            "smoothed_state", self.smoothed, np.where(self.smoothed.var > 0, usual, largest), hide=True
+        )
         found |= self._forecasts()
         loglike_obs = self.joint.loglike_obs()
         everywhere = np.ones(self.length, bool)
@@ -110,7 +112,7 @@ class Expected:
         size = np.maximum(np.abs(run.mean), np.abs(run.mean).max(axis=0, where=~run.open, initial=0.0))
         known = np.where(sd > 0, MEAN_FLOOR * size, np.maximum(size, self.largest))
         scale = np.where(sd > 0, sd + known, known)
-        floor = COV_FLOOR * np.sqrt(usual[:, None] * usual)
+        floor = COV_FLOOR * np.sqrt(usual[:, :, None] * usual[:, None, :])
         cov_scale = sd[:, :, None] * sd[:, None, :] + floor
         unknown = run.open
         unknown_cov = unknown[:, :, None] | unknown[:, None, :]
@@ -124,14 +126,14 @@ class Expected:
             found[f"{name}_cov.open"] = Answer(run.cov, cov_scale, unknown_cov, nowhere_cov)
         return found
 
-    def _usual(self) -> Floats:
-        """The usual variance of each state [n], never zero."""
+    def _usual(self) -> tuple[Floats, Floats]:
+        """The usual variance of each state [n], never zero, and the largest, that of a shock included."""
         known = np.where(self.predicted.open, np.nan, self.predicted.var)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             usual = np.nan_to_num(np.nanmedian(known, axis=0))
-            largest = np.nan_to_num(np.nanmax(known, axis=0))
-        return np.where(usual > 0, usual, np.maximum(largest, self._shocks()))
+            largest = np.maximum(np.nan_to_num(np.nanmax(known, axis=0)), self._shocks())
+        return np.where(usual > 0, usual, largest), largest
 
     def _shocks(self) -> float:
         """The largest variance of a shock or of the noise."""
