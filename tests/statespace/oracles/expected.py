@@ -91,11 +91,9 @@ class Expected:
         """By the names of the wire, and ".open"."""
         found: dict[str, Answer] = {}
         usual, largest = self._usual()
-        found |= self._state("filtered_state", self.filtered, np.where(self.filtered.var > 0, usual, largest))
-        found |= self._state("predicted_state", self.predicted, np.where(self.predicted.var > 0, usual, largest))
-        found |= self._state(
-            "smoothed_state", self.smoothed, np.where(self.smoothed.var > 0, usual, largest), hide=True
-        )
+        runs = {"filtered_state": self.filtered, "predicted_state": self.predicted, "smoothed_state": self.smoothed}
+        for name, run in runs.items():
+            found |= self._state(name, run, np.where(run.var > 0, usual, largest), hide=run is self.smoothed)
         found |= self._forecasts()
         loglike_obs = self.joint.loglike_obs()
         everywhere = np.ones(self.length, bool)

@@ -150,7 +150,8 @@ def _errors(result: Words, truth: _Truth, skip: set[str]) -> Iterator[tuple[str,
         error = error_of(ours, exact)
         if error > BOUND and output in truth.of_engine:
             other = truth.of_engine[output]
-            if distance(exact, other) > SAME_MODEL:
+            # By the symmetry of waves a state may be closed at one instant; rounded matrices leave it open.
+            if (exact.null != other.null).any() or distance(exact, other) > SAME_MODEL:
                 error = min(error, error_of(ours, other))
         yield output, error
 
@@ -166,7 +167,7 @@ def error_of(ours: NDArray[np.float64], exact: Answer) -> float:
 
 def distance(one: Answer, other: Answer) -> float:
     """How far apart two exact answers are, in units of the first one's scale."""
-    return _worst(np.abs(one.value - other.value), one)
+    return _worst(np.where(other.judged, np.abs(one.value - other.value), 0.0), one)
 
 
 def _worst(difference: NDArray[np.float64], exact: Answer) -> float:

@@ -1,5 +1,7 @@
 """The exact oracle against published numbers, against float64 conditioning, and against ever larger priors."""
 
+from dataclasses import replace
+
 import flint
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from .conditioning import Joint, to_float
 from .draw_models import DRAWS, case_of
 from .expected import Expected
 from .judge import distance
-from .matrices import precisely, stacked
+from .matrices import Number, precisely, stacked
+from .system import System
 from .wire_models import system_of
 
 NILE: Words = {"kind": "local_level", "obs_var": 15099.0, "level_var": 1469.1}
@@ -54,7 +57,7 @@ def test_models_built_from_words_are_the_engines_own_to_float64(kind: str) -> No
 
 def test_it_agrees_with_conditioning_in_float64_where_that_has_digits() -> None:
     words: Words = {"kind": "structural", "obs_var": 2.0, "level": {"var": 1.0}, "trend": {}, "seasonal": {"period": 4}}
-    y = np.array([1.0, 3.0, np.nan, 2.0, 5.0, 4.0, np.nan, 7.0, 6.0, 8.0])
+    y = np.array([1.0, 3.0, np.nan, 2.0, 5.0, np.nan, 4.0, 7.0, 6.0, 8.0])
     model = ModelSpec.of("structural", {name: x for name, x in words.items() if name != "kind"}).build()
     exact, rough = joint(words, y), oracle.Joint(model, y)
     assert exact.loglike() == pytest.approx(rough.loglike(), rel=1e-10)
@@ -86,11 +89,9 @@ def test_the_diffuse_start_is_the_limit_of_ever_larger_variances() -> None:
     assert wide.loglike() + shift == pytest.approx(diffuse.loglike(), rel=1e-12)
 
 
-def system_with(system: object, variance: object) -> object:
-    """The system with a start of that variance."""
-    from dataclasses import replace
-
-    assert hasattr(system, "cov")
+def system_with(system: System, variance: Number) -> System:
+    """The system with a start so many times wider."""
+    assert system.cov is not None
     return replace(system, cov=(system.cov * variance).mid())
 
 
