@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-# Beyond rounding: of a variance itself, and of the largest that the state has in the series.
+# Beyond rounding: of a variance itself, and of the largest that its prediction has in the series.
 RELATIVE: Final = 1e-7
 ROUNDING: Final = 1e-13
 ALWAYS_KNOWN: Final = (
@@ -77,25 +77,28 @@ def _order(numbers: dict[str, Floats]) -> list[str]:
     if "filtered_state_cov" not in numbers:
         return []
     first = int(numbers["nobs_diffuse"])
-    filtered = np.diagonal(numbers["filtered_state_cov"], axis1=1, axis2=2)[first:]
-    predicted = np.diagonal(numbers["predicted_state_cov"][:-1], axis1=1, axis2=2)[first:]
-    found = (
-        [] if _above(filtered, predicted) is None else [f"filtered above predicted by {_above(filtered, predicted):g}"]
-    )
+    filtered, predicted = (_states(numbers[name]) for name in ("filtered_state_cov", "predicted_state_cov"))
+    rounding = ROUNDING * predicted.max(axis=0)
+    pairs = [("filtered", filtered[first:], "predicted", predicted[first:-1])]
     if "smoothed_state_cov" in numbers:
-        smoothed = np.diagonal(numbers["smoothed_state_cov"], axis1=1, axis2=2)[first:]
-        above = _above(smoothed, filtered)
-        found += [] if above is None else [f"smoothed above filtered by {above:g}"]
-    return found
+        pairs.append(("smoothed", _states(numbers["smoothed_state_cov"])[first:], "filtered", filtered[first:]))
+    return [
+        f"{later} above {earlier} by {excess:g}"
+        for later, less, earlier, more in pairs
+        if (excess := _excess(less, more, rounding)) > 0
+    ]
 
 
-def _above(later: Floats, earlier: Floats) -> float | None:
-    """By how much of itself the later variance exceeds the earlier one, beyond rounding; None where it does not."""
-    if not later.size:
-        return None
-    allowed = earlier * (1 + RELATIVE) + ROUNDING * np.maximum(earlier, later).max(axis=0)
+def _states(cov: Floats) -> Floats:
+    """The variances [T, n] of covariances [T, n, n]."""
+    return np.diagonal(cov, axis1=1, axis2=2)
+
+
+def _excess(later: Floats, earlier: Floats, rounding: Floats) -> float:
+    """By how much of itself the later variance exceeds the earlier one beyond rounding; zero where it does not."""
+    allowed = earlier * (1 + RELATIVE) + rounding
     beyond = np.where(later > allowed, later - allowed, 0.0)
-    return float((beyond / np.where(later > 0, later, 1.0)).max()) if beyond.any() else None
+    return float((beyond / np.where(later > 0, later, 1.0)).max(initial=0.0))
 
 
 def _ignored(y: Floats, numbers: dict[str, Floats], directions: int) -> list[str]:
