@@ -6,17 +6,27 @@ from pathlib import Path
 import pytest
 from prometheus_client import Metric
 
-import luna_serving.kalman.deployment  # noqa: F401  registers its metrics
+import luna_serving.kalman.deployment
 from luna_operator.metrics import Metrics as OperatorMetrics
 from luna_operator.metrics import SettlementMetrics
 from luna_operator.settings import Settings as OperatorSettings
 from luna_serving.ingress.metrics import LUNA
+from luna_serving.local.haproxy_answers import (
+    ANSWERS,
+    MAX_HEADERS,
+    MAX_HEADERS_BYTES,
+    MAX_TARGET_BYTES,
+    NOT_SERVED,
+    REFUSALS,
+)
+from luna_serving.local.haproxy_pages import PAGES
 from luna_serving.settings import Settings
 from luna_store.environment import Secrets
 
 DOCS = Path(__file__).parents[1] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()
 METRICS = (DOCS / "metrics.md").read_text()
+ERRORS = (DOCS / "errors.md").read_text()
 OPERATOR_PAGE = (DOCS / "operator.md").read_text()
 
 
@@ -75,3 +85,25 @@ def test_every_setting_of_the_operator_stands_in_its_page_with_its_default(name:
 def test_the_operators_page_names_no_setting_that_is_none() -> None:
     named = {name.lower() for name in re.findall(r"`LUNA_OPERATOR_([A-Z_]+)`", OPERATOR_PAGE)}
     assert named == set(OperatorSettings.model_fields)
+
+
+def test_the_errors_page_has_every_problem_type_with_its_status_and_no_other() -> None:
+    written = "\n".join(source.read_text() for source in Path(luna_serving.__file__).parent.rglob("*.py"))
+    served = re.findall(r'\bProblem\(\s*"([a-z-]+)",\s*(\w+)', written)
+    by_the_proxy = re.findall(r'problems/([a-z-]+)",.*?"status":(\d+)', _answers_of_the_proxy())
+    answered: dict[str, set[str]] = {}
+    for slug, status in [*served, *by_the_proxy]:
+        answered.setdefault(slug, set()).add(status if status.isdigit() else "any")
+    listed = re.findall(r"^\| `([a-z-]+)` \| (\d{3}|any) \|", ERRORS, re.MULTILINE)
+    assert sorted(slug for slug, _ in listed) == sorted(answered)
+    assert [(slug, status) for slug, status in listed if status not in answered[slug]] == []
+
+
+def _answers_of_the_proxy() -> str:
+    refusals = [problem for _, _, problem in REFUSALS]
+    return " ".join([*ANSWERS.values(), *refusals, NOT_SERVED, *(page.problem for page in PAGES)])
+
+
+def test_the_errors_page_states_the_limits_of_a_head() -> None:
+    assert f"more than {MAX_HEADERS} headers, or more than {MAX_HEADERS_BYTES // 1024} kB of them" in ERRORS
+    assert f"path and query have more than {MAX_TARGET_BYTES // 1024} kB" in ERRORS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from luna_serving.app import build
 from luna_serving.local.ray_environment import ray_environment
 from luna_serving.settings import Settings
 
+PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
 # Of one machine: they keep ports closed and two Lunas apart, where a cluster has network policies and pods.
 OF_ONE_MACHINE = {
     "RAY_AUTH_MODE",
@@ -75,6 +78,10 @@ def test_every_ray_process_has_the_environment_that_luna_up_gives(case: str, tmp
         assert {name: given.get(name) for name in shared} == shared
         # Ray lowers its workers' priority by 15: below every other program of the node.
         assert given["RAY_worker_niceness"] == "0"
+        # The script of the package that the image installs into /opt/luna.
+        program = Path(given["RAY_SERVE_HAPROXY_BINARY_PATH"])
+        assert program.parent == Path("/opt/luna/bin")
+        assert program.name in PYPROJECT["project"]["scripts"]
         assert given["LUNA_KALMAN_WARM_STATES"] == ("2" if case == "dev" else "64")
         assert given["JAX_COMPILATION_CACHE_DIR"].startswith(given["XDG_CACHE_HOME"])
 

@@ -397,9 +397,9 @@ async def test_other_methods_are_told_which_there_are(platform: Platform) -> Non
     async with caller.client() as client:
         one, all_of_them = await client.post("/models/m", json={}), await client.post("/models", json={})
     assert_problem(one, 405, "method-not-allowed")
-    assert set(re.split(r",\s*", one.headers["allow"])) == {"GET", "PUT", "DELETE"}
+    assert set(re.split(r",\s*", one.headers["allow"])) == {"GET", "HEAD", "PUT", "DELETE"}
     assert_problem(all_of_them, 405, "method-not-allowed")
-    assert all_of_them.headers["allow"] == "GET"
+    assert all_of_them.headers["allow"] == "GET, HEAD"
 
 
 async def test_the_documentation_shows_named_models(platform: Platform) -> None:

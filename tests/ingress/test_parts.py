@@ -1,11 +1,15 @@
 """The small pure parts of the edge."""
 
 import base64
+import gzip
 import time
+import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import httpx
+import pyarrow as pa
 import pytest
 from starlette.requests import Request
 
@@ -13,11 +17,22 @@ from luna_serving.ingress import operations_routes, token_routes
 from luna_serving.ingress.account_routes import CSV, JSON, PARQUET, acceptable, span
 from luna_serving.ingress.api import build_api
 from luna_serving.ingress.credentials import Authenticator
+from luna_serving.ingress.encodings import misencoded
 from luna_serving.ingress.health import Health
 from luna_serving.ingress.limits import ratelimit_headers
-from luna_serving.ingress.problems import FieldError, Problem, invalid
-from luna_serving.ingress.requests import DRAIN_BYTES, Disconnected, hang_up_detector, read_body, require_json
+from luna_serving.ingress.problems import FieldError, Problem, invalid, quota_exhausted
+from luna_serving.ingress.requests import (
+    DRAIN_BYTES,
+    Coding,
+    Disconnected,
+    coding_of,
+    hang_up_detector,
+    read_body,
+    require_json,
+    unpacked,
+)
 from luna_serving.ingress.tokens import LEEWAY_S, InvalidToken, Token, Tokens
+from luna_serving.kalman.wire.documents import read_object
 from luna_store.api_keys import Peppers
 from luna_store.debits import Standing
 
@@ -50,15 +65,122 @@ async def test_a_body_is_read_whole_up_to_the_limit() -> None:
     assert await read_body({}, messages(b"abcde"), 5) == b"abcde"
 
 
-@pytest.mark.parametrize(
-    ("headers", "parts"),
-    [({}, [b"abc", b"def"]), ({b"content-length": b"6"}, [b"abcdef"]), ({b"content-length": b"6"}, [b"abc", b"def"])],
-)
-async def test_a_larger_body_is_refused_after_it_was_read(headers: dict[bytes, bytes], parts: list[bytes]) -> None:
-    receive = messages(*parts, b"")
+async def test_a_larger_body_without_a_declared_length_is_refused_after_it_was_read() -> None:
+    left = [b"abc", b"def", b""]
+    receive = messages(*left)
     with pytest.raises(Problem) as refused:
-        await read_body(headers, receive, 5)
+        await read_body({}, receive, 5)
     assert refused.value.status == 413
+    with pytest.raises(IndexError):
+        await receive()
+
+
+@pytest.mark.parametrize("declared", [6, DRAIN_BYTES + 1])
+async def test_a_larger_declared_body_is_refused_before_it_is_read(declared: int) -> None:
+    async def receive() -> Any:
+        raise AssertionError("a read makes uvicorn send 100 Continue")
+
+    with pytest.raises(Problem) as refused:
+        await read_body({b"content-length": str(declared).encode()}, receive, 5)
+    assert refused.value.status == 413
+
+
+PACK: dict[Coding, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "zstd": lambda body: pa.compress(body, codec="zstd", asbytes=True),
+}
+
+
+@pytest.mark.parametrize("coding", PACK)
+def test_a_packed_body_is_unpacked_up_to_the_limit(coding: Coding) -> None:
+    whole = b'{"results":[1,2]}'
+    packed = PACK[coding](whole)
+    assert unpacked(packed, coding, len(whole)) == whole
+    assert unpacked(packed + packed, coding, 100) == whole + whole
+    with pytest.raises(Problem) as refused:
+        unpacked(packed, coding, len(whole) - 1)
+    assert (refused.value.status, refused.value.extra["limit"]) == (413, len(whole) - 1)
+
+
+@pytest.mark.parametrize("coding", PACK)
+def test_a_bomb_is_unpacked_no_further_than_the_limit(coding: Coding) -> None:
+    bomb = PACK[coding](b"0" * 200_000_000)
+    assert len(bomb) < 250_000
+    tracemalloc.start()
+    before = pa.total_allocated_bytes()
+    with pytest.raises(Problem) as refused:
+        unpacked(bomb, coding, 1_000_000)
+    peak = tracemalloc.get_traced_memory()[1] + pa.total_allocated_bytes() - before
+    tracemalloc.stop()
+    assert refused.value.status == 413
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize("coding", PACK)
+@pytest.mark.parametrize("spoil", [lambda b: b[:-3], lambda b: b + b"x", lambda b: b"{}"], ids=["cut", "more", "none"])
+def test_a_body_that_is_not_packed_as_it_says_is_refused(coding: Coding, spoil: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(Problem) as refused:
+        unpacked(spoil(PACK[coding](b'{"results":[1,2]}')), coding, 1000)
+    assert (refused.value.slug, refused.value.status) == ("unsupported-media-type", 415)
+    assert coding in refused.value.detail
+
+
+def test_the_codings_are_those_of_the_contract_in_any_case() -> None:
+    names = {b"gzip": "gzip", b"GZip": "gzip", b"x-gzip": "gzip", b"zstd": "zstd", b"identity": None, b" gzip ": "gzip"}
+    assert {name: coding_of({b"content-encoding": name}) for name in names} == names
+    assert coding_of({}) is None
+    with pytest.raises(Problem) as refused:
+        coding_of({b"content-encoding": b"br"})
+    assert refused.value.headers["Accept-Encoding"] == "gzip, zstd"
+    assert "gzip or zstd" in refused.value.detail
+
+
+TEXT = '{"results":[1]}'
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        (gzip.compress(TEXT.encode()), "gzip"),
+        (pa.compress(TEXT.encode(), codec="zstd", asbytes=True), "zstd"),
+        *((TEXT.encode(f"utf-{bits}{end}"), f"UTF-{bits}") for bits in (16, 32) for end in ("", "-le", "-be")),
+        (b'{"results":["\xe4"]}', "byte 13 (0xe4)"),
+        (b'{"results":["\xed\xa0\x80"]}', "byte 13 (0xed)"),
+    ],
+)
+def test_a_body_in_another_encoding_is_told_its_name_and_the_cure(body: bytes, names: str) -> None:
+    told = misencoded(body)
+    assert told is not None
+    assert names in told
+    assert "Content-Encoding" in told or "Encode it as UTF-8" in told
+    with pytest.raises(Problem) as refused:
+        read_object(body, "results", 10)
+    assert refused.value.extra["errors"] == [{"pointer": "", "detail": told}]
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"{", TEXT.encode(), "{ä".encode()])
+def test_utf_8_is_no_other_encoding(body: bytes) -> None:
+    assert misencoded(body) is None
+
+
+@pytest.mark.parametrize(
+    ("units", "left", "limit", "renewal_s", "wait", "says", "never"),
+    [
+        (3, 2, 5, 77, 77, "renewed in 77 s", "not renewed"),
+        (3, 2, 5, None, 3600, "not renewed", "wait"),
+        (1, 0, 5, None, 3600, "All 5 units of the quota are used", "wait"),
+        (10, 5, 5, 77, 3600, "can never be covered", "wait"),
+        (10, 5, 5, None, 3600, "can never be covered", "wait"),
+    ],
+)
+def test_what_a_spent_quota_says_is_true(
+    units: int, left: int, limit: int, renewal_s: int | None, wait: int, says: str, never: str
+) -> None:
+    problem = quota_exhausted(units, left, limit, renewal_s)
+    assert says in problem.detail
+    assert never not in problem.detail
+    assert problem.headers["Retry-After"] == str(wait)
+    assert problem.extra == {"cost": units, "remaining": left, "limit": limit, "permanent": wait == 3600}
 
 
 async def test_a_caller_who_hangs_up_amid_the_body_is_noticed() -> None:
@@ -95,7 +217,8 @@ def test_json_in_all_its_spellings_is_accepted(kind: bytes) -> None:
         {b"content-type": b"text/plain"},
         {b"content-type": b"application/x-www-form-urlencoded"},
         {b"content-type": b"application/jsonp"},
-        {b"content-type": b"application/json", b"content-encoding": b"gzip"},
+        {b"content-type": b"application/json", b"content-encoding": b"br"},
+        {b"content-type": b"application/json", b"content-encoding": b"gzip, gzip"},
     ],
 )
 def test_another_media_type_is_refused(headers: dict[bytes, bytes]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from luna_serving.ingress.problems import Problem
 from luna_serving.kalman.jobs import SIZES, ModelSpec, build_model
-from luna_serving.kalman.wire.forms import MODELS, STARTS, read_model
+from luna_serving.kalman.wire.forms import MODELS, STARTS, read_model, read_model_alone
 from luna_serving.kalman.wire.requests import Wire
 from luna_serving.kalman.wire.schemas import FilterRequest, ForecastRequest, KalmanRequest, SeriesRequest
 from luna_serving.kalman.wire.series import Limits
@@ -66,6 +66,8 @@ def test_every_start_is_taken_by_a_model_that_has_it(kind: str) -> None:
     words: dict[str, Any] = {"kind": kind}
     if kind == "known":
         words |= {"mean": [1, 2], "cov": [[1, 0], [0, 2]]}
+    if kind == "blocks":
+        words["blocks"] = [{"kind": "approximate_diffuse", "states": [1, 0]}]
     model = job({**PAIR, "initial": words}, [[1.0, None]]).model.build()
     assert model.start.rank == (2 if kind == "diffuse" else 0)
     assert bool(model.start.cov.any()) == (kind != "diffuse")
@@ -129,6 +131,43 @@ def test_every_start_is_taken_by_a_model_that_has_it(kind: str) -> None:
         ({**PAIR, "H": 1}, "/model/H", "not permitted"),
         ({**PAIR, "initial": {"kind": "known", "mean": [1], "cov": [[1]]}}, "/model/initial/mean", "shape [2]"),
         ({**TREND, "initial": {"kind": "stationary"}}, "/model/initial", "cannot be stationary"),
+        ({"kind": "structural", "seasonal": {"period": 365}}, "/model/seasonal/period", "few harmonics: freq_seasonal"),
+        ({"kind": "structural", "seasonal": {"period": 66}}, "/model/seasonal/period", "at most 64"),
+        (
+            {"kind": "arima", "order": [0, 1, 1], "ma": [0], "seasonal_order": [0, 1, 0, 365], "var": 1},
+            "/model/seasonal_order",
+            "few harmonics: freq_seasonal",
+        ),
+        (
+            {"kind": "arima", "order": [0, 0, 0], "seasonal_order": [1, 0, 0, 7], "seasonal_ar": [-1.0], "var": 1},
+            "/model/seasonal_ar",
+            "difference the series",
+        ),
+        ({"kind": "arima", "order": [0, 0, 0], "var": 1, "trend": [0.5]}, "/model/trend/0", "integer"),
+        ({"kind": "arima", "order": [0, 0, 0], "var": 1, "trend": [9]}, "/model/trend/0", "from 0 to 5"),
+        ({"kind": "arima", "order": [0, 1, 0], "var": 1, "trend": [0]}, "/model/trend/0", "differences"),
+        ({"kind": "arima", "order": [0, 0, 0], "var": 1, "periods": 5}, "/model/periods", "not permitted"),
+        (
+            {"kind": "arima", "order": [0, 0, 0], "var": 1, "regression": {"regressors": [[1], [1, 2]]}},
+            "/model/regression/regressors",
+            "same length; row 1 holds 2 numbers",
+        ),
+        (
+            {"kind": "structural", "obs_var": 1, "regression": {"regressors": [[1], None, [True]]}},
+            "/model/regression/regressors",
+            "row 2",
+        ),
+        (
+            {"kind": "structural", "obs_var": 1, "regression": {"regressors": [[1], None, 3]}},
+            "/model/regression/regressors",
+            "row 2",
+        ),
+        (
+            {"kind": "structural", "obs_var": 1, "regression": {"regressors": [None]}},
+            "/model/regression/regressors",
+            "at least one row",
+        ),
+        ({"kind": "constant_velocity", "dt": 0, "obs_var": 1, "accel_var": 1}, "/model/dt", "of one instant"),
         ({"kind": "constant_velocity", "dt": [1, -1], "obs_var": 1, "accel_var": 1}, "/model/dt/1", "unit of time"),
         ({"kind": "constant_velocity", "dt": [[1]], "obs_var": 1, "accel_var": 1}, "/model/dt", "numbers only"),
         ({"kind": "constant_velocity", "dt": "1", "obs_var": 1, "accel_var": 1}, "/model/dt", "numbers only"),
@@ -136,6 +175,96 @@ def test_every_start_is_taken_by_a_model_that_has_it(kind: str) -> None:
 )
 def test_a_mistake_is_named_by_the_field_that_was_written(model: object, pointer: str, words: str) -> None:
     assert words in errors(model, [[1.0, 2.0]])[pointer]
+
+
+def mixed(*blocks: object) -> dict[str, object]:
+    return {**PAIR, "transition": [[1, 0], [0, 0.5]], "initial": {"kind": "blocks", "blocks": blocks}}
+
+
+def test_some_states_may_be_known_and_others_diffuse_or_stationary() -> None:
+    known = {"states": [1], "kind": "known", "mean": [3], "cov": [[2]]}
+    start = job(mixed({"states": [0], "kind": "diffuse"}, known), [[1.0, None]]).model.build().start
+    assert (start.rank, start.mean.tolist(), start.cov.tolist()) == (1, [0, 3], [[0, 0], [0, 2]])
+    large = {"states": [0], "kind": "approximate_diffuse", "variance": 7}
+    start = job(mixed({"states": [1], "kind": "stationary"}, large), [[1.0, None]]).model.build().start
+    np.testing.assert_allclose(start.cov, np.diag([7, 4 / 3]))
+    # As a stored model and in the original call as well.
+    level = {"kind": "local_level", "initial": {"kind": "blocks", "blocks": [{"states": [0], "kind": "diffuse"}]}}
+    assert read_model_alone(level).build().start.rank == 1
+    assert WIRE.parse_original(orjson.dumps({"results": [1.0], "model": level})).model == "local_level"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "pointer", "words"),
+    [
+        ([{"states": [0], "kind": "diffuse"}], "/model/initial/blocks", "left out: 1"),
+        ([{"states": [0, 0], "kind": "diffuse"}], "/model/initial/blocks/0/states/1", "already"),
+        ([{"states": [0, 1, 2], "kind": "diffuse"}], "/model/initial/blocks/0/states/2", "from 0 to 1"),
+        ([{"states": [0, -1], "kind": "diffuse"}], "/model/initial/blocks/0/states/1", "greater than or equal to 0"),
+        ([{"states": [], "kind": "diffuse"}], "/model/initial/blocks/0/states", "at least 1"),
+        ([{"kind": "diffuse"}], "/model/initial/blocks/0/states", "required"),
+        ([{"states": [0, 1]}], "/model/initial/blocks/0", "discriminator"),
+        ([{"states": [0, 1], "kind": "blocks"}], "/model/initial/blocks/0", "'known', 'diffuse'"),
+        ([], "/model/initial/blocks", "at least 1"),
+        (
+            [{"states": [1], "kind": "diffuse"}, {"states": [0], "kind": "stationary"}],
+            "/model/initial/blocks/1",
+            "not below 1",
+        ),
+        (
+            [{"states": [0], "kind": "known", "mean": [0], "cov": [["x"]]}, {"states": [1], "kind": "diffuse"}],
+            "/model/initial/blocks/0/cov/0/0",
+            "number",
+        ),
+        ([{"states": [0, 1], "kind": "diffuse", "mean": [1]}], "/model/initial/blocks/0/mean", "not permitted"),
+    ],
+)
+def test_a_wrong_block_of_a_start_is_named(blocks: list[object], pointer: str, words: str) -> None:
+    assert words in errors(mixed(*blocks), [[1.0, 2.0]])[pointer]
+
+
+GAP = {"kind": "structural", "obs_var": 1, "level": {}, "regression": {"regressors": [[1], None, [4], [None], [5]]}}
+
+
+def test_null_regressors_are_taken_where_nothing_is_observed() -> None:
+    assert job(GAP, [1.0, None, 3.0, None, 2.0], [1.0, None, 3.0]).lengths == (5, 3)
+    at = "/model/regression/regressors"
+    assert "series 1 has an observation at 3" in errors(GAP, [1.0], [1.0, None, 1.0, 1.0])[f"{at}/3"]
+    assert "to forecast" in errors(GAP, [1.0], schema=ForecastRequest, steps=1)[f"{at}/1"]
+    assert job(GAP, [1.0, None, 2.0, None], schema=ForecastRequest, steps=1).steps == 1
+    with pytest.raises(Problem):
+        WIRE.parse_original(orjson.dumps({"results": [1.0, 2.0], "model": GAP}))
+
+
+def test_nulls_of_regressors_are_no_attack() -> None:
+    rows = [None if t % 2 else [t] for t in range(200_000)]
+    model = {**GAP, "regression": {"regressors": rows}}
+    started = time.process_time()
+    assert "series 0 has an observation at 1" in next(iter(errors(model, [1.0] * 1000).values()))
+    assert time.process_time() - started < 2.0
+
+
+TREND_MODEL = {"kind": "arima", "order": [1, 0, 0], "ar": [0.5], "var": 1, "trend": [0, 2]}
+
+
+def test_a_trend_covers_whatever_the_call_needs() -> None:
+    work = job(TREND_MODEL, [1.0] * 100, schema=ForecastRequest, steps=50)
+    model = work.model.build()
+    assert model.length is not None
+    assert model.length >= 150
+    np.testing.assert_array_equal(model.design[7], [[1, 1, 49]])
+    assert job(TREND_MODEL, [1.0] * 90).model == job(TREND_MODEL, [1.0] * 100).model, "lengths share programs"
+    plain = {name: value for name, value in TREND_MODEL.items() if name != "trend"}
+    assert job(plain, [1.0] * 100).model.build().length is None
+    assert WIRE.parse_original(orjson.dumps({"results": [1.0] * 70, "model": TREND_MODEL})).points == 70
+    many = {**TREND_MODEL, "order": [60, 0, 0], "ar": [0.0] * 60}
+    assert "of 62 states" in errors(many, [1.0] * 70_000)["/model/trend"]
+
+
+def test_a_trend_beside_regressors_ends_with_them() -> None:
+    model = {**TREND_MODEL, "regression": {"regressors": [[t] for t in range(10)]}}
+    assert job(model, [1.0] * 10).model.build().length == 10
+    assert "give 1 more" in errors(model, [1.0] * 11)["/model/regression/regressors"]
 
 
 def test_several_elements_a_point_are_rows_with_gaps_of_their_own() -> None:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import socketserver
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -18,7 +19,16 @@ from pathlib import Path
 import pytest
 
 from luna_serving.ingress import problems
-from luna_serving.local.haproxy_on_loopback import ANSWERS, closed, with_problems, write_answers
+from luna_serving.local.haproxy_answers import (
+    ANSWERS,
+    MAX_HEADERS,
+    MAX_HEADERS_BYTES,
+    MAX_TARGET_BYTES,
+    with_problems,
+    write_answers,
+)
+from luna_serving.local.haproxy_on_loopback import closed
+from luna_serving.local.haproxy_pages import PAGES, Page, rewritten_copy, with_problems_compiled_in
 from luna_serving.local.ports import LOOPBACK, free_port
 from luna_serving.local.ray_environment import haproxy_binary, install_haproxy
 
@@ -108,6 +118,21 @@ def test_haproxy_accepts_what_serve_writes_and_we_rewrite(tmp_path: Path, name: 
     assert text.count("http-after-response set-header X-Request-ID") == 2
 
 
+@linux_only
+def test_in_a_pod_haproxy_answers_problems_and_listens_where_serve_has_it(tmp_path: Path) -> None:
+    configuration = serve_configuration(tmp_path, free_port(), {"app": free_port()})
+    listeners = re.findall(r"^ *bind .*$", configuration.read_text(), re.MULTILINE)
+    program = [sys.executable, "-c", "from luna_serving.local.haproxy_in_pod import main; main()"]
+    checked = subprocess.run([*program, "-c", "-f", configuration], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert str(tmp_path / "haproxy-with-problems" / "haproxy") in checked.stderr
+    text = configuration.read_text()
+    assert re.findall(r"^ *bind .*$", text, re.MULTILINE) == listeners
+    assert any("*:" in listener for listener in listeners)
+    assert text.count("errorfile ") == len(ANSWERS)
+    assert text.count("return status 431 ") == 2
+
+
 class Garbage(socketserver.BaseRequestHandler):
     """A replica that does not speak HTTP."""
 
@@ -187,20 +212,112 @@ def test_what_haproxy_answers_by_itself_is_a_problem(port: int, request_bytes: b
 
 @linux_only
 @pytest.mark.parametrize(
+    ("extra", "status", "slug"),
+    [
+        (b"".join(b"X-%d: a\r\n" % i for i in range(MAX_HEADERS - 1)), 503, "overloaded"),
+        (b"".join(b"X-%d: a\r\n" % i for i in range(MAX_HEADERS)), 431, "headers-too-large"),
+        (b"".join(b"X-%d: a\r\n" % i for i in range(1900)), 431, "headers-too-large"),
+        (b"X: " + b"a" * (MAX_HEADERS_BYTES - 100) + b"\r\n", 503, "overloaded"),
+        (b"X: " + b"a" * MAX_HEADERS_BYTES + b"\r\n", 431, "headers-too-large"),
+        (b"X: " + b"a" * 60_000 + b"\r\n", 431, "headers-too-large"),
+    ],
+)
+def test_a_head_beyond_the_limits_is_a_problem_of_its_own(port: int, extra: bytes, status: int, slug: str) -> None:
+    answered, headers, problem = exchange(port, b"GET /gone HTTP/1.1\r\nHost: a\r\n" + extra + b"\r\n")
+    assert (answered, problem["type"]) == (status, problems.TYPE_BASE + slug)
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["x-request-id"]
+
+
+@linux_only
+def test_a_long_path_is_414_and_an_unserved_one_404(port: int) -> None:
+    for length, status, slug in ((MAX_TARGET_BYTES - 1, 404, "not-found"), (MAX_TARGET_BYTES, 414, "uri-too-long")):
+        answered, headers, problem = exchange(port, b"GET /" + b"a" * length + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (answered, problem["type"]) == (status, problems.TYPE_BASE + slug)
+        assert headers["content-type"] == "application/problem+json"
+
+
+@linux_only
+def test_a_caller_who_closes_the_sending_side_before_the_answer_is_told_so(port: int) -> None:
+    # As `nc -N` does. A caller who has given up looks the same, and gives a call back (docs/decisions/0020).
+    with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
+        connection.sendall(b"POST /mute HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+        time.sleep(0.2)
+        connection.shutdown(socket.SHUT_WR)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        problem = json.loads(answer.read())
+    assert (answer.status, problem["type"]) == (400, problems.TYPE_BASE + "bad-request")
+    assert "sending side was closed before the answer" in problem["detail"]
+
+
+@linux_only
+@pytest.mark.parametrize(
     "request_bytes",
     [
         b"garbage\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: luna_\0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     ],
 )
 def test_what_is_not_http_is_answered_400_and_hung_up_on(port: int, request_bytes: bytes) -> None:
-    # In HAProxy's own words, which no setting replaces: see the module's docstring.
     with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
         connection.sendall(request_bytes)
         answer = HTTPResponse(connection)
         answer.begin()
         assert (answer.status, answer.getheader("connection")) == (400, "close")
+        assert answer.getheader("content-type") == "application/problem+json"
+        problem = json.loads(answer.read())
+    assert (problem["type"], problem["status"]) == (problems.TYPE_BASE + "bad-request", 400)
+
+
+@linux_only
+def test_a_head_that_comes_too_slowly_is_a_408_problem(port: int) -> None:
+    status, headers, problem = exchange(port, b"GET / HTTP/1.1\r\nHos")
+    assert (status, problem["type"]) == (408, problems.TYPE_BASE + problems.deadline(1).slug)
+    assert headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.status)
+def test_a_compiled_answer_is_replaced_by_a_problem_of_its_length(page: Page) -> None:
+    head, body = page.replacement().decode().split("\r\n\r\n")
+    problem = json.loads(body)
+    assert len(page.replacement()) == len(page.compiled)
+    assert head.startswith(f"HTTP/1.1 {problem['status']} ")
+    assert set(problem) == {"type", "title", "status", "detail"}
+    # The length that HAProxy states is that of the text which is looked for.
+    compiled_head, html = page.compiled.decode().split("\r\n\r\n")
+    assert f"Content-length: {len(html)}" in compiled_head
+
+
+@linux_only
+def test_every_compiled_answer_is_found_in_the_program_and_nothing_else_changes() -> None:
+    binary = haproxy_binary()
+    assert binary
+    program = binary.read_bytes()
+    rewritten = with_problems_compiled_in(program)
+    assert rewritten is not None
+    assert len(rewritten) == len(program)
+    for page in PAGES:
+        rewritten = rewritten.replace(page.replacement() + b"\0", page.compiled + b"\0")
+    assert rewritten == program
+
+
+def test_a_program_with_other_answers_runs_as_it_is(tmp_path: Path) -> None:
+    other = tmp_path / "haproxy"
+    known = b"".join(page.compiled + b"\0" for page in PAGES)
+    for program in (b"", known[:-300], known + known):
+        other.write_bytes(program)
+        assert with_problems_compiled_in(program) is None
+        assert rewritten_copy(other, tmp_path) == other
+    other.write_bytes(known)
+    assert rewritten_copy(other, tmp_path / "missing") == other
+    copy = rewritten_copy(other, tmp_path)
+    assert copy != other
+    assert copy.stat().st_mode & 0o777 == 0o700
+    assert other.read_bytes() == known
 
 
 @linux_only

@@ -15,7 +15,8 @@ from luna_serving.local.caches import cache_folder, keep_compiled_shapes
 from luna_serving.local.env_file import local_peppers, read_env, write_env
 from luna_serving.local.folder import DataFolder
 from luna_serving.local.greeting import curl
-from luna_serving.local.haproxy_on_loopback import UNAVAILABLE, closed
+from luna_serving.local.haproxy_answers import UNAVAILABLE
+from luna_serving.local.haproxy_on_loopback import closed
 from luna_serving.local.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
 from luna_serving.local.run_folder import MARK, RunFolder
 from luna_serving.local.settlement_process import SettlementProcess

@@ -155,13 +155,23 @@ def test_to_stop_and_go_on_is_one_pass(seed, cut):
     (whole,) = smooth_batch([(y, model)]).series
     (before,) = filter_batch([(y[:cut], model)], "full").series
     (after,) = smooth_batch([(y[cut:], model)], starts=[before.saved]).series
-    np.testing.assert_array_equal(np.concatenate([before.filtered_state, after.filtered_state]), whole.filtered_state)
-    np.testing.assert_array_equal(after.full.filtered_state_cov, whole.full.filtered_state_cov[cut:])
-    np.testing.assert_array_equal(after.full.loglike_obs, whole.full.loglike_obs[cut:])
-    np.testing.assert_array_equal(after.smoothed.smoothed_state, whole.smoothed.smoothed_state[cut:])
+    # To the last bit, unless a part of it needed more digits than float64 has: then both are right, each by its plan.
+    exact = len({each.plan for each in (whole, before, after)}) > 1
+    rtol = 1e-9 if exact else 0.0
+
+    def equal(ours, theirs, name=""):
+        size = float(np.abs(theirs).max(initial=0.0))
+        np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol * size, err_msg=name)
+
+    equal(np.concatenate([before.filtered_state, after.filtered_state]), whole.filtered_state)
+    equal(after.full.filtered_state_cov, whole.full.filtered_state_cov[cut:])
+    equal(after.full.loglike_obs, whole.full.loglike_obs[cut:])
+    equal(after.smoothed.smoothed_state, whole.smoothed.smoothed_state[cut:])
     assert after.full.nobs_diffuse == whole.full.nobs_diffuse
-    for name in ("mean", "cov", "diffuse", "rank", "period", "nobs_diffuse"):
-        np.testing.assert_array_equal(getattr(after.saved, name), getattr(whole.saved, name), err_msg=name)
+    for name in ("mean", "cov", "diffuse"):
+        equal(getattr(after.saved, name), getattr(whole.saved, name), name)
+    for name in ("rank", "period", "nobs_diffuse"):
+        assert getattr(after.saved, name) == getattr(whole.saved, name)
 
 
 @settings(max_examples=60)

@@ -18,6 +18,7 @@ from luna_serving.ingress import problems
 from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.openapi import SECURITY, problem_responses
+from luna_serving.ingress.query import refuse_unknown_parameters
 from luna_store.accounts import AccountInfo, AccountNotFound, Accounts
 from luna_store.debits import Standing
 from luna_store.usage import UsagePoint, usage
@@ -64,6 +65,7 @@ def router(
         standing = await callers.standing(callers.read(headers), account_id, "account")
         response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
         request.state.standing = standing
+        refuse_unknown_parameters(request)
         try:
             return await accounts.get(account_id), standing
         except AccountNotFound as e:

@@ -15,11 +15,12 @@ from luna_serving.ingress import problems
 from luna_serving.ingress.edge import Operation, problem_response
 from luna_serving.ingress.openapi import document
 from luna_serving.ingress.problems import FieldError, Problem
+from luna_serving.ingress.requests import ASGIApp, Message, Receive, Scope, Send
 from luna_store.debits import Standing
 
 log = logging.getLogger("luna.requests")
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 StandingOf = Callable[[dict[bytes, bytes]], Awaitable[Standing | None]]
 DESCRIPTION = "Time-series models over HTTP: authenticated, metered, batched."
 
@@ -55,11 +56,32 @@ def build_api(operations: Sequence[Operation], routers: Sequence[APIRouter], sta
     async def http_error(request: Request, error: Exception) -> Response:
         return await of_caller(request, _http_error(request, error))
 
+    app.add_middleware(HeadAsGet)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(Exception, _internal)
     return app
+
+
+class HeadAsGet:
+    """Answers HEAD as GET, without the body (RFC 9110, section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one connection on."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def head_alone(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, head_alone)
 
 
 def _respond(problem: Problem, request: Request) -> Response:
@@ -94,7 +116,8 @@ def _http_error(request: Request, error: Exception) -> Problem:
 def _methods(request: Request) -> list[str]:
     """Those of all routes at this path: Starlette's own answer names only the first route's."""
     asked = {method: {**request.scope, "method": method} for method in METHODS}
-    return [m for m, scope in asked.items() if any(r.matches(scope)[0] is Match.FULL for r in request.app.routes)]
+    found = [m for m, scope in asked.items() if any(r.matches(scope)[0] is Match.FULL for r in request.app.routes)]
+    return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
 
 
 async def _internal(request: Request, error: Exception) -> Response:

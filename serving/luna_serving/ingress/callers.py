@@ -11,8 +11,6 @@ from luna_serving.ingress.limits import seconds_left
 from luna_serving.ingress.problems import FieldError, Problem
 from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 
-# What Retry-After says of a Lifetime quota: nobody knows, but tomorrow is soon enough to ask again.
-LIFETIME_RETRY_S = 86_400
 BEYOND = "Is larger than the account's own limits: GET /api/v1/{account_id} shows them."
 
 T = TypeVar("T")
@@ -101,9 +99,10 @@ class Callers:
             case Outcome.RATE:
                 problem = problems.rate_limited(standing.retry_after_s if standing else 1)
             case Outcome.QUOTA:
-                ends = standing.window_ends_at_ms if standing else 0
-                wait = seconds_left(ends) if ends else LIFETIME_RETRY_S
-                problem = problems.quota_exhausted(debit.units, standing.remaining if standing else 0, wait)
+                assert standing is not None  # noqa: S101  only strangers have none
+                ends = standing.window_ends_at_ms
+                renewal_s = seconds_left(ends) if ends else None
+                problem = problems.quota_exhausted(debit.units, standing.remaining, standing.quota_limit, renewal_s)
             case Outcome.OK:
                 return None
         problem.standing = standing

@@ -28,14 +28,17 @@ from luna_serving.ingress.metrics import REQUEST_SECONDS, REQUESTS
 from luna_serving.ingress.problems import FieldError, Problem
 from luna_serving.ingress.requests import (
     ASGIApp,
+    Coding,
     Disconnected,
     Receive,
     Scope,
     Send,
+    coding_of,
     hang_up_detector,
     header_map,
     read_body,
     require_json,
+    unpacked,
 )
 from luna_store.debits import Debit, Standing
 
@@ -177,9 +180,9 @@ class Edge:
                     body = await read_body(headers, receive, self._max_body_bytes)
             except TimeoutError as e:
                 raise problems.slow_body(seconds) from e
-            if len(body) > PARSE_FIRST_BYTES:
+            if len(body) > PARSE_FIRST_BYTES or b"content-encoding" in headers:
                 await self._callers.standing(credential, account_id, operation.path)
-                work = await self._parsed_aside(operation, body, until, seconds)
+                work = await self._parsed_aside(operation, body, coding_of(headers), until, seconds)
             else:
                 work = operation.parse(body)
             if isinstance(work, Unresolved):
@@ -212,10 +215,15 @@ class Edge:
                         problem.standing = await self._callers.standing(credential, account_id, operation.path)
             raise
 
-    async def _parsed_aside(self, operation: Operation, body: bytes, until: float, seconds: float) -> Work | Unresolved:
+    async def _parsed_aside(
+        self, operation: Operation, body: bytes, coding: Coding | None, until: float, seconds: float
+    ) -> Work | Unresolved:
+        def parsed() -> Work | Unresolved:
+            return operation.parse(unpacked(body, coding, self._max_body_bytes) if coding else body)
+
         try:
             async with asyncio.timeout(until - time.monotonic()):
-                return await asyncio.get_running_loop().run_in_executor(self._aside, operation.parse, body)
+                return await asyncio.get_running_loop().run_in_executor(self._aside, parsed)
         except TimeoutError as e:
             raise problems.deadline(seconds) from e
 

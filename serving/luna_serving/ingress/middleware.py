@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
-from luna_serving.ingress import problems
+from luna_serving.ingress import http_protocol, problems
 from luna_serving.ingress.edge import DEADLINE_HEADER
 from luna_serving.ingress.problems import Problem
 from luna_serving.ingress.requests import ASGIApp, Message, Receive, Scope, Send
@@ -95,5 +95,6 @@ def _head(message: Message, problem: Problem) -> Message:
 
 
 def middlewares() -> list[Any]:
-    """What Serve calls at the start of every replica."""
+    """What Serve calls in every replica before it starts uvicorn."""
+    http_protocol.install()
     return [Middleware(ServeManners)]

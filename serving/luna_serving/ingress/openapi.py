@@ -35,7 +35,7 @@ REFUSALS = {
     404: "No such account.",
     408: "The answer was not ready in time; not charged.",
     413: "The body is too large.",
-    415: "The body is not JSON.",
+    415: "The body is not JSON, or is compressed in a way that is not supported.",
     422: "The request is not valid; `errors` points to the fields.",
     429: "Rate or quota; see Retry-After.",
     503: "Overloaded, or dependencies gone; see Retry-After.",

@@ -4,7 +4,7 @@ A problem is an exception, raised where the reason is known and turned into an a
 part that programs compare; it never changes meaning.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,9 @@ from luna_store.debits import Standing
 TYPE_BASE = "https://luna.dev/problems/"
 CONTENT_TYPE = b"application/problem+json"
 REALM = 'realm="luna"'
+# Every 429 carries Retry-After, also where time alone changes nothing: how often it is reasonable to look whether the
+# quota was raised. Such a problem says `"permanent": true` (docs/decisions/0020).
+PERMANENT_RETRY_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,17 @@ class Problem(Exception):
                 **self.extra,
             }
         )
+
+
+def bad_request() -> Problem:
+    """400: the request is not valid HTTP."""
+    return Problem(
+        "bad-request",
+        400,
+        "The request cannot be read.",
+        "It is not valid HTTP: a header has a control character in it, or the syntax is wrong. Correct it.",
+        {"Connection": "close"},
+    )
 
 
 def unauthenticated(detail: str) -> Problem:
@@ -135,12 +149,12 @@ def slow_body(seconds: float) -> Problem:
 
 
 def too_large(limit: int) -> Problem:
-    """413."""
+    """413; the limit, in bytes, holds for a body as it is sent and as it is unpacked."""
     return Problem(
         "too-large",
         413,
         "The body is too large.",
-        f"A body may have at most {limit} bytes. Split the call.",
+        f"A body may have at most {limit} bytes, after decompression too. Split the call.",
         extra={"limit": limit},
     )
 
@@ -161,8 +175,31 @@ def unsupported_media_type(found: str) -> Problem:
         "unsupported-media-type",
         415,
         "The body's type is not supported.",
-        f"Send the body with Content-Type: application/json and no Content-Encoding, not {found!r}.",
+        f"Send the body with Content-Type: application/json, not {found!r}.",
         {"Accept": "application/json"},
+    )
+
+
+def unsupported_content_coding(found: str, known: Iterable[str]) -> Problem:
+    """415, of Content-Encoding (RFC 9110, section 12.5.3)."""
+    codings = sorted(set(known))
+    return Problem(
+        "unsupported-media-type",
+        415,
+        "The body's compression is not supported.",
+        f"Send the body with Content-Encoding: {' or '.join(codings)}, or without compression, not {found!r}.",
+        {"Accept-Encoding": ", ".join(codings)},
+    )
+
+
+def not_compressed_so(coding: str) -> Problem:
+    """415: the body is not what its Content-Encoding says (RFC 9110, section 15.5.16)."""
+    return Problem(
+        "unsupported-media-type",
+        415,
+        "The body cannot be decompressed.",
+        f"Content-Encoding says {coding}, and the body is not a whole {coding} stream. Compress it so, or leave the "
+        "header out.",
     )
 
 
@@ -195,16 +232,43 @@ def rate_limited(retry_after_s: int) -> Problem:
     )
 
 
-def quota_exhausted(units: int, left: int, retry_after_s: int) -> Problem:
-    """429: too much."""
+def quota_exhausted(units: int, left: int, limit: int, renewal_s: int | None) -> Problem:
+    """429: the quota does not cover the cost.
+
+    Args:
+        units: what the request costs.
+        left: units that are left, below `units`.
+        limit: units of the whole quota.
+        renewal_s: seconds until a new window restores the quota; None for a Lifetime quota.
+    """
+    permanent = renewal_s is None or units > limit
+    if units > limit:
+        detail = (
+            f"The request costs {units} units and the whole quota has {limit}: it can never be covered. Split the "
+            "request, or ask the team that runs Luna for a larger quota."
+        )
+    elif renewal_s is not None:
+        detail = (
+            f"The request costs {units} units, of which {left} are left. The quota is renewed in {renewal_s} s. Send "
+            "a smaller request or wait until then, or ask the team that runs Luna for a larger quota."
+        )
+    elif left:
+        detail = (
+            f"The request costs {units} units, of which {left} are left. This quota is not renewed. Send a smaller "
+            "request, or ask the team that runs Luna for a larger quota."
+        )
+    else:
+        detail = (
+            f"All {limit} units of the quota are used, and this quota is not renewed. Ask the team that runs Luna "
+            "for a larger quota."
+        )
     return Problem(
         "quota-exhausted",
         429,
         "The quota does not cover this request.",
-        f"The request costs {units} of which {left} are left. Ask the team that runs Luna for more, or wait for "
-        "the next window.",
-        {"Retry-After": str(retry_after_s)},
-        {"cost": units, "remaining": left},
+        detail,
+        {"Retry-After": str(PERMANENT_RETRY_S if renewal_s is None or permanent else renewal_s)},
+        {"cost": units, "remaining": left, "limit": limit, "permanent": permanent},
     )
 
 

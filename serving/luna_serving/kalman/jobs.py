@@ -1,7 +1,7 @@
 """What travels from the ingress to a Kalman replica, and the model that it names."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, Literal, Self
 
@@ -10,7 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from luna_serving.kalman.json_values import loads
-from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Initial, Known, Stationary
+from luna_serving.statespace.initial import ApproximateDiffuse, Blocks, Diffuse, Initial, Known, Stationary
 from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import Algorithm
@@ -60,6 +60,8 @@ class ModelSpec:
     kind: str
     json: bytes
     """The wire's fields but for the kind, as one object, keys in order."""
+    periods: int = 0
+    """How many periods a trend in time covers; see `covering`."""
 
     @classmethod
     def of(cls, kind: str, fields: Mapping[str, Any]) -> Self:
@@ -71,34 +73,43 @@ class ModelSpec:
         fields: dict[str, Any] = loads(self.json)
         return fields
 
+    def covering(self, periods: int) -> Self:
+        """The model for so many periods: the same one unless it has a trend in time without a length of its own."""
+        if self.kind != "arima" or b'"trend"' not in self.json:
+            return self
+        # In steps, so that calls of different lengths share a model and the programs compiled for it.
+        step = min(1 << (max(periods, 64) - 1).bit_length(), 1024)
+        return replace(self, periods=-(-periods // step) * step)
+
     def build(self) -> Model:
         """Build the model.
 
         Raises:
             ModelError: a field is out of its range; points to it.
         """
-        return (_build_large if len(self.json) > LARGE_BYTES else _build)(self)
+        large = len(self.json) > LARGE_BYTES or self.periods > LARGE_BYTES // 8
+        return (_build_large if large else _build)(self)
 
 
-def build_model(kind: str, fields: Mapping[str, Any]) -> Model:
+def build_model(kind: str, fields: Mapping[str, Any], periods: int = 0) -> Model:
     """The model of wire fields, `initial` among them or not; kept nowhere.
 
     Raises:
         ModelError: a field is out of its range; points to it.
     """
-    fields = dict(fields)
+    fields = dict(fields) | ({"periods": periods} if periods else {})
     initial = fields.pop("initial", None)
     return KINDS[kind](**fields, initial=None if initial is None else _initial(initial))
 
 
 @lru_cache(maxsize=256)
 def _build(spec: ModelSpec) -> Model:
-    return build_model(spec.kind, spec.fields())
+    return build_model(spec.kind, spec.fields(), spec.periods)
 
 
 @lru_cache(maxsize=2)
 def _build_large(spec: ModelSpec) -> Model:
-    return build_model(spec.kind, spec.fields())
+    return build_model(spec.kind, spec.fields(), spec.periods)
 
 
 def _initial(words: Mapping[str, Any]) -> Initial:
@@ -110,6 +121,8 @@ def _initial(words: Mapping[str, Any]) -> Initial:
             return ApproximateDiffuse(words["variance"])
         case "stationary":
             return Stationary()
+        case "blocks":
+            return Blocks(tuple((block["states"], _initial(block)) for block in words["blocks"]))
         case _:
             return Diffuse()
 

@@ -15,6 +15,8 @@ from luna_serving.kalman.saved_states import to_words
 from luna_serving.statespace.quality import warnings_of
 from luna_serving.statespace.results import BatchReport, ForecastResult, SeriesResult
 
+# What means nothing in a period whose regressors are null.
+FORECAST_OBSERVATIONS = frozenset({"forecasts", "forecast_error_cov"})
 OVERFLOW = "The series and the model overflow float64. Scale the series to about unit size, or check the variances."
 
 
@@ -63,6 +65,9 @@ def _output(result: SeriesResult, name: str) -> object:
         assert result.saved is not None  # noqa: S101  every full answer has one
         return to_words(result.saved)
     value = result.filtered_state if name == "filtered_state" else getattr(result.full, name)
+    if name in FORECAST_OBSERVATIONS and result.model.unknown_periods:
+        value = value.copy()
+        value[result.unknown_periods] = np.nan
     return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
 
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from luna_serving.local import haproxy_on_loopback
+import luna_serving
 from luna_serving.local.ports import free_port
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Proxy = Literal["haproxy", "serve"]
 
 _MIDDLEWARES = "luna_serving.ingress.middleware:middlewares"
+_HAPROXY = "luna_serving.local.haproxy_on_loopback"
 _MESSAGE_BYTES = 256 * 1024 * 1024
 # Replicas listen on ports from one block. Those of two Lunas should differ; where they do not, Serve tries the
 # next port. All lie below the ephemeral ports, from which Ray's workers take theirs.
@@ -48,7 +49,10 @@ def choose_proxy(environment: Mapping[str, str]) -> Proxy:
 def install_haproxy(run_dir: Path, binary: Path) -> Path:
     """Write the program that Serve starts as HAProxy; see `haproxy_on_loopback`."""
     program = run_dir / "haproxy"
-    command = shlex.join([sys.executable, "-I", "-S", haproxy_on_loopback.__file__, str(binary)])
+    # Neither the environment nor site-packages is looked at: the folder that holds Luna is all that is needed.
+    here = str(Path(luna_serving.__file__).absolute().parent.parent)
+    start = f"import sys; sys.path.append({here!r}); from {_HAPROXY} import main; main(sys.argv[1:])"
+    command = shlex.join([sys.executable, "-I", "-S", "-c", start, str(binary)])
     program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     program.chmod(0o700)
     return program

@@ -3,8 +3,8 @@
 Series of one model that miss the same points lose the same digits: one of them is run twice (`soundness`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
 from luna_serving.statespace.results import Convention, ForecastResult, SeriesResult
 from luna_serving.statespace.saved import Saved
-from luna_serving.statespace.soundness import agree, forecasts_agree, is_plain, tells_apart, violations
+from luna_serving.statespace.soundness import agree, forecasts_agree, is_plain, lacks_units, tells_apart, violations
 
 Starts = Sequence[Saved | None] | None
 OutOfTime = Callable[[], bool]
@@ -62,22 +62,22 @@ def run(items: Sequence[Item], starts: Starts, work: Work) -> Checked:
         multiprecision.filter.Abandoned: multi-precision is needed, and time is out.
     """
     exact, alike, plain = _sorted(items, starts, smooth=work.smooth)
-    watched = [place for places in alike for place in places]
-    own = [*(items[place] for place in watched), *(items[places[0]] for places in alike)]
-    own_starts = None if starts is None else [starts[p] for p in (*watched, *(places[0] for places in alike))]
-    found, batches = _passed(own, "full", own_starts, work, range(len(watched), len(own)))
-    results = dict(zip(watched, found, strict=False))
-    checked = Checked([], batches, unsound=exact)
-    for places, twin in zip(alike, found[len(watched) :], strict=True):
-        if _is_sound(items, starts, places[0], results[places[0]], twin):
-            checked.twins.append((places, twin))
-        else:
-            checked.unsound.append(places)
-    if plain:
-        plain_starts = None if starts is None else [starts[place] for place in plain]
-        found, more = _passed([items[place] for place in plain], work.variant, plain_starts, work, ())
+    results: dict[int, SeriesResult] = {}
+    checked = Checked([], [], unsound=exact)
+    if plain and (work.variant == "means" or not alike):
+        found, checked.batches = _passed([items[p] for p in plain], work.variant, _picked(starts, plain), work, ())
         results.update(zip(plain, found, strict=True))
-        batches += more
+        plain = []
+    if alike:
+        # In order of their places: neighbours in a batch are then the same whatever is asked of the series.
+        order = sorted([*plain, *(place for places in alike for place in places)])
+        twins, batches = _watched(items, starts, work, alike, order, results)
+        checked.batches = [*checked.batches, *batches]
+        for places, twin in zip(alike, twins, strict=True):
+            if twin is not None:
+                checked.twins.append((places, twin))
+            else:
+                checked.unsound.append(places)
     for places in checked.unsound:
         results.update(zip(places, _exactly(items, starts, places, work), strict=True))
     checked.results = [results[place] for place in range(len(items))]
@@ -132,20 +132,23 @@ def _sorted(
     items: Sequence[Item], starts: Starts, *, smooth: bool
 ) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], list[int]]:
     """Places that must go by multi-precision; those to be watched, alike ones together; and those that need not."""
-    exact: list[tuple[int, ...]] = []
+    resumed: list[tuple[int, ...]] = []
+    exact: dict[object, list[int]] = {}
     alike: dict[object, list[int]] = {}
     plain: list[int] = []
     for place, (y, model) in enumerate(items):
         start = starts[place] if starts else None
         if start is not None and start.digits:
-            exact.append((place,))
+            resumed.append((place,))
+        elif (is_plain(model) and not smooth) or not len(y):
+            plain.append(place)
         elif start is not None:
             alike[place] = [place]
-        elif is_plain(model) and not smooth:
-            plain.append(place)
         else:
-            alike.setdefault((id(model), len(y), np.isnan(y).tobytes()), []).append(place)
-    return exact, [_largest_first(items, places) for places in alike.values()], plain
+            key = (id(model), len(y), np.isnan(y).tobytes())
+            (exact if lacks_units(model) else alike).setdefault(key, []).append(place)
+    watched = [_largest_first(items, places) for places in alike.values()]
+    return [*resumed, *map(tuple, exact.values())], watched, plain
 
 
 def _largest_first(items: Sequence[Item], places: list[int]) -> tuple[int, ...]:
@@ -166,6 +169,32 @@ def _is_sound(items: Sequence[Item], starts: Starts, place: int, result: SeriesR
     return not begins or full is None or tells_apart(model, y, full.nobs_diffuse)
 
 
+def _watched(
+    items: Sequence[Item],
+    starts: Starts,
+    work: Work,
+    alike: Sequence[tuple[int, ...]],
+    order: Sequence[int],
+    results: dict[int, SeriesResult],
+) -> tuple[list[SeriesResult | None], list[Passed]]:
+    """Fill in the results of the places in `order`; return those of the first of each `alike` in other units.
+
+    None where the two disagree.
+    """
+    places = [*order, *(each[0] for each in alike)]
+    twins = range(len(order), len(places))
+    found, batches = _passed([items[place] for place in places], "full", _picked(starts, places), work, twins)
+    results.update(zip(order, found, strict=False))
+    return [
+        twin if _is_sound(items, starts, each[0], results[each[0]], twin) else None
+        for each, twin in zip(alike, found[len(order) :], strict=True)
+    ], batches
+
+
+def _picked(starts: Starts, places: Sequence[int]) -> Starts:
+    return None if starts is None else [starts[place] for place in places]
+
+
 def _passed(
     items: Sequence[Item], variant: Variant, starts: Starts, work: Work, twins: range | tuple[()]
 ) -> tuple[list[SeriesResult], list[Passed]]:
@@ -180,11 +209,18 @@ def _passed(
     return [results[place] for place in range(len(items))], batches
 
 
-def _exactly(items: Sequence[Item], starts: Starts, places: Sequence[int], work: Work) -> Iterator[SeriesResult]:
+def _exactly(items: Sequence[Item], starts: Starts, places: Sequence[int], work: Work) -> list[SeriesResult]:
+    # Imported here: a process that needs no multi-precision need not load it.
     from luna_serving.statespace.multiprecision import plan
+
+    def go_on(rest: Sequence[Item], from_: Sequence[Saved]) -> list[SeriesResult] | None:
+        results: dict[int, SeriesResult] = {}
+        order = range(len(rest))
+        (twin,), _ = _watched(rest, from_, replace(work, root=False, later=True), [tuple(order)], order, results)
+        return None if twin is None else [results[place] for place in order]
 
     start = None if starts is None else starts[places[0]]
     own = [items[place] for place in places]
-    yield from plan.results(
-        own, start=start, loglike=work.loglike, smooth=work.smooth, out_of_time=work.out_of_time
+    return plan.results(
+        own, start=start, loglike=work.loglike, smooth=work.smooth, out_of_time=work.out_of_time, go_on=go_on
     )

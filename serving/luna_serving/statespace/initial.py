@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_discrete_lyapunov
 
-from luna_serving.statespace.checks import ModelError, covariance, magnitude, vector
+from luna_serving.statespace.checks import LARGEST, ModelError, covariance, magnitude, vector
+from luna_serving.statespace.stationary import NoMomentsError, stationary_moments
 
 Timing = Literal["predicted", "filtered"]
 Floats = NDArray[np.float64]
@@ -47,17 +47,19 @@ class Stationary:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Each run of states starts in its own way, independent of the others: (number of states, start), in order.
+    """Each block of states starts in its own way, independent of the others: (states, start).
 
-    A stationary block must not depend on states outside it.
+    States are indices in any order, or how many come next after the part before. Every state is in one block. The
+    moments of a stationary block, and "filtered" ones, are worked out from the block's own rows of the model: its
+    states may not depend on those of other blocks, nor have shocks in common with another block of this sort. Shocks in
+    common with a diffuse state do no harm: with an infinite variance no covariance matters.
     """
 
-    parts: tuple[tuple[int, "Known | Diffuse | ApproximateDiffuse | Stationary"], ...]
+    parts: tuple[tuple[int | Sequence[int], "Initial"], ...]
 
 
-UNTELLABLE = (
-    "cannot be told in float64: the transition lets states grow by many orders before they decay; give a known start"
-)
+# See `stationary.DOUBLINGS`.
+LARGEST_EIGENVALUE: Final = 1 - 5e-11
 
 Initial = Known | Diffuse | ApproximateDiffuse | Stationary | Blocks
 
@@ -70,14 +72,21 @@ class Start:
     cov: Floats
     diffuse: Floats
     rank: int
+    filtered: tuple[Floats, Floats] | None = None
+    """The caller's moments, where they are of one transition earlier: a long step rounds away what they tell."""
 
 
 def start(
-    initial: Initial, transition: Floats, state_cov: Floats, state_intercept: Floats, at: str = "/initial"
+    initial: Initial,
+    transition: Floats,
+    selection: Floats,
+    state_cov: Floats,
+    state_intercept: Floats,
+    at: str = "/initial",
 ) -> Start:
     """Turn any start into the moments the filter carries; raise `ModelError` with pointers below `at`.
 
-    `state_cov` is R Q R' [n, n].
+    T [n, n], R [n, r], Q [r, r] and c [n] are those of the first period.
     """
     n = len(transition)
     zeros = np.zeros((n, n))
@@ -91,65 +100,107 @@ def start(
                 raise ModelError(f"{at}/variance", "must be above zero; 1e6 times the data's variance is usual")
             return Start(np.zeros(n), variance * np.eye(n), zeros, 0)
         case Stationary():
-            return _stationary(transition, state_cov, state_intercept, at)
+            return _stationary(transition, selection, state_cov, state_intercept, at)
         case Blocks():
-            return _blocks(initial.parts, transition, state_cov, state_intercept, at)
+            return _blocks(initial.parts, transition, selection, state_cov, state_intercept, at)
     mean = vector(f"{at}/mean", initial.mean, n)
     cov = covariance(f"{at}/cov", initial.cov, n)
+    given = None
     if initial.timing == "filtered":
+        given = (mean, cov)
         mean = transition @ mean + state_intercept
-        cov = transition @ cov @ transition.T + state_cov
+        cov = transition @ cov @ transition.T + selection @ state_cov @ selection.T
         cov = (cov + cov.T) / 2
     elif initial.timing != "predicted":
         raise ModelError(f"{at}/timing", 'must be "predicted" or "filtered"')
-    return Start(mean, cov, zeros, 0)
+    return Start(mean, cov, zeros, 0, given)
 
 
-def _stationary(transition: Floats, state_cov: Floats, state_intercept: Floats, at: str) -> Start:
+def _stationary(transition: Floats, selection: Floats, state_cov: Floats, state_intercept: Floats, at: str) -> Start:
     n = len(transition)
+    try:
+        moments = stationary_moments(transition, selection, state_cov, state_intercept)
+    except NoMomentsError as cause:
+        raise ModelError(at, _why_not(transition)) from cause
+    largest = float(max(np.abs(moments.mean).max(), np.abs(moments.cov).max()))
+    if not largest <= LARGEST:
+        raise ModelError(at, f"has moments above {LARGEST:g}: measure the series in a larger unit")
+    return Start(moments.mean, moments.cov, np.zeros((n, n)), 0)
+
+
+def _why_not(transition: Floats) -> str:
     largest = float(np.abs(np.linalg.eigvals(transition)).max())
-    # Nearer to one, the moments have no digits left: the error grows as 1 / (1 - largest).
-    if not largest < 1 - 1e-10:
-        raise ModelError(
-            at,
-            f"cannot be stationary: the transition's largest eigenvalue has size {largest:.10g}, not below 1; "
-            "use a diffuse start",
+    if largest < LARGEST_EIGENVALUE:
+        return (
+            "has no stationary moments that float64 can hold: powers of the transition grow by hundreds of orders of "
+            "magnitude before they decay; give a known start"
         )
-    try:
-        mean = np.asarray(np.linalg.solve(np.eye(n) - transition, state_intercept), np.float64)
-        cov: Floats = solve_discrete_lyapunov(transition, state_cov)
-    except (np.linalg.LinAlgError, ValueError) as cause:
-        raise ModelError(at, UNTELLABLE) from cause
-    cov = (cov + cov.T) / 2
-    left = np.abs(cov - transition @ cov @ transition.T - state_cov).max(initial=0.0)
-    if not (np.isfinite(mean).all() and left <= 1e-6 * np.abs(state_cov).max(initial=0.0)):
-        raise ModelError(at, UNTELLABLE)
-    try:
-        cov = covariance(at, cov, n)
-    except ModelError as cause:
-        raise ModelError(at, UNTELLABLE) from cause
-    return Start(mean, cov, np.zeros((n, n)), 0)
+    return (
+        f"cannot be stationary: the transition's largest eigenvalue has size {largest:.10g}, not below 1; "
+        'use a diffuse start, or "blocks" where only some of the states are stationary'
+    )
 
 
 def _blocks(
-    parts: Sequence[tuple[int, Known | Diffuse | ApproximateDiffuse | Stationary]],
+    parts: Sequence[tuple[int | Sequence[int], Initial]],
     transition: Floats,
+    selection: Floats,
     state_cov: Floats,
     state_intercept: Floats,
     at: str,
 ) -> Start:
     n = len(transition)
-    if sum(size for size, _ in parts) != n:
-        raise ModelError(at, f"must have blocks of {n} states in all; got {[size for size, _ in parts]}")
     mean, cov, diffuse = np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
-    rank = first = 0
-    for number, (size, initial) in enumerate(parts):
-        here = slice(first, first + size)
-        each = start(
-            initial, transition[here, here], state_cov[here, here], state_intercept[here], f"{at}/parts/{number}"
-        )
-        mean[here], cov[here, here] = each.mean, each.cov
+    rank = 0
+    indices = _indices(parts, n, at)
+    derived = [
+        isinstance(each, Stationary) or (isinstance(each, Known) and each.timing == "filtered") for _, each in parts
+    ]
+    for number, (states, (_, initial)) in enumerate(zip(indices, parts, strict=True)):
+        pointer = f"{at}/blocks/{number}"
+        if derived[number]:
+            apart = [(block, derived[place]) for place, block in enumerate(indices) if place != number]
+            others = [state for block, _ in apart for state in block]
+            alike = [state for block, by_itself in apart if by_itself for state in block]
+            _refuse_dependent(states, others, transition, "depends on", pointer)
+            _refuse_dependent(states, alike, selection @ state_cov @ selection.T, "has shocks in common with", pointer)
+        square = np.ix_(states, states)
+        each = start(initial, transition[square], selection[states], state_cov, state_intercept[states], pointer)
+        mean[states], cov[square] = each.mean, each.cov
         # The columns of A that are not zero come first: `rank` counts them.
-        diffuse[here, rank : rank + each.rank] = each.diffuse[:, : each.rank]
-        rank, first = rank + each.rank, first + size
+        diffuse[states, rank : rank + each.rank] = each.diffuse[:, : each.rank]
+        rank += each.rank
     return Start(mean, cov, diffuse, rank)
+
+
+def _indices(parts: Sequence[tuple[int | Sequence[int], object]], n: int, at: str) -> list[list[int]]:
+    """The states of each part, checked to be all n, each once."""
+    found: list[list[int]] = []
+    owner: dict[int, int] = {}
+    for number, (part, _) in enumerate(parts):
+        states = list(range(len(owner), len(owner) + part)) if isinstance(part, int) else list(part)
+        if not states:
+            raise ModelError(f"{at}/blocks/{number}/states", "must name at least one state")
+        for i, state in enumerate(states):
+            pointer = f"{at}/blocks/{number}/states/{i}"
+            if not 0 <= state < n:
+                raise ModelError(pointer, f"must be a state of the model, from 0 to {n - 1}; got {state}")
+            if state in owner:
+                raise ModelError(pointer, f"names state {state}, which block {owner[state]} has already")
+            owner[state] = number
+        found.append(states)
+    missing = [str(state) for state in range(n) if state not in owner]
+    if missing:
+        raise ModelError(f"{at}/blocks", f"must name each of {n} states once; left out: {', '.join(missing)}")
+    return found
+
+
+def _refuse_dependent(states: Sequence[int], others: Sequence[int], matrix: Floats, what: str, at: str) -> None:
+    """Refuse moments that the block's own rows do not give."""
+    rows, columns = np.nonzero(matrix[np.ix_(states, others)])
+    if len(rows):
+        raise ModelError(
+            f"{at}/states",
+            f"cannot start by itself: state {states[rows[0]]} {what} state {others[columns[0]]} of another block. Put "
+            "both into one block, or give this one a diffuse start or a known one of timing predicted",
+        )

@@ -39,6 +39,8 @@ class Model:
         initial: where the state starts.
         state_names: one name a state, for people; may be empty.
         varies_by: a pointer to the field that the matrices varying in time were made from; "" where it is they.
+        unknown_periods: those whose design is not known: nothing may be observed in them, and what is forecast of an
+            observation there means nothing.
     """
 
     transition: Floats
@@ -52,8 +54,9 @@ class Model:
     initial: Initial = field(default_factory=Diffuse)
     state_names: tuple[str, ...] = ()
     varies_by: str = ""
-    transition_rest: Floats | None = None
-    """What rounding took from `transition` [n, n], where a kind knows its entries to more digits than float64 holds."""
+    transition_rest: tuple[Floats, ...] = ()
+    """What rounding took from `transition` [n, n], and what rounding took from that, where a kind knows more digits."""
+    unknown_periods: tuple[int, ...] = ()
     states: int = field(init=False)
     observed: int = field(init=False)
     shocks: int = field(init=False)
@@ -91,7 +94,13 @@ class Model:
                 "/obs_cov",
                 "must be above zero when every other variance is zero: nothing would explain a deviation",
             )
-        first = start(self.initial, self.transition_at(0), self.disturbance_cov_at(0), self.state_intercept_at(0))
+        first = start(
+            self.initial,
+            self.transition_at(0),
+            _at(self.selection, 0, 2),
+            _at(self.state_cov, 0, 2),
+            self.state_intercept_at(0),
+        )
         object.__setattr__(self, "start", first)
 
     @property
@@ -120,10 +129,6 @@ class Model:
     def transition_at(self, t: int) -> Floats:
         """T of period t [n, n]."""
         return _at(self.transition, t, 2)
-
-    def disturbance_cov_at(self, t: int) -> Floats:
-        """R Q R' of period t [n, n]."""
-        return _at(self.disturbance_cov, t, 2)
 
     def state_intercept_at(self, t: int) -> Floats:
         """C of period t [n]."""

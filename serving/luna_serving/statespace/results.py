@@ -86,8 +86,17 @@ class SeriesResult:
 
     @property
     def filtered_signal(self) -> NDArray[np.float64]:
-        """The filtered mean of what is observed, [T] or [T, m]: the level of a level model, a track's position."""
+        """The filtered mean of what is observed, [T] or [T, m]: the level of a level model, a track's position.
+
+        NaN where the design is not known.
+        """
         return signal(self.model, self.filtered_state)
+
+    @property
+    def unknown_periods(self) -> NDArray[np.bool_]:
+        """Where the design is not known [T]: what is forecast of an observation there means nothing."""
+        first = 0 if self.saved is None else self.saved.period - len(self.filtered_state)
+        return unknown_periods(self.model, len(self.filtered_state), first)
 
 
 def signal(model: Model, states: NDArray[np.float64], first: int = 0) -> NDArray[np.float64]:
@@ -98,7 +107,22 @@ def signal(model: Model, states: NDArray[np.float64], first: int = 0) -> NDArray
     design = over_time(model.design, 2, first, len(states))
     seen: NDArray[np.float64] = np.einsum("tmn,tn->tm", design, states)
     seen = seen + over_time(model.obs_intercept, 1, first, len(states))
+    seen[unknown_periods(model, len(states), first)] = np.nan
     return seen[:, 0] if model.observed == 1 else seen
+
+
+def signal_moments(
+    model: Model, states: NDArray[np.float64], covs: NDArray[np.float64], first: int = 0
+) -> SignalMoments:
+    """Moments of the signal from those of states [T, n] and [T, n, n], from period `first` on."""
+    design = over_time(model.design, 2, first, len(states))
+    variance: NDArray[np.float64] = np.einsum("tmi,tij,tmj->tm", design, covs, design, optimize=True)
+    return SignalMoments(signal(model, states, first), variance[:, 0] if model.observed == 1 else variance)
+
+
+def unknown_periods(model: Model, length: int, first: int = 0) -> NDArray[np.bool_]:
+    """Which of so many periods [T] from `first` on have a design that is not known."""
+    return np.isin(np.arange(first, first + length), model.unknown_periods)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

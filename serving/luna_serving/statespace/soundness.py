@@ -9,6 +9,7 @@ Rounding that decides between zero and not zero is no matter of size: `tells_apa
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -25,115 +26,40 @@ Floats = NDArray[np.float64]
 ALLOWED: Final = 1e-10
 # Of a number's own size: a few roundings of it.
 OWN_ROUNDING: Final = 1e-14
-# Of a filtered variance: what rounding leaves where later observations tell a state exactly. Not of a variance that
-# the start alone makes large, beyond this multiple of what the model's own noise makes.
-ZERO_VARIANCE: Final = 1e-14
+# Of a state's usual variance, the median of its predictions: what rounding leaves where observations tell the state
+# exactly. Not of a variance that the start alone makes large, beyond this multiple of what the model's own noise makes.
+ZERO_VARIANCE: Final = 1e-15
 VAGUE: Final = 1e3
+# Of what flows into a state from others: a variance so small is zero, and their rounding.
+KNOWN: Final = 1e-12
 # Of a diffuse direction's terms: a signal below the first is one that the data tell with less than half of float64's
 # digits; below the second it is the rounding of none.
 FAINT: Final = 1e-6
 NO_SIGNAL: Final = 1e-14
 # Variances that differ by less leave a single level, or a level with a slope, 10 digits whatever the data.
 PLAIN_RANGE: Final = 1e10
-TREND: Final = np.array([[1.0, 1.0], [0.0, 1.0]])
 
 
-def is_plain(model: Model) -> bool:
-    """Whether the filter of a model never lacks digits: a level, or a level with a slope, with an exact start.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Floor:
+    """What rounding leaves of variances that are zero, or nearly."""
 
-    Everything in it is a sum of positive numbers. Its smoother may lack them: a fixed slope over 10,000 points is
-    known 1e12 times better than from the first two.
-    """
-    kept: bool | None = model.derived.get("plain")
-    if kept is None:
-        kept = model.derived["plain"] = _is_plain(model)
-    return kept
+    own: Floats  # [n], of a state that has a usual variance of its own
+    flows: Floats  # [n], by what flows into it from other states
 
+    @classmethod
+    def of(cls, model: Model, predicted: Floats) -> "_Floor":
+        """By the predicted covariances [T, n, n]."""
+        usual = VAGUE * _usual_noise(model)
+        often = np.median(np.abs(np.diagonal(predicted, axis1=1, axis2=2)), axis=0)
+        often = np.minimum(often, usual)
+        return cls(ZERO_VARIANCE * often, ZERO_VARIANCE * (_reach(model) ** 2 * often).max(axis=1))
 
-def _is_plain(model: Model) -> bool:
-    n = model.states
-    if model.length is not None or model.observed != 1 or n > 2 or model.start.rank != n:
-        return False
-    form = (model.transition == TREND[:n, :n]).all() and (model.design == np.eye(1, n)).all()
-    noise = model.disturbance_cov
-    if not form or (n == 2 and noise[0, 1] != 0):
-        return False
-    sizes = np.concatenate([np.diagonal(noise), np.diagonal(model.obs_cov)])
-    sizes = sizes[sizes > 0]
-    return bool(len(sizes)) and float(sizes.max()) <= PLAIN_RANGE * float(sizes.min())
-
-
-def agree(one: SeriesResult, other: SeriesResult) -> bool:
-    """Whether a series' results in two units are one answer."""
-    if not (one.finite and other.finite) or one.full is None or other.full is None:
-        return False
-    a, b = one.full, other.full
-    if a.nobs_diffuse != b.nobs_diffuse or not np.array_equal(a.forecast_diffuse, b.forecast_diffuse):
-        return False
-    floor = _noise_floor(one.model, a.filtered_state_cov, a.predicted_state_cov)
-    predicted = a.predicted_state_cov[:-1]
-    last = _noise_floor(one.model, a.predicted_state_cov[-1:], a.predicted_state_cov)
-    checks = (
-        _moments(one.filtered_state, other.filtered_state, a.filtered_state_cov, b.filtered_state_cov, floor),
-        _moments(a.predicted_state[:-1], b.predicted_state[:-1], predicted, b.predicted_state_cov[:-1], floor),
-        _moments(
-            a.predicted_state[-1:], b.predicted_state[-1:], a.predicted_state_cov[-1:], b.predicted_state_cov[-1:], last
-        ),
-        _forecast_errors(one, other),
-        abs(a.loglike - b.loglike) <= ALLOWED * max(1.0, abs(a.loglike)),
-        _smoothed(one, other, floor),
-    )
-    return all(checks)
-
-
-def _forecast_errors(one: SeriesResult, other: SeriesResult) -> bool:
-    a, b = one.full, other.full
-    assert a is not None  # noqa: S101  the caller has looked
-    assert b is not None  # noqa: S101  likewise
-    m = one.model.observed
-    cov, cov_b = a.forecast_error_cov.reshape(-1, m, m), b.forecast_error_cov.reshape(-1, m, m)
-    size = np.diagonal(cov, axis1=1, axis2=2)
-    met = a.forecast_diffuse[:, None]
-    bound = np.sqrt(np.abs(size[:, :, None] * size[:, None]))
-    same = (np.abs(cov - cov_b) <= ALLOWED * bound) | met[:, :, None]
-    off = np.abs(a.forecasts.reshape(-1, m) - b.forecasts.reshape(-1, m))
-    near = off <= ALLOWED * np.sqrt(np.abs(size)) + OWN_ROUNDING * np.abs(a.forecasts.reshape(-1, m))
-    return bool(same.all() and (near | met).all())
-
-
-def _smoothed(one: SeriesResult, other: SeriesResult, floor: Floats) -> bool:
-    a, b = one.smoothed, other.smoothed
-    if a is None or b is None:
-        return True
-    if not np.array_equal(a.smoothed_state_diffuse, b.smoothed_state_diffuse):
-        return False
-    known = ~a.smoothed_state_diffuse
-    return _moments(
-        np.where(known, a.smoothed_state, 0.0),
-        np.where(known, b.smoothed_state, 0.0),
-        np.where(known[:, :, None] & known[:, None], a.smoothed_state_cov, 0.0),
-        np.where(known[:, :, None] & known[:, None], b.smoothed_state_cov, 0.0),
-        floor,
-    )
-
-
-def _moments(mean: Floats, mean_b: Floats, cov: Floats, cov_b: Floats, floor: Floats) -> bool:
-    """Means [T, n] and covariances [T, n, n]; `floor` [T, n] is the rounding of a variance of zero."""
-    size = np.abs(np.diagonal(cov, axis1=1, axis2=2)) + floor / ALLOWED
-    deviation = np.sqrt(size)
-    if not (np.abs(cov - cov_b) <= ALLOWED * deviation[:, :, None] * deviation[:, None]).all():
-        return False
-    return bool((np.abs(mean - mean_b) <= ALLOWED * deviation + OWN_ROUNDING * np.abs(mean)).all())
-
-
-def _noise_floor(model: Model, filtered: Floats, predicted: Floats) -> Floats:
-    """What rounding leaves of variances that are zero [T, n]: of their own and of those that flow into them."""
-    usual = VAGUE * _usual_noise(model)
-    own = np.minimum(np.abs(np.diagonal(filtered, axis1=1, axis2=2)), usual)
-    often = np.median(np.abs(np.diagonal(predicted, axis1=1, axis2=2)), axis=0)
-    flows = (_reach(model) ** 2 * np.minimum(often, usual)).max(axis=1)
-    floor: Floats = ZERO_VARIANCE * (own + flows)
-    return floor
+    def under(self, variance: Floats) -> Floats:
+        """The error allowed to variances [T, n] whatever their size."""
+        known = variance <= KNOWN / ZERO_VARIANCE * self.flows
+        floor: Floats = np.where(known, np.maximum(self.own, self.flows), self.own)
+        return floor
 
 
 def _usual_noise(model: Model) -> float:
@@ -156,12 +82,111 @@ def _reach(model: Model) -> Floats:
     return kept
 
 
+def is_plain(model: Model) -> bool:
+    """Whether the filter of a model never lacks digits: a level, or a position with a slope, with an exact start.
+
+    All that it adds up is positive. Its smoother may lack digits: a fixed slope over 10,000 points is known 1e12 times
+    better than from the first two.
+    """
+    kept: bool | None = model.derived.get("plain")
+    if kept is None:
+        kept = model.derived["plain"] = _is_plain(model)
+    return kept
+
+
+def _is_plain(model: Model) -> bool:
+    n, start = model.states, model.start
+    if model.length is not None or model.observed != 1 or n > 2 or (start.rank != n and (n > 1 or start.rank)):
+        return False
+    step = float(model.transition[0, -1])
+    form = np.array([[1.0, step], [0.0, 1.0]])[:n, :n]
+    noise = model.disturbance_cov
+    if (model.transition != form).any() or (model.design != np.eye(1, n)).any() or step <= 0 or (noise < 0).any():
+        return False
+    if model.obs_cov[0, 0] <= 0:
+        # Slopes are then differences of observations, however large those are.
+        return False
+    # As they are seen in the position after a step.
+    sizes = np.array([*(np.diagonal(noise) * np.array([1.0, step**2])[:n]), *model.obs_cov[0], *np.diagonal(start.cov)])
+    sizes = sizes[sizes > 0]
+    return bool(len(sizes)) and float(sizes.max()) <= PLAIN_RANGE * float(sizes.min())
+
+
+def lacks_units(model: Model) -> bool:
+    """Whether directions of the diffuse start are so unlike in size that float64 must measure them in other units.
+
+    What the diffuse phase answers of directions that are still open depends on their units: it is the model's to say.
+    """
+    return bool(model.start.rank) and prepare(model).scaled
+
+
+def agree(one: SeriesResult, other: SeriesResult) -> bool:
+    """Whether a series' results in two units are one answer."""
+    if not (one.finite and other.finite) or one.full is None or other.full is None:
+        return False
+    a, b = one.full, other.full
+    if a.nobs_diffuse != b.nobs_diffuse or not np.array_equal(a.forecast_diffuse, b.forecast_diffuse):
+        return False
+    floor = _Floor.of(one.model, a.predicted_state_cov)
+    checks = (
+        _moments(one.filtered_state, other.filtered_state, a.filtered_state_cov, b.filtered_state_cov, floor),
+        _moments(a.predicted_state, b.predicted_state, a.predicted_state_cov, b.predicted_state_cov, floor),
+        _forecast_errors(one, other),
+        abs(a.loglike - b.loglike) <= ALLOWED * max(1.0, abs(a.loglike)),
+        _smoothed(one, other, floor),
+    )
+    return all(checks)
+
+
+def _forecast_errors(one: SeriesResult, other: SeriesResult) -> bool:
+    a, b = one.full, other.full
+    assert a is not None  # noqa: S101  the caller has looked
+    assert b is not None  # noqa: S101  likewise
+    m = one.model.observed
+    cov, cov_b = a.forecast_error_cov.reshape(-1, m, m), b.forecast_error_cov.reshape(-1, m, m)
+    size = np.diagonal(cov, axis1=1, axis2=2)
+    met = a.forecast_diffuse[:, None]
+    bound = np.sqrt(np.abs(size[:, :, None] * size[:, None]))
+    same = (np.abs(cov - cov_b) <= ALLOWED * bound) | met[:, :, None]
+    off = np.abs(a.forecasts.reshape(-1, m) - b.forecasts.reshape(-1, m))
+    near = off <= ALLOWED * np.sqrt(np.abs(size)) + OWN_ROUNDING * np.abs(a.forecasts.reshape(-1, m))
+    return bool(same.all() and (near | met).all())
+
+
+def _smoothed(one: SeriesResult, other: SeriesResult, floor: _Floor) -> bool:
+    a, b = one.smoothed, other.smoothed
+    if a is None or b is None:
+        return True
+    if not np.array_equal(a.smoothed_state_diffuse, b.smoothed_state_diffuse):
+        return False
+    known = ~a.smoothed_state_diffuse
+    return _moments(
+        np.where(known, a.smoothed_state, 0.0),
+        np.where(known, b.smoothed_state, 0.0),
+        np.where(known[:, :, None] & known[:, None], a.smoothed_state_cov, 0.0),
+        np.where(known[:, :, None] & known[:, None], b.smoothed_state_cov, 0.0),
+        floor,
+    )
+
+
+def _moments(mean: Floats, mean_b: Floats, cov: Floats, cov_b: Floats, floor: _Floor) -> bool:
+    """Means [T, n] and covariances [T, n, n]."""
+    size = np.abs(np.diagonal(cov, axis1=1, axis2=2))
+    size = size + floor.under(size) / ALLOWED
+    deviation = np.sqrt(size)
+    if not (np.abs(cov - cov_b) <= ALLOWED * deviation[:, :, None] * deviation[:, None]).all():
+        return False
+    return bool((np.abs(mean - mean_b) <= ALLOWED * deviation + OWN_ROUNDING * np.abs(mean)).all())
+
+
 def forecasts_agree(one: ForecastResult, other: ForecastResult) -> bool:
     """As `agree`, of forecasts."""
     if not np.array_equal(one.diffuse, other.diffuse):
         return False
     known = ~one.diffuse
     variance = np.where(known, one.variance, 0.0)
+    if not (one.finite and other.finite):
+        return False
     off, off_mean = np.abs(variance - np.where(known, other.variance, 0.0)), np.abs(one.mean - other.mean)
     near = off_mean <= ALLOWED * np.sqrt(np.abs(variance)) + OWN_ROUNDING * np.abs(one.mean)
     return bool((off <= ALLOWED * np.abs(variance)).all() and (near | ~known).all())

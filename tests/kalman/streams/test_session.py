@@ -208,3 +208,18 @@ async def test_a_stored_model_is_taken_as_it_stands(store: Store, model: dict[st
     await models.put(caller.account_id, "mine", "local_level", json.dumps({**LEVEL, "obs_var": 3.0}))
     (document,) = [await store.scalar("SELECT document FROM kalman_streams WHERE id = :id", id=stream)]
     assert json.loads(str(document))["fields"]["obs_var"] == 2.0
+
+
+async def test_a_trend_without_an_end_and_null_regressors_are_refused_by_their_fields(store: Store) -> None:
+    caller, replica = await store.account(), Replica(store)
+    trend = {"kind": "arima", "order": [0, 0, 0], "var": 1.0, "trend": [1]}
+    gap = {"kind": "structural", "obs_var": 1.0, "regression": {"regressors": [[1.0], None, [2.0]]}}
+    async with connected(replica, caller) as client:
+        refused = await client.ask(type="open", model=trend)
+        assert refused["problem"]["errors"][0]["pointer"] == "/model/trend"
+    async with connected(replica, caller) as client:
+        await client.ask(type="open", model=gap)
+        assert (await client.points(1, [1.0]))["points"] == [1]
+        refused = await client.points(2, [3.0])
+        assert refused["problem"]["errors"][0]["pointer"] == "/values"
+        assert "point 2" in refused["problem"]["errors"][0]["detail"]

@@ -56,6 +56,29 @@ def test_irregular_times_are_those_of_a_fine_grid_seen_now_and_then(build):
     assert irregular.full.loglike == pytest.approx(fine.full.loglike, rel=1e-10)
 
 
+@pytest.mark.parametrize("build", [constant_velocity, constant_acceleration])
+def test_two_observations_of_one_instant_are_one_of_their_mean(build):
+    """Of half the variance; where the start is diffuse the likelihoods differ by that of the difference alone."""
+    y = np.array([0.3, 1.4, 1.1, 3.0, 4.2, 5.1])
+    pairs = build(dt=[1.0, 0.0, 2.0, 1.0, 1.0], obs_var=2.0, accel_var=0.5)
+    np.testing.assert_array_equal(pairs.transition[1], np.eye(pairs.states))
+    assert not pairs.state_cov[1].any()
+    two = filter_batch([(y, pairs)], "full").series[0]
+    mean = np.array([0.3, np.nan, 1.25, 3.0, 4.2, 5.1])
+    halved = np.array([2.0, 2.0, 1.0, 2.0, 2.0, 2.0])[:, None, None]
+    one = Model(pairs.transition, pairs.design, halved, pairs.state_cov)
+    merged = filter_batch([(mean, one)], "full").series[0]
+    np.testing.assert_allclose(two.filtered_state[3:], merged.filtered_state[3:], rtol=1e-9)
+    difference = -0.5 * (np.log(2 * np.pi * 4.0) + 0.3**2 / 4.0)
+    assert two.full.loglike == pytest.approx(merged.full.loglike + difference, rel=1e-9)
+
+
+def test_only_lists_may_hold_steps_of_zero():
+    with pytest.raises(ModelError, match="of one instant"):
+        constant_velocity(dt=0.0, obs_var=1.0, accel_var=1.0)
+    assert constant_velocity(dt=[0.0, 0.0], obs_var=1.0, accel_var=1.0).length == 3
+
+
 def test_one_step_less_than_points_is_enough_to_filter_and_one_a_forecast_to_forecast():
     y = np.arange(5.0)
 

@@ -44,7 +44,7 @@ def _fit(job: FitJob, out_of_time: Callable[[], bool]) -> bytes | Refused:
     task = Task(
         kind=kind,
         fields=job.model.fields(),
-        build=partial(build_model, kind),
+        build=partial(build_model, kind, periods=job.model.periods),
         free=job.free,
         method=job.method,
         starts=job.starts,

@@ -36,7 +36,7 @@ class FitRequest(Words):
         3,
         ge=1,
         le=MAX_STARTS,
-        description="Searches a series: from the model's values, from a guess, from random places about it. em: one.",
+        description="Searches a series: from the model's values, from the best of a guess and many places. em: one.",
     )
     max_iterations: int | None = Field(
         None, ge=1, le=MAX_ITERATIONS, description="Of one search. Default: 500 for mle, 5000 for em."
@@ -63,10 +63,10 @@ class SeriesFitAnswer(BaseModel):
     aic: float | None = Field(description="2 k - 2 loglike; k counts the free parameters and the diffuse states.")
     bic: float | None = Field(description="ln(T) k - 2 loglike; T counts the periods, missing ones included.")
     iterations: int = Field(description="Of the search that found the estimates.")
-    evaluations: int = Field(description="Of the likelihood and its gradient, over all searches.")
-    converged: bool = Field(description="Whether the estimates are a maximum, as far as a gradient tells.")
+    evaluations: int = Field(description="Of the likelihood, over all searches and the places looked at before them.")
+    converged: bool = Field(description="Whether the estimates are a maximum, as far as the gradient and the Hessian tell.")
     why_stopped: str
-    starts: int = Field(description="Searches that were begun.")
+    starts: int = Field(description="Searches that were made.")
     agreed: int = Field(description="Searches that ended at this log-likelihood, to 1e-4.")
     model: dict[str, Any] | None = Field(description="The model with the estimates in it, ready to be sent back.")
 

@@ -10,9 +10,9 @@ from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.fits.schemas import FitRequest
 from luna_serving.kalman.jobs import ModelSpec
 from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
-from luna_serving.kalman.wire.forms import read_form
+from luna_serving.kalman.wire.forms import covering, read_form
 from luna_serving.kalman.wire.requests import NamedCall, under_model
-from luna_serving.kalman.wire.series import Limits, beyond, check_covered, read_many
+from luna_serving.kalman.wire.series import Limits, beyond, check_covered, check_known, read_many
 from luna_serving.statespace.fit.wanted import usual
 from luna_serving.statespace.kinds.parameters import NotEstimable, free_parameters
 from luna_store.debits import Standing
@@ -72,7 +72,9 @@ def _work(limits: Limits, request: FitRequest, observations: object, spec: Model
     free = _free(request, spec)
     model = spec.build()
     series = tuple(read_many(observations, model, limits))
+    spec, model = covering(spec, max(map(len, series)))
     check_covered(model, max(map(len, series)))
+    check_known(model, series, [0] * len(series))
     job = FitJob(
         model=spec,
         series=series,

@@ -15,7 +15,8 @@ from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.openapi import REFERENCE, SECURITY, problem_responses
 from luna_serving.ingress.patience import answer_within
 from luna_serving.ingress.problems import FieldError
-from luna_serving.ingress.requests import Disconnected, header_map, read_body, require_json
+from luna_serving.ingress.query import refuse_unknown_parameters
+from luna_serving.ingress.requests import Disconnected, coding_of, header_map, read_body, require_json, unpacked
 from luna_serving.kalman.named.documents import entity_tag, expectation, read_document, render, versions_of
 from luna_serving.kalman.named.stored_schemas import EXAMPLE_MODEL, ModelPage, ModelVersion, StoredModel, VersionPage
 from luna_serving.kalman.wire.kind_schemas import Model
@@ -73,6 +74,7 @@ def router(callers: Callers, models: Models, *, max_bytes: int, timeout_s: float
         request.state.standing = standing
         if not NAME.fullmatch(request.path_params.get("name", "none")):
             raise problems.invalid(FieldError("/path/name", WRONG_NAME))
+        refuse_unknown_parameters(request)
         return Owner(account_id, {n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
 
     Own = Annotated[Owner, Depends(own)]  # noqa: N806  a type
@@ -173,9 +175,11 @@ async def _body(request: Request, max_bytes: int, timeout_s: float) -> bytes:
     require_json(headers)
     try:
         async with asyncio.timeout(timeout_s):
-            return await read_body(headers, request.receive, max_bytes)
+            body = await read_body(headers, request.receive, max_bytes)
     except TimeoutError as e:
         raise problems.slow_body(timeout_s) from e
+    coding = coding_of(headers)
+    return await asyncio.to_thread(unpacked, body, coding, max_bytes) if coding else body
 
 
 def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:

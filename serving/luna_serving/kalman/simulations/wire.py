@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,9 +13,9 @@ from luna_serving.kalman.jobs import ModelSpec
 from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, SimulateRequest
 from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
-from luna_serving.kalman.wire.forms import read_form
+from luna_serving.kalman.wire.forms import covering, read_form
 from luna_serving.kalman.wire.requests import NamedCall, under_model
-from luna_serving.kalman.wire.series import Limits, beyond, check_covered, read_many
+from luna_serving.kalman.wire.series import Limits, beyond, check_covered, check_known, read_many
 from luna_serving.statespace.checks import LARGEST, ModelError
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.simulate import pinned
@@ -98,6 +98,8 @@ def _work(
         series=() if observations is None else tuple(read_many(observations, model, limits)),
         steps=request.steps,
     )
+    spec, model = covering(spec, min(job.longest, limits.max_series_length))
+    job = replace(job, model=spec)
     _check_size(job, model, limits)
     return SimulateWork(job)
 
@@ -140,6 +142,11 @@ def _check_size(job: SimulateJob, model: Model, limits: Limits) -> None:
         detail = f"Would draw {longest} periods; at most {most} are drawn."
         raise problems.invalid(FieldError("/steps" if job.series else "/length", detail))
     check_covered(model, longest)
+    unknown = next((period for period in model.unknown_periods if period < longest), None)
+    if unknown is not None and "observations" in job.outputs:
+        detail = "Is null in a period to draw observations of: give the numbers, or ask for states only."
+        raise problems.invalid(FieldError(f"/model{model.varying}/{unknown}", detail))
+    check_known(model, job.series, [0] * len(job.series))
     draws = job.draws * max(len(job.series), 1)
     if draws > MAX_DRAWS:
         detail = f"Would make {draws} draws of {len(job.series)} series; at most {MAX_DRAWS} in all. Split the call."

@@ -161,6 +161,9 @@ class Session:
             model = read_model(message.model)
         else:
             model = await self._desk.models.look_up(account_id, reference)
+        if model.covering(1) != model:
+            wrong = "A stream has no last period: send the powers of time as regressors, or leave them out."
+            raise problems.invalid(FieldError("/model/trend", wrong))
         plan = Plan.of(message, model, self._desk.rules)
         try:
             claim = await self._desk.store.open(account_id, model.kind, plan.to_json())
@@ -206,6 +209,10 @@ class Session:
         values = read_values(message.values, model.observed, min(desk.rules.max_points, keep))
         if model.length is not None and last > model.length:
             wrong = f"Would go on to point {last}; the model's time-varying matrices cover {model.length}."
+            raise problems.invalid(FieldError("/values", wrong))
+        unknown = next((period for period in model.unknown_periods if first <= period + 1 <= last), None)
+        if unknown is not None:
+            wrong = f"Reaches point {unknown + 1}, whose regressors are null: open a stream with the numbers."
             raise problems.invalid(FieldError("/values", wrong))
         debit = self._debit(held.plan, held.claim.id, held.claim.epoch, first, len(values))
         held.spent, held.open_debit = True, (debit, last)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from luna_serving.ingress import problems
+from luna_serving.ingress.encodings import misencoded
 from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.json_values import loads
 
@@ -69,6 +70,9 @@ def refuse_mark(body: bytes) -> None:
 
 def _culprits(body: bytes, member: str, error: orjson.JSONDecodeError) -> list[FieldError]:
     """Where strict JSON ends: Python's own parser takes NaN and 1e400, and so finds their places."""
+    encoding = misencoded(body)
+    if encoding is not None:
+        return [FieldError("", encoding)]
     plain = FieldError("", f"Is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.")
     if len(body) > MAX_EXPLAINED_BYTES:
         return [plain]

@@ -21,9 +21,21 @@ from luna_serving.kalman.wire.kind_schemas import (
     Structural,
 )
 from luna_serving.kalman.wire.schemas import KalmanRequest
-from luna_serving.kalman.wire.start_schemas import ApproximateDiffuse, Diffuse, Known, Stationary
+from luna_serving.kalman.wire.start_schemas import (
+    ApproximateDiffuse,
+    ApproximateDiffuseStates,
+    Blocks,
+    Diffuse,
+    DiffuseStates,
+    Known,
+    KnownStates,
+    Stationary,
+    StationaryStates,
+)
 from luna_serving.kalman.wire.words import Words
 from luna_serving.statespace.checks import ModelError
+from luna_serving.statespace.model import MAX_STATES
+from luna_serving.statespace.model import Model as BuiltModel
 
 MODEL: TypeAdapter[Any] = TypeAdapter(Model)
 # The wire's kinds to the fields that each may have. A union's branch stands in pydantic's path, but not in the body.
@@ -41,8 +53,14 @@ STARTS: dict[str, type[Words]] = {
     "diffuse": Diffuse,
     "approximate_diffuse": ApproximateDiffuse,
     "stationary": Stationary,
+    "blocks": Blocks,
 }
-TAGS = MODELS.keys() | STARTS.keys()
+BLOCKS: dict[str, type[Words]] = {
+    "known": KnownStates,
+    "diffuse": DiffuseStates,
+    "approximate_diffuse": ApproximateDiffuseStates,
+    "stationary": StationaryStates,
+}
 MAX_MESSAGE = 300
 
 
@@ -76,6 +94,19 @@ def read_model(words: object) -> ModelSpec:
     return spec
 
 
+def covering(spec: ModelSpec, periods: int) -> tuple[ModelSpec, BuiltModel]:
+    """The model for so many periods, those to forecast included, and its matrices.
+
+    Raises:
+        Problem: 422.
+    """
+    spec = spec.covering(periods)
+    try:
+        return spec, spec.build()
+    except ModelError as e:
+        raise problems.invalid(FieldError(f"/model{e.pointer}", e.message)) from e
+
+
 def read_model_alone(words: object) -> ModelSpec:
     """The model that the words describe, of which nothing has been checked yet; pointers begin with /model.
 
@@ -100,6 +131,11 @@ def _unknown(schema: type[Words], document: dict[str, Any]) -> Iterator[FieldErr
     initial = model.get("initial")
     if isinstance(initial, dict) and (start := _kind(initial, STARTS)) is not None:
         yield from _extra(("model", "initial"), initial, start)
+        blocks = initial.get("blocks") if start is Blocks else None
+        # More blocks than there may be are one error.
+        for i, block in enumerate(blocks[:MAX_STATES] if isinstance(blocks, list) else ()):
+            if isinstance(block, dict) and (part := _kind(block, BLOCKS)) is not None:
+                yield from _extra(("model", "initial", "blocks", str(i)), block, part)
 
 
 def _kind(words: dict[str, Any], kinds: dict[str, type[Words]]) -> type[Words] | None:
@@ -116,5 +152,10 @@ def _field_error(error: Any) -> FieldError:  # noqa: ANN401  pydantic_core.Error
     steps = [str(step) for step in error["loc"]]
     if len(steps) > 1 and steps[0] == "model" and steps[1] in WAYS:
         del steps[1]
-    kept = [s for i, s in enumerate(steps) if not (i and steps[i - 1] in {"model", "initial"} and s in TAGS)]
-    return FieldError(pointer_of(kept), f"{cut(error['msg'], MAX_MESSAGE)}.")
+    if len(steps) > 1 and steps[0] == "model" and steps[1] in MODELS:
+        del steps[1]
+    if len(steps) > 2 and steps[:2] == ["model", "initial"] and steps[2] in STARTS:
+        del steps[2]
+    if len(steps) > 4 and steps[:3] == ["model", "initial", "blocks"] and steps[4] in BLOCKS:
+        del steps[4]
+    return FieldError(pointer_of(steps), f"{cut(error['msg'], MAX_MESSAGE)}.")

@@ -16,14 +16,20 @@ from luna_serving.kalman.wire.structural_schemas import (
     Trend,
 )
 from luna_serving.kalman.wire.words import Numbers, Variance, Words
+from luna_serving.statespace.kinds.polynomial_trend import LARGEST_POWER
 from luna_serving.statespace.model import MAX_STATES
 
 Order = Annotated[int, Field(ge=0, le=MAX_STATES)]
+# Of the orders and the period: the engine says which of them makes the model too large, and what to use instead.
+SeasonalOrder = Annotated[int, Field(ge=0)]
 Lags = Annotated[list[float], Field(max_length=MAX_STATES)]
 Steps = Annotated[
     Any,
     Numbers(0, 1),
-    Field(description="Time between observations: one number, or a list of which dt[t] leads to observation t + 1."),
+    Field(
+        description="Time between observations: one number, or a list of which dt[t] leads to observation t + 1. In a "
+        "list 0 joins two observations of one instant."
+    ),
 ]
 
 
@@ -105,7 +111,7 @@ class Structural(_Kind):
 
 
 class Arima(_Kind):
-    """Seasonal ARIMA of the series itself, with the signs of statsmodels' SARIMAX."""
+    """Seasonal ARIMA of the series itself, with the signs of statsmodels' SARIMAX, and regressors beside it."""
 
     model_config = _shown(
         kind="arima", order=[0, 1, 1], seasonal_order=[0, 1, 1, 12], ma=[-0.4018], seasonal_ma=[-0.5569], var=0.00135
@@ -113,7 +119,9 @@ class Arima(_Kind):
 
     kind: Literal["arima"]
     order: list[Order] = Field(min_length=3, max_length=3, description="p, d, q.")
-    seasonal_order: list[Order] = Field([0, 0, 0, 0], min_length=4, max_length=4, description="P, D, Q and the period.")
+    seasonal_order: list[SeasonalOrder] = Field(
+        [0, 0, 0, 0], min_length=4, max_length=4, description="P, D, Q and the period."
+    )
     ar: Lags = Field([], description="p coefficients of y[t-1], y[t-2], ...")
     ma: Lags = Field([], description="q coefficients of e[t-1], e[t-2], ...")
     seasonal_ar: Lags = Field([], description="P coefficients.")
@@ -121,8 +129,18 @@ class Arima(_Kind):
     var: Variance
     intercept: float = Field(0.0, description="Of the differenced series.")
     obs_var: Variance = 0.0
+    regression: Regression | None = Field(None, description="Of the level of the series, with ARIMA errors.")
+    trend: list[int] | None = Field(
+        None,
+        min_length=1,
+        max_length=LARGEST_POWER + 1,
+        description="Powers of the time t = 0, 1, 2, ... since the first period that the level follows: [0, 1] is a "
+        "constant and a slope.",
+    )
     initial: Initial | None = Field(
-        None, description="Default: exact diffuse for the differences, stationary for the ARMA part."
+        None,
+        description="Default: exact diffuse for the differences, the coefficients and the trend, stationary for the "
+        "ARMA part.",
     )
 
 

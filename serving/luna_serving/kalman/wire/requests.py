@@ -21,13 +21,14 @@ from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.jobs import FORECASTS, LIGHT_STATES, Job, ModelSpec
 from luna_serving.kalman.named.schemas import NamedModel, read_reference
 from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object, refuse_mark
-from luna_serving.kalman.wire.forms import read_form, read_model
+from luna_serving.kalman.wire.forms import covering, read_form, read_model
 from luna_serving.kalman.wire.kind_schemas import LocalLevel
 from luna_serving.kalman.wire.schemas import KalmanRequest, SeriesRequest
 from luna_serving.kalman.wire.series import (
     Limits,
     beyond,
     check_covered,
+    check_known,
     check_length,
     check_series,
     read_many,
@@ -162,7 +163,9 @@ class Wire:
             raise problems.invalid(FieldError("/model", wrong))
         check_series("/results", series, built.observed, self._limits)
         values = np.array(series, dtype=np.float64)
+        model, built = covering(model, len(values))
         check_covered(built, len(values))
+        check_known(built, [values], [0])
         job = Job(model, values, (len(values),))
         self._check_weight(job, "/results")
         return OriginalWork(job, orjson.dumps(series))
@@ -184,7 +187,10 @@ class Wire:
         steps = getattr(request, "steps", 0)
         starts = _starts(request, len(series), built.states)
         begun = [0 if start is None else start.period for start in starts or [None] * len(series)]
-        check_covered(built, max(len(y) + first for y, first in zip(series, begun, strict=True)) + steps)
+        periods = max(len(y) + first for y, first in zip(series, begun, strict=True)) + steps
+        model, built = covering(model, periods)
+        check_covered(built, periods)
+        check_known(built, series, begun, steps)
         job = Job(
             model=model,
             values=np.concatenate(series),

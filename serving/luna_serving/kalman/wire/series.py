@@ -97,6 +97,37 @@ def check_covered(model: Model, points: int) -> None:
         raise problems.invalid(FieldError(f"/model{model.varying}", detail))
 
 
+def check_known(model: Model, series: Sequence[NDArray[np.float64]], begun: Sequence[int], steps: int = 0) -> None:
+    """Refuse observations and forecasts in periods whose regressors are null.
+
+    Args:
+        model: whose `unknown_periods` they are.
+        series: [T] or [T, m] each.
+        begun: the period of each one's first point.
+        steps: periods to forecast after each one's last.
+
+    Raises:
+        Problem: 422.
+    """
+    if not model.unknown_periods:
+        return
+    unknown = np.array(model.unknown_periods)
+    for i, (y, start) in enumerate(zip(series, begun, strict=True)):
+        places = unknown - start
+        inside = places[(places >= 0) & (places < len(y))]
+        missing = np.isnan(y[inside])
+        observed = inside[~(missing if y.ndim == 1 else missing.all(axis=1))]
+        ahead = places[(places >= len(y)) & (places < len(y) + steps)]
+        if len(observed):
+            detail = (
+                f"Is null, but series {i} has an observation at {observed[0]}: give the numbers, or send null there."
+            )
+            raise problems.invalid(FieldError(f"/model{model.varying}/{observed[0] + start}", detail))
+        if len(ahead):
+            detail = "Is null in a period to forecast: give the numbers, or forecast fewer steps."
+            raise problems.invalid(FieldError(f"/model{model.varying}/{ahead[0] + start}", detail))
+
+
 def _check_rows(pointer: str, series: list[Any], observed: int) -> None:
     if set(map(type, series)) != {list} or set(map(len, series)) != {observed}:
         wrong = (t for t, each in enumerate(series) if not isinstance(each, list) or len(each) != observed)

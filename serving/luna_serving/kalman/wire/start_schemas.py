@@ -40,4 +40,48 @@ class Stationary(Words):
     kind: Literal["stationary"]
 
 
-Initial = Annotated[Known | Diffuse | ApproximateDiffuse | Stationary, Field(discriminator="kind")]
+# Which states of the model a block starts; the engine refuses numbers that are no state.
+States = Annotated[
+    list[Annotated[int, Field(ge=0)]],
+    Field(min_length=1, max_length=MAX_STATES, description="Indices of states, from 0, in any order."),
+]
+
+
+class KnownStates(Known):
+    """Some states that the caller knows."""
+
+    states: States
+
+
+class DiffuseStates(Diffuse):
+    """Some states of which nothing is known."""
+
+    kind: Literal["diffuse"]
+    states: States
+
+
+class ApproximateDiffuseStates(ApproximateDiffuse):
+    """Some states with a large variance."""
+
+    states: States
+
+
+class StationaryStates(Stationary):
+    """Some states that depend on no others and have unconditional moments."""
+
+    states: States
+
+
+Block = Annotated[
+    KnownStates | DiffuseStates | ApproximateDiffuseStates | StationaryStates, Field(discriminator="kind")
+]
+
+
+class Blocks(Words):
+    """Different starts for different states, independent of each other; every state is in one block."""
+
+    kind: Literal["blocks"]
+    blocks: list[Block] = Field(min_length=1, max_length=MAX_STATES)
+
+
+Initial = Annotated[Known | Diffuse | ApproximateDiffuse | Stationary | Blocks, Field(discriminator="kind")]

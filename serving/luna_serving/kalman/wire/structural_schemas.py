@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from luna_serving.kalman.wire.words import Numbers, Variance, Words
+from luna_serving.kalman.wire.words import Numbers, Rows, Variance, Words
 from luna_serving.statespace.model import MAX_STATES
 
 
@@ -23,7 +23,8 @@ class Trend(_Component):
 class Seasonal(_Component):
     """Seasonal effects that sum to about zero, by dummies."""
 
-    period: int = Field(ge=2, le=MAX_STATES + 1)
+    # The engine refuses longer ones, and says what to use instead.
+    period: int = Field(ge=2, description=f"In steps of the series; at most {MAX_STATES + 1}.")
 
 
 class FreqSeasonal(_Component):
@@ -41,7 +42,7 @@ class Cycle(_Component):
 
 
 class Autoregression(Words):
-    """A stationary autoregression besides the rest."""
+    """A stationary autoregression beside the other components."""
 
     coefficients: list[float] = Field(min_length=1, max_length=MAX_STATES)
     var: Variance
@@ -50,9 +51,10 @@ class Autoregression(Words):
 class Regression(Words):
     """Regressors, whose coefficients are states."""
 
-    regressors: Annotated[Any, Numbers(2, 2)] = Field(
-        description="One row a period, the forecast's periods included; one number a regressor."
+    regressors: Annotated[Any, Rows()] = Field(
+        description="One row per period, the forecast's periods included; one number per regressor. A row, or a "
+        "number of it, may be null where no series has an observation."
     )
     var: Annotated[Any, Numbers(0, 1)] | None = Field(
-        None, description="The variance of each coefficient's walk: one, or one a regressor. Default: fixed."
+        None, description="The variance of each coefficient's walk: one, or one per regressor. Default: fixed."
     )

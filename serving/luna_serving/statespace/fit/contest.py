@@ -1,6 +1,6 @@
 """The searches for one series, from several starts, and the best that they have found."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -28,22 +28,28 @@ class Contest:
     """What is known about the best parameters of one series."""
 
     subject: Subject
-    starts: list[Floats]
+    own: Floats
+    """Coordinates of the model's own values."""
+    guessed: Floats
+    """Of a guess from the data."""
     guess: Model
     """From the data alone: what is of usual size."""
     traces: list[Traced] = field(default_factory=list)
+    winner: Traced | None = None
+    """The search that ended, or was continued, at the best."""
     best: Evaluation | None = None
     """At the subject's free coordinates."""
     stop: Stop = "deadline"
     iterations: int = 0
     extra_evaluations: int = 0
+    saddle: bool = False
+    """The likelihood is bent upwards in some direction at the best."""
     above_zero: set[int] = field(default_factory=set)
     """Small variances that are not zero."""
 
-    def whole(self, number: int) -> Subject:
-        """The subject at its start of that number, nothing held at zero."""
-        subject = self.subject
-        return Subject(subject.wanted, subject.y, subject.affine, np.ones_like(subject.free), self.starts[number])
+    def whole(self, x: Floats | None = None) -> Subject:
+        """The subject with nothing held at zero, at coordinates x, or at its own values."""
+        return replace(self.subject, free=np.ones_like(self.subject.free), x=self.own if x is None else x)
 
     def enter(self, subject: Subject, trace: Traced) -> bool:
         """Take a search's end, or where it was cut short; whether it is better than what there was."""
@@ -53,6 +59,7 @@ class Contest:
             return False
         self.subject, self.best, self.iterations = subject, trace.best, trace.iterations
         self.stop = trace.outcome.stop if trace.outcome is not None else "deadline"
+        self.winner = trace
         self.above_zero.clear()
         return True
 
@@ -82,8 +89,8 @@ class Contest:
 
     @property
     def converged(self) -> bool:
-        """Whether the best is a maximum, as far as a gradient tells."""
-        if self.best is None:
+        """Whether the best is a maximum, as far as the gradient and the Hessian tell."""
+        if self.best is None or self.saddle:
             return False
         arrived = self.stop == "no further improvement" and self.best.steepness <= ROUGH
         return arrived or self.stop == "gradient below tolerance"
@@ -91,8 +98,9 @@ class Contest:
     @property
     def agreed(self) -> int:
         """Searches that ended where the best is."""
-        ends = [-t.best.value * self.subject.observations for t in self.traces if t.best is not None]
-        return sum(end >= self.loglike - SAME for end in ends)
+        lowest = (SAME - self.loglike) / self.subject.observations
+        ends = [each for each in self.traces if each.best is not None and each.best.value <= lowest]
+        return len(ends) + (self.winner is not None and self.winner not in ends)
 
     @property
     def evaluations(self) -> int:
@@ -112,5 +120,4 @@ class Contest:
         assert self.best is not None  # noqa: S101  nearly_zero has looked
         free = self.subject.free.copy()
         free[places] = False
-        subject = self.subject
-        return Subject(subject.wanted, subject.y, subject.affine, free, subject.whole(self.best.x))
+        return replace(self.subject, free=free, x=self.subject.whole(self.best.x))

@@ -12,28 +12,35 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.statespace.checked import Work, lacks_digits, run
 from luna_serving.statespace.checks import LARGEST, ModelError
+from luna_serving.statespace.fit.arma import Arma, arma_in
 from luna_serving.statespace.fit.contest import Contest
+from luna_serving.statespace.fit.curvature import settle_curvature
+from luna_serving.statespace.fit.deterministic import Build
 from luna_serving.statespace.fit.em import Block, blocks, climb
-from luna_serving.statespace.fit.information import Information, information, stencil
+from luna_serving.statespace.fit.information import Information
 from luna_serving.statespace.fit.objective import Affine, Subject, affine_in
 from luna_serving.statespace.fit.quasi_newton import Search, minimise
 from luna_serving.statespace.fit.report import report, unfit
 from luna_serving.statespace.fit.results import Method, SeriesFit
-from luna_serving.statespace.fit.wanted import Build, Wanted, want
-from luna_serving.statespace.fit.work import OutOfTime, evaluations, run_searches
+from luna_serving.statespace.fit.screening import search_widely, small
+from luna_serving.statespace.fit.wanted import want
+from luna_serving.statespace.fit.work import OutOfTime, run_searches
 from luna_serving.statespace.fit.zeros import settle_zeros
 from luna_serving.statespace.jax_process import require_float64
 from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.kinds.parameters import free_parameters
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import Convention
+from luna_serving.statespace.soundness import is_plain
 
 Floats = NDArray[np.float64]
 
 # Per observation and in coordinates of unit size: eight digits of an estimate, or more after a Newton step.
 TOLERANCE: Final[Mapping[Method, float]] = {"mle": 1e-8, "em": 1e-7}
-NEWTON_STEPS: Final = 2
+# Of a log-likelihood: the search's own, and the checked filter's at its end.
+AGREES: Final = 1e-7
 # Of one state and of two.
 SMALLEST: Final = {"local_level": ("obs_var", "level_var"), "constant_velocity": ("dt", "obs_var", "accel_var")}
 
@@ -50,7 +57,7 @@ class Task:
     """Names of `kinds.parameters`."""
     method: Method = "mle"
     starts: int = 3
-    """Searches: from the model's own values, from a guess off the data, from random places about it. EM takes one."""
+    """Searches: from the model's own values, from a guess off the data, from the best of many places. EM takes one."""
     max_iterations: int = 500
     loglike: Convention = "full"
 
@@ -64,29 +71,57 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
         NoClosedForm: the method is EM and a parameter has no M-step.
     """
     require_float64()
-    everything, parts = _contests(task, series, out_of_time)
+    found = _fitted(task, series, out_of_time, exact=False)
+    doubtful = [place for place, (_, contest) in enumerate(found) if contest is not None and is_doubtful(contest)]
+    if doubtful:
+        again = _fitted(task, [series[place] for place in doubtful], out_of_time, exact=True)
+        for place, each in zip(doubtful, again, strict=True):
+            found[place] = each
+    return [fit for fit, _ in found]
+
+
+def _fitted(
+    task: Task, series: Sequence[Floats], out_of_time: OutOfTime, *, exact: bool
+) -> list[tuple[SeriesFit, Contest | None]]:
+    """The answers, and what they were found by; `exact`: with heads in multi-precision."""
+    everything, parts = _contests(task, series, out_of_time, exact=exact)
     contests = [contest for contest in everything if isinstance(contest, Contest)]
     precision: dict[int, Information | None] = {}
     # One search is brought to its end, standard errors and all, before others are begun: a deadline then costs these.
-    for numbers in (range(1), range(1, 1 if task.method == "em" else task.starts)):
-        changed: dict[int, Contest] = {}
-        for number in numbers:
-            changed |= {id(contest): contest for contest in _searched(task, parts, contests, number, out_of_time)}
-        better = list(changed.values())
+    mle = task.method == "mle"
+    several = mle and task.starts > 1
+    at_once = several and small(contests)
+    for first in [True] if at_once or not several else [True, False]:
+        if first and not at_once:
+            better = _searched(task, parts, contests, out_of_time)
+        else:
+            better = search_widely(
+                contests,
+                task.starts,
+                out_of_time,
+                own=first,
+                tolerance=TOLERANCE[task.method],
+                max_iterations=task.max_iterations,
+            )
         settle_zeros(better, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
-        precision |= dict(zip(changed, _precisions(task, better, out_of_time), strict=True))
+        found = settle_curvature(
+            better, out_of_time, tolerance=TOLERANCE[task.method], max_iterations=task.max_iterations, exact=mle
+        )
+        precision |= {id(contest): each for contest, each in zip(better, found, strict=True)}
     answers = iter([report(contest, precision.get(id(contest)), task.loglike) for contest in contests])
-    return [next(answers) if isinstance(each, Contest) else each for each in everything]
+    return [(next(answers), each) if isinstance(each, Contest) else (each, None) for each in everything]
 
 
 def _contests(
-    task: Task, series: Sequence[Floats], out_of_time: OutOfTime
+    task: Task, series: Sequence[Floats], out_of_time: OutOfTime, *, exact: bool
 ) -> tuple[list[Contest | SeriesFit], list[Block]]:
     """One a series, or the answer where there is nothing to search; and EM's steps, which are the same for all."""
     found: list[Contest | SeriesFit] = []
     names = free_parameters(task.kind, task.fields, task.free).names
     affine: Affine | None = None
     parts: list[Block] = []
+    closed: dict[bool, Arma | None] = {}
+    lacking: bool | None = None
     first = True
     for y in series:
         if out_of_time():
@@ -110,27 +145,47 @@ def _contests(
         if np.count_nonzero(~np.isnan(y)) < len(guess) + model.start.rank:
             found.append(unfit(names, "too few observations"))
             continue
-        places = starts + [_further(wanted, starts[-1], place) for place in range(task.starts - len(starts))]
-        subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), places[0])
-        found.append(Contest(subject, places[: task.starts], model))
+        if wanted.explained is not None and wanted.explained.exact:
+            found.append(unfit(names, "the likelihood has no maximum"))
+            continue
+        arma: Arma | None = None
+        if affine is None and not exact:
+            gaps = bool(np.isnan(y).any())
+            if gaps not in closed:
+                closed[gaps] = arma_in(wanted, model, guess, gaps=gaps)
+            arma = closed[gaps]
+        # Series of one task seldom differ in it; where they do, the end tells (`is_doubtful`).
+        if lacking is None:
+            lacking = exact or (arma is None and lacks_digits([(_flat(y), model)], Work(out_of_time=out_of_time)))
+        subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), starts[0], arma, lacking)
+        found.append(Contest(subject, starts[0], starts[1], model))
     return found, parts
 
 
-def _searched(
-    task: Task, parts: Sequence[Block], contests: Sequence[Contest], number: int, out_of_time: OutOfTime
-) -> list[Contest]:
-    """Search from each series' start of that number; those that are the better for it."""
-    subjects = [contest.whole(number) for contest in contests]
+def _flat(y: Floats) -> Floats:
+    return y[:, 0] if y.shape[1] == 1 else y
+
+
+def is_doubtful(contest: Contest) -> bool:
+    """Whether the best that a series came to in float64 is not what a checked filter says it is."""
+    subject, best = contest.subject, contest.best
+    if best is None or subject.exact or subject.arma is not None:
+        return False
+    model = subject.wanted.model(subject.values(best.x))
+    if is_plain(model):
+        return False
+    (result,) = run([(_flat(subject.y), model)], None, Work()).results
+    if result.full is None or not result.finite:
+        return True
+    return abs(result.full.loglike - contest.loglike) > AGREES * max(1.0, abs(contest.loglike))
+
+
+def _searched(task: Task, parts: Sequence[Block], contests: Sequence[Contest], out_of_time: OutOfTime) -> list[Contest]:
+    """Search from each model's own values; those that are the better for it."""
+    subjects = [contest.whole() for contest in contests]
     traces = run_searches(subjects, [_search(task, parts, subject) for subject in subjects], out_of_time)
     ended = zip(contests, subjects, traces, strict=True)
     return [contest for contest, subject, trace in ended if contest.enter(subject, trace)]
-
-
-def _further(wanted: Wanted, guess: Floats, number: int) -> Floats:
-    """A random place about the guess, the same for every series and every call."""
-    shift = np.random.default_rng(number).standard_normal(len(guess))
-    scales = np.isin(wanted.constraints, ("variance", "covariance"))
-    return np.where(scales, guess * np.exp(shift), guess + shift)
 
 
 def _search(task: Task, parts: Sequence[Block], start: Subject) -> Search:
@@ -138,29 +193,6 @@ def _search(task: Task, parts: Sequence[Block], start: Subject) -> Search:
     if task.method == "mle":
         return minimise(start.x, tolerance=tolerance, max_iterations=task.max_iterations, floor=start.floor)
     return climb(start, parts, tolerance=tolerance, max_iterations=task.max_iterations)
-
-
-def _precisions(task: Task, contests: Sequence[Contest], out_of_time: OutOfTime) -> list[Information | None]:
-    """The information at each series' estimates, which a Newton step or two have made more exact."""
-    ends = [(contest.subject, contest.best.x) for contest in contests if contest.best is not None]
-    points = [[(subject, x) for x in stencil(subject, best)[1]] for subject, best in ends]
-    worth = iter(evaluations([point for some in points for point in some], out_of_time))
-    informed = iter(
-        information(subject, best, [next(worth) for _ in some])
-        for (subject, best), some in zip(ends, points, strict=True)
-    )
-    found = [None if contest.best is None else next(informed) for contest in contests]
-    for _ in range(NEWTON_STEPS if task.method == "mle" else 0):
-        steps = []
-        for contest, each in zip(contests, found, strict=True):
-            if each is not None and contest.best is not None:
-                step = each.newton_step(contest.best.gradient)
-                if step is not None:
-                    steps.append((contest, contest.best.x + step))
-        there = evaluations([(contest.subject, x) for contest, x in steps], out_of_time)
-        for (contest, _), each_there in zip(steps, there, strict=True):
-            contest.improve(each_there, TOLERANCE[task.method])
-    return found
 
 
 def _require_cover(model: Model, y: Floats) -> None:

@@ -18,6 +18,9 @@ STEP: Final = 1e-3
 STENCIL: Final = ((1, 8 / 12), (-1, -8 / 12), (2, -1 / 12), (-2, 1 / 12))
 # An eigenvalue of the information below this share of the largest is one that the data say nothing of.
 SINGULAR: Final = 1e-9
+# An eigenvalue of the Hessian is negative below this, of the largest and of coordinates of unit size: differences of
+# gradients are off by less.
+BENT: Final = 1e-5
 # The share of a parameter's direction in what the data say nothing of, above which it has no standard error.
 LOADING: Final = 1e-3
 
@@ -39,6 +42,17 @@ class Information:
         step = np.zeros_like(self.x)
         step[self.inner] = -np.linalg.solve(self.hessian, gradient[self.inner])
         return step
+
+    def downward(self) -> Floats | None:
+        """The unit direction, by free coordinates, in which the objective is bent downwards; None at a minimum."""
+        if not len(self.inner):
+            return None
+        sizes, directions = np.linalg.eigh(self.hessian)
+        if sizes[0] >= -max(BENT, BENT * sizes[-1]):
+            return None
+        direction = np.zeros_like(self.x)
+        direction[self.inner] = directions[:, 0]
+        return direction
 
     def standard_errors(self) -> list[float | None]:
         """Of all k values, by the delta method; None at a bound, and where the information is singular."""

@@ -58,6 +58,10 @@ class Lane:
     table: Floats
     unit: float
     """What the engine's units add to the log-likelihood for each diffuse direction."""
+    shift: float = 0.0
+    """Added to the log-likelihood: for observations that differences have used up before the lane begins."""
+    told: int = 0
+    """How many of these told a diffuse direction."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +150,8 @@ def scores(lanes: Sequence[tuple[Lane, Tangent | None]], out_of_time: Callable[[
             part = _run(batch, form, (length, width), out_of_time)
             found.loglike[some], found.slope[some], found.met[some] = part.loglike, part.slope, part.met
     # What the engine's units add for each diffuse direction that was told (`answers.py`).
-    found.loglike[:] -= [each.unit * met for (each, _), met in zip(lanes, found.met, strict=True)]
+    found.loglike[:] -= [each.unit * met - each.shift for (each, _), met in zip(lanes, found.met, strict=True)]
+    found.met[:] += [each.told for each, _ in lanes]
     return found
 
 

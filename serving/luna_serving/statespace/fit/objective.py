@@ -6,21 +6,24 @@ matrices, good to about ten digits.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.checks import LARGEST, ModelError
+from luna_serving.statespace.fit.arma import Arma
+from luna_serving.statespace.fit.heads import Headed, headed
 from luna_serving.statespace.fit.lanes import Lane, Tangent, TimeIsUp, combine, difference, lane, scores
 from luna_serving.statespace.fit.quasi_newton import Evaluation
+from luna_serving.statespace.fit.slopes import STEP
 from luna_serving.statespace.fit.wanted import Wanted
 
 Floats = NDArray[np.float64]
 
-# The cube root of float64's rounding: where a central difference loses as much to rounding as to curvature.
-STEP: Final = 6e-6
 # Relative: two ways to the same matrices agree to this if the matrices are affine.
 AFFINE: Final = 1e-12
 
@@ -51,20 +54,26 @@ class Subject:
     """Of all k parameters; the others are variances, and zero."""
     x: Floats
     """All k coordinates, where the search begins."""
+    arma: Arma | None = None
+    """The lanes' closed form, if they have one."""
+    exact: bool = False
+    """Whether the first rows need more digits than float64 has."""
+    observed: Floats = field(init=False)
+    """What `arma`'s lanes observe."""
     observations: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "observations", max(1, int(np.count_nonzero(~np.isnan(self.y)))))
+        object.__setattr__(self, "observed", self.y if self.arma is None else self.arma.series(self.y))
 
     @property
     def floor(self) -> float:
         """An objective so low that the model explains the series exactly: the likelihood has no maximum.
 
-        The one-step error's standard deviation is then about 1e-5 of the spread of the series' steps.
+        That of noise which is only the observations' rounding (`deterministic.ROUNDING`).
         """
-        steps = np.diff(self.y, axis=0)
-        spreads = [np.std(column[np.isfinite(column)]) for column in steps.T if np.isfinite(column).any()]
-        return float(np.log(min((spread for spread in spreads if spread > 0), default=1.0))) - 11.5
+        explained = self.wanted.explained
+        return -np.inf if explained is None else explained.floor
 
     def values(self, x: Floats) -> Floats:
         """The wire's numbers [k] at the free ones' coordinates."""
@@ -80,12 +89,7 @@ class Subject:
 
     def jacobian(self, x: Floats) -> Floats:
         """The derivative of `values` [k, free]."""
-        return np.array([self._slope(x, i) for i in range(len(x))]).reshape(len(x), len(self.free)).T
-
-    def _slope(self, x: Floats, i: int) -> Floats:
-        step = np.zeros_like(x)
-        step[i] = STEP * max(1.0, abs(x[i]))
-        slope: Floats = (self.values(x + step) - self.values(x - step)) / (2 * step[i])
+        slope: Floats = self.wanted.jacobian(self.whole(x))[:, self.free] * self.free[:, None]
         return slope
 
     def lanes(self, x: Floats) -> list[tuple[Lane, Tangent | None]]:
@@ -94,8 +98,34 @@ class Subject:
         Raises:
             ModelError: no model has these parameters.
         """
+        if self.arma is not None:
+            (lanes,) = _closed(self.arma, [(self, x)])
+            if lanes is None:
+                raise ModelError("", "overflows")
+            return lanes
         here, along = self._affine(x) if self.affine is not None else self._general(x)
         return [(here, tangent) for tangent in along] or [(here, None)]
+
+    @property
+    def scales(self) -> bool:
+        """Whether all noise goes with the parameters that are `noise`."""
+        return self.wanted.explained is not None and self.wanted.explained.scales
+
+    def along_scale(self, x: Floats) -> tuple[Lane, Tangent | None]:
+        """A lane, and its derivative by the logarithm of a factor of all variances if all noise goes with it.
+
+        Raises:
+            ModelError: no model has these parameters.
+        """
+        values = self.values(x)
+        moved = np.where(self.wanted.noise, values, 0.0)
+        if self.affine is not None:
+            return self.affine.at(values, self.y), combine(list(moved), self.affine.tangents)
+        here = lane(self.wanted.model(values), self.y)
+        if not self.scales:
+            return here, None
+        # All that depends on the factor is proportional to it.
+        return here, difference(lane(self.wanted.model(values + moved), self.y), here, 1.0)
 
     def _affine(self, x: Floats) -> tuple[Lane, list[Tangent]]:
         assert self.affine is not None  # noqa: S101  the caller asked
@@ -128,26 +158,136 @@ def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[],
     """
     lanes: list[tuple[Lane, Tangent | None]] = []
     parts: list[slice | None] = []
-    for subject, x in points:
-        if out_of_time():
-            raise TimeIsUp
-        try:
-            some = subject.lanes(x)
-        except (ModelError, np.linalg.LinAlgError):
+    heads = [_headed(subject, x, out_of_time) if subject.exact else None for subject, x in points]
+    for some in _laid_out(points, out_of_time, heads=heads):
+        if some is None:
             parts.append(None)
             continue
         parts.append(slice(len(lanes), len(lanes) + len(some)))
         lanes += some
     found = scores(lanes, out_of_time)
     evaluations = []
-    for (subject, x), part in zip(points, parts, strict=True):
+    for (subject, x), part, head in zip(points, parts, heads, strict=True):
         if part is None:
             evaluations.append(Evaluation(x, np.inf, np.zeros_like(x)))
             continue
-        gradient = -found.slope[part][: len(x)] / subject.observations
-        value = -float(found.loglike[part][0]) / subject.observations
-        evaluations.append(Evaluation(x, value, gradient, int(found.met[part][0])))
+        slope, loglike, met = found.slope[part][: len(x)], found.loglike[part][:1].sum(), int(found.met[part][:1].sum())
+        if head is not None:
+            slope = head.slopes + (slope if len(slope) else 0.0)
+            loglike, met = loglike + head.head.loglike, met + head.head.met
+        evaluations.append(Evaluation(x, -float(loglike) / subject.observations, -slope / subject.observations, met))
     return evaluations
+
+
+def _headed(subject: Subject, x: Floats, out_of_time: Callable[[], bool], *, slopes: bool = True) -> Headed | None:
+    """None where there is no model."""
+    with suppress(ModelError, np.linalg.LinAlgError):
+        return headed(lambda at: subject.wanted.model(subject.values(at)), x, subject.y, out_of_time, slopes=slopes)
+    return None
+
+
+def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]) -> list[tuple[float, Floats]]:
+    """The objective of each point without its gradient, all variances by the common factor that is best for them.
+
+    With the variances the sum of squares S = Σ v²/F scales, so that the best factor is S / (N - d). What it is worth
+    follows from the value and its derivative along the factor's logarithm, (S - N + d) / 2. Where other noise does not
+    scale with them, the point is taken as it is. +inf where there is no model.
+
+    Raises:
+        TimeIsUp: before all were evaluated.
+    """
+    if any(subject.exact for subject, _ in points):
+        return _plainly(points, out_of_time)
+    laid_out = _laid_out(points, out_of_time, _Along.SCALE)
+    lanes = [some[0] for some in laid_out if some is not None]
+    found = scores(lanes, out_of_time)
+    worth = iter(zip(found.loglike, found.slope, found.met, strict=True))
+    answers = []
+    for (subject, x), some in zip(points, laid_out, strict=True):
+        if some is None:
+            answers.append((np.inf, x))
+            continue
+        loglike, slope, met = next(worth)
+        told = subject.observations - met
+        factor, scaled = 1 + 2 * slope / max(1, told), x
+        if subject.scales and told > 0 and np.isfinite(factor) and factor > 0:
+            loglike += told / 2 * (factor - 1 - np.log(factor))
+            scaled = np.where(subject.wanted.noise[subject.free], x * np.sqrt(factor), x)
+        answers.append((-float(loglike) / subject.observations if np.isfinite(loglike) else np.inf, scaled))
+    return answers
+
+
+def _plainly(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]) -> list[tuple[float, Floats]]:
+    """Each point as it is, where heads run."""
+    heads = [_headed(subject, x, out_of_time, slopes=False) for subject, x in points]
+    found = scores([head.lanes[0] for head in heads if head is not None and head.lanes], out_of_time)
+    rest = iter(found.loglike)
+    answers = []
+    for (subject, x), head in zip(points, heads, strict=True):
+        loglike = -np.inf if head is None else head.head.loglike + (float(next(rest)) if head.lanes else 0.0)
+        answers.append((-loglike / subject.observations if np.isfinite(loglike) else np.inf, x))
+    return answers
+
+
+class _Along(Enum):
+    """Which derivatives a point's lanes have."""
+
+    EACH = auto()
+    """By each free coordinate: a lane for each."""
+    SCALE = auto()
+    """By the logarithm of a factor of all variances: one lane."""
+
+
+Lanes = list[tuple[Lane, Tangent | None]]
+
+
+def _laid_out(
+    points: Sequence[tuple[Subject, Floats]],
+    out_of_time: Callable[[], bool],
+    along: _Along = _Along.EACH,
+    heads: Sequence[Headed | None] = (),
+) -> list[Lanes | None]:
+    """The lanes of each point; None where there is no model."""
+    found: list[Lanes | None] = [None] * len(points)
+    # Points that differ in what is held at zero have derivatives of unlike shapes.
+    together: dict[tuple[int, int], list[int]] = {}
+    for place, (subject, x) in enumerate(points):
+        if out_of_time():
+            raise TimeIsUp
+        if subject.exact:
+            head = heads[place]
+            found[place] = None if head is None else head.lanes
+            continue
+        if subject.arma is not None:
+            together.setdefault((id(subject.arma), len(x)), []).append(place)
+            continue
+        with suppress(ModelError, np.linalg.LinAlgError):
+            found[place] = subject.lanes(x) if along is _Along.EACH else [subject.along_scale(x)]
+    for places in together.values():
+        arma = points[places[0]][0].arma
+        assert arma is not None  # noqa: S101  it was grouped by
+        for place, lanes in zip(places, _closed(arma, [points[place] for place in places], along), strict=True):
+            found[place] = lanes
+    return found
+
+
+def _closed(arma: Arma, points: Sequence[tuple[Subject, Floats]], along: _Along = _Along.EACH) -> list[Lanes | None]:
+    values = np.array([subject.values(x) for subject, x in points])
+    if along is _Along.EACH:
+        jacobians = np.array([subject.jacobian(x) for subject, x in points])
+    else:
+        jacobians = np.where(points[0][0].wanted.noise, values, 0.0)[..., None]
+    flats, tangents = arma.flats(values, jacobians)
+    found: list[Lanes | None] = []
+    sound = np.isfinite(flats).all(axis=1) & np.isfinite(tangents).all(axis=(1, 2))
+    sound &= (np.abs(values).max(axis=1) <= LARGEST) & arma.noisy(values)
+    for (subject, _), flat, moved, usable in zip(points, flats, tangents, sound, strict=True):
+        if not usable:
+            found.append(None)
+            continue
+        here = arma.lane(flat, subject.observed)
+        found.append([(here, Tangent(tangent, None)) for tangent in moved] or [(here, None)])
+    return found
 
 
 def affine_in(wanted: Wanted, values: Floats) -> Affine | None:

@@ -33,6 +33,10 @@ ROUNDING: Final = 1e-14
 # Coordinates are logarithms or of that kind: a step of 5 multiplies a variance by 148.
 LONGEST_STEP: Final = 5.0
 LINE_EVALUATIONS: Final = 25
+# So many iterations that lower the value by less, together, end a search: on a ridge that runs out to a bound it would
+# creep for ever, and where the value is mostly rounding it would wander.
+STALLED_ITERATIONS: Final = 12
+STALLED: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,13 +97,17 @@ def minimise(start: Floats, *, tolerance: float, max_iterations: int, floor: flo
     now = yield Point(start, 0)
     identity = np.eye(len(start))
     inverse, fresh = identity, True
+    values: list[float] = []
     for iteration in range(max_iterations):
+        values.append(now.value)
         if not now.defined:
             return Outcome(now, iteration, "no further improvement")
         if now.steepness <= tolerance:
             return Outcome(now, iteration, "gradient below tolerance")
         if now.value < floor:
             return Outcome(now, iteration, "the likelihood has no maximum")
+        if iteration >= STALLED_ITERATIONS and values[-1 - STALLED_ITERATIONS] - now.value < STALLED:
+            return Outcome(now, iteration, "no further improvement")
         direction = -inverse @ now.gradient
         if direction @ now.gradient >= 0:
             inverse, fresh, direction = identity, True, -now.gradient

@@ -33,11 +33,11 @@ class SeriesFit:
     iterations: int
     """Of the search that found the estimates."""
     evaluations: int
-    """Of the log-likelihood and its gradient, over all searches."""
+    """Of the log-likelihood, over all searches and the places looked at before them."""
     converged: bool
     why_stopped: WhyStopped
     starts: int
-    """Searches that were begun."""
+    """Searches that were made."""
     agreed: int
     """Searches that ended with this log-likelihood, to 1e-4."""
     fields: dict[str, Any] | None

@@ -1,7 +1,8 @@
 """Run many searches side by side: each round evaluates every point that one of them waits for."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 from luna_serving.statespace.fit.lanes import TimeIsUp
@@ -17,7 +18,7 @@ Evaluate = Callable[[Points], Sequence[Evaluation]]
 """The function: (search's number, x) of each point to what it is worth, in order; raises TimeIsUp."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Traced:
     """A search's way so far."""
 
@@ -30,12 +31,27 @@ class Traced:
     iterations: int = 0
 
 
-def run_together(searches: Sequence[Search], evaluate: Evaluate) -> list[Traced]:
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """After so many rounds, go on only with the searches that `keep` numbers."""
+
+    rounds: int
+    keep: Callable[[Sequence[Traced]], Collection[int]]
+
+
+def run_together(searches: Sequence[Search], evaluate: Evaluate, heat: Heat | None = None) -> list[Traced]:
     """Advance all searches until each has ended or time is out; those that were cut short hold their best."""
     traces = [Traced() for _ in searches]
     for trace, search in zip(traces, searches, strict=True):
         trace.waiting = next(search)
-    while waiting := [(i, trace.waiting.x) for i, trace in enumerate(traces) if trace.waiting is not None]:
+    for turn in count():
+        if heat is not None and turn == heat.rounds:
+            kept = heat.keep(traces)
+            for number, trace in enumerate(traces):
+                trace.waiting = trace.waiting if number in kept else None
+        waiting = [(i, trace.waiting.x) for i, trace in enumerate(traces) if trace.waiting is not None]
+        if not waiting:
+            break
         for some in _slices(waiting):
             try:
                 answers = evaluate(some)

@@ -1,19 +1,22 @@
 """What is sought for one model: the wire's numbers, and as many coordinates of about unit size for the search."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.statespace.fit.deterministic import Build, Deterministic, explain
+from luna_serving.statespace.fit.slopes import slopes
 from luna_serving.statespace.kinds.estimable import estimable
 from luna_serving.statespace.kinds.parameters import Parameters, free_parameters
+from luna_serving.statespace.kinds.transforms import CONSTRAINTS
 from luna_serving.statespace.model import Model
 
 Floats = NDArray[np.float64]
-Build = Callable[[Mapping[str, Any]], Model]
-"""A kind's model from its wire fields, `initial` among them; raises ModelError."""
+Mask = NDArray[np.bool_]
 
 # Beyond these coordinates a bounded number is so near to its bound that the likelihood is flat: a partial
 # autocorrelation within 5e-5 of 1, a share within 6e-6 of 0 or 1.
@@ -22,6 +25,10 @@ AT_BOUND: Final[Mapping[str, float]] = {"stationary": 100.0, "invertible": 100.0
 # that it says nothing, and at zero it vanishes.
 NEAREST: Final = 1e-2
 FARTHEST: Final = 1e2
+# The sum of a guess's variances by the variance of the steps: where it is beyond these, the guess is not of their size.
+FAR_OFF: Final = (1e-3, 1e1)
+# A lag's coordinate beyond which its partial autocorrelation is the bound in float64.
+FARTHEST_LAG: Final = 20.0
 # A covariance whose correlations' smallest eigenvalue is below this is on the edge of being singular.
 SINGULAR: Final = 1e-6
 
@@ -30,35 +37,64 @@ SINGULAR: Final = 1e-6
 class Wanted:
     """The parameters of a model that are to be estimated, k numbers.
 
-    A coordinate is `Parameters`' unconstrained number by its `scale` [k]: BFGS takes steps of unit size at first.
+    A coordinate is `Parameters`' unconstrained number by its `scale` [k]: BFGS takes steps of unit size at first. Of a
+    vector of lags it is the inverse hyperbolic tangent of a partial autocorrelation, so that a unit root, where many
+    short series have their maximum, is a few steps away.
     """
 
     parameters: Parameters
     build: Build
     scale: Floats
+    explained: Deterministic | None = None
+    """Of the series that it was made for."""
+    names: tuple[str, ...] = field(init=False)
+    """As the wire calls them."""
+    constraints: tuple[str, ...] = field(init=False)
+    """What binds each [k]."""
+    variances: Mask = field(init=False)
+    """Which may be zero each by itself [k]."""
+    noise: Mask = field(init=False)
+    """Which are variances or belong to covariances: their coordinates go with the root of the noise [k]."""
+    lags: Mask = field(init=False)
+    """Which belong to a vector of lags [k]."""
+    runs: tuple[tuple[str, slice], ...] = field(init=False)
+    """The constraint and the places of each field."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """As the wire calls them."""
-        return self.parameters.names
-
-    @property
-    def constraints(self) -> tuple[str, ...]:
-        """What binds each [k]."""
-        return tuple(each.constraint for each in self.parameters.free for _ in each.names)
-
-    @property
-    def variances(self) -> NDArray[np.bool_]:
-        """Which may be zero each by itself [k]."""
-        return np.array([constraint == "variance" for constraint in self.constraints], dtype=bool)
+    def __post_init__(self) -> None:
+        free = self.parameters.free
+        ends = np.cumsum([0, *(len(each.names) for each in free)]).tolist()
+        constraints = np.array([each.constraint for each in free for _ in each.names])
+        for name, value in (
+            ("names", self.parameters.names),
+            ("constraints", tuple(constraints.tolist())),
+            ("variances", constraints == "variance"),
+            ("noise", np.isin(constraints, ("variance", "covariance"))),
+            ("lags", _lags(self.parameters)),
+            ("runs", tuple((each.constraint, slice(*span)) for each, span in zip(free, pairwise(ends), strict=True))),
+        ):
+            object.__setattr__(self, name, value)
 
     def values(self, x: Floats) -> Floats:
         """The wire's numbers at coordinates x [k]."""
-        return self.parameters.values(x * self.scale)
+        theta = self.theta(x)
+        return np.concatenate([CONSTRAINTS[constraint].values(theta[here]) for constraint, here in self.runs])
+
+    def theta(self, x: Floats) -> Floats:
+        """`Parameters`' unconstrained numbers at coordinates x [k]."""
+        return np.where(self.lags, np.sinh(np.clip(x, -FARTHEST_LAG, FARTHEST_LAG)), x) * self.scale
 
     def coordinates(self, values: Floats) -> Floats:
         """The other way round."""
-        return self.parameters.theta(values) / self.scale
+        return _coordinates(self.parameters, self.parameters.theta(values), self.scale)
+
+    def jacobian(self, x: Floats) -> Floats:
+        """The derivative of `values` by coordinates [k, k]."""
+        found, theta = np.zeros((len(x), len(x))), self.theta(x)
+        # d sinh = cosh
+        along = np.where(self.lags & (np.abs(x) <= FARTHEST_LAG), np.hypot(1.0, theta), 1.0) * self.scale
+        for constraint, here in self.runs:
+            found[here, here] = slopes(constraint, theta[here]) * along[here]
+        return found
 
     def model(self, values: Floats) -> Model:
         """The model with these numbers.
@@ -74,7 +110,7 @@ class Wanted:
 
     def at_bound(self, x: Floats) -> NDArray[np.bool_]:
         """Which of the numbers stand on a bound, where their errors are not normal [k]."""
-        values, found = self.values(x), []
+        values, theta, found = self.values(x), self.theta(x), []
         first = 0
         for each in self.parameters.free:
             here = slice(first, first + len(each.names))
@@ -82,7 +118,7 @@ class Wanted:
                 found.append(np.full(len(each.names), _singular(np.array(each.read(self.fields(values))))))
             else:
                 # A vector of lags is bound as a whole: one partial autocorrelation at 1 is a unit root.
-                far = np.abs(x[here] * self.scale[here]) > AT_BOUND.get(each.constraint, np.inf)
+                far = np.abs(theta[here]) > AT_BOUND.get(each.constraint, np.inf)
                 found.append(np.full(len(far), far.any()))
             first = here.stop
         return np.concatenate(found)
@@ -97,11 +133,17 @@ def want(
         NotEstimable: see `kinds.parameters`.
     """
     parameters = free_parameters(kind, fields, names)
-    guess = parameters.start([y])
-    scale = _scale(parameters, guess, y)
-    wanted = Wanted(parameters, build, scale)
-    guess = guess / scale
-    return wanted, [_in_reach(parameters, parameters.unconstrain(fields) / scale, guess), guess]
+    explained = explain(parameters, build, y)
+    # An ARIMA model's guess takes the differences off by itself, and then wants what is left.
+    left = y if explained is None or explained.exact or kind == "arima" else explained.residual
+    guess = parameters.start([left])
+    if kind == "structural":
+        guess = _of_size(parameters, guess, left)
+    scale = _scale(parameters, guess, left)
+    wanted = Wanted(parameters, build, scale, explained)
+    guess = _coordinates(parameters, guess, scale)
+    own = _coordinates(parameters, parameters.unconstrain(fields), scale)
+    return wanted, [_in_reach(parameters, own, guess), guess]
 
 
 def usual(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -115,6 +157,15 @@ def usual(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
         if not held_at_zero and not (kind == "state_space" and each.constraint == "free"):
             found.append(name)
     return tuple(found)
+
+
+def _lags(parameters: Parameters) -> NDArray[np.bool_]:
+    constraints = [each.constraint for each in parameters.free for _ in each.names]
+    return np.isin(constraints, ("stationary", "invertible"))
+
+
+def _coordinates(parameters: Parameters, theta: Floats, scale: Floats) -> Floats:
+    return np.where(_lags(parameters), np.arcsinh(theta / scale), theta / scale)
 
 
 def _in_reach(parameters: Parameters, own: Floats, guess: Floats) -> Floats:
@@ -131,6 +182,19 @@ def _in_reach(parameters: Parameters, own: Floats, guess: Floats) -> Floats:
             near[here] = own[here] * factor if largest else guess[here]
         first = here.stop
     return near
+
+
+def _of_size(parameters: Parameters, guess: Floats, left: Floats) -> Floats:
+    """The guess with its variances scaled to the steps of what the model leaves of the series, if they are far off."""
+    steps = np.diff(left, axis=0)
+    known = steps[np.isfinite(steps)]
+    spread = float(np.var(known)) if len(known) > 1 else 0.0
+    variances = np.array([each.constraint == "variance" for each in parameters.free for _ in each.names], dtype=bool)
+    # Theta is their root.
+    total = float(np.sum(guess[variances] ** 2))
+    if not (spread > 0 and total > 0) or FAR_OFF[0] < total / spread < FAR_OFF[1]:
+        return guess
+    return np.where(variances, guess * np.sqrt(spread / total), guess)
 
 
 def _scale(parameters: Parameters, guess: Floats, y: Floats) -> Floats:

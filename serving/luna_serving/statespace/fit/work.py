@@ -8,19 +8,21 @@ from numpy.typing import NDArray
 from luna_serving.statespace.fit.lanes import TimeIsUp
 from luna_serving.statespace.fit.objective import Subject, evaluate
 from luna_serving.statespace.fit.quasi_newton import Evaluation, Search
-from luna_serving.statespace.fit.together import POINTS_AT_A_TIME, Points, Traced, run_together
+from luna_serving.statespace.fit.together import POINTS_AT_A_TIME, Heat, Points, Traced, run_together
 
 Floats = NDArray[np.float64]
 OutOfTime = Callable[[], bool]
 
 
-def run_searches(subjects: Sequence[Subject], searches: Sequence[Search], out_of_time: OutOfTime) -> list[Traced]:
+def run_searches(
+    subjects: Sequence[Subject], searches: Sequence[Search], out_of_time: OutOfTime, heat: Heat | None = None
+) -> list[Traced]:
     """One search a subject, side by side."""
 
     def worth(points: Points) -> list[Evaluation]:
         return evaluate([(subjects[i], x) for i, x in points], out_of_time)
 
-    return run_together(searches, worth)
+    return run_together(searches, worth, heat)
 
 
 def evaluations(points: Sequence[tuple[Subject, Floats]], out_of_time: OutOfTime) -> list[Evaluation]:

@@ -115,6 +115,11 @@ def _structural(fields: Fields) -> Iterator[Estimable]:
     if (ar := fields.get("ar")) is not None:
         yield Estimable(("ar", "coefficients"), "stationary", (len(ar["coefficients"]),))
         yield Estimable(("ar", "var"), "variance")
+    yield from _regression(fields)
+
+
+def _regression(fields: Fields) -> Iterator[Estimable]:
+    """The coefficients are states: only their walks are estimated."""
     if (regression := fields.get("regression")) is not None:
         yield Estimable(("regression", "var"), "variance", np.shape(regression.get("var") or 0.0))
 
@@ -132,6 +137,7 @@ def _arima(fields: Fields) -> Iterator[Estimable]:
     yield Estimable(("intercept",), "free")
     yield Estimable(("var",), "variance")
     yield Estimable(("obs_var",), "variance")
+    yield from _regression(fields)
 
 
 def _state_space(fields: Fields) -> Iterator[Estimable]:

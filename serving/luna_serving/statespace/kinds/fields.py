@@ -1,4 +1,4 @@
-"""A kind's errors, told by the fields that its caller wrote."""
+"""A kind's errors, with pointers to the fields that its caller wrote."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ OBS_VAR: Final[Mapping[str, str]] = {"/obs_cov": "/obs_var"}
 
 
 @contextmanager
-def told_by(fields: Mapping[str, str]) -> Iterator[None]:
-    """Move the errors of a model's matrices to the fields that they were made from.
+def pointing_to(fields: Mapping[str, str]) -> Iterator[None]:
+    """Point the errors of a model's matrices to the fields that they were made from.
 
     Args:
         fields: a matrix's pointer to the field's.
@@ -30,10 +30,10 @@ def optional_variance(pointer: str, value: float | None) -> float | None:
 
 
 def refuse_more_states(pointer: str, states: int, cure: str) -> None:
-    """Refuse a model of more states than are taken, by the field that has the most to do with it.
+    """Refuse a model of more states than are supported, by the field that has the most to do with it.
 
     Raises:
         ModelError: there are more than `MAX_STATES`.
     """
     if states > MAX_STATES:
-        raise ModelError(pointer, f"makes a model of {states} states; at most {MAX_STATES} are taken: {cure}")
+        raise ModelError(pointer, f"makes a model of {states} states; at most {MAX_STATES} are supported: {cure}")

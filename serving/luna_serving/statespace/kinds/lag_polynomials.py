@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from flint import arb
 from numpy.typing import ArrayLike, NDArray
 
 from luna_serving.statespace.checks import ModelError, magnitude
+from luna_serving.statespace.kinds.autocovariances import BITS, LARGEST_BITS, is_stationary
+from luna_serving.statespace.precise import bits
 
 Floats = NDArray[np.float64]
-# As for a stationary start (`initial`): nearer to one, the unconditional moments have no digits left.
-LARGEST_ROOT: Final = 1 - 1e-10
+# Nearer to one, a filter that starts from the unconditional variance has no digits left of the first observation.
+LARGEST_ROOT: Final = 1 - 5e-11
+# With coefficients whose sizes add up to no more, no root comes near to one.
+SURELY_STATIONARY: Final = 0.99
 
 
 def coefficients(pointer: str, values: Sequence[float], count: int, order: str) -> Floats:
@@ -45,10 +50,25 @@ def require_stationary(pointer: str, ar: ArrayLike) -> None:
     Raises:
         ModelError: it has none.
     """
-    size = largest_root(ar)
-    if not size < LARGEST_ROOT:
+    if not _roots_below(np.asarray(ar, dtype=np.float64)):
         raise ModelError(
             pointer,
-            f"is not stationary (its largest root has size {size:.10g}, not below 1): difference the series, "
-            'or start with "initial": {"kind": "diffuse"}',
+            f"is not stationary (its largest root has size {largest_root(ar):.10g}, not below 1): difference the "
+            'series, or start with "initial": {"kind": "diffuse"}',
         )
+
+
+def _roots_below(ar: Floats) -> bool:
+    """Whether all roots are below `LARGEST_ROOT` in size, exactly: float64 knows a double root to 8 digits only."""
+    if np.abs(ar).sum() <= SURELY_STATIONARY:
+        return True
+    ar = np.trim_zeros(ar, "b")
+    precision = BITS
+    while precision <= LARGEST_BITS:
+        with bits(precision):
+            scaled = [arb(1), *(-arb(each) / arb(LARGEST_ROOT) ** (j + 1) for j, each in enumerate(ar.tolist()))]
+            found = is_stationary(scaled)
+        if found is not None:
+            return found
+        precision *= 2
+    return False

@@ -4,7 +4,7 @@ import numpy as np
 
 from luna_serving.statespace.checks import variance
 from luna_serving.statespace.initial import Diffuse, Initial
-from luna_serving.statespace.kinds.fields import OBS_VAR, told_by
+from luna_serving.statespace.kinds.fields import OBS_VAR, pointing_to
 from luna_serving.statespace.model import Model
 
 
@@ -12,7 +12,7 @@ def local_level(*, obs_var: float, level_var: float, initial: Initial | None = N
     """A level that walks, seen through noise (Durbin & Koopman 2012, eq. 2.3). State: level."""
     obs = variance("/obs_var", obs_var)
     level = variance("/level_var", level_var)
-    with told_by(OBS_VAR):
+    with pointing_to(OBS_VAR):
         return Model(
             transition=np.eye(1),
             design=np.ones((1, 1)),
@@ -27,7 +27,7 @@ def local_linear_trend(*, obs_var: float, level_var: float, trend_var: float, in
     """A level with a slope, both of which walk (Durbin & Koopman 2012, eq. 3.2). State: level, trend."""
     obs = variance("/obs_var", obs_var)
     walks = [variance("/level_var", level_var), variance("/trend_var", trend_var)]
-    with told_by(OBS_VAR):
+    with pointing_to(OBS_VAR):
         return Model(
             transition=np.array([[1.0, 1.0], [0.0, 1.0]]),
             design=np.array([[1.0, 0.0]]),

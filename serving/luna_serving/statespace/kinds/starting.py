@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from luna_serving.statespace.kinds.estimable import Estimable
 from luna_serving.statespace.kinds.lag_polynomials import largest_root, product
+from luna_serving.statespace.kinds.regressors import regressor_rows
 
 Floats = NDArray[np.float64]
 Fields = Mapping[str, Any]
@@ -61,7 +62,8 @@ def _simple(fields: Fields, columns: Sequence[Floats]) -> dict[str, ArrayLike]:
     """Moments of differences: where a level walks, Var Δy = level_var + 2 obs_var and E Δy[t] Δy[t-1] = -obs_var."""
     spread = _spread(columns, 1)
     noise = float(np.clip(-_lagged([np.diff(y) for y in columns], 1), 0.05 * spread, 0.45 * spread))
-    dt = float(np.mean(fields.get("dt", 1.0)))
+    steps = np.asarray(fields.get("dt", 1.0), dtype=np.float64)
+    dt = float(np.mean(steps, where=steps > 0)) if (steps > 0).any() else 1.0
     return {
         "obs_var": noise,
         "level_var": spread - 2 * noise,
@@ -75,8 +77,8 @@ def _structural(fields: Fields, columns: Sequence[Floats]) -> dict[str, ArrayLik
     guess: dict[str, ArrayLike] = {}
     regression = fields.get("regression")
     if regression is not None:
-        regressors = np.asarray(regression["regressors"], dtype=np.float64)
-        columns = [_residual(y, regressors) for y in columns]
+        regressors = regressor_rows(regression)
+        columns = [_residual(y, regressors[: len(y)]) for y in columns]
     periods = [part["period"] for part in (fields.get("seasonal"), *fields.get("freq_seasonal", ())) if part]
     season = max((round(period) for period in periods), default=1)
     spread = _spread([y[season:] - y[:-season] for y in columns], 0) / 2 if season > 1 else _spread(columns, 1)
@@ -85,9 +87,7 @@ def _structural(fields: Fields, columns: Sequence[Floats]) -> dict[str, ArrayLik
     for i in range(len(fields.get("freq_seasonal", ()))):
         guess[f"freq_seasonal.{i}.var"] = guess["freq_seasonal.var"]
     if regression is not None:
-        power = np.mean(np.square(regressors), axis=0)
-        each = SHARES["trend"] * spread / np.where(power > 0, power, 1.0)
-        guess["regression.var"] = each if np.ndim(regression.get("var")) else float(each.mean())
+        guess["regression.var"] = _walks(regression, regressors, spread)
     if (ar := fields.get("ar")) is not None:
         guess["ar.coefficients"] = FIRST_LAG * np.eye(1, len(ar["coefficients"]))[0]
     return guess | {"cycle.damping": DAMPING}
@@ -97,6 +97,10 @@ def _arima(fields: Fields, columns: Sequence[Floats]) -> dict[str, ArrayLike]:
     """Yule and Walker's equations for the autoregressions of the differenced series; moving averages start at zero."""
     p, d, _ = fields["order"]
     seasonal_p, seasonal_d, _, s = fields.get("seasonal_order", (0, 0, 0, 0))
+    guess: dict[str, ArrayLike] = {}
+    if (regression := fields.get("regression")) is not None:
+        guess["regression.var"] = _walks(regression, regressor_rows(regression), _spread(columns, 1))
+    columns = [_explained(y, fields) for y in columns]
     for lag in (1,) * d + (s,) * seasonal_d:
         columns = [y[lag:] - y[:-lag] for y in columns]
     mean = float(np.mean(known)) if len(known := _known(columns)) else 0.0
@@ -106,7 +110,7 @@ def _arima(fields: Fields, columns: Sequence[Floats]) -> dict[str, ArrayLike]:
     # What the autoregression leaves of the variance, near enough.
     left = float(np.clip(1 - np.sum(lags**2), 0.1, 1.0))
     spread = _spread(columns, 0)
-    return {
+    return guess | {
         "ar": ar,
         "seasonal_ar": seasonal_ar,
         "ma": 0.0,
@@ -130,8 +134,29 @@ def _yule_walker(columns: Sequence[Floats], order: int, lag: int) -> Floats:
     return ar if largest < STRONGEST else ar * (STRONGEST / largest) ** np.arange(1, order + 1)
 
 
+def _walks(regression: Fields, regressors: Floats, spread: float) -> Floats | float:
+    """Variances of the coefficients' walks, one or one a regressor."""
+    power = np.nanmean(np.square(regressors), axis=0)
+    each = SHARES["trend"] * spread / np.where(power > 0, power, 1.0)
+    return each if isinstance(regression.get("var"), list | tuple) else float(each.mean())
+
+
+def _explained(y: Floats, fields: Fields) -> Floats:
+    """What an ARIMA model's regression and trend leave of a series [T], but for its level."""
+    regression, powers = fields.get("regression"), fields.get("trend", ())
+    if regression is None and not powers:
+        return y
+    # Of the length of one, so that no power of it is large.
+    time = np.arange(len(y), dtype=np.float64) / len(y)
+    parts = [time[:, None] ** np.array([power for power in powers if power], dtype=np.float64)]
+    parts += [] if regression is None else [regressor_rows(regression)[: len(y)]]
+    left, known = _residual(y, np.column_stack(parts)), _known([y])
+    return left if 0 in powers or not len(known) else left + np.mean(known)
+
+
 def _residual(y: Floats, regressors: Floats) -> Floats:
-    x = np.column_stack([np.ones(len(y)), regressors[: len(y)]])
+    """What a constant and regressors [T, k] leave of a series [T]."""
+    x = np.column_stack([np.ones(len(y)), regressors])
     known = ~np.isnan(y)
     if not known.any():
         return y

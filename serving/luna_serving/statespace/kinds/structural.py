@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from luna_serving.statespace.checks import ModelError, variance
-from luna_serving.statespace.initial import Blocks, Diffuse, Initial
-from luna_serving.statespace.kinds.fields import OBS_VAR, refuse_more_states, told_by
+from luna_serving.statespace.initial import Blocks, Diffuse, Initial, Stationary
+from luna_serving.statespace.kinds import blocks
+from luna_serving.statespace.kinds.blocks import Block
+from luna_serving.statespace.kinds.fields import OBS_VAR, pointing_to, refuse_more_states
+from luna_serving.statespace.kinds.regressors import regression
 from luna_serving.statespace.kinds.structural_parts import (
-    Block,
     autoregression,
     cycle,
     freq_seasonal,
     level_and_trend,
-    regression,
     seasonal,
 )
 from luna_serving.statespace.model import Model
@@ -45,31 +45,41 @@ def structural(
         freq_seasonal: each {"period", "harmonics", "var"}, by sines and cosines.
         cycle: {"period", "damping", "var"}.
         ar: {"coefficients", "var"}.
-        regression: {"regressors", "var"}; regressors one row a period, the forecast's periods included.
+        regression: {"regressors", "var"}; regressors one row per period, the forecast's periods included.
         initial: None starts an autoregression and a damped cycle stationary and all else exact diffuse.
     """
     obs = variance("/obs_var", obs_var)
-    blocks = _blocks(level, trend, seasonal, freq_seasonal, cycle, ar, regression, stationary=initial is None)
-    states = sum(len(block.names) for block in blocks)
-    largest = max(blocks, key=lambda block: len(block.names))
+    by_kind = initial is None or isinstance(initial, Stationary)
+    components = _components(level, trend, seasonal, freq_seasonal, cycle, ar, regression, stationary=by_kind)
+    states = sum(len(block.names) for block in components)
+    largest = max(components, key=lambda block: len(block.names))
     refuse_more_states(largest.pointer, states, "leave components out, or make this one smaller")
-    starts = tuple((len(block.names), block.start) for block in blocks)
-    default = Diffuse() if all(isinstance(each, Diffuse) for _, each in starts) else Blocks(starts)
-    to_blame = {f"/initial/parts/{i}": block.pointer for i, block in enumerate(blocks)} if initial is None else {}
-    with told_by({**OBS_VAR, "/design": "/regression/regressors", **to_blame}):
+    scales = {f"/initial/blocks/{i}/cov": block.scale for i, block in enumerate(components)} if by_kind else {}
+    with pointing_to({**OBS_VAR, "/design": "/regression/regressors", **scales}):
         return Model(
-            transition=_transition(blocks, states),
-            design=_design(blocks),
+            transition=blocks.transition(components),
+            transition_rest=blocks.transition_rest(components),
+            design=blocks.design(components),
             obs_cov=np.full((1, 1), obs),
-            state_cov=np.diag([var for block in blocks for var in block.variances] or [0.0]),
-            selection=_selection(blocks, states),
-            initial=initial or default,
-            state_names=tuple(name for block in blocks for name in block.names),
+            state_cov=blocks.state_cov(components),
+            selection=blocks.selection(components),
+            initial=_start(components, initial),
+            state_names=blocks.names(components),
             varies_by="/regression/regressors",
+            unknown_periods=blocks.unknown(components),
         )
 
 
-def _blocks(
+def _start(components: Sequence[Block], initial: Initial | None) -> Initial:
+    """The components' own starts, unless another one was given; exact where all of them are stationary."""
+    starts = tuple((len(block.names), block.start) for block in components)
+    diffuse = [isinstance(start, Diffuse) for _, start in starts]
+    if initial is None:
+        return Diffuse() if all(diffuse) else Blocks(starts)
+    return Blocks(starts) if isinstance(initial, Stationary) and not any(diffuse) else initial
+
+
+def _components(
     level: Words | None,
     trend: Words | None,
     dummies: Words | None,
@@ -81,45 +91,18 @@ def _blocks(
     stationary: bool,
 ) -> list[Block]:
     """In the order of statsmodels' states."""
-    blocks = []
+    found = []
     if level is not None or trend is not None:
-        blocks.append(level_and_trend(level, trend))
+        found.append(level_and_trend(level, trend))
     if dummies is not None:
-        blocks.append(seasonal(dummies))
-    blocks += [freq_seasonal(i, each) for i, each in enumerate(waves)]
+        found.append(seasonal(dummies))
+    found += [freq_seasonal(i, each) for i, each in enumerate(waves)]
     if wave is not None:
-        blocks.append(cycle(wave))
+        found.append(cycle(wave))
     if ar is not None:
-        blocks.append(autoregression(ar, starts_stationary=stationary))
+        found.append(autoregression(ar, starts_stationary=stationary))
     if regressors is not None:
-        blocks.append(regression(regressors))
-    if not blocks:
+        found.append(regression(regressors))
+    if not found:
         raise ModelError("", "needs a component: level, seasonal, freq_seasonal, cycle, ar or regression")
-    return blocks
-
-
-def _design(blocks: Sequence[Block]) -> NDArray[np.float64]:
-    """[1, n], or [T, 1, n] with regressors."""
-    rows = np.broadcast_shapes(*(block.design.shape[:-1] for block in blocks))
-    parts = [np.broadcast_to(block.design, (*rows, block.design.shape[-1])) for block in blocks]
-    return np.concatenate(parts, axis=-1)[..., None, :]
-
-
-def _transition(blocks: Sequence[Block], states: int) -> NDArray[np.float64]:
-    """[n, n]: each block on the diagonal."""
-    whole = np.zeros((states, states))
-    first = 0
-    for block in blocks:
-        here = slice(first, first + len(block.names))
-        whole[here, here] = block.transition
-        first += len(block.names)
-    return whole
-
-
-def _selection(blocks: Sequence[Block], states: int) -> NDArray[np.float64]:
-    """[n, r]: a column a shock; one of zeros where there is none."""
-    first, shocked = 0, []
-    for block in blocks:
-        shocked += [first + state for state in block.shocked]
-        first += len(block.names)
-    return np.eye(states)[:, shocked] if shocked else np.zeros((states, 1))
+    return found

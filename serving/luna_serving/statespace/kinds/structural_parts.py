@@ -6,39 +6,25 @@ never strikes, so that a variance can be estimated without the model changing it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from math import cos, pi, sin
 from typing import Any, Final
 
 import numpy as np
+from flint import arb
 from numpy.typing import NDArray
 
+from luna_serving.statespace import precise  # noqa: F401  sets the precision of `arb`
 from luna_serving.statespace.checks import ModelError, magnitude, variance
-from luna_serving.statespace.initial import Diffuse, Stationary
+from luna_serving.statespace.initial import Diffuse, Known
+from luna_serving.statespace.kinds.arma_moments import lagged_covariance
+from luna_serving.statespace.kinds.blocks import Block
 from luna_serving.statespace.kinds.fields import optional_variance, refuse_more_states
-from luna_serving.statespace.kinds.lag_polynomials import require_stationary
+from luna_serving.statespace.kinds.lag_polynomials import LARGEST_ROOT, require_stationary
 
 Floats = NDArray[np.float64]
 Words = Mapping[str, Any]
-TOO_LONG: Final = "a long season is better told by a few harmonics of freq_seasonal"
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """States that depend on no other block's."""
-
-    pointer: str
-    """The field to blame for too many states, or for a stationary start that there is not."""
-    names: tuple[str, ...]
-    transition: Floats
-    """[k, k]"""
-    design: Floats
-    """[k], or [T, k]"""
-    shocked: tuple[int, ...]
-    """The states that a shock of their own moves."""
-    variances: tuple[float, ...]
-    """Of those shocks."""
-    start: Diffuse | Stationary = field(default_factory=Diffuse)
+# Of a wave's cosines and sines: 159 bits.
+PARTS: Final = 3
+TOO_LONG: Final = "a long season is better described by a few harmonics: freq_seasonal"
 
 
 def level_and_trend(level: Words | None, trend: Words | None) -> Block:
@@ -81,12 +67,13 @@ def freq_seasonal(number: int, words: Words) -> Block:
     if harmonics > most:
         raise ModelError(f"{at}/harmonics", f"must be at most {most}, half the period; got {harmonics}")
     n = 2 * harmonics - (2 * harmonics == period)
-    refuse_more_states(f"{at}/harmonics", n, "take fewer harmonics")
-    transition = np.zeros((n, n))
+    refuse_more_states(f"{at}/harmonics", n, "use fewer harmonics")
+    parts = np.zeros((PARTS, n, n))
     for j in range(harmonics):
         pair = slice(2 * j, min(2 * j + 2, n))
         size = pair.stop - pair.start
-        transition[pair, pair] = _rotation(2 * pi * (j + 1) / period)[:size, :size]
+        parts[:, pair, pair] = _rotation(j + 1, period)[:, :size, :size]
+    transition, *rest = parts
     var = optional_variance(f"{at}/var", words.get("var"))
     names = tuple(f"freq_seasonal.{number}.{i}" for i in range(n))
     return Block(
@@ -96,6 +83,7 @@ def freq_seasonal(number: int, words: Words) -> Block:
         np.tile([1.0, 0.0], harmonics)[:n],
         () if var is None else tuple(range(n)),
         () if var is None else (var,) * n,
+        rest=tuple(rest),
     )
 
 
@@ -107,15 +95,26 @@ def cycle(words: Words) -> Block:
     damping = 1.0 if words.get("damping") is None else magnitude("/cycle/damping", words["damping"])
     if not 0 < damping <= 1:
         raise ModelError("/cycle/damping", f"must lie above 0 and at most 1 (undamped); got {damping:g}")
+    if LARGEST_ROOT <= damping < 1:
+        raise ModelError(
+            "/cycle/damping", f"is too near to 1 for a stationary start; got {damping:.15g}: use 1, an undamped cycle"
+        )
+    transition, *rest = _rotation(1, period, damping)
     var = optional_variance("/cycle/var", words.get("var"))
+    # A rotation keeps lengths: P = damping² P + var.
+    start = (
+        Diffuse() if damping == 1 else Known(np.zeros(2), (var or 0.0) / ((1 - damping) * (1 + damping)) * np.eye(2))
+    )
     return Block(
         "/cycle/damping",
         ("cycle", "cycle.auxilliary"),
-        damping * _rotation(2 * pi / period),
+        transition,
         np.array([1.0, 0.0]),
         () if var is None else (0, 1),
         () if var is None else (var, var),
-        Diffuse() if damping == 1 else Stationary(),
+        start,
+        scale="/cycle/var",
+        rest=tuple(rest),
     )
 
 
@@ -123,40 +122,31 @@ def autoregression(words: Words, *, starts_stationary: bool) -> Block:
     """A stationary autoregression beside the other components. State: its last values."""
     coefficients = _list("/ar/coefficients", words["coefficients"])
     n = len(coefficients)
-    refuse_more_states("/ar/coefficients", n, "take fewer lags")
+    refuse_more_states("/ar/coefficients", n, "use fewer lags")
+    start: Diffuse | Known = Diffuse()
+    var = variance("/ar/var", words["var"])
     if starts_stationary:
         require_stationary("/ar/coefficients", coefficients)
+        start = Known(np.zeros(n), var * lagged_covariance(coefficients.tolist()))
     transition = np.eye(n, k=-1)
     transition[0] = coefficients
     names = tuple(f"ar.L{i + 1}" for i in range(n))
-    var = variance("/ar/var", words["var"])
-    return Block("/ar/coefficients", names, transition, np.eye(1, n)[0], *_first(var), Stationary())
+    return Block("/ar/coefficients", names, transition, np.eye(1, n)[0], *_first(var), start, scale="/ar/var")
 
 
-def regression(words: Words) -> Block:
-    """Regressors [T, k], one row a period, with a state for each coefficient; `var` lets them walk."""
-    try:
-        regressors = np.array(words["regressors"], dtype=np.float64)
-    except (TypeError, ValueError) as cause:
-        raise ModelError("/regression/regressors", "must be rows of numbers, all of the same length") from cause
-    if regressors.ndim != 2 or 0 in regressors.shape:
-        raise ModelError("/regression/regressors", "must hold one row a period, with one number a regressor")
-    k = regressors.shape[1]
-    refuse_more_states("/regression/regressors", k, "take fewer regressors")
-    var = words.get("var")
-    walks: tuple[float, ...] = ()
-    if isinstance(var, list | tuple):
-        if len(var) != k:
-            raise ModelError("/regression/var", f"must hold one variance for each of {k} coefficients; got {len(var)}")
-        walks = tuple(variance(f"/regression/var/{i}", each) for i, each in enumerate(var))
-    elif var is not None:
-        walks = (variance("/regression/var", var),) * k
-    names = tuple(f"beta.x{i + 1}" for i in range(k))
-    return Block("/regression/regressors", names, np.eye(k), regressors, tuple(range(len(walks))), walks)
+def _rotation(turns: int, period: float, damping: float = 1.0) -> Floats:
+    """A rotation by so many turns in `period` steps, times `damping`, as parts that add up to it [PARTS, 2, 2].
 
-
-def _rotation(angle: float) -> Floats:
-    return np.array([[cos(angle), sin(angle)], [-sin(angle), cos(angle)]])
+    Slow waves are told apart by the 16th digit of their cosines and beyond: what is lost there, no arithmetic finds.
+    """
+    angle = 2 * arb(turns) / arb(period)
+    left = [damping * angle.cos_pi(), damping * angle.sin_pi()]
+    parts = np.empty((PARTS, 2, 2))
+    for part in parts:
+        cos, sin = (float(each) for each in left)
+        part[:] = [[cos, sin], [-sin, cos]]
+        left = [(each - value).mid() for each, value in zip(left, (cos, sin), strict=True)]
+    return parts
 
 
 def _given(walks: list[float | None]) -> tuple[float, ...]:

@@ -1,6 +1,7 @@
 """Things that move: position, velocity, acceleration, at regular or irregular times.
 
-`dt` is one number, or a list of which dt[t] is the time from observation t to observation t + 1. A list of K steps
+`dt` is one number, or a list of which dt[t] is the time from observation t to observation t + 1. A step of zero in a
+list joins two observations of one instant, as two sensors make them: nothing moves between them. A list of K steps
 joins K + 1 observations, so a series of T points needs at least T - 1 of them, and a forecast of h steps T + h - 1.
 The model's matrices cover K + 1 periods: the last step is repeated once, for the state that is predicted after the
 last observation.
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from luna_serving.statespace.checks import ModelError, magnitude, variance
 from luna_serving.statespace.initial import Diffuse, Initial
-from luna_serving.statespace.kinds.fields import OBS_VAR, told_by
+from luna_serving.statespace.kinds.fields import OBS_VAR, pointing_to
 from luna_serving.statespace.model import Model
 
 Floats = NDArray[np.float64]
@@ -62,7 +63,7 @@ def _steps(dt: ArrayLike) -> Floats:
     if steps.ndim != 1 or len(steps) == 0:
         raise ModelError("/dt", "must be a number, or a list of at least one: dt[t] from observation t to t + 1")
     # NaN fails every comparison.
-    wrong = np.flatnonzero(~((steps >= SHORTEST_STEP) & (steps <= LONGEST_STEP)))
+    wrong = np.flatnonzero(~((steps == 0) | ((steps >= SHORTEST_STEP) & (steps <= LONGEST_STEP))))
     if len(wrong):
         _step(f"/dt/{wrong[0]}", float(steps[wrong[0]]))
     return np.append(steps, steps[-1])
@@ -74,7 +75,7 @@ def _step(pointer: str, dt: float) -> float:
         raise ModelError(
             pointer,
             f"must lie between {SHORTEST_STEP:g} and {LONGEST_STEP:g}; got {step:g}: "
-            "choose a unit of time near the step",
+            "choose a unit of time near the step (in a list, 0 joins two observations of one instant)",
         )
     return step
 
@@ -86,12 +87,14 @@ def _moving(steps: Floats, shock: Floats, obs_var: float, accel_var: float, init
     obs = variance("/obs_var", obs_var)
     # Here, where the field has a name: the product would be refused later as "/state_cov".
     magnitude("/accel_var", accel * float(shock.max()) ** 2)
+    # Nothing happens in no time, the jump of an acceleration included.
+    shock = np.where(steps[..., None] == 0, 0.0, shock)
     state_cov = accel * shock[..., :, None] * shock[..., None, :]
     transition = np.zeros((*steps.shape, n, n))
     for i in range(n):
         for j in range(i, n):
             transition[..., i, j] = steps ** (j - i) / factorial(j - i)
-    with told_by({**OBS_VAR, "/state_cov": "/accel_var", "/transition": "/dt"}):
+    with pointing_to({**OBS_VAR, "/state_cov": "/accel_var", "/transition": "/dt"}):
         return Model(
             transition=transition,
             design=np.eye(1, n),

@@ -5,21 +5,20 @@ that grow with every product would soon contain zero. 512 bits are 154 decimal d
 the square of its condition number, and models with variances from 1e-30 to 1e30 leave more than 30 digits.
 """
 
-import math
 from collections.abc import Callable, Hashable
 from typing import Final, TypeVar
 
 import numpy as np
-from flint import arb, arb_mat, ctx
+from flint import arb, arb_mat
 from numpy.typing import NDArray
+
+from luna_serving.statespace import precise  # noqa: F401  sets the precision
 
 Floats = NDArray[np.float64]
 Matrix = arb_mat
 Number = arb
 Value = TypeVar("Value")
 
-BITS: Final = 512
-ctx.prec = BITS
 ZERO: Final = arb(0)
 ONE: Final = arb(1)
 
@@ -53,11 +52,6 @@ def outer(column: Matrix, row: Matrix, factor: Number) -> Matrix:
 def log(number: Number) -> float:
     """The natural logarithm of a number above zero, which float64 need not hold."""
     return float(number.log())
-
-
-def is_finite(value: float) -> bool:
-    """Whether float64 holds it."""
-    return math.isfinite(value)
 
 
 class Memo:

@@ -31,8 +31,8 @@ from luna_serving.statespace.saved import Saved
 LOG_2PI: Final = math.log(2 * math.pi)
 # Of F's terms: what the rounding of a caller's matrices, 1e-16, leaves of a variance that should be zero is its square.
 NO_VARIANCE: Final = 1e-28
-# Of a direction's size: what the arithmetic itself leaves of zero.
-NOTHING: Final = 1e-60
+# Of a direction's size: what the arithmetic itself leaves of zero, and the 159 bits of a wave's transition.
+NOTHING: Final = 1e-40
 
 
 class Abandoned(Exception):
@@ -57,72 +57,85 @@ class Row:
         """Whether the observation told a diffuse direction."""
         return self.gain is not None and bool(self.diffuse_var > 0)
 
+    def loglike(self) -> Number:
+        """What the observation of the first series adds to the log-likelihood (Durbin & Koopman eq. 7.2, 7.4)."""
+        if self.gain is None or self.error is None:
+            return ZERO
+        if self.met:
+            return -(LOG_2PI + self.diffuse_var.log()) / 2
+        return -(LOG_2PI + self.var.log() + self.error[0, 0] ** 2 / self.var) / 2
+
 
 @dataclass(slots=True, eq=False)
 class Filtered:
-    """What the filter leaves: rows for the way back, and its outputs in float64."""
+    """Where the filter stands before a row, and what it has left behind: rows for the way back, outputs in float64."""
 
-    rows: list[Row]
-    outputs: dict[str, Floats]
-    """As `filter.filter_chunk` has them: means and errors [rows, (n,) series], the others [rows, ...]."""
     mean: Matrix
     cov: Matrix
     factor: Matrix | None
     rank: int
     nobs_diffuse: int
-
-
-@dataclass(slots=True, eq=False)
-class _Standing:
-    mean: Matrix
-    cov: Matrix
-    factor: Matrix | None
-    rank: int
-    nobs_diffuse: int = 0
+    outputs: "Outputs | None"
+    """None: they are not wanted."""
     rows: list[Row] = field(default_factory=list)
 
 
-def start_of(saved: Saved, series: int) -> _Standing:
-    """Where `series` series stand that all begin at the same saved state."""
-    mean, cov, diffuse = summed(saved)
+def begin(system: ExactSystem, saved: Saved | None, length: int, series: int, *, outputs: bool = True) -> Filtered:
+    """Before the first of `length` rows of `series` series that all start from the same state; None: the model's."""
+    start = system.model.start
+    if saved is None:
+        saved = Saved(start.mean, start.cov, start.diffuse, start.rank, 0, 0)
+        mean, cov, diffuse = summed(saved)
+        if start.filtered is not None:
+            mean, cov = _predicted(system, *map(exact, start.filtered))
+    else:
+        mean, cov, diffuse = summed(saved)
     if saved.root is not None and not saved.digits:
         root = exact(saved.root)
         cov = root * root.transpose()
+    arrays = Outputs(length, system.model.states, series) if outputs else None
     factor = diffuse if saved.rank else None
-    return _Standing(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse)
+    return Filtered(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse, arrays)
 
 
-def run_filter(system: ExactSystem, y: Floats, start: Saved, out_of_time: Callable[[], bool]) -> Filtered:
-    """Filter series `y` [rows, series], NaN where all of them miss.
+def _predicted(system: ExactSystem, mean: Matrix, cov: Matrix) -> tuple[Matrix, Matrix]:
+    """Moments of the first period from those of one transition earlier."""
+    moved = system.move(0)
+    mean = moved.transition * mean
+    if moved.intercept is not None:
+        mean = mean + moved.intercept
+    return mean.mid(), (moved.transition * cov * moved.turned + moved.cov).mid()
+
+
+def advance(
+    system: ExactSystem,
+    y: Floats,
+    filtered: Filtered,
+    out_of_time: Callable[[], bool],
+    enough: Callable[[Filtered], bool] = lambda _: False,
+) -> None:
+    """Filter series `y` [rows, series], NaN where all of them miss, to their end or to the first row that is `enough`.
 
     Raises:
         Abandoned: time is out; looked at before each row.
     """
-    standing = start_of(start, y.shape[1])
-    outputs = _Outputs(len(y), system.model.states, y.shape[1])
-    for t, values in enumerate(y):
+    for t in range(len(filtered.rows), len(y)):
         if out_of_time():
             raise Abandoned
-        row = _observe(system, t, values, standing)
-        standing.rows.append(row)
-        if row.factor is not None:
-            standing.nobs_diffuse += 1
-        filtered = _correct(row)
-        outputs.write(t, row, *filtered, noise=system.observed(t))
-        _move(system, t, standing, row, *filtered)
-    outputs.predicted(len(y), standing.mean, standing.cov)
-    return Filtered(
-        standing.rows,
-        outputs.arrays,
-        standing.mean,
-        standing.cov,
-        standing.factor,
-        standing.rank,
-        standing.nobs_diffuse,
-    )
+        if enough(filtered):
+            break
+        row = _observe(system, t, y[t], filtered)
+        filtered.rows.append(row)
+        filtered.nobs_diffuse += row.factor is not None
+        mean, cov, factor = _correct(row)
+        if filtered.outputs is not None:
+            filtered.outputs.write(t, row, mean, cov, noise=system.observed(t))
+        _move(system, t, filtered, row, mean, cov, factor)
+    if filtered.outputs is not None:
+        filtered.outputs.predicted(len(filtered.rows), filtered.mean, filtered.cov)
 
 
-def _observe(system: ExactSystem, t: int, values: Floats, standing: _Standing) -> Row:
+def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) -> Row:
     """Compare an observation with its forecast (Durbin & Koopman eq. 4.13, 5.10)."""
     seen = system.observed(t)
     state_obs_cov = standing.cov * seen.turned
@@ -191,7 +204,7 @@ def _correct(row: Row) -> tuple[Matrix, Matrix, Matrix | None]:
 
 
 def _move(
-    system: ExactSystem, t: int, standing: _Standing, row: Row, mean: Matrix, cov: Matrix, factor: Matrix | None
+    system: ExactSystem, t: int, standing: Filtered, row: Row, mean: Matrix, cov: Matrix, factor: Matrix | None
 ) -> None:
     """Go on to the next row (eq. 4.21, 4.22)."""
     if factor is not None and row.met:
@@ -218,7 +231,7 @@ def _without(factor: Matrix, seen: Observed, row: Row) -> Matrix:
 
 def _cleaned(factor: Matrix, before: Matrix) -> Matrix:
     """What is left of a state when its directions are told is rounding: exactly zero."""
-    largest = max((abs(each) for each in before.entries()), key=lambda each: float(each), default=ZERO)
+    largest = max((abs(each) for each in before.entries()), key=float, default=ZERO)
     table = factor.table()
     changed = False
     for line in table:
@@ -232,10 +245,11 @@ def _wide(column: Matrix, columns: int) -> Matrix:
     return column if columns == 1 else column * Matrix([[1] * columns])
 
 
-class _Outputs:
+class Outputs:
     """The filter's outputs, row by row in float64."""
 
     def __init__(self, length: int, states: int, series: int) -> None:
+        self.length = length
         self.arrays: dict[str, NDArray[np.float64]] = {
             "predicted_state": np.empty((length + 1, states, series)),
             "predicted_state_cov": np.empty((length + 1, states, states)),
@@ -250,11 +264,18 @@ class _Outputs:
             "loglike_obs": np.zeros((length, series)),
         }
 
+    def until(self, rows: int) -> dict[str, Floats]:
+        """The outputs of the first so many rows."""
+        more = self.length + 1
+        return {name: each[: rows + 1] if len(each) == more else each[:rows] for name, each in self.arrays.items()}
+
     def predicted(self, t: int, mean: Matrix, cov: Matrix) -> None:
+        """The prediction before row t."""
         self.arrays["predicted_state"][t] = nearest(mean)
         self.arrays["predicted_state_cov"][t] = nearest(cov)
 
-    def write(self, t: int, row: Row, mean: Matrix, cov: Matrix, _: Matrix | None, *, noise: Observed) -> None:
+    def write(self, t: int, row: Row, mean: Matrix, cov: Matrix, *, noise: Observed) -> None:
+        """What row t did."""
         arrays = self.arrays
         self.predicted(t, row.mean, row.cov)
         arrays["filtered_state"][t], arrays["filtered_state_cov"][t] = nearest(mean), nearest(cov)
@@ -273,4 +294,5 @@ class _Outputs:
             return
         standardized = nearest(row.error * (ONE / row.var.sqrt()))[0]
         arrays["standardized_forecast_error"][t] = standardized
-        arrays["loglike_obs"][t] = -0.5 * (LOG_2PI + log(row.var) + standardized**2)
+        with np.errstate(over="ignore"):
+            arrays["loglike_obs"][t] = -0.5 * (LOG_2PI + log(row.var) + standardized**2)

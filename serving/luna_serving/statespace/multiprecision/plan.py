@@ -1,19 +1,20 @@
 """Series that float64 cannot answer, answered in multi-precision: in the same form as every other plan's results."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.answers import series_results
-from luna_serving.statespace.model import over_time
+from luna_serving.statespace.joined import joined
+from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.multiprecision.arithmetic import Floats, Matrix, nearest, zeros
 from luna_serving.statespace.multiprecision.digits import expanded, is_sound
-from luna_serving.statespace.multiprecision.filter import Filtered, corrected, run_filter
+from luna_serving.statespace.multiprecision.filter import Filtered, advance, begin, corrected
 from luna_serving.statespace.multiprecision.signals import Signal, diffuse_signal, signal
-from luna_serving.statespace.multiprecision.smoother import Smoothed, run_smoother
+from luna_serving.statespace.multiprecision.smoother import Smoothed, later_of, nothing_later, run_smoother
 from luna_serving.statespace.multiprecision.system import ExactSystem
 from luna_serving.statespace.observations import Rows, collapsed_rows_of, factor, solve
 from luna_serving.statespace.packing import Group, Item, Kind, Lane
@@ -29,7 +30,7 @@ from luna_serving.statespace.results import (
 )
 from luna_serving.statespace.saved import Saved
 
-# [series, rows, ...] is what series share no more than a view of.
+# What is not the same for all series.
 PER_SERIES: Final = frozenset(
     {
         "predicted_state",
@@ -44,16 +45,32 @@ PER_SERIES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Goes on with series from where multi-precision is no longer needed; None: it is.
+GoOn = Callable[[Sequence[Item], Sequence[Saved]], Sequence[SeriesResult] | None]
+
+# Periods between two looks whether float64 can go on, and the fewest that are worth it.
+LOOK_EVERY: Final = 8
+WORTH: Final = 64
+
+
+@dataclass(slots=True, eq=False)
 class _Run:
-    """Series of one model that miss the same points, and what multi-precision made of them."""
+    """Series of one model that miss the same points, and how far multi-precision has come with them."""
 
     items: Sequence[Item]
     system: ExactSystem
     lanes: list[Lane]
+    y: Floats  # [rows, series]
     filtered: Filtered
-    smoothed: list[Smoothed] | None
-    outputs: dict[str, Floats]
+    rest: Sequence[SeriesResult] | None = None
+    """From where float64 went on."""
+    smoothed: list[Smoothed] | None = None
+    outputs: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def periods(self) -> int:
+        """That multi-precision has filtered."""
+        return len(self.filtered.rows) // self.system.per_period
 
 
 def never() -> bool:
@@ -68,24 +85,33 @@ def results(
     loglike: Convention = "full",
     smooth: bool = False,
     out_of_time: Callable[[], bool] = never,
+    go_on: GoOn | None = None,
 ) -> list[SeriesResult]:
     """Filter, and perhaps smooth, series of one model that miss the same points, all from the same start.
 
     Raises:
         Abandoned: time is out.
     """
-    run = _run(items, start, smooth=smooth, out_of_time=out_of_time)
-    carry = _Carry.of(run.filtered, len(items), items[0][1].states)
-    kind = Kind(simple=True, states=items[0][1].states, rows=run.system.per_period, varies=False, root=False)
+    run = _begun(items, start)
+    _filter(run, out_of_time, go_on)
+    assert run.filtered.outputs is not None  # noqa: S101  it began with them
+    run.outputs = run.filtered.outputs.until(len(run.filtered.rows))
+    if smooth:
+        _smooth(run, out_of_time)
+    states = items[0][1].states
+    kind = Kind(simple=True, states=states, rows=run.system.per_period, varies=False, root=False)
     passed = Passed(
         group=Group(kind, "full", len(items), tuple(range(len(items)))),
-        items=list(items),
+        items=[(y[: run.periods], model) for y, model in items],
         lanes=run.lanes,
         system=None,
-        carry=carry,  # type: ignore[arg-type]  answers read three of its arrays by name
-        outputs=run.outputs,
+        carry=_Carry.of(run.filtered, len(items), states),  # type: ignore[arg-type]  answers read three arrays of it
+        outputs=_series_major(run.outputs, len(items)),
     )
-    return [_finished(run, place, result) for place, result in enumerate(series_results(passed, loglike))]
+    heads = [_finished(run, place, result) for place, result in enumerate(series_results(passed, loglike))]
+    if run.rest is None:
+        return heads
+    return [joined(head, rest) for head, rest in zip(heads, run.rest, strict=True)]
 
 
 def forecasts(
@@ -104,12 +130,85 @@ def forecasts(
     filtered = results(items, start=start, loglike=loglike, out_of_time=out_of_time)
     model, m = items[0][1], items[0][1].observed
     longer = [(np.concatenate([y.reshape(-1, m), np.full((steps, m), np.nan)]), model) for y, _ in items]
-    run = _run(longer, start, smooth=False, out_of_time=out_of_time)
+    run = _begun(longer, start)
+    _filter(run, out_of_time, None)
     first = len(items[0][0])
-    ahead = [
-        _Ahead.of(run, first + h, (0 if start is None else start.period) + first + h) for h in range(steps)
-    ]
+    ahead = [_Ahead.of(run, first + h, run.system.first + first + h) for h in range(steps)]
     return [_forecast(result, place, ahead) for place, result in enumerate(filtered)]
+
+
+def _begun(items: Sequence[Item], start: Saved | None) -> _Run:
+    model = items[0][1]
+    first = 0 if start is None else start.period
+    rows = [_rows(y, model, first) for y, _ in items]
+    system = ExactSystem(model, rows[0], first)
+    own = model.start
+    saved = Saved(own.mean, own.cov, own.diffuse, own.rank, 0, 0) if start is None else start
+    plain = replace(
+        prepare(model), scale=np.ones(model.states), states=model.states, log_scale=0.0, simple=True, scaled=False
+    )
+    lanes = [Lane(plain, each, replace(saved, root=None, digits=())) for each in rows]
+    y = np.array([each.y for each in rows]).T
+    return _Run(items, system, lanes, y, begin(system, start, len(y), len(items)))
+
+
+def _rows(y: Floats, model: Model, first: int) -> Rows:
+    return collapsed_rows_of(model, y.reshape(-1, model.observed), first)
+
+
+def _filter(run: _Run, out_of_time: Callable[[], bool], go_on: GoOn | None) -> None:
+    """To the end, or to where float64 goes on."""
+    k, length = run.system.per_period, len(run.y)
+    look = LOOK_EVERY * k
+
+    def enough(filtered: Filtered) -> bool:
+        done = len(filtered.rows)
+        return done >= look and done % (k * LOOK_EVERY) == 0 and is_sound(filtered.cov, filtered.factor)
+
+    while go_on is not None and run.rest is None and length - len(run.filtered.rows) >= WORTH * k:
+        advance(run.system, run.y, run.filtered, out_of_time, enough)
+        done = run.periods
+        if length - len(run.filtered.rows) >= WORTH * k:
+            rest = [(y[done:], model) for y, model in run.items]
+            run.rest = go_on(rest, [_handed_over(run, place) for place in range(len(rest))])
+            look = 2 * len(run.filtered.rows)
+    if run.rest is None:
+        advance(run.system, run.y, run.filtered, out_of_time)
+    else:
+        for place, lane in enumerate(run.lanes):
+            rows = lane.rows
+            count = len(run.filtered.rows)
+            kept = rows._replace(
+                y=rows.y[:count],
+                design=rows.design[:count],
+                obs_var=rows.obs_var[:count],
+                loglike=None if rows.loglike is None else rows.loglike[: run.periods],
+            )
+            run.lanes[place] = lane._replace(rows=kept)
+
+
+def _handed_over(run: _Run, place: int) -> Saved:
+    """Where float64 goes on with a series."""
+    filtered, n = run.filtered, run.system.model.states
+    k = run.system.per_period
+    return Saved(
+        mean=nearest(filtered.mean)[:, place],
+        cov=nearest(filtered.cov),
+        diffuse=np.zeros((n, n)),
+        rank=0,
+        period=run.system.first + run.periods,
+        nobs_diffuse=-(-filtered.nobs_diffuse // k),
+    )
+
+
+def _smooth(run: _Run, out_of_time: Callable[[], bool]) -> None:
+    later = nothing_later(run.filtered)
+    if run.rest is not None:
+        smoothed = [each.smoothed for each in run.rest if each.smoothed is not None]
+        means = np.array([each.smoothed_state[0] for each in smoothed]).T
+        later = later_of(run.filtered, means, smoothed[0].smoothed_state_cov[0])
+    more, run.smoothed = run_smoother(run.system, run.filtered, later, out_of_time)
+    run.outputs |= more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,41 +261,12 @@ def _forecast(result: SeriesResult, place: int, ahead: Sequence[_Ahead]) -> Fore
     )
 
 
-def _run(
-    items: Sequence[Item], start: Saved | None, *, smooth: bool, out_of_time: Callable[[], bool]
-) -> _Run:
-    model = items[0][1]
-    first = 0 if start is None else start.period
-    rows = [_rows(y, item_model, first) for y, item_model in items]
-    system = ExactSystem(model, rows[0], first)
-    saved = _own_start(model.start.mean, model.start.cov, model.start.diffuse, model.start.rank) if start is None else start
-    filtered = run_filter(system, np.array([each.y for each in rows]).T, saved, out_of_time)
-    outputs = dict(filtered.outputs)
-    smoothed = None
-    if smooth:
-        more, smoothed = run_smoother(system, filtered, out_of_time)
-        outputs |= more
-    plain = replace(
-        prepare(model), scale=np.ones(model.states), states=model.states, log_scale=0.0, simple=True, noise_root=None
-    )
-    lanes = [Lane(plain, each, replace(saved, root=None)) for each in rows]
-    return _Run(items, system, lanes, filtered, smoothed, _series_major(outputs, len(items)))
-
-
-def _own_start(mean: Floats, cov: Floats, diffuse: Floats, rank: int) -> Saved:
-    return Saved(mean, cov, diffuse, rank, 0, 0)
-
-
-def _rows(y: Floats, model: object, first: int) -> Rows:
-    return collapsed_rows_of(model, y.reshape(-1, model.observed), first)  # type: ignore[attr-defined, arg-type]
-
-
 def _series_major(outputs: dict[str, Floats], series: int) -> dict[str, Floats]:
-    """[series, rows, ...]; what all series share is a view."""
+    """Series first: [series, rows, ...]."""
     return {
         name: np.ascontiguousarray(np.moveaxis(value, -1, 0))
         if name in PER_SERIES
-        else np.broadcast_to(value, (series, *value.shape))
+        else np.repeat(value[None], series, axis=0)
         for name, value in outputs.items()
     }
 
@@ -230,8 +300,8 @@ def _finished(run: _Run, place: int, result: SeriesResult) -> SeriesResult:
     full = _with_signals(run, place, full)
     if smoothed is not None and run.smoothed is not None:
         smoothed = _smoothed_signals(run, place, smoothed)
-    if not is_sound(run.filtered.cov, run.filtered.factor):
-        filtered = run.filtered
+    filtered = run.filtered
+    if run.rest is None and not is_sound(filtered.cov, filtered.factor):
         factor = zeros(run.system.model.states, run.system.model.states) if filtered.factor is None else filtered.factor
         own = Matrix([[filtered.mean[i, place]] for i in range(filtered.mean.nrows())])
         saved = replace(saved, digits=expanded(own, filtered.cov, factor))
@@ -267,7 +337,7 @@ def _with_signals(run: _Run, place: int, full: FullOutputs) -> FullOutputs:
 def _smoothed_signals(run: _Run, place: int, smoothed: SmoothedOutputs) -> SmoothedOutputs:
     assert run.smoothed is not None  # noqa: S101  the caller asked
     system, k = run.system, run.system.per_period
-    each = [signal(system, p, row.mean, row.cov) for p, row in enumerate(run.smoothed[:: k])]
+    each = [signal(system, p, row.mean, row.cov) for p, row in enumerate(run.smoothed[::k])]
     return replace(smoothed, signal=_moments(each, place, system.model.observed))
 
 

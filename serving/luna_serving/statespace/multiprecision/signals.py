@@ -24,7 +24,9 @@ def signal(system: ExactSystem, period: int, mean: Matrix, cov: Matrix) -> Signa
     return Signal(nearest(design * mean) + intercept[:, None], variances)
 
 
-def diffuse_signal(system: ExactSystem, period: int, factor: Matrix | None) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def diffuse_signal(
+    system: ExactSystem, period: int, factor: Matrix | None
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which elements have an infinite variance [m]."""
     design, _ = system.signal(period)
     if factor is None:
@@ -32,6 +34,8 @@ def diffuse_signal(system: ExactSystem, period: int, factor: Matrix | None) -> n
     seen = design * factor
     found = []
     for i in range(design.nrows()):
-        size = sum((abs(design[i, k] * factor[k, j]) for k in range(factor.nrows()) for j in range(factor.ncols())), ZERO)
+        size = sum(
+            (abs(design[i, k] * factor[k, j]) for k in range(factor.nrows()) for j in range(factor.ncols())), ZERO
+        )
         found.append(any(bool(abs(seen[i, j]) > INPUT_ROUNDING * size) for j in range(factor.ncols())))
     return np.array(found)

@@ -10,7 +10,16 @@ from typing import Final
 
 import numpy as np
 
-from luna_serving.statespace.multiprecision.arithmetic import ONE, ZERO, Floats, Matrix, nearest, outer, zeros
+from luna_serving.statespace.multiprecision.arithmetic import (
+    ONE,
+    ZERO,
+    Floats,
+    Matrix,
+    exact,
+    nearest,
+    outer,
+    zeros,
+)
 from luna_serving.statespace.multiprecision.filter import Abandoned, Filtered, Row
 from luna_serving.statespace.multiprecision.system import ExactSystem, Observed
 
@@ -44,8 +53,30 @@ class Later:
     faint: Faint | None
 
 
+def nothing_later(filtered: Filtered) -> Later:
+    """After the last observation."""
+    n, series = filtered.mean.nrows(), filtered.mean.ncols()
+    return Later(zeros(n, series), zeros(n, n), None)
+
+
+def later_of(filtered: Filtered, mean: Floats, cov: Floats) -> Later:
+    """What the observations after the filter's last row say, from the smoothed moments [n, series] and [n, n] there.
+
+    x̂ = a + P r and V = P - P N P (eq. 4.39, 4.43), on the states that have a variance.
+    """
+    p = filtered.cov
+    there = [i for i in range(p.nrows()) if p[i, i] > 0]
+    inverse = Matrix([[p[i, j] for j in there] for i in there]).inv()
+    known = np.ix_(there, there)
+    difference = Matrix([[p[i, j] for j in there] for i in there]) - exact(cov[known])
+    moved = exact(mean[there]) - Matrix([[filtered.mean[i, b] for b in range(mean.shape[1])] for i in there])
+    r, n = inverse * moved, inverse * difference * inverse
+    wide = exact(np.eye(p.nrows())[:, there])
+    return Later((wide * r).mid(), (wide * n * wide.transpose()).mid(), None)
+
+
 def run_smoother(
-    system: ExactSystem, filtered: Filtered, out_of_time: Callable[[], bool]
+    system: ExactSystem, filtered: Filtered, later: Later, out_of_time: Callable[[], bool]
 ) -> tuple[dict[str, Floats], list[Smoothed]]:
     """Smooth what the filter has been through: outputs in float64 as `smoother.chunk` has them, and each row exactly.
 
@@ -62,7 +93,6 @@ def run_smoother(
         "information": np.empty((length, n, n)),
     }
     rows: list[Smoothed] = []
-    later = Later(zeros(n, series), zeros(n, n), None)
     for t in reversed(range(length)):
         if out_of_time():
             raise Abandoned

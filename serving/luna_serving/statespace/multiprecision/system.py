@@ -65,20 +65,21 @@ class ExactSystem:
         period = 0 if self.model.length is None else self.first + t // self.per_period
         known = self._moved.get(period)
         if known is None:
-            known = self._moved[period] = self._move(period)
+            known = self._moved[period] = self.move(period)
         return known
 
-    def _move(self, period: int) -> Moved:
+    def move(self, period: int) -> Moved:
+        """How the state moves from a period of the model to the next."""
         model = self.model
         transition = self._matrix(model.transition_at(period))
-        if model.transition_rest is not None:
-            transition = transition + self._matrix(model.transition_rest)
+        for rest in model.transition_rest:
+            transition = transition + self._matrix(rest)
         intercept = model.state_intercept_at(period)
         return Moved(
             transition,
             transition.transpose(),
             exact(intercept) if intercept.any() else None,
-            self._matrix(model.disturbance_cov_at(period)),
+            self._matrix(over_time(model.disturbance_cov, 2, period, 1)[0]),
         )
 
     def signal(self, period: int) -> tuple[Matrix, Floats]:
@@ -91,7 +92,7 @@ class ExactSystem:
 def _inexact(model: Model) -> NDArray[np.bool_]:
     """States whose design or transition holds numbers that a caller may have rounded [n]."""
     design, transition = _is_rounded(model.design, 2), _is_rounded(model.transition, 2)
-    if model.transition_rest is not None:
+    if model.transition_rest:
         transition = np.zeros_like(transition)
     found: NDArray[np.bool_] = design.any(axis=0) | transition.any(axis=0) | transition.any(axis=1)
     return found

@@ -1,0 +1,154 @@
+"""What HAProxy answers by itself, as problems (RFC 9457), written into the configuration that Ray Serve makes.
+
+Serve's template leaves HAProxy's own HTML pages, and a plain-text 500 where no replica is left. Here these are problems
+like all others (`luna_serving.ingress.problems`), with an X-Request-ID, and limits of a request's head are 414 and 431
+instead of 400. What no setting replaces is in `haproxy_pages`.
+
+Imports nothing that is installed: see `haproxy_on_loopback`.
+"""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+# Limits of a request's head. HAProxy parses more than that, so that what is over is told apart from what is broken.
+MAX_HEADERS = 100
+MAX_HEADERS_BYTES = 16 * 1024
+MAX_TARGET_BYTES = 16 * 1024
+# A head has to fit into one buffer, less 1 kB that HAProxy keeps for rewriting. A connection that transfers holds two.
+_BUFFER_BYTES = 64 * 1024
+_PARSED_HEADERS = 2000
+
+CONTENT_TYPE = "application/problem+json"
+_ERRORFILE = re.compile(r"^[ \t]*errorfile .*\n", re.MULTILINE)
+_DEFAULTS = re.compile(r"^defaults\b.*\n", re.MULTILINE)
+_FRONTEND = re.compile(r"^frontend http_frontend\n(?! +http-request set-var\(txn\.luna_request_id)", re.MULTILINE)
+_BUFSIZE = re.compile(r"^( *tune\.bufsize )(\d+)\n(?: *tune\.http\.maxhdr .*\n)?", re.MULTILINE)
+_NOT_SERVED = re.compile(r"^( *http-request return status 404) content-type text/plain lf-string .*\n", re.MULTILINE)
+# The caller's id if it is sane (as in `luna_serving.ingress.middleware`), else a new one. Replicas set their own.
+_REQUEST_IDS = (
+    "    http-request set-var(txn.luna_request_id) req.hdr(x-request-id)\n"
+    "    http-after-response set-header X-Request-ID %[var(txn.luna_request_id)] "
+    "if !{ res.hdr(x-request-id) -m found } { var(txn.luna_request_id) -m reg ^[A-Za-z0-9._~:/+=@-]{1,128}$ }\n"
+    "    http-after-response set-header X-Request-ID %[uuid] if !{ res.hdr(x-request-id) -m found }\n"
+)
+
+
+def problem(status: int, slug: str, title: str, detail: str) -> str:
+    """A problem as JSON."""
+    members = {"type": f"https://luna.dev/problems/{slug}", "title": title, "status": status, "detail": detail}
+    return json.dumps(members, separators=(",", ":"))
+
+
+def _answer(status: str, slug: str, title: str, detail: str, *headers: str) -> str:
+    body = problem(int(status.partition(" ")[0]), slug, title, detail)
+    head = (
+        f"HTTP/1.1 {status}",
+        f"Content-Type: {CONTENT_TYPE}",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        *headers,
+    )
+    return "\r\n".join((*head, "", body))
+
+
+UNAVAILABLE = _answer(
+    "503 Service Unavailable",
+    "overloaded",
+    "The service is overloaded.",
+    "No replica can take the call. Try again shortly.",
+    "Retry-After: 1",
+)
+# By the status that HAProxy would send. 400: a body that stops half-way, and a caller who closes the sending side
+# before the answer (`nc -N`): one who has given up looks the same (`option abortonclose`; docs/decisions/0020). After
+# 400 and 408 nobody can tell where a next request would begin.
+ANSWERS = {
+    400: _answer(
+        "400 Bad Request",
+        "bad-request",
+        "The request was broken off.",
+        "It did not come whole, or the connection's sending side was closed before the answer. Send it again, and keep "
+        "the connection open in both directions until the answer has come.",
+        "Connection: close",
+    ),
+    408: _answer(
+        "408 Request Timeout",
+        "deadline",
+        "The request was not sent in time.",
+        "The request was not whole before its time was over. Send it again.",
+        "Connection: close",
+    ),
+    413: _answer("413 Content Too Large", "too-large", "The body is too large.", "Split the call."),
+    500: _answer("500 Internal Server Error", "internal", "Something went wrong on our side.", "Try again shortly."),
+    502: UNAVAILABLE,
+    503: UNAVAILABLE,
+    504: UNAVAILABLE,
+}
+# Refusals of a head that was parsed: the condition, and what is answered.
+REFUSALS = (
+    (
+        f"{{ req.fhdr_cnt gt {MAX_HEADERS} }}",
+        431,
+        problem(
+            431,
+            "headers-too-large",
+            "The request has too many or too large headers.",
+            f"A request may have at most {MAX_HEADERS} headers. Send fewer.",
+        ),
+    ),
+    (
+        f"{{ req.hdrs,length gt {MAX_HEADERS_BYTES} }}",
+        431,
+        problem(
+            431,
+            "headers-too-large",
+            "The request has too many or too large headers.",
+            f"A request's headers may have at most {MAX_HEADERS_BYTES} bytes together. Send fewer or shorter ones.",
+        ),
+    ),
+    (
+        f"{{ url,length gt {MAX_TARGET_BYTES} }}",
+        414,
+        problem(
+            414,
+            "uri-too-long",
+            "The request's path and query are too long.",
+            f"They may have at most {MAX_TARGET_BYTES} bytes together. Shorten them.",
+        ),
+    ),
+)
+NOT_SERVED = problem(404, "not-found", "There is no such thing.", "Nothing is served at this path.")
+
+
+def with_problems(configuration: str, folder: Path) -> str:
+    """The configuration with the answers that `write_answers` puts into the folder, and ids on them."""
+    lines = "".join(f"    errorfile {status} {shlex.quote(str(_file(folder, status)))}\n" for status in ANSWERS)
+    configuration = _ERRORFILE.sub("", configuration)
+    configuration = _DEFAULTS.sub(lambda found: found[0] + lines, configuration)
+    configuration = _BUFSIZE.sub(_parsed_beyond_the_limits, configuration)
+    configuration = _NOT_SERVED.sub(lambda found: f"{found[1]} {_content(NOT_SERVED)}\n", configuration)
+    refusals = "".join(
+        f"    http-request return status {status} {_content(body)} if {condition}\n"
+        for condition, status, body in REFUSALS
+    )
+    return _FRONTEND.sub(lambda found: found[0] + _REQUEST_IDS + refusals, configuration)
+
+
+def _parsed_beyond_the_limits(found: re.Match[str]) -> str:
+    return f"{found[1]}{max(int(found[2]), _BUFFER_BYTES)}\n    tune.http.maxhdr {_PARSED_HEADERS}\n"
+
+
+def _content(body: str) -> str:
+    # HAProxy's quotes are those of a shell.
+    return f"content-type {CONTENT_TYPE} string {shlex.quote(body)} hdr Cache-Control no-store"
+
+
+def write_answers(folder: Path) -> None:
+    """Write what HAProxy answers by itself."""
+    for status, answer in ANSWERS.items():
+        _file(folder, status).write_bytes(answer.encode("ascii"))
+
+
+def _file(folder: Path, status: int) -> Path:
+    return folder / f"problem-{status}.http"
