@@ -7,6 +7,8 @@ from tests.statespace.oracles.cases import Rng, covering, some_start, with_gaps
 from tests.statespace.oracles.draw_models import DRAWS
 from tests.statespace.oracles.engine import EVERYTHING
 
+KINDS: Final = ("structural", "arima", "explained", "velocity", "acceleration", "instants", "local", "state_space")
+SHARES: Final = (0.25, 0.2, 0.1, 0.08, 0.08, 0.04, 0.1, 0.15)
 SMOOTHED: Final = ["smoothed_state", "smoothed_state_cov"]
 
 
@@ -42,7 +44,7 @@ def request_of(seed: int) -> Request:
 
 def _model(rng: Rng, periods: int) -> tuple[dict[str, Any], int]:
     """A model that covers so many periods, and how many things it observes."""
-    kind = str(rng.choice([*DRAWS, "state_space"], p=[0.3, 0.25, 0.1, 0.1, 0.1, 0.15]))
+    kind = str(rng.choice(KINDS, p=SHARES))
     if kind == "state_space":
         model, states, observed, stationary = _state_space(rng)
     else:

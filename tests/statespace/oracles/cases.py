@@ -8,7 +8,7 @@ import numpy as np
 
 from .matrices import floats
 from .system import System
-from .wire_models import system_of
+from .wire_models import built, system_of
 
 Rng = np.random.Generator
 Words = dict[str, Any]
@@ -80,6 +80,27 @@ def with_gaps(rng: Rng, y: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return y
 
 
+def mixed_start(rng: Rng, model: Words) -> Words:
+    """Blocks of the model's own start, some of them known or vague instead."""
+    blocks = []
+    for places, words in built(model)[1]:
+        kind = str(rng.choice(["own", "known", "approximate_diffuse", "diffuse"], p=[0.4, 0.3, 0.15, 0.15]))
+        start: Words = dict(words)
+        if kind == "known":
+            root = rng.normal(size=(len(places), len(places))) * log_uniform(rng, -2, 2)
+            cov = root @ root.T
+            start = {
+                "kind": kind,
+                "mean": rng.normal(size=len(places)).round(2).tolist(),
+                "cov": ((cov + cov.T) / 2).tolist(),
+            }
+        elif kind != "own":
+            start = {"kind": kind} | ({"variance": 1e6} if kind == "approximate_diffuse" else {})
+        blocks.append({**start, "states": list(places)})
+    order = rng.permutation(len(blocks))
+    return {"kind": "blocks", "blocks": [blocks[i] for i in order]}
+
+
 def some_start(rng: Rng, names: int, *, stationary: bool) -> Words | None:
     """None is the kind's own start."""
     kinds = ["default", "known", "approximate_diffuse", "diffuse", *(["stationary"] if stationary else [])]
@@ -148,14 +169,14 @@ PLANS: Final[Mapping[int, int]] = {4: 33, 16: 9, 64: 2}
 """Series from which the engine shares gains, by number of states."""
 
 
-def drawn(kind: str, seed: int, draw: Draw, number: int) -> Case:
-    """The case of that seed."""
+def drawn(kind: str, seed: int, draw: Draw, number: int, *, mixed: bool = False) -> Case:
+    """The case of that seed; `mixed`: its blocks of states start in different ways."""
     rng = np.random.default_rng([number, seed])
     model, states, stationary = draw(rng)
     steps = int(rng.integers(1, 7))
     length = length_of(rng, states)
     model = covering(rng, model, length, steps)
-    start = some_start(rng, states, stationary=stationary)
+    start = mixed_start(rng, model) if mixed else some_start(rng, states, stationary=stationary)
     if start is not None:
         model["initial"] = start
     y = with_gaps(rng, simulated(rng, model, length))

@@ -122,6 +122,34 @@ def arima(rng: Rng) -> tuple[Words, int, bool]:
         return model, states, d + orders[1] == 0
 
 
+def explained_arima(rng: Rng) -> tuple[Words, int, bool]:
+    """With regressors, or a trend, or both."""
+    model, states, _ = arima(rng)
+    if states > 30:
+        return explained_arima(rng)
+    if rng.random() < 0.7:
+        k = int(rng.integers(1, 4))
+        model["regression"], states = (lambda r, periods: _regressors(r, periods, k)), states + k
+    differences = model["order"][1] + model.get("seasonal_order", [0, 0])[1]
+    if differences < 3 and ("regression" not in model or rng.random() < 0.4):
+        model["trend"] = [power for power in range(differences, 4) if rng.random() < 0.6] or [differences]
+        states += len(model["trend"])
+    return model, states, False
+
+
+def several_at_once(rng: Rng) -> tuple[Words, int, bool]:
+    """Tracking with steps of zero: several observations of one instant."""
+    model, states, stationary = _tracking(*TRACKING[int(rng.integers(2))])(rng)
+    model["obs_var"] = model["obs_var"] or 1.0
+    model["dt"] = lambda r, periods: [0.0 if r.random() < 0.4 else log_uniform(r, -2, 2) for _ in range(periods)]
+    return model, states, stationary
+
+
+def any_kind(rng: Rng) -> tuple[Words, int, bool]:
+    """Of several blocks of states, which may start in different ways."""
+    return (structural, arima, explained_arima)[int(rng.integers(3))](rng)
+
+
 def _coefficients(rng: Rng, name: str, count: int) -> list[float]:
     if count == 1 and rng.random() < 0.15:
         return [float(rng.choice([0.99999, 0.9999, 0.999, -0.99999, -0.999]))]
@@ -164,15 +192,20 @@ def local(rng: Rng) -> tuple[Words, int, bool]:
     return {"kind": "local_linear_trend", **level, "trend_var": log_uniform(rng, -8, 4)}, 2, False
 
 
+TRACKING: Final = (("constant_velocity", 2), ("constant_acceleration", 3))
+# In this order, which a case's random numbers depend on.
 DRAWS: Final[dict[str, Draw]] = {
     "structural": structural,
     "arima": arima,
-    "velocity": _tracking("constant_velocity", 2),
-    "acceleration": _tracking("constant_acceleration", 3),
+    "velocity": _tracking(*TRACKING[0]),
+    "acceleration": _tracking(*TRACKING[1]),
     "local": local,
+    "explained": explained_arima,
+    "instants": several_at_once,
+    "mixed": any_kind,
 }
 
 
 def case_of(kind: str, seed: int) -> Case:
     """The case of that name."""
-    return drawn(kind, seed, DRAWS[kind], list(DRAWS).index(kind))
+    return drawn(kind, seed, DRAWS[kind], list(DRAWS).index(kind), mixed=kind == "mixed")

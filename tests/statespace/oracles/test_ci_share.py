@@ -5,7 +5,16 @@ import pytest
 from .draw_models import case_of
 from .judge import judged
 
-SHARES = {"structural": 100, "arima": 90, "velocity": 35, "acceleration": 35, "local": 40}
+SHARES = {
+    "structural": 90,
+    "arima": 70,
+    "velocity": 25,
+    "acceleration": 25,
+    "local": 30,
+    "explained": 25,
+    "instants": 10,
+    "mixed": 25,
+}
 FIRST = 1
 # pytest reports a part when it is through.
 PART = 20

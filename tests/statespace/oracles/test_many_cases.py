@@ -5,7 +5,16 @@ import pytest
 from .draw_models import case_of
 from .judge import judged
 
-SHARES = {"structural": 1800, "arima": 1600, "velocity": 500, "acceleration": 500, "local": 600}
+SHARES = {
+    "structural": 1500,
+    "arima": 1300,
+    "velocity": 400,
+    "acceleration": 400,
+    "local": 400,
+    "explained": 500,
+    "instants": 200,
+    "mixed": 300,
+}
 FIRST = 1001
 PART = 50
 

@@ -15,6 +15,8 @@ from .system import System, Words, started
 
 DIFFUSE: Final = {"kind": "diffuse"}
 STATIONARY: Final = {"kind": "stationary"}
+LONGEST: Final = 300
+"""Periods that powers of time are written down for."""
 Block = tuple[Matrix, Sequence[Sequence[Number]], list[Number], Sequence[str], Words]
 """Transition, design rows (one, or one a period), a variance a state, names, default start."""
 
@@ -223,7 +225,44 @@ def _arima(words: Words) -> Built:
     names = tuple(f"arima.{j}" for j in range(n))
     bare = System([transition], [design], [noise], intercept, number(words.get("obs_var", 0.0)), names)
     starts: list[tuple[Sequence[int], Words]] = [(range(first, n), STATIONARY)]
-    return bare, ([(range(first), DIFFUSE)] if first else []) + starts
+    return _explained(bare, words), [*([(range(first), DIFFUSE)] if first else []), *starts, *_unknown(n, words)]
+
+
+def _columns(words: Words) -> int:
+    """Coefficients of regressors and of powers of time."""
+    rows = words.get("regression", {}).get("regressors", [[]])
+    return len(rows[0]) + len(words.get("trend", ()))
+
+
+def _unknown(first: int, words: Words) -> list[tuple[Sequence[int], Words]]:
+    k = _columns(words)
+    return [(range(first, first + k), DIFFUSE)] if k else []
+
+
+def _explained(bare: System, words: Words) -> System:
+    """With a state for each coefficient, after the others: of regressors, then of powers of time."""
+    k, n = _columns(words), bare.states
+    if not k:
+        return bare
+    regression = words.get("regression", {"regressors": [[]] * LONGEST})
+    transition, noise, intercept = identity(n + k), zeros(n + k, n + k), zeros(n + k, 1)
+    for i in range(n):
+        intercept[i, 0] = bare.intercept[i, 0]
+        for j in range(n):
+            transition[i, j], noise[i, j] = bare.transition[0][i, j], bare.noise[0][i, j]
+    var = regression.get("var", 0.0)
+    columns = len(regression["regressors"][0])
+    for j, each in enumerate(var if isinstance(var, list) else [var] * columns):
+        noise[n + j, n + j] = number(each)
+    design = []
+    for t, row in enumerate(regression["regressors"]):
+        powers = [number(t) ** power for power in words.get("trend", ())]
+        whole = zeros(1, n + k)
+        for j, entry in enumerate([*bare.design[0].entries(), *(number(x) for x in row), *powers]):
+            whole[0, j] = entry
+        design.append(whole)
+    names = (*bare.names, *(f"beta.{j}" for j in range(k)))
+    return System([transition], design, [noise], intercept, bare.obs_var, names)
 
 
 def _lags(regular: Sequence[float], seasonal: Sequence[float], s: int, sign: int) -> list[Number]:
