@@ -109,3 +109,25 @@ def test_draws_follow_the_trend_and_refuse_null_rows() -> None:
         parse_simulate(LIMITS, orjson.dumps(body))
     assert refusal.value.extra["errors"][0]["pointer"] == "/model/regression/regressors/2"
     assert isinstance(parse_simulate(LIMITS, orjson.dumps({**body, "outputs": ["states"]})), SimulateWork)
+
+
+def test_a_day_of_week_season_of_hourly_data_has_six_states_and_goes_on_in_the_forecast() -> None:
+    days = np.array([3.0, 1.0, 0.0, -1.0, 0.0, -2.0, -1.0])
+    hours = np.arange(24 * 7 * 4)
+    y = (20 + days[(hours // 24) % 7] + np.random.default_rng(2).normal(size=len(hours)) * 0.1).round(3).tolist()
+    model = {"kind": "structural", "obs_var": 0.01, "level": {}, "seasonal": {"period": 7, "duration": 24}}
+    assert len(answered(FilterRequest, model, y, outputs=["filtered_state"])[0]["filtered_state"][0]) == 7
+    ahead = answered(ForecastRequest, model, y, steps=48)[0]["mean"]
+    np.testing.assert_allclose(ahead, 20 + np.repeat(days[:2], 24), atol=0.05)
+    first = answered(FilterRequest, model, y[:30], outputs=["state"])[0]["state"]
+    rest = answered(FilterRequest, model, y[30:], outputs=["filtered_state"], resume=[first])[0]["filtered_state"]
+    whole = answered(FilterRequest, model, y, outputs=["filtered_state"])[0]["filtered_state"]
+    np.testing.assert_allclose(rest[-1], whole[-1], rtol=1e-9)
+    body = {"model": {**model, "seasonal": {"period": 7, "duration": 24, "var": 0.1}}, "observations": [y]}
+    work = parse_fit(LIMITS, orjson.dumps({**body, "free": ["obs_var", "seasonal.var"], "starts": 1}))
+    assert isinstance(work, FitWork)
+    (answer,) = fit_jobs([replace(work.job, seconds=120.0)], time.monotonic())
+    assert isinstance(answer, bytes), answer
+    estimates = json.loads(answer)["results"][0]["model"]
+    assert estimates["obs_var"] == pytest.approx(0.01, rel=0.2)
+    assert estimates["seasonal"]["var"] < 1e-2

@@ -49,6 +49,7 @@ Precision = Literal["float64", "float32"]
 LIGHT_STATES: Final = 2
 LIGHT_POINTS: Final = 50_000
 
+ENDLESS: Final = {"arima": "/trend", "structural": "/seasonal/duration"}
 # A model whose matrices vary in time may take megabytes: such ones are not kept by the hundred.
 LARGE_BYTES: Final = 16 * 1024
 
@@ -74,12 +75,18 @@ class ModelSpec:
         return fields
 
     def covering(self, periods: int) -> Self:
-        """The model for so many periods: the same one unless it has a trend in time without a length of its own."""
-        if self.kind != "arima" or b'"trend"' not in self.json:
+        """The model for so many periods: the same one unless it has a part that varies with no length of its own."""
+        if self.endless is None:
             return self
         # In steps, so that calls of different lengths share a model and the programs compiled for it.
         step = min(1 << (max(periods, 64) - 1).bit_length(), 1024)
         return replace(self, periods=-(-periods // step) * step)
+
+    @property
+    def endless(self) -> str | None:
+        """A pointer to the field of a part that varies in time and has no length of its own."""
+        part = {"arima": b'"trend":[', "structural": b'"duration":'}.get(self.kind)
+        return None if part is None or part not in self.json else ENDLESS[self.kind]
 
     def build(self) -> Model:
         """Build the model.

@@ -9,12 +9,22 @@ from pydantic import Field
 from luna_serving.kalman.wire.words import Numbers, Words
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.model import MAX_STATES
-from luna_serving.statespace.saved import Saved
+from luna_serving.statespace.saved import Digits, Saved
 
 ARRAYS = ("mean", "cov", "diffuse")
 # Counted in 32 bits, and a period may be 64 rows.
 MOST_PERIODS: Final = 2**24
+# See `statespace.multiprecision.digits`.
+MOST_DIGITS: Final = 8
 COUNTS = ("rank", "period", "nobs_diffuse")
+
+
+class SavedDigits(Words):
+    """The next 53 bits of a saved state's numbers."""
+
+    mean: Annotated[Any, Numbers(1, 1)]
+    cov: Annotated[Any, Numbers(2, 2)]
+    diffuse: Annotated[Any, Numbers(2, 2)]
 
 
 class SavedState(Words):
@@ -28,6 +38,11 @@ class SavedState(Words):
     nobs_diffuse: int = Field(ge=0, le=MOST_PERIODS, description="Periods so far that began diffuse.")
     root: Annotated[Any, Numbers(2, 2)] | None = Field(
         None, description="A square root of cov, where the filter carried one."
+    )
+    digits: list[SavedDigits] = Field(
+        [],
+        max_length=MOST_DIGITS,
+        description="Of mean, cov and diffuse, where float64 has too few digits: what rounding took, part by part.",
     )
 
     def saved(self, states: int, at: str) -> Saved:
@@ -52,6 +67,14 @@ class SavedState(Words):
             self.period,
             self.nobs_diffuse,
             None if self.root is None else _finite(f"{at}/root", self.root, (states, states)),
+            tuple(
+                Digits(
+                    _finite(f"{at}/digits/{i}/mean", part.mean, (states,)),
+                    _finite(f"{at}/digits/{i}/cov", part.cov, (states, states)),
+                    _finite(f"{at}/digits/{i}/diffuse", part.diffuse, (states, states)),
+                )
+                for i, part in enumerate(self.digits)
+            ),
         )
 
 
@@ -69,7 +92,13 @@ def to_words(saved: Saved) -> dict[str, Any]:
     """As a JSON object that reads back to the last bit."""
     words: dict[str, Any] = {name: np.ascontiguousarray(getattr(saved, name)) for name in ARRAYS}
     words |= {name: int(getattr(saved, name)) for name in COUNTS}
-    return words if saved.root is None else words | {"root": np.ascontiguousarray(saved.root)}
+    if saved.root is not None:
+        words["root"] = np.ascontiguousarray(saved.root)
+    if saved.digits:
+        words["digits"] = [
+            {name: np.ascontiguousarray(getattr(part, name)) for name in ARRAYS} for part in saved.digits
+        ]
+    return words
 
 
 def from_words(words: dict[str, Any]) -> Saved:
@@ -77,4 +106,9 @@ def from_words(words: dict[str, Any]) -> Saved:
     mean, cov, diffuse = (np.array(words[name], dtype=np.float64) for name in ARRAYS)
     rank, period, nobs_diffuse = (int(words[name]) for name in COUNTS)
     root = words.get("root")
-    return Saved(mean, cov, diffuse, rank, period, nobs_diffuse, None if root is None else np.array(root, np.float64))
+    digits = tuple(
+        Digits(*(np.array(part[name], dtype=np.float64) for name in ARRAYS)) for part in words.get("digits", ())
+    )
+    return Saved(
+        mean, cov, diffuse, rank, period, nobs_diffuse, None if root is None else np.array(root, np.float64), digits
+    )

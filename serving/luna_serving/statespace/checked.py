@@ -15,13 +15,30 @@ from luna_serving.statespace.packing import Item, group
 from luna_serving.statespace.passes import Passed, backward_pass, forward_pass
 from luna_serving.statespace.results import Convention, ForecastResult, SeriesResult
 from luna_serving.statespace.saved import Saved
-from luna_serving.statespace.soundness import agree, forecasts_agree, is_plain, lacks_units, tells_apart, violations
+from luna_serving.statespace.soundness.diffuse import tells_apart
+from luna_serving.statespace.soundness.impossible import violations
+from luna_serving.statespace.soundness.plain import is_plain, lacks_units
+from luna_serving.statespace.soundness.twins import agree, forecasts_agree
 
 Starts = Sequence[Saved | None] | None
 OutOfTime = Callable[[], bool]
 
 # Periods of a series that tell whether the model's filter has digits: covariances have settled by then, or never will.
 TELLING: Final = 4096
+
+
+class Unanswered(Exception):
+    """No plan can answer these series, or not within the time that they have; the message says which and the cure."""
+
+
+TOO_LONG: Final = (
+    "need more digits than float64 has, and multi-precision needs more time than this call has. Send fewer or shorter "
+    "series, or allow more time with X-Request-Timeout-Seconds"
+)
+IMPOSSIBLE: Final = (
+    "cannot be answered: the results contradict each other even in multi-precision. Check that variances and series "
+    "are in comparable units"
+)
 
 
 def never() -> bool:
@@ -59,7 +76,7 @@ def run(items: Sequence[Item], starts: Starts, work: Work) -> Checked:
     """Filter, and perhaps smooth, each series.
 
     Raises:
-        multiprecision.filter.Abandoned: multi-precision is needed, and time is out.
+        Unanswered: multi-precision is needed, and time is out.
     """
     exact, alike, plain = _sorted(items, starts, smooth=work.smooth)
     results: dict[int, SeriesResult] = {}
@@ -103,7 +120,7 @@ def forecasts(
     """Filter and forecast each series.
 
     Raises:
-        multiprecision.filter.Abandoned: multi-precision is needed, and time is out.
+        Unanswered: multi-precision is needed, and time is out.
     """
     checked = run(items, starts, work)
     answers = forecast_results(steps, checked.results)
@@ -117,12 +134,16 @@ def forecasts(
     if unsound:
         # Imported here: a process that needs no multi-precision need not load it.
         from luna_serving.statespace.multiprecision import plan
+        from luna_serving.statespace.multiprecision.filter import Abandoned
 
         for places in unsound:
             own = [items[place] for place in places]
             most = max(steps[place] for place in places)
             start = None if starts is None else starts[places[0]]
-            ahead = plan.forecasts(own, most, start=start, loglike=work.loglike, out_of_time=work.out_of_time)
+            try:
+                ahead = plan.forecasts(own, most, start=start, loglike=work.loglike, out_of_time=work.out_of_time)
+            except Abandoned as cause:
+                raise Unanswered(TOO_LONG) from cause
             for place, each in zip(places, ahead, strict=True):
                 answers[place] = each.until(steps[place])
     return answers, checked.batches
@@ -212,6 +233,7 @@ def _passed(
 def _exactly(items: Sequence[Item], starts: Starts, places: Sequence[int], work: Work) -> list[SeriesResult]:
     # Imported here: a process that needs no multi-precision need not load it.
     from luna_serving.statespace.multiprecision import plan
+    from luna_serving.statespace.multiprecision.filter import Abandoned
 
     def go_on(rest: Sequence[Item], from_: Sequence[Saved]) -> list[SeriesResult] | None:
         results: dict[int, SeriesResult] = {}
@@ -221,6 +243,12 @@ def _exactly(items: Sequence[Item], starts: Starts, places: Sequence[int], work:
 
     start = None if starts is None else starts[places[0]]
     own = [items[place] for place in places]
-    return plan.results(
-        own, start=start, loglike=work.loglike, smooth=work.smooth, out_of_time=work.out_of_time, go_on=go_on
-    )
+    try:
+        found = plan.results(
+            own, start=start, loglike=work.loglike, smooth=work.smooth, out_of_time=work.out_of_time, go_on=go_on
+        )
+    except Abandoned as cause:
+        raise Unanswered(TOO_LONG) from cause
+    if violations(found).any():
+        raise Unanswered(IMPOSSIBLE)
+    return found

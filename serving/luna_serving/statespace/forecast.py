@@ -123,5 +123,6 @@ def _still_diffuse(design: Floats, factor: Floats) -> tuple[NDArray[np.bool_], N
     A signal is held against its own terms: directions differ as widely in size as the units of their states.
     """
     terms = np.abs(design) @ np.abs(factor)
-    seen = (np.abs(design @ factor) > DIFFUSE_TOLERANCE * terms).any(axis=2)
-    return seen, (factor != 0).any(axis=2)
+    seen: NDArray[np.bool_] = np.any(np.abs(design @ factor) > DIFFUSE_TOLERANCE * terms, axis=2)
+    there: NDArray[np.bool_] = np.any(factor != 0, axis=2)
+    return seen, there

@@ -26,6 +26,8 @@ FAST_DOUBLINGS: Final = 24
 FAST_CORRECTION: Final = 100 * float(np.finfo(np.float64).eps / np.finfo(np.longdouble).eps)
 # A variance so far below the terms that it is the sum of may be zero.
 FAST_CANCELLATION: Final = 1e-8
+# Enough for most; what is lost is measured, and then there are more.
+BITS: Final = 256
 LARGEST_BITS: Final = 8192
 # Powers of T are below 2^-REST when the sum ends.
 REST: Final = 200
@@ -64,7 +66,7 @@ def stationary_moments(transition: Floats, selection: Floats, state_cov: Floats,
     found = _fast(transition, selection @ state_cov @ selection.T, state_intercept)
     if found is not None:
         return found
-    precision = 256
+    precision = BITS
     while precision <= LARGEST_BITS:
         with bits(precision):
             found, short = _precise(transition, selection, state_cov, state_intercept)

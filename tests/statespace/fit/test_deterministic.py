@@ -6,6 +6,7 @@ import pytest
 
 from luna_serving.statespace.fit.estimate import fit_batch
 from luna_serving.statespace.fit.results import SeriesFit
+from luna_serving.statespace.initial import Known
 
 from .cases import Case
 
@@ -99,3 +100,12 @@ def test_a_series_that_is_exact_but_for_noise_that_is_not_estimated_has_a_maximu
     fit = fitted("local_level", {"obs_var": 1.0, "level_var": 1.0}, ("level_var",), np.full(30, 3.0))
     assert fit.converged
     assert fit.estimates == {"level_var": 0.0}
+
+
+def test_as_many_observations_as_a_known_start_explains_are_no_exact_series() -> None:
+    """Nothing grows without bound there: with all variances zero the start alone gives them a finite density."""
+    start = Known([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], "predicted")
+    fields = {"dt": 1.0, "obs_var": 1.0, "accel_var": 1.0}
+    case = Case("constant_velocity", fields, ("obs_var", "accel_var"), np.array([[1.0], [2.5]]), start)
+    (fit,) = fit_batch(case.task(), [case.y], lambda: False)
+    assert fit.loglike is not None

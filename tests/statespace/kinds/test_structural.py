@@ -10,6 +10,7 @@ from luna_serving.statespace.batch import filter_batch
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.initial import Diffuse
 from luna_serving.statespace.kinds import local_linear_trend, structural
+from luna_serving.statespace.model import Model
 
 REGRESSORS = np.random.default_rng(3).normal(size=(30, 2))
 # Our fields; statsmodels' specification; its parameters, in its order: variances, frequency, damping, coefficients.
@@ -266,4 +267,53 @@ def test_a_wrong_field_is_pointed_to_with_its_cure(fields, pointer, cure):
     with pytest.raises(ModelError) as caught:
         structural(**fields)
     assert caught.value.pointer == pointer
+    assert cure in caught.value.message
+
+
+def test_a_season_of_long_seasons_moves_only_where_one_ends():
+    """As a day-of-week season of hourly data (pymc-extras#483): 3 seasons of 4 steps, and the matrices by hand."""
+    y = np.random.default_rng(4).normal(size=60)
+    y[17:20] = np.nan
+    words = {"period": 3, "duration": 4, "var": 0.5}
+    model = structural(obs_var=1.0, level={"var": 0.1}, seasonal=words, periods=60)
+    turn, stay = np.array([[1.0, 0, 0], [0, -1, -1], [0, 1, 0]]), np.eye(3)
+    ends = [(t + 1) % 4 == 0 for t in range(60)]
+    by_hand = Model(
+        transition=np.stack([turn if end else stay for end in ends]),
+        design=np.array([[1.0, 1.0, 0.0]]),
+        obs_cov=np.eye(1),
+        state_cov=np.stack([np.diag([0.1, 0.5 if end else 0.0]) for end in ends]),
+        selection=np.eye(3)[:, :2],
+    )
+    ours, theirs = (filter_batch([(y, each)], "full").series[0] for each in (model, by_hand))
+    assert ours.full.loglike == theirs.full.loglike
+    np.testing.assert_array_equal(ours.filtered_state, theirs.filtered_state)
+    assert model.state_names == ("level", "seasonal", "seasonal.L1")
+    assert structural(obs_var=1.0, seasonal=words | {"duration": 1}).length is None
+
+
+def test_a_fixed_season_of_long_seasons_is_a_regression_on_its_dummies():
+    y = np.random.default_rng(4).normal(size=60)
+    season = (np.arange(60) // 4) % 3
+    dummies = np.column_stack([(season == 0) * 1.0 - (season == 2), (season == 1) * 1.0 - (season == 2)])
+    parts = {"obs_var": 1.0, "level": {"var": 0.1}}
+    dummy = structural(**parts, seasonal={"period": 3, "duration": 4}, periods=60)
+    regression = structural(**parts, regression={"regressors": dummies.tolist()})
+    ours, theirs = (filter_batch([(y, each)], "full").series[0] for each in (dummy, regression))
+    assert ours.full.loglike == pytest.approx(theirs.full.loglike, rel=1e-12)
+    np.testing.assert_allclose(ours.filtered_signal[15:], theirs.filtered_signal[15:], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("words", "periods", "cure"),
+    [
+        ({"period": 7, "duration": 0}, 10, "at least 1"),
+        ({"period": 7, "duration": 24}, 10**6, "split the series"),
+        ({"period": 65, "duration": 2}, 10**6, "split the series"),
+    ],
+)
+def test_a_wrong_duration_is_pointed_to_with_its_cure(words, periods, cure):
+    with pytest.raises(ModelError) as caught:
+        structural(obs_var=1.0, level={}, seasonal=words, periods=periods)
+    assert caught.value.pointer == "/seasonal/duration"
     assert cure in caught.value.message

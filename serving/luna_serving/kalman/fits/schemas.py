@@ -64,7 +64,7 @@ class SeriesFitAnswer(BaseModel):
     bic: float | None = Field(description="ln(T) k - 2 loglike; T counts the periods, missing ones included.")
     iterations: int = Field(description="Of the search that found the estimates.")
     evaluations: int = Field(description="Of the likelihood, over all searches and the places looked at before them.")
-    converged: bool = Field(description="Whether the estimates are a maximum, as far as the gradient and the Hessian tell.")
+    converged: bool = Field(description="Whether the estimates are a maximum, as far as gradient and Hessian tell.")
     why_stopped: str
     starts: int = Field(description="Searches that were made.")
     agreed: int = Field(description="Searches that ended at this log-likelihood, to 1e-4.")

@@ -161,9 +161,9 @@ class Session:
             model = read_model(message.model)
         else:
             model = await self._desk.models.look_up(account_id, reference)
-        if model.covering(1) != model:
-            wrong = "A stream has no last period: send the powers of time as regressors, or leave them out."
-            raise problems.invalid(FieldError("/model/trend", wrong))
+        if model.endless is not None:
+            wrong = "Varies in time without an end, which a stream does not take: send regressors instead."
+            raise problems.invalid(FieldError(f"/model{model.endless}", wrong))
         plan = Plan.of(message, model, self._desk.rules)
         try:
             claim = await self._desk.store.open(account_id, model.kind, plan.to_json())

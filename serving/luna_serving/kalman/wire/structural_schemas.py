@@ -24,7 +24,10 @@ class Seasonal(_Component):
     """Seasonal effects that sum to about zero, by dummies."""
 
     # The engine refuses longer ones, and says what to use instead.
-    period: int = Field(ge=2, description=f"In steps of the series; at most {MAX_STATES + 1}.")
+    period: int = Field(ge=2, description=f"Seasons in a cycle; at most {MAX_STATES + 1}.")
+    duration: int | None = Field(
+        None, ge=1, description="Steps that each season lasts, such as 24 for days of hourly data; default: 1."
+    )
 
 
 class FreqSeasonal(_Component):

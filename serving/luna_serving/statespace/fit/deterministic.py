@@ -91,7 +91,7 @@ def _explained(
     total = count * LOG_2PI + 2 * float(np.log(sizes) @ known.sum(axis=0)) + (count - rank) * level + log_det
     return Deterministic(
         residual=residual * sizes,
-        exact=spread <= ROUNDING and vanishes,
+        exact=spread <= ROUNDING and vanishes and count > rank,
         scales=scales,
         floor=total / (2 * max(1, count)),
     )

@@ -33,7 +33,7 @@ from luna_serving.statespace.kinds import KINDS
 from luna_serving.statespace.kinds.parameters import free_parameters
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.results import Convention
-from luna_serving.statespace.soundness import is_plain
+from luna_serving.statespace.soundness.plain import is_plain
 
 Floats = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ class Block:
     """The field that decides how many states there are."""
     names: tuple[str, ...]
     transition: Floats
-    """[k, k]"""
+    """[k, k], or [T, k, k]"""
     design: Floats
     """[k], or [T, k]"""
     shocked: tuple[int, ...] = ()
@@ -33,6 +33,8 @@ class Block:
     """The rows of `design` that are not known."""
     rest: tuple[Floats, ...] = ()
     """What rounding took from `transition` [k, k], and from that again."""
+    strikes: NDArray[np.bool_] | None = None
+    """The periods [T] in which the shocks strike; None: in all of them."""
 
 
 def design(blocks: Sequence[Block]) -> Floats:
@@ -43,13 +45,14 @@ def design(blocks: Sequence[Block]) -> Floats:
 
 
 def transition(blocks: Sequence[Block]) -> Floats:
-    """[n, n]: each block on the diagonal."""
+    """[n, n], or [T, n, n] where one varies in time: each block on the diagonal."""
     states = sum(len(block.names) for block in blocks)
-    whole = np.zeros((states, states))
+    rows = np.broadcast_shapes(*(block.transition.shape[:-2] for block in blocks))
+    whole = np.zeros((*rows, states, states))
     first = 0
     for block in blocks:
         here = slice(first, first + len(block.names))
-        whole[here, here] = block.transition
+        whole[..., here, here] = block.transition
         first += len(block.names)
     return whole
 
@@ -63,7 +66,7 @@ def transition_rest(blocks: Sequence[Block]) -> tuple[Floats, ...]:
 
 
 def _rest(block: Block, number: int) -> Floats:
-    return block.rest[number] if block.rest else np.zeros_like(block.transition)
+    return block.rest[number] if block.rest else np.zeros(block.transition.shape[-2:])
 
 
 def selection(blocks: Sequence[Block]) -> Floats:
@@ -76,8 +79,15 @@ def selection(blocks: Sequence[Block]) -> Floats:
 
 
 def state_cov(blocks: Sequence[Block]) -> Floats:
-    """[r, r]: the variances of all shocks."""
-    return np.diag([var for block in blocks for var in block.variances] or [0.0])
+    """[r, r], or [T, r, r] where some strike now and then: the variances of all shocks."""
+    variances = np.array([var for block in blocks for var in block.variances] or [0.0])
+    strikes = [block.strikes for block in blocks for _ in block.variances]
+    if all(each is None for each in strikes):
+        return np.diag(variances)
+    length = next(len(each) for each in strikes if each is not None)
+    now = np.stack([np.ones(length) if each is None else each for each in strikes], axis=-1)
+    whole: Floats = np.eye(len(variances)) * (now * variances)[:, None, :]
+    return whole
 
 
 def names(blocks: Sequence[Block]) -> tuple[str, ...]:

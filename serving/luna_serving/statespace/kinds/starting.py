@@ -79,7 +79,8 @@ def _structural(fields: Fields, columns: Sequence[Floats]) -> dict[str, ArrayLik
     if regression is not None:
         regressors = regressor_rows(regression)
         columns = [_residual(y, regressors[: len(y)]) for y in columns]
-    periods = [part["period"] for part in (fields.get("seasonal"), *fields.get("freq_seasonal", ())) if part]
+    seasons = [part for part in (fields.get("seasonal"), *fields.get("freq_seasonal", ())) if part]
+    periods = [part["period"] * (part.get("duration") or 1) for part in seasons]
     season = max((round(period) for period in periods), default=1)
     spread = _spread([y[season:] - y[:-season] for y in columns], 0) / 2 if season > 1 else _spread(columns, 1)
     for name, share in SHARES.items():

@@ -10,12 +10,13 @@ from luna_serving.statespace.initial import Blocks, Diffuse, Initial, Stationary
 from luna_serving.statespace.kinds import blocks
 from luna_serving.statespace.kinds.blocks import Block
 from luna_serving.statespace.kinds.fields import OBS_VAR, pointing_to, refuse_more_states
-from luna_serving.statespace.kinds.regressors import regression
+from luna_serving.statespace.kinds.regressors import regression as regression_block
 from luna_serving.statespace.kinds.structural_parts import (
     autoregression,
     cycle,
     freq_seasonal,
     level_and_trend,
+    refuse_more_periods,
     seasonal,
 )
 from luna_serving.statespace.model import Model
@@ -33,6 +34,7 @@ def structural(
     cycle: Words | None = None,
     ar: Words | None = None,
     regression: Words | None = None,
+    periods: int = 1,
     initial: Initial | None = None,
 ) -> Model:
     """The sum of the components that are given, plus noise of `obs_var`, as statsmodels' `UnobservedComponents`.
@@ -41,19 +43,27 @@ def structural(
         obs_var: variance of the irregular component.
         level: {"var"}; {} is a constant.
         trend: {"var"}; {} is a constant slope.
-        seasonal: {"period", "var"}, by dummies.
+        seasonal: {"period", "duration", "var"}, by dummies.
         freq_seasonal: each {"period", "harmonics", "var"}, by sines and cosines.
         cycle: {"period", "damping", "var"}.
         ar: {"coefficients", "var"}.
         regression: {"regressors", "var"}; regressors one row per period, the forecast's periods included.
+        periods: how many a seasonal with a duration covers, those to forecast included; where there are regressors, as
+            many as they.
         initial: None starts an autoregression and a damped cycle stationary and all else exact diffuse.
     """
     obs = variance("/obs_var", obs_var)
     by_kind = initial is None or isinstance(initial, Stationary)
-    components = _components(level, trend, seasonal, freq_seasonal, cycle, ar, regression, stationary=by_kind)
+    explained = [] if regression is None else [regression_block(regression)]
+    covered = len(explained[0].design) if explained else periods
+    components = _components(level, trend, seasonal, covered, freq_seasonal, cycle, ar, stationary=by_kind) + explained
+    if not components:
+        raise ModelError("", "needs a component: level, seasonal, freq_seasonal, cycle, ar or regression")
     states = sum(len(block.names) for block in components)
     largest = max(components, key=lambda block: len(block.names))
     refuse_more_states(largest.pointer, states, "leave components out, or make this one smaller")
+    if any(block.transition.ndim == 3 for block in components):
+        refuse_more_periods(covered, states)
     scales = {f"/initial/blocks/{i}/cov": block.scale for i, block in enumerate(components)} if by_kind else {}
     with pointing_to({**OBS_VAR, "/design": "/regression/regressors", **scales}):
         return Model(
@@ -65,7 +75,7 @@ def structural(
             selection=blocks.selection(components),
             initial=_start(components, initial),
             state_names=blocks.names(components),
-            varies_by="/regression/regressors",
+            varies_by="/seasonal/duration" if regression is None else "/regression/regressors",
             unknown_periods=blocks.unknown(components),
         )
 
@@ -83,10 +93,10 @@ def _components(
     level: Words | None,
     trend: Words | None,
     dummies: Words | None,
+    periods: int,
     waves: Sequence[Words],
     wave: Words | None,
     ar: Words | None,
-    regressors: Words | None,
     *,
     stationary: bool,
 ) -> list[Block]:
@@ -95,14 +105,10 @@ def _components(
     if level is not None or trend is not None:
         found.append(level_and_trend(level, trend))
     if dummies is not None:
-        found.append(seasonal(dummies))
+        found.append(seasonal(dummies, periods))
     found += [freq_seasonal(i, each) for i, each in enumerate(waves)]
     if wave is not None:
         found.append(cycle(wave))
     if ar is not None:
         found.append(autoregression(ar, starts_stationary=stationary))
-    if regressors is not None:
-        found.append(regression(regressors))
-    if not found:
-        raise ModelError("", "needs a component: level, seasonal, freq_seasonal, cycle, ar or regression")
     return found

@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 Words = Mapping[str, Any]
 # Of a wave's cosines and sines: 159 bits.
 PARTS: Final = 3
+# Numbers: 32 MB. A duration needs no rows in the request, which would bound it otherwise.
+LARGEST_TRANSITIONS: Final = 4_000_000
 TOO_LONG: Final = "a long season is better described by a few harmonics: freq_seasonal"
 
 
@@ -40,8 +42,13 @@ def level_and_trend(level: Words | None, trend: Words | None) -> Block:
     return Block("/level", ("level", "trend")[:n], transition, np.eye(1, n)[0], shocked, _given(walks))
 
 
-def seasonal(words: Words) -> Block:
-    """Dummy seasonal: the effects of one period sum to the shock (eq. 3.3). `period` - 1 states."""
+def seasonal(words: Words, periods: int) -> Block:
+    """Dummy seasonal: the effects of one period sum to the shock (eq. 3.3). `period` - 1 states.
+
+    With a `duration` d each of the `period` seasons lasts d steps of the series, and the states move, and are shocked,
+    only where one season ends: a day-of-week season of hourly data has a period of 7 and a duration of 24. That varies
+    in time, for `periods` of the series; the first season begins with it.
+    """
     period = _count("/seasonal/period", words["period"], 2)
     n = period - 1
     refuse_more_states("/seasonal/period", n, TOO_LONG)
@@ -49,7 +56,26 @@ def seasonal(words: Words) -> Block:
     transition[0] = -1.0
     var = optional_variance("/seasonal/var", words.get("var"))
     names = ("seasonal", *(f"seasonal.L{i}" for i in range(1, n)))
-    return Block("/seasonal/period", names, transition, np.eye(1, n)[0], *_first(var))
+    duration = 1 if words.get("duration") is None else _count("/seasonal/duration", words["duration"], 1)
+    if duration == 1:
+        return Block("/seasonal/period", names, transition, np.eye(1, n)[0], *_first(var))
+    refuse_more_periods(periods, n)
+    ends = (np.arange(periods) + 1) % duration == 0
+    moving = np.where(ends[:, None, None], transition, np.eye(n))
+    return Block("/seasonal/period", names, moving, np.eye(1, n)[0], *_first(var), strikes=ends)
+
+
+def refuse_more_periods(periods: int, states: int) -> None:
+    """Refuse a seasonal with a duration whose transitions would not fit into memory.
+
+    Raises:
+        ModelError: they would not.
+    """
+    most = LARGEST_TRANSITIONS // states**2
+    if periods > most:
+        raise ModelError(
+            "/seasonal/duration", f"covers {periods} periods of {states} states; at most {most} fit: split the series"
+        )
 
 
 def freq_seasonal(number: int, words: Words) -> Block:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.answers import series_results
+from luna_serving.statespace.filter import Carry
 from luna_serving.statespace.joined import joined
 from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.multiprecision.arithmetic import Floats, Matrix, nearest, zeros
@@ -17,7 +18,7 @@ from luna_serving.statespace.multiprecision.signals import Signal, diffuse_signa
 from luna_serving.statespace.multiprecision.smoother import Smoothed, later_of, nothing_later, run_smoother
 from luna_serving.statespace.multiprecision.system import ExactSystem
 from luna_serving.statespace.observations import Rows, collapsed_rows_of, factor, solve
-from luna_serving.statespace.packing import Group, Item, Kind, Lane
+from luna_serving.statespace.packing import Group, Item, Kind, Lane, as_argument
 from luna_serving.statespace.passes import Passed
 from luna_serving.statespace.prepared import prepare
 from luna_serving.statespace.results import (
@@ -105,7 +106,7 @@ def results(
         items=[(y[: run.periods], model) for y, model in items],
         lanes=run.lanes,
         system=None,
-        carry=_Carry.of(run.filtered, len(items), states),  # type: ignore[arg-type]  answers read three arrays of it
+        carry=_carry(run.filtered, len(items), states),
         outputs=_series_major(run.outputs, len(items)),
     )
     heads = [_finished(run, place, result) for place, result in enumerate(series_results(passed, loglike))]
@@ -271,25 +272,21 @@ def _series_major(outputs: dict[str, Floats], series: int) -> dict[str, Floats]:
     }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Carry:
-    """Where the filter ended, as `filter.Carry` has it."""
-
-    diffuse: Floats  # [n, n, series]
-    rank: NDArray[np.int32]
-    nobs_diffuse: NDArray[np.int32]
-
-    @classmethod
-    def of(cls, filtered: Filtered, series: int, states: int) -> "_Carry":
-        factor = np.zeros((states, states))
-        if filtered.factor is not None:
-            known = nearest(filtered.factor)
-            factor[:, : known.shape[1]] = known
-        return cls(
-            np.repeat(factor[:, :, None], series, axis=2),
-            np.full(series, filtered.rank, np.int32),
-            np.full(series, filtered.nobs_diffuse, np.int32),
-        )
+def _carry(filtered: Filtered, series: int, states: int) -> Carry:
+    """Where the filter ended; what answers read of it."""
+    factor = np.zeros((states, states))
+    if filtered.factor is not None:
+        known = nearest(filtered.factor)
+        factor[:, : known.shape[1]] = known
+    none = np.zeros(series, np.int32)
+    return Carry(
+        mean=as_argument(nearest(filtered.mean)),
+        cov=as_argument(nearest(filtered.cov)),
+        diffuse=as_argument(np.repeat(factor[:, :, None], series, axis=2)),
+        rank=as_argument(none + filtered.rank),
+        left=as_argument(none),
+        nobs_diffuse=as_argument(none + filtered.nobs_diffuse),
+    )
 
 
 def _finished(run: _Run, place: int, result: SeriesResult) -> SeriesResult:

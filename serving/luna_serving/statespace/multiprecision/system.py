@@ -94,10 +94,10 @@ def _inexact(model: Model) -> NDArray[np.bool_]:
     design, transition = _is_rounded(model.design, 2), _is_rounded(model.transition, 2)
     if model.transition_rest:
         transition = np.zeros_like(transition)
-    found: NDArray[np.bool_] = design.any(axis=0) | transition.any(axis=0) | transition.any(axis=1)
+    found: NDArray[np.bool_] = np.any(design, axis=0) | np.any(transition, axis=0) | np.any(transition, axis=1)
     return found
 
 
 def _is_rounded(matrix: Floats, rank: int) -> NDArray[np.bool_]:
-    rounded: NDArray[np.bool_] = matrix != np.round(matrix)
-    return rounded if matrix.ndim == rank else rounded.any(axis=0)
+    rounded: NDArray[np.bool_] = np.any((matrix != np.round(matrix)).reshape(-1, *matrix.shape[-rank:]), axis=0)
+    return rounded

@@ -1,0 +1,41 @@
+"""What no answer may be, whatever the series: a check that needs no second answer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.statespace.results import SeriesResult
+
+Floats = NDArray[np.float64]
+
+
+def violations(results: Sequence[SeriesResult]) -> NDArray[np.bool_]:
+    """Which results cannot be right, whatever the series [series]."""
+    return np.array([_is_impossible(result) for result in results], dtype=bool)
+
+
+def _is_impossible(result: SeriesResult) -> bool:
+    """A variance that grows by an observation, or more ignored points than the start has directions."""
+    full, smoothed = result.full, result.smoothed
+    if full is None or not result.finite:
+        return False
+    filtered = np.diagonal(full.filtered_state_cov, axis1=1, axis2=2)
+    predicted = np.diagonal(full.predicted_state_cov[:-1], axis1=1, axis2=2)
+    settled = np.arange(len(filtered)) >= full.nobs_diffuse
+    if _exceeds(filtered[settled], predicted[settled]):
+        return True
+    m = result.model.observed
+    variances = np.diagonal(full.forecast_error_cov.reshape(-1, m, m), axis1=1, axis2=2)
+    floor = np.abs(predicted).max(initial=0.0)
+    if (variances < -1e-14 * floor).any():
+        return True
+    if smoothed is None:
+        return False
+    known = ~smoothed.smoothed_state_diffuse
+    smoothed_variance = np.diagonal(smoothed.smoothed_state_cov, axis1=1, axis2=2)
+    return _exceeds(np.where(known, smoothed_variance, 0.0)[settled], filtered[settled])
+
+
+def _exceeds(less: Floats, more: Floats) -> bool:
+    return bool((less > more * (1 + 1e-7) + 1e-13 * np.abs(more).max(initial=0.0)).any())
