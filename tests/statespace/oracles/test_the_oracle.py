@@ -40,7 +40,8 @@ def test_the_nile_is_as_published(nile: np.ndarray) -> None:
     assert known.loglike() == pytest.approx(-641.5855784594, rel=1e-12)
 
 
-@pytest.mark.parametrize("kind", DRAWS)
+# A trend's periods are known from a request only.
+@pytest.mark.parametrize("kind", sorted(set(DRAWS) - {"explained", "mixed"}))
 def test_models_built_from_words_are_the_engines_own_to_float64(kind: str) -> None:
     for seed in range(30):
         words = case_of(kind, seed).model

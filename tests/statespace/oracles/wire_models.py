@@ -180,7 +180,8 @@ def _moving(words: Words) -> Built:
         dt = number(step)
         powers = [number(1), dt, dt * dt / 2]
         transitions.append(matrix([[powers[j - i] if j >= i else 0 for j in range(n)] for i in range(n)]).mid())
-        shock = matrix([[x] for x in (dt * dt / 2, dt, number(1))[:n]]).mid()
+        # Nothing moves between two observations of one instant.
+        shock = matrix([[x] for x in (dt * dt / 2, dt, number(int(step != 0)))[:n]]).mid()
         noises.append((shock * shock.transpose() * number(words["accel_var"])).mid())
     names = ("position", "velocity", "acceleration")[:n]
     design = matrix([[1, *[0] * (n - 1)]])
