@@ -93,7 +93,8 @@ class Expected:
         usual, largest = self._usual()
         runs = {"filtered_state": self.filtered, "predicted_state": self.predicted, "smoothed_state": self.smoothed}
         for name, run in runs.items():
-            found |= self._state(name, run, np.where(run.var > 0, usual, largest), hide=run is self.smoothed)
+            floor = np.maximum(np.where(run.var > 0, usual, largest), run.var)
+            found |= self._state(name, run, floor, hide=run is self.smoothed)
         found |= self._forecasts()
         loglike_obs = self.joint.loglike_obs()
         everywhere = np.ones(self.length, bool)
