@@ -1,6 +1,6 @@
 """Random models of each kind: any mix of components, orders and steps, over many orders of size."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -28,8 +28,8 @@ def structural(rng: Rng) -> tuple[Words, int, bool]:
             states += sum(2 * each["harmonics"] - (2 * each["harmonics"] == each["period"]) for each in waves)
         if rng.random() < 0.25:
             damping = 1.0 if rng.random() < 0.3 else round(float(rng.choice([0.5, 0.9, 0.99, 0.9999, 0.7])), 4)
-            period = round(log_uniform(rng, np.log10(2.1), 2.5), 3)
-            model["cycle"], states = {"period": period, "damping": damping, **_moved(rng)}, states + 2
+            steps = round(log_uniform(rng, np.log10(2.1), 2.5), 3)
+            model["cycle"], states = {"period": steps, "damping": damping, **_moved(rng)}, states + 2
         if rng.random() < 0.2:
             ar = _stationary(rng, int(rng.integers(1, 4)))
             model["ar"], states = {"coefficients": ar, "var": log_uniform(rng, -4, 4)}, states + len(ar)
@@ -58,7 +58,7 @@ def _waves(rng: Rng) -> Words:
 
 
 def _regressors(rng: Rng, periods: int, k: int) -> Words:
-    columns = []
+    columns: list[np.ndarray[Any, Any]] = []
     for j in range(k):
         shape = rng.choice(["noise", "dummy", "trend", "constant", "copy"], p=[0.5, 0.2, 0.15, 0.05, 0.1])
         if shape == "dummy":

@@ -11,7 +11,7 @@ from luna_serving.kalman.compute import compute
 from luna_serving.kalman.jobs import FILTERED
 from luna_serving.kalman.simulations.wire import SimulateWork, parse_simulate
 from luna_serving.kalman.wire.requests import SeriesWork, Wire
-from luna_serving.kalman.wire.schemas import FilterRequest, ForecastRequest, SmoothRequest
+from luna_serving.kalman.wire.schemas import FilterRequest, ForecastRequest, SeriesRequest, SmoothRequest
 from luna_serving.kalman.wire.series import Limits
 from luna_serving.statespace.jax_process import configure_jax
 
@@ -20,7 +20,11 @@ from .cases import Case, Words
 configure_jax()
 LIMITS: Final = Limits(max_series_length=1_000_000, max_series_per_request=200, max_answer_numbers=40_000_000)
 WIRE: Final = Wire(LIMITS)
-SCHEMAS: Final = {"filter": FilterRequest, "smooth": SmoothRequest, "forecast": ForecastRequest}
+SCHEMAS: Final[dict[str, type[SeriesRequest]]] = {
+    "filter": FilterRequest,
+    "smooth": SmoothRequest,
+    "forecast": ForecastRequest,
+}
 EVERYTHING: Final = [name for name in FILTERED if name != "state"]
 
 
