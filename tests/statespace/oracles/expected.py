@@ -8,8 +8,8 @@ An engine's number is right if |engine - exact| <= 1e-8 scale:
 - a covariance: sqrt(V_ii V_jj), plus 4e-7 of the same product of the states' usual variances. That allows 4e-15 of
   them, 16 units in the last place: a state that the observations pin down ever better, as those of a moving average,
   has a variance that goes to zero, and its last digits are nobody's. The usual variance is the median over the series
-  of the predicted ones, so that one wide start or one long gap allows nothing. Where a variance is exactly zero it is
-  the largest that the state, a shock or the noise ever has.
+  of the predicted ones, so that one wide start or one long gap allows nothing, or what one shock brings into the state
+  if that is more. Where a variance is exactly zero it is the largest that the state, a shock or the noise ever has.
 - a log-likelihood, or a part of it: max(1, its size).
 
 While the start is diffuse, what an output says of directions that nothing was seen of is the finite part of an
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cases import Case
-from .conditioning import Joint, to_float
+from .conditioning import Joint, Moments, to_float
 from .matrices import floats, precisely
 from .system import System
 
@@ -70,14 +70,18 @@ class Expected:
         t = range(self.length)
         pairs = [(i, i + 1) for i in t] + [(i, i) for i in range(self.length + 1)] + [(i, self.length) for i in t]
         pairs += [(i, self.length) for i in range(self.length, self.length + case.steps)]
-        run = self._run(pairs)
+        exact = self.joint.states(pairs)
+        run = self._run(exact)
         a, b, c = self.length, 2 * self.length + 1, 3 * self.length + 1
         self.filtered, self.predicted = _cut(run, 0, a), _cut(run, a, b)
         self.smoothed, self.ahead = _cut(run, b, c), _cut(run, c, c + case.steps)
+        # What is observed is the small difference of large states where waves are slow: it is taken before rounding.
+        self.seen = self._observed(exact[a : b - 1], 0)
+        self.seen_ahead = self._observed(exact[c : c + case.steps], self.length)
         self.largest = float(np.nanmax(np.abs(self.y), initial=0.0))
 
-    def _run(self, pairs: list[tuple[int, int]]) -> _Means:
-        moments = [to_float(each) for each in self.joint.states(pairs)]
+    def _run(self, exact: list[Moments]) -> _Means:
+        moments = [to_float(each) for each in exact]
         mean, cov, infinite = (np.array(part) for part in zip(*moments, strict=True))
         # The rounding of 600 bits for zero.
         size = max(float(np.abs(cov).max(initial=0.0)), self._shocks())
@@ -132,28 +136,46 @@ class Expected:
             warnings.simplefilter("ignore", RuntimeWarning)
             usual = np.nan_to_num(np.nanmedian(known, axis=0))
             largest = np.maximum(np.nan_to_num(np.nanmax(known, axis=0)), self._shocks())
+        usual = np.maximum(usual, self._arriving())
         return np.where(usual > 0, usual, largest), largest
+
+    def _arriving(self) -> Floats:
+        """What one shock brings into each state, at once or by the strongest path through the transitions [n]."""
+        n = self.system.states
+        reach = np.maximum(np.max([np.abs(floats(each)) for each in self.system.transition], axis=0), np.eye(n))
+        most = max(1.0, float(reach.max()))
+        for k in range(n):
+            reach = np.maximum(reach, np.minimum(reach[:, k : k + 1] * reach[k], most))
+        shocks = np.median([np.diag(floats(each)) for each in self.system.noise], axis=0)
+        return np.asarray((reach**2 * shocks).max(axis=1))
 
     def _shocks(self) -> float:
         """The largest variance of a shock or of the noise."""
         return max(float(self.system.obs_var), *(float(np.diag(floats(each)).max()) for each in self.system.noise))
 
-    def _observed(self, run: _Means, first: int) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
-        """Mean, variance, the variance's source, and what is open, of the observations from period `first` on."""
-        z = [floats(self.system.at(self.system.design, first + t))[0] for t in range(len(run.mean))]
-        obs_var = float(self.system.obs_var)
-        mean = np.array([row @ each for row, each in zip(z, run.mean, strict=True)])
-        var = np.array([row @ each @ row + obs_var for row, each in zip(z, run.cov, strict=True)])
-        source = np.array([np.abs(r) @ np.abs(c) @ np.abs(r) + obs_var for r, c in zip(z, run.cov, strict=True)])
-        infinite = np.array([row @ each @ row for row, each in zip(z, run.infinite, strict=True)])
-        size = np.array([(r**2).sum() * max(np.trace(each), 1.0) for r, each in zip(z, run.infinite, strict=True)])
-        return mean, var, source, infinite > OPEN * size
+    def _observed(self, exact: list[Moments], first: int) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+        """Mean, variance, the usual variance, and what is open, of the observations from period `first` on."""
+        mean, var, unknown = [], [], []
+        obs_var = self.system.obs_var
+        for t, each in enumerate(exact):
+            z = self.system.at(self.system.design, first + t)
+            zt = z.transpose()
+            mean.append(float((z * each.mean)[0, 0]))
+            var.append(float((z * each.cov * zt)[0, 0] + obs_var))
+            infinite = float((z * each.infinite * zt)[0, 0])
+            size = float((z * zt)[0, 0]) * max(float(np.trace(floats(each.infinite))), 1.0)
+            unknown.append(infinite > OPEN * size)
+        variances, open_ = np.array(var), np.array(unknown, dtype=bool)
+        variances[np.abs(variances) <= 1e-100 * self._shocks()] = 0.0
+        known = variances[~open_]
+        usual = float(np.median(known)) if len(known) else 0.0
+        return np.array(mean), variances, np.full(len(variances), usual if usual > 0 else self._shocks()), open_
 
     def _forecasts(self) -> dict[str, Answer]:
-        mean, var, source, unknown = self._observed(_cut(self.predicted, 0, self.length), 0)
+        mean, var, usual, unknown = self.seen
         sd = np.sqrt(np.maximum(var, 0))
         scale = sd + MEAN_FLOOR * np.maximum(np.abs(mean), self.largest)
-        scale = np.where(var > 1e-100 * source, scale, self.largest)
+        scale = np.where(var > 0, scale, self.largest)
         missing = np.isnan(self.y)
         nowhere = np.zeros_like(missing)
         error = np.where(missing, 0.0, self.y - mean)
@@ -163,21 +185,21 @@ class Expected:
         errors = np.array([float(seen[t].error) if standing[t] else 0.0 for t in range(self.length)])
         standard = errors / np.sqrt(pivots)
         # The error of an error, in units of its own deviation.
-        standard_scale = np.maximum(scale / np.sqrt(pivots), np.abs(standard) * (1 + COV_FLOOR * source / pivots))
+        standard_scale = np.maximum(scale / np.sqrt(pivots), np.abs(standard) * (1 + COV_FLOOR * usual / pivots))
         return {
             "forecasts": Answer(mean, scale, ~unknown, nowhere),
             "forecasts.open": Answer(mean, scale, unknown, nowhere),
             "forecast_error": Answer(error, scale, ~unknown & ~missing, missing),
-            "forecast_error_cov": Answer(var, var + COV_FLOOR * source, ~unknown, nowhere),
+            "forecast_error_cov": Answer(var, var + COV_FLOOR * usual, ~unknown, nowhere),
             "standardized_forecast_error": Answer(standard, np.maximum(1, standard_scale), standing, ~standing),
         }
 
     def _ahead(self) -> dict[str, Answer]:
-        mean, var, source, unknown = self._observed(self.ahead, self.length)
+        mean, var, usual, unknown = self.seen_ahead
         scale = np.sqrt(np.maximum(var, 0)) + MEAN_FLOOR * np.maximum(np.abs(mean), self.largest)
         return {
             "mean": Answer(mean, scale, ~unknown, unknown),
-            "variance": Answer(var, var + COV_FLOOR * source, ~unknown, unknown),
+            "variance": Answer(var, var + COV_FLOOR * usual, ~unknown, unknown),
         }
 
 
