@@ -11,6 +11,7 @@ from luna_serving.statespace.initial import ApproximateDiffuse, Diffuse, Known, 
 from luna_serving.statespace.kinds import constant_velocity, local_level, local_linear_trend
 from luna_serving.statespace.model import Model
 
+from .exact import fractions, product, turned
 from .univariate import univariate
 
 LEVEL = local_level(obs_var=1.0, level_var=0.5)
@@ -170,12 +171,25 @@ def test_infinite_observations_are_flagged():
     assert not filter_batch([(np.array([1.0, np.inf, 2.0]), LEVEL)], "means").series[0].finite
 
 
-def test_a_stationary_start_that_float64_cannot_tell_is_refused():
-    """Eigenvalues of one half, but powers that grow by 100 a step before they decay."""
-    for size in (100.0, 1e50):
-        transition = 0.5 * np.eye(10) + size * np.diag(np.ones(9), 1)
-        with pytest.raises(ModelError, match="known start"):
-            univariate(transition, np.eye(10)[0], 1.0, np.eye(10), Stationary())
+def test_a_stationary_start_whose_powers_grow_before_they_decay_is_exact():
+    """Eigenvalues of one half, powers that grow by 100 a step; by exact fractions P - T P T' is R Q R' to the last digit.
+
+    It was refused while a solver in float64 lost all digits.
+    """
+    transition = 0.5 * np.eye(10) + 100.0 * np.diag(np.ones(9), 1)
+    cov = univariate(transition, np.eye(10)[0], 1.0, np.eye(10), Stationary()).start.cov
+    t, p = fractions(transition), fractions(cov)
+    left = product(product(t, p), turned(t))
+    for i in range(10):
+        for j in range(10):
+            size = abs(p[i][j]) + abs(left[i][j])
+            assert abs(p[i][j] - left[i][j] - (i == j)) <= size * Fraction(1, 10**13)
+
+
+def test_a_stationary_start_that_float64_cannot_hold_is_refused():
+    transition = 0.5 * np.eye(10) + 1e50 * np.diag(np.ones(9), 1)
+    with pytest.raises(ModelError, match="known start"):
+        univariate(transition, np.eye(10)[0], 1.0, np.eye(10), Stationary())
 
 
 def test_no_variance_comes_out_below_zero_and_a_state_can_be_gone_on_from():

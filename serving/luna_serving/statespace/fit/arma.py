@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from luna_serving.statespace.filter import LOG_2PI
 from luna_serving.statespace.fit.lanes import Lane, lane
 from luna_serving.statespace.fit.wanted import Wanted
-from luna_serving.statespace.initial import Blocks, Diffuse, Stationary
+from luna_serving.statespace.initial import Blocks, Stationary
 from luna_serving.statespace.kinds.arima import arima
 from luna_serving.statespace.model import Model
 
@@ -147,10 +147,10 @@ def arma_in(wanted: Wanted, guess: Model, values: Floats, *, gaps: bool) -> Arma
     seasonal_p, seasonal_d, seasonal_q, s = (int(order) for order in fields.get("seasonal_order", (0, 0, 0, 0)))
     differences = d + seasonal_d * s
     k = guess.states - differences
-    stationary = isinstance(guess.initial, Stationary)
-    if differences:
-        stationary = guess.initial == Blocks(((differences, Diffuse()), (k, Stationary())))
-    if not stationary:
+    initial = fields.get("initial")
+    if initial is not None and (differences or initial["kind"] != "stationary"):
+        return None
+    if not isinstance(guess.initial, Blocks | Stationary):
         return None
     sizes = {"ar": p, "ma": q, "seasonal_ar": seasonal_p, "seasonal_ma": seasonal_q}
     numbers = {name: _numbers(fields.get(name), sizes.get(name, 1)) for name in NAMES}

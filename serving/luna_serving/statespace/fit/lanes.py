@@ -151,7 +151,7 @@ def scores(lanes: Sequence[tuple[Lane, Tangent | None]], out_of_time: Callable[[
             found.loglike[some], found.slope[some], found.met[some] = part.loglike, part.slope, part.met
     # What the engine's units add for each diffuse direction that was told (`answers.py`).
     found.loglike[:] -= [each.unit * met - each.shift for (each, _), met in zip(lanes, found.met, strict=True)]
-    found.met[:] += [each.told for each, _ in lanes]
+    found.met[:] += np.array([each.told for each, _ in lanes], np.int32)
     return found
 
 
