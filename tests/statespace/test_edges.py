@@ -172,7 +172,7 @@ def test_infinite_observations_are_flagged():
 
 
 def test_a_stationary_start_whose_powers_grow_before_they_decay_is_exact():
-    """Eigenvalues of one half, powers that grow by 100 a step; by exact fractions P - T P T' is R Q R' to the last digit.
+    """Eigenvalues of one half, powers that grow by 100 a step; by exact fractions P - T P T' is R Q R' to 13 digits.
 
     It was refused while a solver in float64 lost all digits.
     """
