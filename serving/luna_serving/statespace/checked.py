@@ -25,6 +25,9 @@ Starts = Sequence[Saved | None] | None
 
 # Periods of a series that tell whether the model's filter has digits: covariances have settled by then, or never will.
 TELLING: Final = 4096
+# Periods times states to the third power: so long a series that ends before its start is resolved goes by
+# multi-precision, which knows a direction that decays from one that is gone. Some seconds.
+OPEN_WORK: Final = 5e7
 
 
 class Unanswered(Exception):
@@ -175,7 +178,9 @@ def _is_sound(items: Sequence[Item], starts: Starts, place: int, result: SeriesR
         return False
     begins = starts is None or starts[place] is None
     y, model = items[place]
-    full = result.full
+    full, saved = result.full, result.saved
+    if saved is not None and saved.rank and len(y) * model.states**3 <= OPEN_WORK:
+        return False
     return not begins or full is None or tells_apart(model, y, full.nobs_diffuse)
 
 

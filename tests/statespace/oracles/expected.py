@@ -9,7 +9,8 @@ An engine's number is right if |engine - exact| <= 1e-8 scale:
   them, 16 units in the last place: a state that the observations pin down ever better, as those of a moving average,
   has a variance that goes to zero, and its last digits are nobody's. The usual variance is the median over the series
   of the predicted ones, so that one wide start or one long gap allows nothing, or what one shock brings into the state
-  if that is more. Where a variance is exactly zero it is the largest that the state, a shock or the noise ever has.
+  if that is more. Where a variance is exactly zero it is the largest that the state, one that flows into it, a shock or
+  the noise ever has.
 - a log-likelihood, or a part of it: max(1, its size).
 
 While the start is diffuse, what an output says of directions that nothing was seen of is the finite part of an
@@ -136,18 +137,20 @@ class Expected:
             warnings.simplefilter("ignore", RuntimeWarning)
             usual = np.nan_to_num(np.nanmedian(known, axis=0))
             largest = np.maximum(np.nan_to_num(np.nanmax(known, axis=0)), self._shocks())
-        usual = np.maximum(usual, self._arriving())
+        reach = self._reach()
+        shocks = np.median([np.diag(floats(each)) for each in self.system.noise], axis=0)
+        usual = np.maximum(usual, (reach**2 * shocks).max(axis=1))
+        largest = (reach**2 * largest).max(axis=1)
         return np.where(usual > 0, usual, largest), largest
 
-    def _arriving(self) -> Floats:
-        """What one shock brings into each state, at once or by the strongest path through the transitions [n]."""
+    def _reach(self) -> Floats:
+        """How much of each state arrives in each other, by the strongest path through the transitions [n, n]."""
         n = self.system.states
-        reach = np.maximum(np.max([np.abs(floats(each)) for each in self.system.transition], axis=0), np.eye(n))
+        reach: Floats = np.maximum(np.max([np.abs(floats(each)) for each in self.system.transition], axis=0), np.eye(n))
         most = max(1.0, float(reach.max()))
         for k in range(n):
             reach = np.maximum(reach, np.minimum(reach[:, k : k + 1] * reach[k], most))
-        shocks = np.median([np.diag(floats(each)) for each in self.system.noise], axis=0)
-        return np.asarray((reach**2 * shocks).max(axis=1))
+        return reach
 
     def _shocks(self) -> float:
         """The largest variance of a shock or of the noise."""

@@ -5,7 +5,7 @@ that grow with every product would soon contain zero. 512 bits are 154 decimal d
 the square of its condition number, and models with variances from 1e-30 to 1e30 leave more than 30 digits.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Final, TypeVar
 
 import numpy as np
@@ -47,6 +47,11 @@ def zeros(rows: int, columns: int) -> Matrix:
 def outer(column: Matrix, row: Matrix, factor: Number) -> Matrix:
     """The product of a column [n, 1] and a row [1, k], times a number."""
     return (column * factor) * row
+
+
+def squared(numbers: Iterable[Number]) -> Number:
+    """The sum of their squares. Not by `**`, which is not a number for a ball that contains zero."""
+    return sum((each * each for each in numbers), start=ZERO)
 
 
 def log(number: Number) -> float:

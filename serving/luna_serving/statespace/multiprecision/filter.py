@@ -24,6 +24,7 @@ from luna_serving.statespace.multiprecision.arithmetic import (
     nearest,
     outer,
     row_of,
+    squared,
 )
 from luna_serving.statespace.multiprecision.digits import summed
 from luna_serving.statespace.multiprecision.system import INPUT_ROUNDING, ExactSystem, Observed
@@ -60,7 +61,7 @@ class Row:
             return ZERO
         if self.met:
             return -(LOG_2PI + self.diffuse_var.log()) / 2
-        return -(LOG_2PI + self.var.log() + self.error[0, 0] ** 2 / self.var) / 2
+        return -(LOG_2PI + self.var.log() + self.error[0, 0] * self.error[0, 0] / self.var) / 2
 
 
 @dataclass(slots=True, eq=False)
@@ -162,7 +163,7 @@ def _varies(system: ExactSystem, seen: Observed, cov: Matrix, var: Number) -> bo
         return True
     least = ZERO
     for i in seen.seen:
-        size = seen.design[0, i] ** 2 * abs(cov[i, i]) * len(seen.seen)
+        size = seen.design[0, i] * seen.design[0, i] * abs(cov[i, i]) * len(seen.seen)
         least = least + (NO_VARIANCE if system.inexact[i] else NOTHING) * size
     return bool(var > least) and bool(var > 0)
 
@@ -171,16 +172,23 @@ def _diffuse_part(system: ExactSystem, seen: Observed, factor: Matrix | None) ->
     """M∞ and F∞ (section 5.2); F∞ exactly zero where the observation does not meet the diffuse part."""
     if factor is None:
         return seen.turned, ZERO
-    signal = seen.design * factor
-    var = sum((each**2 for each in signal.entries()), start=ZERO)
-    least = ZERO
-    for j in range(factor.ncols()):
-        for i in seen.seen:
-            size = abs(seen.design[0, i] * factor[i, j])
-            least = least + ((INPUT_ROUNDING if system.inexact[i] else NOTHING) * size) ** 2
-    if not var > least:
+    signal = (seen.design * factor).mid()
+    var = squared(signal.entries())
+    if not var > rounding(system, seen.design, factor):
         return seen.turned, ZERO
     return (factor * signal.transpose()).mid(), var.mid()
+
+
+def rounding(system: ExactSystem, design: Matrix, factor: Matrix) -> Number:
+    """What |Z A|² is for a row Z [1, n] of the design that does not meet A: the rounding of its terms."""
+    least = ZERO
+    for i in range(factor.nrows()):
+        if design[0, i] != 0:
+            share = INPUT_ROUNDING if system.inexact[i] else NOTHING
+            for j in range(factor.ncols()):
+                size = share * design[0, i] * factor[i, j]
+                least = least + size * size
+    return least
 
 
 def corrected(row: Row) -> tuple[Matrix, Matrix]:

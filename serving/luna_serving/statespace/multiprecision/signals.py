@@ -6,10 +6,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from luna_serving.statespace.multiprecision.arithmetic import ZERO, Floats, Matrix, nearest
-from luna_serving.statespace.multiprecision.filter import Filtered, corrected
+from luna_serving.statespace.multiprecision.arithmetic import Floats, Matrix, nearest, squared
+from luna_serving.statespace.multiprecision.filter import Filtered, corrected, rounding
 from luna_serving.statespace.multiprecision.smoother import Smoothed
-from luna_serving.statespace.multiprecision.system import INPUT_ROUNDING, ExactSystem
+from luna_serving.statespace.multiprecision.system import ExactSystem
 from luna_serving.statespace.results import SignalMoments
 
 
@@ -36,13 +36,10 @@ def diffuse_signal(
     design, _ = system.signal(period)
     if factor is None:
         return np.zeros(design.nrows(), bool)
-    seen = design * factor
     found = []
     for i in range(design.nrows()):
-        size = sum(
-            (abs(design[i, k] * factor[k, j]) for k in range(factor.nrows()) for j in range(factor.ncols())), ZERO
-        )
-        found.append(any(bool(abs(seen[i, j]) > INPUT_ROUNDING * size) for j in range(factor.ncols())))
+        row = Matrix([[design[i, k] for k in range(design.ncols())]])
+        found.append(bool(squared((row * factor).mid().entries()) > rounding(system, row, factor)))
     return np.array(found)
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from luna_serving.statespace.deadline import Clock, check
 from luna_serving.statespace.multiprecision.arithmetic import (
     ONE,
-    ZERO,
     Floats,
     Matrix,
     exact,
     nearest,
     outer,
+    squared,
     zeros,
 )
 from luna_serving.statespace.multiprecision.filter import Filtered, Row
@@ -154,9 +154,9 @@ def _observe(row: Row, seen: Observed, later: Later) -> Later:
         return moved - zt * (kt * moved)[0, 0]
 
     cross, cross_1 = crossed(later.n) * z, crossed(faint.n1) * z
-    squared = (k1.transpose() * later.n * k1)[0, 0]
+    bent = (k1.transpose() * later.n * k1)[0, 0]
     n1 = folded(faint.n1) + outer(zt, z, weight) - cross - cross.transpose()
-    n2 = folded(faint.n2) + outer(zt, z, squared - row.var * weight**2) - cross_1 - cross_1.transpose()
+    n2 = folded(faint.n2) + outer(zt, z, bent - row.var * weight * weight) - cross_1 - cross_1.transpose()
     r1 = faint.r1 - zt * (kt * faint.r1) + zt * (row.error * weight) - zt * (k1.transpose() * later.r)
     return Later(r.mid(), n.mid(), Faint(r1.mid(), n1.mid(), n2.mid()))
 
@@ -177,7 +177,6 @@ def _combine(row: Row, later: Later) -> Smoothed:
 def _unseen(factor: Matrix, later: Later) -> Floats:
     """Which states the observations leave diffuse [n]: A' N1 A projects on the directions that they tell."""
     assert later.faint is not None  # noqa: S101  the row is diffuse
-    left = factor - factor * (factor.transpose() * later.faint.n1 * factor)
-    size = sum((each**2 for each in factor.entries()), start=ZERO)
-    lines = left.table()
-    return np.array([float(sum((each**2 for each in line), start=ZERO) > TOLD * size) for line in lines])
+    left = (factor - factor * (factor.transpose() * later.faint.n1 * factor)).mid()
+    size = squared(factor.entries())
+    return np.array([float(squared(line) > TOLD * size) for line in left.table()])

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 # Of a state's usual variance: what rounding leaves where observations determine the state exactly. Usual is the median
 # of its predictions, or what one shock brings into it if that is more; not a variance that the start alone makes large,
 # beyond this multiple of the model's own noise.
-ZERO_VARIANCE: Final = 3e-15
+ZERO_VARIANCE: Final = 1e-15
 VAGUE: Final = 1e3
 # Of what flows into a state from others: a variance so small is zero, and their rounding.
 KNOWN: Final = 1e-12

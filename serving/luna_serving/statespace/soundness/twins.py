@@ -16,8 +16,8 @@ from luna_serving.statespace.soundness.floors import Floor
 
 Floats = NDArray[np.float64]
 
-# Of a deviation, or of a variance: 10 times less than the answers are good for.
-ALLOWED: Final = 1e-9
+# Of a deviation, or of a variance: 50 times less than the answers are good for.
+ALLOWED: Final = 2e-10
 # Of a number's own size: a few roundings of it.
 OWN_ROUNDING: Final = 1e-14
 
