@@ -71,14 +71,16 @@ def _smoothed(one: SeriesResult, other: SeriesResult, floor: Floor) -> bool:
     )
 
 
-def _moments(mean: Floats, mean_b: Floats, cov: Floats, cov_b: Floats, floor: Floor) -> bool:
+def _moments(mean: Floats, mean_b: Floats, cov: Floats, cov_b: Floats, floors: Floor) -> bool:
     """Means [T, n] and covariances [T, n, n]."""
-    size = np.abs(np.diagonal(cov, axis1=1, axis2=2))
-    size = size + floor.under(size) / ALLOWED
-    deviation = np.sqrt(size)
-    if not (np.abs(cov - cov_b) <= ALLOWED * deviation[:, :, None] * deviation[:, None]).all():
+    variance = np.abs(np.diagonal(cov, axis1=1, axis2=2))
+    floor = floors.under(variance)
+    deviation, rounding = np.sqrt(variance), np.sqrt(floor)
+    bound = ALLOWED * deviation[:, :, None] * deviation[:, None] + rounding[:, :, None] * rounding[:, None]
+    if not (np.abs(cov - cov_b) <= bound).all():
         return False
-    return bool((np.abs(mean - mean_b) <= ALLOWED * deviation + OWN_ROUNDING * np.abs(mean)).all())
+    near = ALLOWED * np.sqrt(variance + floor / ALLOWED) + OWN_ROUNDING * np.abs(mean)
+    return bool((np.abs(mean - mean_b) <= near).all())
 
 
 def forecasts_agree(one: ForecastResult, other: ForecastResult) -> bool:
