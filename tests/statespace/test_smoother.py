@@ -279,12 +279,19 @@ def test_an_overflow_is_flagged_for_its_series_alone():
     assert answer.report.warnings == ("1 of 2 series overflowed float64",)
 
 
-def test_digits_lost_to_a_prior_far_wider_than_the_data_are_reported():
+@pytest.mark.parametrize("variance", [1e6, 1e12, 1e20])
+def test_a_prior_far_wider_than_the_data_costs_no_digits(variance):
+    """What was a warning, "smoothed variances 1e8 times below the filtered ones", is an answer."""
     y = series([0, 1])
-    vague = local_level(obs_var=2.0, level_var=0.3, initial=ApproximateDiffuse(1e12))
-    (warning,) = smooth_batch([(y, LEVEL), (y, vague)]).report.warnings
-    assert warning.startswith("1 of 2 series")
-    assert smooth_batch([(y, LEVEL)]).report.warnings == ()
+    vague = local_linear_trend(obs_var=2.0, level_var=0.3, trend_var=0.01, initial=ApproximateDiffuse(variance))
+    answer = smooth_batch([(y, LEVEL), (y, vague)])
+    assert answer.report.warnings == ()
+    means, covs = exact.smoothed(vague, y)
+    smoothed = answer.series[1].smoothed
+    deviations = np.sqrt(np.diagonal(covs, axis1=1, axis2=2))
+    assert (np.abs(smoothed.smoothed_state - means) <= 1e-8 * deviations + 1e-13 * np.abs(means)).all()
+    scale = deviations[:, :, None] * deviations[:, None]
+    assert (np.abs(smoothed.smoothed_state_cov - covs) <= 1e-8 * scale).all()
 
 
 def test_the_kfas_convention_reaches_the_smoother_too(nile):
