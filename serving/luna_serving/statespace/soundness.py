@@ -15,10 +15,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.statespace.model import Model
+from luna_serving.statespace.disturbances import state_disturbances
+from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.observations import collapsed_rows_of
 from luna_serving.statespace.prepared import prepare
-from luna_serving.statespace.results import ForecastResult, SeriesResult
+from luna_serving.statespace.results import ForecastResult, FullOutputs, SeriesResult
+from luna_serving.statespace.signals import first_period
 
 Floats = NDArray[np.float64]
 
@@ -132,10 +134,20 @@ def agree(one: SeriesResult, other: SeriesResult) -> bool:
         _moments(one.filtered_state, other.filtered_state, a.filtered_state_cov, b.filtered_state_cov, floor),
         _moments(a.predicted_state, b.predicted_state, a.predicted_state_cov, b.predicted_state_cov, floor),
         _forecast_errors(one, other),
-        abs(a.loglike - b.loglike) <= ALLOWED * max(1.0, abs(a.loglike)),
+        _loglikes(a, b),
         _smoothed(one, other, floor),
+        _disturbances(one, other),
     )
     return all(checks)
+
+
+def _loglikes(a: FullOutputs, b: FullOutputs) -> bool:
+    """The same observations are impossible, and the others are as likely."""
+    impossible = np.isneginf(a.loglike_obs)
+    if not np.array_equal(impossible, np.isneginf(b.loglike_obs)):
+        return False
+    value, other = float(a.loglike_obs[~impossible].sum()), float(b.loglike_obs[~impossible].sum())
+    return abs(value - other) <= ALLOWED * max(1.0, abs(value))
 
 
 def _forecast_errors(one: SeriesResult, other: SeriesResult) -> bool:
@@ -167,6 +179,23 @@ def _smoothed(one: SeriesResult, other: SeriesResult, floor: _Floor) -> bool:
         np.where(known[:, :, None] & known[:, None], b.smoothed_state_cov, 0.0),
         floor,
     )
+
+
+def _disturbances(one: SeriesResult, other: SeriesResult) -> bool:
+    """The shocks to the state, where they were asked for.
+
+    Of one that the observations tell exactly, up to rounding, rounding is what is left.
+    """
+    if one.smoothed is None or one.smoothed.score is None or other.smoothed is None or other.smoothed.score is None:
+        return True
+    a, b = state_disturbances(one), state_disturbances(other)
+    first = first_period(one)
+    own = np.diagonal(over_time(one.model.state_cov, 2, first, len(a.mean)), axis1=1, axis2=2)
+    told = a.variance <= KNOWN * own
+    same = np.abs(a.variance - b.variance) <= ALLOWED * a.variance + np.where(told, OWN_ROUNDING * own, 0.0)
+    allowed = ALLOWED * np.sqrt(a.variance) + OWN_ROUNDING * np.abs(a.mean)
+    near = np.abs(a.mean - b.mean) <= allowed + np.where(told, KNOWN * np.sqrt(own), 0.0)
+    return bool(same.all() and near.all())
 
 
 def _moments(mean: Floats, mean_b: Floats, cov: Floats, cov_b: Floats, floor: _Floor) -> bool:

@@ -81,6 +81,12 @@ class ExactSystem:
             self._matrix(model.disturbance_cov_at(period)),
         )
 
+    def shocks(self, period: int) -> tuple[Matrix, Matrix]:
+        """Q [r, r] and Q R' [r, n] of the step after a period of the series."""
+        at = self.first + period
+        cov = self._matrix(over_time(self.model.state_cov, 2, at, 1)[0])
+        return cov, cov * self._matrix(over_time(self.model.selection, 2, at, 1)[0]).transpose()
+
     def signal(self, period: int) -> tuple[Matrix, Floats]:
         """Z [m, n] and d [m] of a period of the series, as the model has them."""
         at = self.first + period
