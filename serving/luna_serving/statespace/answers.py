@@ -222,6 +222,7 @@ def _smoothed(states: dict[str, Floats], all_told: bool) -> SmoothedOutputs:
         diffuse,
         states.get("score"),
         states.get("information"),
+        state_disturbance_var=states.get("state_disturbance_var"),
     )
 
 

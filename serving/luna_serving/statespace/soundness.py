@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from luna_serving.statespace.disturbances import state_disturbances
 from luna_serving.statespace.model import Model, over_time
-from luna_serving.statespace.observations import collapsed_rows_of
+from luna_serving.statespace.observations import collapsed_rows_of, factor
 from luna_serving.statespace.prepared import prepare
 from luna_serving.statespace.results import ForecastResult, FullOutputs, SeriesResult
 from luna_serving.statespace.signals import first_period
@@ -28,6 +28,8 @@ Floats = NDArray[np.float64]
 ALLOWED: Final = 1e-10
 # Of a number's own size: a few roundings of it.
 OWN_ROUNDING: Final = 1e-14
+# Of what a difference is taken from: below, its own digits are fewer than 9.
+CANCELS: Final = 1e-7
 # Of a state's usual variance, the median of its predictions: what rounding leaves where observations tell the state
 # exactly. Not of a variance that the start alone makes large, beyond this multiple of what the model's own noise makes.
 ZERO_VARIANCE: Final = 1e-15
@@ -55,7 +57,7 @@ class _Floor:
         usual = VAGUE * _usual_noise(model)
         often = np.median(np.abs(np.diagonal(predicted, axis1=1, axis2=2)), axis=0)
         often = np.minimum(often, usual)
-        return cls(ZERO_VARIANCE * often, ZERO_VARIANCE * (_reach(model) ** 2 * often).max(axis=1))
+        return cls(ZERO_VARIANCE * often, ZERO_VARIANCE * (reach(model) ** 2 * often).max(axis=1))
 
     def under(self, variance: Floats) -> Floats:
         """The error allowed to variances [T, n] whatever their size."""
@@ -70,7 +72,7 @@ def _usual_noise(model: Model) -> float:
     return max(float(np.median(noise)), float(np.median(obs)))
 
 
-def _reach(model: Model) -> Floats:
+def reach(model: Model) -> Floats:
     """How much of each state arrives in each other, by the strongest path through transitions [n, n]."""
     kept: Floats | None = model.derived.get("reach")
     if kept is None:
@@ -184,18 +186,27 @@ def _smoothed(one: SeriesResult, other: SeriesResult, floor: _Floor) -> bool:
 def _disturbances(one: SeriesResult, other: SeriesResult) -> bool:
     """The shocks to the state, where they were asked for.
 
-    Of one that the observations tell exactly, up to rounding, rounding is what is left.
+    Q - Q R' N R Q cancels where observations tell a shock well. Where they may tell it exactly, having no noise,
+    rounding is what is left of it.
     """
     if one.smoothed is None or one.smoothed.score is None or other.smoothed is None or other.smoothed.score is None:
         return True
     a, b = state_disturbances(one), state_disturbances(other)
-    first = first_period(one)
-    own = np.diagonal(over_time(one.model.state_cov, 2, first, len(a.mean)), axis1=1, axis2=2)
-    told = a.variance <= KNOWN * own
+    model, first = one.model, first_period(one)
+    own = np.diagonal(over_time(model.state_cov, 2, first, len(a.mean)), axis1=1, axis2=2)
+    told = (a.variance <= KNOWN * own) & (own > 0 if _may_be_exact(model) else False)
+    if ((a.variance < CANCELS * own) & ~told & (own > 0)).any():
+        return False
     same = np.abs(a.variance - b.variance) <= ALLOWED * a.variance + np.where(told, OWN_ROUNDING * own, 0.0)
     allowed = ALLOWED * np.sqrt(a.variance) + OWN_ROUNDING * np.abs(a.mean)
     near = np.abs(a.mean - b.mean) <= allowed + np.where(told, KNOWN * np.sqrt(own), 0.0)
     return bool(same.all() and near.all())
+
+
+def _may_be_exact(model: Model) -> bool:
+    """Whether some element, or a combination of them, is observed without noise."""
+    pivots = factor(model.obs_cov.reshape(-1, model.observed, model.observed), np.zeros((1, model.observed), bool))[1]
+    return bool((pivots <= 0).any())
 
 
 def _moments(mean: Floats, mean_b: Floats, cov: Floats, cov_b: Floats, floor: _Floor) -> bool:

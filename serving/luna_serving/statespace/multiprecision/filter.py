@@ -18,6 +18,7 @@ from luna_serving.statespace.multiprecision.arithmetic import (
     Floats,
     Matrix,
     Number,
+    diagonal,
     exact,
     log,
     nearest,
@@ -31,6 +32,8 @@ from luna_serving.statespace.saved import Saved
 LOG_2PI: Final = math.log(2 * math.pi)
 # Of F's terms: what the rounding of a caller's matrices, 1e-16, leaves of a variance that should be zero is its square.
 NO_VARIANCE: Final = 1e-28
+# Of the largest variances that a forecast's terms have had: what the arithmetic leaves of those that were told exactly.
+TOLD_EXACTLY: Final = 1e-80
 # Of a direction's size: what the arithmetic itself leaves of zero.
 NOTHING: Final = 1e-60
 
@@ -77,6 +80,8 @@ class Filtered:
     nobs_diffuse: int
     outputs: "Outputs | None"
     """None: they are not wanted."""
+    largest: Floats
+    """The largest variance of each state so far [n], by what flows into it from others."""
     rows: list[Row] = field(default_factory=list)
 
 
@@ -88,7 +93,7 @@ def begin(system: ExactSystem, saved: Saved, length: int, series: int, *, output
         cov = root * root.transpose()
     arrays = Outputs(length, system.model.states, series) if outputs else None
     factor = diffuse if saved.rank else None
-    return Filtered(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse, arrays)
+    return Filtered(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse, arrays, system.largest)
 
 
 def advance(
@@ -122,6 +127,7 @@ def advance(
 def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) -> Row:
     """Compare an observation with its forecast (Durbin & Koopman eq. 4.13, 5.10)."""
     seen = system.observed(t)
+    standing.largest = system.larger(standing.largest, diagonal(standing.cov))
     state_obs_cov = standing.cov * seen.turned
     var = ((seen.design * state_obs_cov)[0, 0] + seen.var).mid()
     diffuse_cov, diffuse_var = _diffuse_part(system, seen, standing.factor)
@@ -130,7 +136,7 @@ def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) ->
     gain = None
     if not missing and diffuse_var > 0:
         gain = (diffuse_cov * (ONE / diffuse_var)).mid()
-    elif not missing and _varies(seen, standing.cov, var):
+    elif not missing and _varies(seen, standing, var):
         gain = (state_obs_cov * (ONE / var)).mid()
     return Row(
         standing.mean,
@@ -144,10 +150,12 @@ def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) ->
     )
 
 
-def _varies(seen: Observed, cov: Matrix, var: Number) -> bool:
+def _varies(seen: Observed, standing: Filtered, var: Number) -> bool:
     """Whether F is a variance, not the rounding of none."""
+    cov = standing.cov
     terms = sum((seen.design[0, i] ** 2 * abs(cov[i, i]) for i in seen.seen), start=ZERO) * len(seen.seen)
-    return bool(var > NO_VARIANCE * (terms + seen.var)) and bool(var > 0)
+    once = sum((seen.design[0, i] ** 2 * float(standing.largest[i]) for i in seen.seen), start=ZERO)
+    return bool(var > NO_VARIANCE * (terms + seen.var)) and bool(var > TOLD_EXACTLY * once) and bool(var > 0)
 
 
 def _diffuse_part(system: ExactSystem, seen: Observed, factor: Matrix | None) -> tuple[Matrix, Number]:
