@@ -223,7 +223,7 @@ def _without(factor: Matrix, seen: Observed, row: Row) -> Matrix:
 
 def _cleaned(factor: Matrix, before: Matrix) -> Matrix:
     """What is left of a state when its directions are told is rounding: exactly zero."""
-    largest = max((abs(each) for each in before.entries()), key=lambda each: float(each), default=ZERO)
+    largest = max((abs(each) for each in before.entries()), key=float, default=ZERO)
     table = factor.table()
     changed = False
     for line in table:

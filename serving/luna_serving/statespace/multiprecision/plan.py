@@ -262,7 +262,7 @@ def _forecast(result: SeriesResult, place: int, ahead: Sequence[_Ahead]) -> Fore
 
 
 def _series_major(outputs: dict[str, Floats], series: int) -> dict[str, Floats]:
-    """[series, rows, ...]"""
+    """With the series as the first axis: [series, rows, ...]."""
     return {
         name: np.ascontiguousarray(np.moveaxis(value, -1, 0))
         if name in PER_SERIES

@@ -97,7 +97,9 @@ class ExactSystem:
         """The larger of these variances and of others, by what flows from state to state [n]."""
         if (variances <= largest).all():
             return largest
-        return np.minimum(np.maximum(largest, (self._reach**2 * np.abs(variances)).max(axis=1)), LARGEST)
+        with np.errstate(over="ignore"):
+            flows = (self._reach**2 * np.abs(variances)).max(axis=1)
+        return np.minimum(np.maximum(largest, flows), LARGEST)
 
     def signal(self, period: int) -> tuple[Matrix, Floats]:
         """Z [m, n] and d [m] of a period of the series, as the model has them."""
