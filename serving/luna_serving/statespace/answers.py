@@ -123,8 +123,8 @@ def _per_period(rows: dict[str, Floats], m: int) -> dict[str, Floats]:
         return {name: row for name, row in rows.items() if name in STATES}
     first, last = slice(0, None, m), slice(m - 1, None, m)
     picked = {name: rows[name][first] for name in ONE_MORE if name in rows}
-    after = ("filtered_state", "filtered_state_cov", "smoothed_state", "smoothed_state_cov", "smoothed_state_diffuse")
-    after += ("score", "information", "state_disturbance_var")
+    after: tuple[str, ...] = ("filtered_state", "filtered_state_cov", "smoothed_state", "smoothed_state_cov")
+    after += ("smoothed_state_diffuse", "score", "information", "state_disturbance_var")
     return picked | {name: rows[name][last] for name in after if name in rows}
 
 

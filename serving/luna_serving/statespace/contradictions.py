@@ -49,4 +49,5 @@ def ruled_out(lane: Lane, rows: Mapping[str, Floats]) -> NDArray[np.bool_]:
     left = np.maximum(rows["forecast_error_cov"], np.ravel(lane.rows.obs_var))
     allowed = ROUNDING * sizes + DEVIATIONS * np.sqrt(np.maximum(left, 0.0))
     with np.errstate(invalid="ignore"):
-        return found & (np.abs(error) > allowed)
+        contradicts: NDArray[np.bool_] = found & (np.abs(error) > allowed)
+    return contradicts

@@ -1,7 +1,7 @@
 """One series' results from two passes, the second from where the first ended."""
 
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def joined(head: SeriesResult, rest: SeriesResult) -> SeriesResult:
 
 
 def _concatenated(one: Part, other: Part) -> Part:
-    changed: dict[str, object] = {}
+    changed: dict[str, Any] = {}
     for each in fields(one):
         a, b = getattr(one, each.name), getattr(other, each.name)
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):

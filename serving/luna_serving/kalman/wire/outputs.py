@@ -21,7 +21,7 @@ MEANINGS: Final[dict[str, str]] = {
     "state": "where the series ends, for `resume`",
     "smoothed_state": "the state given all observations, [T, n]; null where they leave it diffuse",
     "smoothed_state_cov": "its covariance, [T, n, n]",
-    "smoothed_signal": "design · state + obs_intercept given all observations, [T, m]; null where they leave it diffuse",
+    "smoothed_signal": "design · state + obs_intercept given all observations, [T, m]; null where diffuse",
     "smoothed_signal_var": "its variance, [T, m]",
     "smoothed_obs_disturbance": "the noise of each observation given all of them, [T, m]",
     "smoothed_obs_disturbance_var": "its variance, [T, m]",

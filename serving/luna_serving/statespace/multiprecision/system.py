@@ -99,7 +99,8 @@ class ExactSystem:
             return largest
         with np.errstate(over="ignore"):
             flows = (self._reach**2 * np.abs(variances)).max(axis=1)
-        return np.minimum(np.maximum(largest, flows), LARGEST)
+        larger: Floats = np.minimum(np.maximum(largest, flows), LARGEST)
+        return larger
 
     def signal(self, period: int) -> tuple[Matrix, Floats]:
         """Z [m, n] and d [m] of a period of the series, as the model has them."""
