@@ -320,7 +320,7 @@ def _with_signals(run: _Run, place: int, full: FullOutputs) -> FullOutputs:
     forecasts = np.array([each.mean[:, place] for each in before]).reshape(periods, m)
     noise = over_time(system.model.obs_cov, 2, system.first, periods)
     cov = np.array([each.cov for each in before]).reshape(periods, m, m) + noise
-    y = run.items[place][0].reshape(-1, m)
+    y = run.items[place][0].reshape(-1, m)[:periods]
     error = y - forecasts
     standardized = full.standardized_forecast_error
     if k != m:
