@@ -154,7 +154,7 @@ def _varies(seen: Observed, standing: Filtered, var: Number) -> bool:
     """Whether F is a variance, not the rounding of none."""
     cov = standing.cov
     terms = sum((seen.design[0, i] ** 2 * abs(cov[i, i]) for i in seen.seen), start=ZERO) * len(seen.seen)
-    once = sum((seen.design[0, i] ** 2 * float(standing.largest[i]) for i in seen.seen), start=ZERO)
+    once = sum((seen.design[0, i] * seen.design[0, i] * float(standing.largest[i]) for i in seen.seen), start=ZERO)
     return bool(var > NO_VARIANCE * (terms + seen.var)) and bool(var > TOLD_EXACTLY * once) and bool(var > 0)
 
 

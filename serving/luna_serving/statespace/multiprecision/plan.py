@@ -323,8 +323,7 @@ def _with_signals(run: _Run, place: int, full: FullOutputs) -> FullOutputs:
     y = run.items[place][0].reshape(-1, m)[:periods]
     error = y - forecasts
     standardized = full.standardized_forecast_error
-    if k != m:
-        # Collapsed: the rows are other ones.
+    if k != m:  # collapsed: the rows are other ones
         lower, pivots = factor(cov, np.isnan(error))
         independent = solve(lower, error[:, :, None])[:, :, 0]
         known = (pivots > 0) & ~full.forecast_diffuse[:, None]
