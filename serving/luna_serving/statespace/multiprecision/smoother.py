@@ -15,6 +15,7 @@ from luna_serving.statespace.multiprecision.arithmetic import (
     ZERO,
     Floats,
     Matrix,
+    diagonal,
     exact,
     nearest,
     outer,
@@ -116,12 +117,7 @@ def run_smoother(
 def _shock_variances(system: ExactSystem, period: int, later: Later) -> Floats:
     """The diagonal of Q - Q R' N R Q [r] (section 4.5)."""
     cov, enters = system.shocks(period)
-    moved = enters * later.n
-    diagonal = []
-    for i in range(cov.nrows()):
-        explained = sum((moved[i, j] * enters[i, j] for j in range(enters.ncols())), start=ZERO)
-        diagonal.append(float(cov[i, i] - explained))
-    return np.array(diagonal)
+    return diagonal(cov - enters * later.n * enters.transpose())
 
 
 def _across(transition: Matrix, turned: Matrix, later: Later) -> Later:
