@@ -80,6 +80,8 @@ def test_every_output_has_its_shape_and_no_token_that_is_not_json() -> None:
     assert shapes == {
         "filtered_state": (4, 2),
         "filtered_state_cov": (4, 2, 2),
+        "filtered_signal": (4,),
+        "filtered_signal_var": (4,),
         "predicted_state": (5, 2),
         "predicted_state_cov": (5, 2, 2),
         "forecasts": (4,),

@@ -351,7 +351,7 @@ def test_an_answer_is_counted_by_what_is_observed_and_by_states() -> None:
     assert counted == {"forecasts": 30, "forecast_error_cov": 90}
     assert job(three, rows, outputs=["filtered_state_cov"]).numbers == 40
     assert job(three, rows, schema=ForecastRequest, steps=5).numbers == 5 * 4 * 3
-    assert {size(3, 2) for size in SIZES.values()} == {0, 1, 2, 3, 4, 9}
+    assert {size(3, 2, 1) for size in SIZES.values()} == {0, 1, 2, 3, 4, 9}
 
 
 def test_the_same_model_is_one_key_however_its_words_stand() -> None:

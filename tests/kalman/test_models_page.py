@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
 
+from luna_serving.kalman.jobs import FILTERED, SIZES, SMOOTHED
 from luna_serving.kalman.wire.forms import MODELS, STARTS
+from luna_serving.kalman.wire.outputs import MEANINGS
 from luna_serving.kalman.wire.requests import SeriesWork, Wire
 from luna_serving.kalman.wire.schemas import FilterRequest
 from luna_serving.kalman.wire.series import Limits
@@ -20,6 +22,7 @@ from luna_serving.kalman.wire.structural_schemas import (
     Seasonal,
     Trend,
 )
+from luna_serving.statespace.results import Algorithm
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
@@ -71,6 +74,16 @@ def test_every_start_is_told_with_its_fields() -> None:
     for kind, schema in STARTS.items():
         (row,) = [line for line in PAGE.splitlines() if line.startswith(f'| `{{"kind": "{kind}"')]
         assert all(f'"{field}"' in row for field in schema.model_fields), kind
+
+
+def test_every_output_and_every_plan_is_told() -> None:
+    section = PAGE.split("\n## Outputs")[1]
+    assert {name for name in SIZES if f"`{name}`" not in section} == set()
+    assert {name for name in get_args(Algorithm) if f"`{name}`" not in section} == set()
+
+
+def test_every_output_is_told_in_the_schema() -> None:
+    assert set(MEANINGS) == {*FILTERED, *SMOOTHED}
 
 
 def test_the_states_are_named_as_the_page_says() -> None:

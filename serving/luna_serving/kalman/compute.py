@@ -13,7 +13,7 @@ from prometheus_client import Counter, Histogram
 
 from luna_serving.ingress.gate import Failed, Refused, TimedOut
 from luna_serving.ingress.metrics import LUNA, SECONDS
-from luna_serving.kalman.jobs import Job, Precision
+from luna_serving.kalman.jobs import DISTURBANCES, Job, Precision
 from luna_serving.kalman.render import render
 from luna_serving.kalman.simulations.compute import simulate_job
 from luna_serving.kalman.simulations.job import SimulateJob
@@ -45,6 +45,8 @@ class Wish(NamedTuple):
     algorithm: Algorithm | None
     precision: Precision | None
     resumed: bool
+    later: bool
+    """What later observations say, for the disturbances: kept only where they are asked for."""
 
 
 def compute(
@@ -96,7 +98,8 @@ def _wish(job: Job) -> Wish:
         work = "smooth" if job.task == "smooth" else "forecast"
     elif job.task == "means" or set(job.outputs) == {"filtered_state"}:
         work = "means"
-    return Wish(work, job.loglike, job.algorithm, job.precision, job.starts is not None)
+    later = not set(DISTURBANCES).isdisjoint(job.outputs)
+    return Wish(work, job.loglike, job.algorithm, job.precision, job.starts is not None, later)
 
 
 def _answers(jobs: list[Job], wish: Wish, allowed: TimeAllowed) -> list[bytes | Refused | Failed | TimedOut]:
@@ -135,7 +138,7 @@ def _run(jobs: list[Job], wish: Wish, out_of_time: Clock) -> list[bytes | Refuse
     results: Sequence[SeriesResult] | Sequence[ForecastResult]
     match wish.work:
         case "smooth":
-            batch = smooth_batch(items, loglike=wish.loglike, starts=starts, options=options)
+            batch = smooth_batch(items, loglike=wish.loglike, starts=starts, later=wish.later, options=options)
             results, report = batch.series, batch.report
         case "forecast":
             steps = [job.steps for job in jobs for _ in job.lengths]

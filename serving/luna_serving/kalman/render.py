@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -10,10 +11,13 @@ import orjson
 from numpy.typing import NDArray
 
 from luna_serving.ingress.gate import Refused
-from luna_serving.kalman.jobs import SMOOTHED, Job
+from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.saved_states import to_words
+from luna_serving.statespace.disturbances import Disturbances, obs_disturbances, state_disturbances
+from luna_serving.statespace.model import Model
 from luna_serving.statespace.quality import warnings_of
-from luna_serving.statespace.results import BatchReport, ForecastResult, SeriesResult
+from luna_serving.statespace.results import BatchReport, ForecastResult, SeriesResult, SignalMoments
+from luna_serving.statespace.signals import filtered_signal, smoothed_signal
 
 # What means nothing in a period whose regressors are null.
 FORECAST_OBSERVATIONS = frozenset({"forecasts", "forecast_error_cov"})
@@ -31,9 +35,15 @@ def render(job: Job, results: Sequence[Any], report: BatchReport) -> bytes | Ref
     if job.task == "forecast":
         answers = [_forecast(result, job.level) for result in results]
     else:
-        answers = [{name: _output(result, name) for name in job.outputs} for result in results]
+        series = [job.values[a:b] for a, b in pairwise((0, *accumulate(job.lengths)))]
+        answers = [_outputs(result, y, job.outputs) for result, y in zip(results, series, strict=True)]
     plan = plan_of(report, [result.filtered if job.task == "forecast" else result for result in results])
-    return orjson.dumps({"plan": plan, "results": answers}, option=orjson.OPT_SERIALIZE_NUMPY)
+    answer = {"plan": plan, "state_names": _state_names(job.model.build()), "results": answers}
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _state_names(model: Model) -> Sequence[str]:
+    return model.state_names or [f"state.{i}" for i in range(model.states)]
 
 
 def plan_of(report: BatchReport, results: Sequence[SeriesResult] = ()) -> dict[str, object]:
@@ -58,9 +68,40 @@ def _means(job: Job, result: SeriesResult) -> NDArray[np.float64]:
     return np.ascontiguousarray(means)
 
 
-def _output(result: SeriesResult, name: str) -> object:
-    if name in SMOOTHED:
-        return _smoothed(result, name)
+def _outputs(result: SeriesResult, y: NDArray[np.float64], names: Sequence[str]) -> dict[str, object]:
+    """The outputs of a series y that are asked for; what several of them are made of is computed once."""
+    made: dict[str, object] = {}
+    for name in names:
+        if name in made:
+            continue
+        match name.removesuffix("_var"):
+            case "filtered_signal":
+                made |= _signal("filtered_signal", filtered_signal(result))
+            case "smoothed_signal":
+                made |= _signal("smoothed_signal", smoothed_signal(result))
+            case "smoothed_obs_disturbance" | "smoothed_state_disturbance" | "auxiliary_residuals":
+                made |= _disturbances(obs_disturbances(result, y), state_disturbances(result))
+            case "smoothed_state" | "smoothed_state_cov":
+                made[name] = _smoothed(result, name)
+            case _:
+                made[name] = _filtered(result, name)
+    return {name: made[name] for name in names}
+
+
+def _signal(name: str, moments: SignalMoments) -> dict[str, object]:
+    return {name: np.ascontiguousarray(moments.mean), f"{name}_var": np.ascontiguousarray(moments.variance)}
+
+
+def _disturbances(obs: Disturbances, state: Disturbances) -> dict[str, object]:
+    made: dict[str, object] = {}
+    for name, each in (("obs", obs), ("state", state)):
+        made[f"smoothed_{name}_disturbance"] = np.ascontiguousarray(each.mean)
+        made[f"smoothed_{name}_disturbance_var"] = np.ascontiguousarray(each.variance)
+    residuals = {"obs": obs.standardized, "state": state.standardized}
+    return made | {"auxiliary_residuals": {name: np.ascontiguousarray(each) for name, each in residuals.items()}}
+
+
+def _filtered(result: SeriesResult, name: str) -> object:
     if name == "state":
         assert result.saved is not None  # noqa: S101  every full answer has one
         return to_words(result.saved)

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.statespace.contradictions import ruled_out
 from luna_serving.statespace.filter import LOG_2PI
 from luna_serving.statespace.forecast import Origin, forecast
 from luna_serving.statespace.model import over_time
@@ -30,7 +31,9 @@ End = dict[str, NDArray[np.generic]]
 
 MEANS: Final = frozenset({"filtered_state", "predicted_state", "smoothed_state", "gain"})
 COVARIANCES: Final = frozenset({"filtered_state_cov", "predicted_state_cov", "smoothed_state_cov"})
-STATES: Final = MEANS - {"gain"} | COVARIANCES | LATER | {"predicted_root", "smoothed_state_diffuse"}
+STATES: Final = (
+    MEANS - {"gain"} | COVARIANCES | LATER | {"predicted_root", "smoothed_state_diffuse", "state_disturbance_var"}
+)
 
 
 def series_results(passed: Passed, loglike: Convention) -> list[SeriesResult]:
@@ -66,9 +69,14 @@ def _series_result(
     checked += [full.forecasts, full.forecast_error_cov]
     if smoothed is not None:
         checked += [smoothed.smoothed_state, smoothed.smoothed_state_cov]
-    finite = all(np.isfinite(array).all() for array in checked) and bool(np.isfinite(full.loglike))
+    finite = all(np.isfinite(array).all() for array in checked) and bool(np.isfinite(_possible(full).sum()))
     plan: Algorithm = "square_root" if passed.group.kind.root else "per_series"
     return SeriesResult(model, states["filtered_state"], finite, full, smoothed, saved, plan)
+
+
+def _possible(full: FullOutputs) -> Floats:
+    """What the observations that the model does not rule out add to the log-likelihood [T]."""
+    return full.loglike_obs if full.ruled_out is None else full.loglike_obs[~full.ruled_out.any(axis=1)]
 
 
 def gains(passed: Passed, number: int) -> Floats:
@@ -115,8 +123,8 @@ def _per_period(rows: dict[str, Floats], m: int) -> dict[str, Floats]:
         return {name: row for name, row in rows.items() if name in STATES}
     first, last = slice(0, None, m), slice(m - 1, None, m)
     picked = {name: rows[name][first] for name in ONE_MORE if name in rows}
-    smoothed = ("smoothed_state", "smoothed_state_cov", "smoothed_state_diffuse", *sorted(LATER))
-    after = ("filtered_state", "filtered_state_cov", *smoothed)
+    after: tuple[str, ...] = ("filtered_state", "filtered_state_cov", "smoothed_state", "smoothed_state_cov")
+    after += ("smoothed_state_diffuse", "score", "information", "state_disturbance_var")
     return picked | {name: rows[name][last] for name in after if name in rows}
 
 
@@ -140,10 +148,13 @@ def _full(
         design = over_time(model.design, 2, first, periods)
         spread = design @ states["predicted_state_cov"][:-1] @ design.swapaxes(1, 2)
         cov = (spread + spread.swapaxes(1, 2)) / 2 + over_time(model.obs_cov, 2, first, periods)
-        standardized = _standardized(error, cov, diffuse_cov.max(axis=1) > 0)
+        standardized = _standardized(rows, error, cov, diffuse_cov.max(axis=1) > 0)
+    contradict = ruled_out(lane, rows).reshape(periods, k)
     loglike_obs = rows["loglike_obs"].reshape(periods, k).sum(axis=1)
     if lane.rows.loglike is not None:
         loglike_obs = loglike_obs + lane.rows.loglike
+    if contradict.any():
+        loglike_obs = np.where(contradict.any(axis=1), -np.inf, loglike_obs)
     return FullOutputs(
         filtered_state_cov=states["filtered_state_cov"],
         predicted_state=states["predicted_state"],
@@ -156,10 +167,19 @@ def _full(
         loglike_obs=loglike_obs,
         loglike=float(loglike_obs.sum()),
         nobs_diffuse=-(-int(end["nobs_diffuse"]) // k),
+        ruled_out=contradict,
     )
 
 
-def _standardized(error: Floats, cov: Floats, diffuse: NDArray[np.bool_]) -> Floats:
+def _standardized(rows: dict[str, Floats], error: Floats, cov: Floats, diffuse: NDArray[np.bool_]) -> Floats:
+    """L⁻¹ v [T, m] with F = L L'.
+
+    The observations taken one by one have it already: the Cholesky factor of F is unique. One judge then says for the
+    standardized error and for the likelihood whether a forecast has a variance. Collapsed rows are other ones.
+    """
+    one_by_one = rows["standardized_forecast_error"]
+    if one_by_one.size == error.size:
+        return np.where(diffuse[:, None], np.nan, one_by_one.reshape(error.shape))
     lower, pivots = factor(cov, np.isnan(error))
     independent = solve(lower, error[:, :, None])[:, :, 0]
     known = (pivots > 0) & ~diffuse[:, None]
@@ -202,6 +222,7 @@ def _smoothed(states: dict[str, Floats], all_told: bool) -> SmoothedOutputs:
         diffuse,
         states.get("score"),
         states.get("information"),
+        state_disturbance_var=states.get("state_disturbance_var"),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Final, Literal
 import jax
 import numpy as np
 
-from luna_serving.statespace.checked import Starts, Work, forecasts, lacks_digits, run
+from luna_serving.statespace.checked import Starts, Work, forecasts, needs_watching, run
 from luna_serving.statespace.checks import ModelError
 from luna_serving.statespace.deadline import Clock, never
 from luna_serving.statespace.filter import Variant
@@ -97,7 +97,7 @@ def filter_batch(
     work = Work(variant, loglike, root=root, out_of_time=options.out_of_time)
     for part in choose(items, variant, forced):
         answers = _special(part, items, work, options)
-        if answers is None and forced in UNFIT and not lacks_digits([items[place] for place in part.places], work):
+        if answers is None and forced in UNFIT and not needs_watching([items[place] for place in part.places], work):
             raise PlanError(UNFIT[part.plan])
         if answers is None:
             left += part.places
@@ -119,7 +119,7 @@ def _special(part: Part, items: Sequence[Item], work: Work, options: Options) ->
     if not (part.plan in UNFIT or part.lanes):
         return None
     own = [items[place] for place in part.places]
-    if lacks_digits(own, work):
+    if needs_watching(own, work):
         return None
     wanted = options.precision or ("float32" if jax.default_backend() == "gpu" else "float64")
     precision: Precision = np.float32 if wanted == "float32" else np.float64

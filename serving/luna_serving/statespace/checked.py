@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from luna_serving.statespace.answers import forecast_results, series_results
+from luna_serving.statespace.contradictions import skips
 from luna_serving.statespace.deadline import Clock, never
 from luna_serving.statespace.filter import Variant
 from luna_serving.statespace.packing import Item, group
@@ -98,15 +99,29 @@ def run(items: Sequence[Item], starts: Starts, work: Work) -> Checked:
 
 def lacks_digits(items: Sequence[Item], work: Work) -> bool:
     """Whether the filter of the model of these series does, by the longest of them."""
+    return _faults(items, work)[0]
+
+
+def needs_watching(items: Sequence[Item], work: Work) -> bool:
+    """Whether other plans than `run` are unfit for these series: their filter lacks digits, or skips observations.
+
+    Which of those that a filter skips contradict the model is looked at series by series.
+    """
+    return any(_faults(items, work))
+
+
+def _faults(items: Sequence[Item], work: Work) -> tuple[bool, bool]:
     y, model = max(items, key=lambda item: len(item[0]))
     if is_plain(model):
-        return False
+        return False, False
     size = min(len(y), TELLING)
-    known = model.derived.get(("lacks digits", size))
+    known: tuple[bool, bool] | None = model.derived.get(("faults", size))
     if known is None:
         # Of a few lengths: powers of two.
-        known = model.derived["lacks digits", size] = bool(run([(y[:size], model)], None, work).unsound)
-    return bool(known)
+        checked = run([(y[:size], model)], None, work)
+        skipping = any(result.full is not None and skips(result.full) for result in checked.results)
+        known = model.derived["faults", size] = (bool(checked.unsound), skipping)
+    return known
 
 
 def forecasts(
@@ -231,7 +246,7 @@ def _exactly(items: Sequence[Item], starts: Starts, places: Sequence[int], work:
     def go_on(rest: Sequence[Item], from_: Sequence[Saved]) -> list[SeriesResult] | None:
         results: dict[int, SeriesResult] = {}
         order = range(len(rest))
-        (twin,), _ = _watched(rest, from_, replace(work, root=False, later=True), [tuple(order)], order, results)
+        (twin,), _ = _watched(rest, from_, replace(work, root=False), [tuple(order)], order, results)
         return None if twin is None else [results[place] for place in order]
 
     start = None if starts is None else starts[places[0]]

@@ -39,11 +39,13 @@ class FullOutputs:
     forecast_error_diffuse_cov: NDArray[np.float64]
     # [T, m], L⁻¹ v with F = L L' of what is observed, L lower triangular; NaN where missing or diffuse
     standardized_forecast_error: NDArray[np.float64]
-    loglike_obs: NDArray[np.float64]  # [T], 0 where missing
+    loglike_obs: NDArray[np.float64]  # [T], 0 where missing, -inf where the model rules the observation out
     loglike: float
     nobs_diffuse: int
     filtered_signal: SignalMoments | None = None
     """Where the states' own moments would cancel; None: compute it from them."""
+    ruled_out: NDArray[np.bool_] | None = None
+    """[T, k], as observations are taken one by one: those that contradict a forecast without variance; None: none."""
 
     @property
     def forecast_diffuse(self) -> NDArray[np.bool_]:
@@ -66,6 +68,8 @@ class SmoothedOutputs:
     """N [T, n, n], likewise: eq. 4.42."""
     signal: SignalMoments | None = None
     """As `FullOutputs.filtered_signal`."""
+    state_disturbance_var: NDArray[np.float64] | None = None
+    """Of each shock [T, r], where `disturbances` would cancel; None: compute it from N."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from luna_serving.kalman.jobs import FILTERED, SMOOTHED, Precision, Task
 from luna_serving.kalman.named.schemas import BY_WAY, NamedModel
 from luna_serving.kalman.saved_states import SavedState
 from luna_serving.kalman.wire.kind_schemas import LocalLevel, Model
+from luna_serving.kalman.wire.outputs import description
 from luna_serving.kalman.wire.words import EXAMPLE, Point, Series, Words
 from luna_serving.statespace.results import Algorithm
 
@@ -61,7 +62,7 @@ class FilterRequest(SeriesRequest):
         ["filtered_state", "filtered_state_cov", "loglike"],
         min_length=1,
         max_length=len(FILTERED),
-        description="What to answer for each series.",
+        description=description(FILTERED),
     )
 
 
@@ -74,7 +75,7 @@ class SmoothRequest(SeriesRequest):
         ["smoothed_state", "smoothed_state_cov", "loglike"],
         min_length=1,
         max_length=len(SMOOTHED) + len(FILTERED),
-        description="What to answer for each series.",
+        description=description((*SMOOTHED, *FILTERED)),
     )
 
 
@@ -90,20 +91,26 @@ class ForecastRequest(SeriesRequest):
 class Plan(BaseModel):
     """What was really run."""
 
-    algorithm: str
+    algorithm: str = Field(
+        description="multiprecision: float64 has too few digits for the model and the series. docs/models.md has all."
+    )
     precision: str
     device: str
     batch_shape: tuple[int, int] = Field(description="Series and points of the padded batch.")
-    warnings: list[str]
+    warnings: list[str] = Field(description="Observations that contradict a model without noise, say.")
+
+
+StateNames = Annotated[list[str], Field(description="One a state, in the order of the numbers of a state.")]
 
 
 class SeriesAnswer(BaseModel):
     """One object a series, in order."""
 
     plan: Plan
+    state_names: StateNames
     results: list[dict[str, object]] = Field(
         description="The outputs asked for, time first; null where it is missing or has no finite value. "
-        "While a start is diffuse, moments are the finite parts; nobs_diffuse counts these periods. "
+        "While a start is diffuse, filtered moments are the finite parts; nobs_diffuse counts these periods. "
         "Where the model observes one thing, what is said of observations has no axis for it."
     )
 
@@ -121,4 +128,5 @@ class ForecastAnswer(BaseModel):
     """One object a series, in order."""
 
     plan: Plan
+    state_names: StateNames
     results: list[Forecast]

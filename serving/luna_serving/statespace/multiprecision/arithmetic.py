@@ -39,6 +39,11 @@ def nearest(matrix: Matrix) -> Floats:
     return numbers.reshape(matrix.nrows(), matrix.ncols())
 
 
+def diagonal(matrix: Matrix) -> Floats:
+    """The nearest float64 of each number on the diagonal of a square matrix [n]."""
+    return np.array([float(matrix[i, i]) for i in range(matrix.nrows())])
+
+
 def zeros(rows: int, columns: int) -> Matrix:
     """A matrix of zeros."""
     return arb_mat(rows, columns)

@@ -19,6 +19,7 @@ from luna_serving.statespace.multiprecision.arithmetic import (
     Floats,
     Matrix,
     Number,
+    diagonal,
     exact,
     log,
     nearest,
@@ -33,6 +34,8 @@ from luna_serving.statespace.saved import Saved
 LOG_2PI: Final = math.log(2 * math.pi)
 # Of F's terms: what the rounding of a caller's matrices, 1e-16, leaves of a variance that should be zero is its square.
 NO_VARIANCE: Final = 1e-28
+# Of the largest variances that a forecast's terms have had: what the arithmetic leaves of those that are known exactly.
+KNOWN_EXACTLY: Final = 1e-80
 # Of a direction's size: what the arithmetic itself leaves of zero, and the 159 bits of a wave's transition.
 NOTHING: Final = 1e-40
 
@@ -75,6 +78,8 @@ class Filtered:
     nobs_diffuse: int
     outputs: "Outputs | None"
     """None: they are not wanted."""
+    largest: Floats
+    """The largest variance of each state so far [n], by what flows into it from others."""
     rows: list[Row] = field(default_factory=list)
 
 
@@ -93,7 +98,7 @@ def begin(system: ExactSystem, saved: Saved | None, length: int, series: int, *,
         cov = root * root.transpose()
     arrays = Outputs(length, system.model.states, series) if outputs else None
     factor = diffuse if saved.rank else None
-    return Filtered(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse, arrays)
+    return Filtered(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse, arrays, system.largest)
 
 
 def _predicted(system: ExactSystem, mean: Matrix, cov: Matrix) -> tuple[Matrix, Matrix]:
@@ -135,6 +140,7 @@ def advance(
 def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) -> Row:
     """Compare an observation with its forecast (Durbin & Koopman eq. 4.13, 5.10)."""
     seen = system.observed(t)
+    standing.largest = system.larger(standing.largest, diagonal(standing.cov))
     state_obs_cov = standing.cov * seen.turned
     var = ((seen.design * state_obs_cov)[0, 0] + seen.var).mid()
     diffuse_cov, diffuse_var = _diffuse_part(system, seen, standing.factor)
@@ -143,7 +149,7 @@ def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) ->
     gain = None
     if not missing and diffuse_var > 0:
         gain = (diffuse_cov * (ONE / diffuse_var)).mid()
-    elif not missing and _varies(system, seen, standing.cov, var):
+    elif not missing and _varies(system, seen, standing, var):
         gain = (state_obs_cov * (ONE / var)).mid()
     return Row(
         standing.mean,
@@ -157,15 +163,17 @@ def _observe(system: ExactSystem, t: int, values: Floats, standing: Filtered) ->
     )
 
 
-def _varies(system: ExactSystem, seen: Observed, cov: Matrix, var: Number) -> bool:
+def _varies(system: ExactSystem, seen: Observed, standing: Filtered, var: Number) -> bool:
     """Whether F is a variance, not the rounding of none; with noise it is never less than that."""
     if seen.var > 0:
         return True
     least = ZERO
     for i in seen.seen:
-        size = seen.design[0, i] * seen.design[0, i] * abs(cov[i, i]) * len(seen.seen)
-        least = least + (NO_VARIANCE if system.inexact[i] else NOTHING) * size
-    return bool(var > least) and bool(var > 0)
+        square = seen.design[0, i] * seen.design[0, i]
+        least = least + KNOWN_EXACTLY * square * float(standing.largest[i])
+        if system.inexact[i]:
+            least = least + NO_VARIANCE * square * abs(standing.cov[i, i]) * len(seen.seen)
+    return bool(var > least)
 
 
 def _diffuse_part(system: ExactSystem, seen: Observed, factor: Matrix | None) -> tuple[Matrix, Number]:

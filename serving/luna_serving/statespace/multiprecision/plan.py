@@ -311,13 +311,16 @@ def _with_signals(run: _Run, signals: Signals, place: int, full: FullOutputs) ->
     cov = np.array([each.cov for each in before]).reshape(periods, m, m) + noise
     y = run.items[place][0].reshape(-1, m)[:periods]
     error = y - forecasts
-    lower, pivots = factor(cov, np.isnan(error))
-    independent = solve(lower, error[:, :, None])[:, :, 0]
-    known = (pivots > 0) & ~full.forecast_diffuse[:, None]
+    standardized = full.standardized_forecast_error
+    if system.per_period != m:  # collapsed: the rows are other ones
+        lower, pivots = factor(cov, np.isnan(error))
+        independent = solve(lower, error[:, :, None])[:, :, 0]
+        known = (pivots > 0) & ~full.forecast_diffuse[:, None]
+        standardized = np.where(known, independent / np.sqrt(np.where(known, pivots, 1.0)), np.nan)
     return replace(
         full,
         forecasts=forecasts,
         forecast_error=error,
         forecast_error_cov=cov,
-        standardized_forecast_error=np.where(known, independent / np.sqrt(np.where(known, pivots, 1.0)), np.nan),
+        standardized_forecast_error=standardized,
     )

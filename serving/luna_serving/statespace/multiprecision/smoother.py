@@ -14,6 +14,7 @@ from luna_serving.statespace.multiprecision.arithmetic import (
     ONE,
     Floats,
     Matrix,
+    diagonal,
     exact,
     nearest,
     outer,
@@ -91,6 +92,7 @@ def run_smoother(
         "smoothed_state_diffuse": np.zeros((length, n)),
         "score": np.empty((length, n, series)),
         "information": np.empty((length, n, n)),
+        "state_disturbance_var": np.zeros((length, system.model.shocks)),
     }
     rows: list[Smoothed] = []
     for t in reversed(range(length)):
@@ -100,6 +102,7 @@ def run_smoother(
         if row.factor is not None and later.faint is None:
             later = Later(later.r, later.n, Faint(zeros(n, series), zeros(n, n), zeros(n, n)))
         if moved is not None:
+            outputs["state_disturbance_var"][t] = _shock_variances(system, t // system.per_period, later)
             later = _across(moved.transition, moved.turned, later)
         later = _observe(row, seen, later)
         smoothed = _combine(row, later)
@@ -108,6 +111,12 @@ def run_smoother(
         if row.factor is not None:
             outputs["smoothed_state_diffuse"][t] = _unseen(row.factor, later)
     return outputs, rows[::-1]
+
+
+def _shock_variances(system: ExactSystem, period: int, later: Later) -> Floats:
+    """The diagonal of Q - Q R' N R Q [r] (section 4.5)."""
+    cov, enters = system.shocks(period)
+    return diagonal(cov - enters * later.n * enters.transpose())
 
 
 def _across(transition: Matrix, turned: Matrix, later: Later) -> Later:

@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from luna_serving.statespace.model import Model, over_time
 from luna_serving.statespace.multiprecision.arithmetic import Floats, Matrix, Memo, Number, exact, row_of
 from luna_serving.statespace.observations import Rows, collapses
+from luna_serving.statespace.soundness.floors import reach
 
 # Rounding in a caller's matrices moves a signal by this multiple of its terms: below, nothing is observed of them.
 INPUT_ROUNDING: Final = 2e-15
+# Of variances that are summed in float64.
+LARGEST: Final = 1e300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,9 +46,12 @@ class ExactSystem:
         self.inexact = _inexact(model)
         self.first = first
         self._rows = rows
+        self._reach = reach(model)
         self._matrix = Memo()
         self._observed: dict[bytes, Observed] = {}
         self._moved: dict[int, Moved] = {}
+        noise = np.diagonal(model.disturbance_cov, axis1=-2, axis2=-1).reshape(-1, model.states).max(axis=0)
+        self.largest = self.larger(np.zeros(model.states), np.maximum(noise, np.diagonal(model.start.cov)))
 
     def observed(self, t: int) -> Observed:
         """How row t is observed."""
@@ -81,6 +87,21 @@ class ExactSystem:
             exact(intercept) if intercept.any() else None,
             self._matrix(over_time(model.disturbance_cov, 2, period, 1)[0]),
         )
+
+    def shocks(self, period: int) -> tuple[Matrix, Matrix]:
+        """Q [r, r] and Q R' [r, n] of the step after a period of the series."""
+        at = self.first + period
+        cov = self._matrix(over_time(self.model.state_cov, 2, at, 1)[0])
+        return cov, cov * self._matrix(over_time(self.model.selection, 2, at, 1)[0]).transpose()
+
+    def larger(self, largest: Floats, variances: Floats) -> Floats:
+        """The larger of these variances and of others, by what flows from state to state [n]."""
+        if (variances <= largest).all():
+            return largest
+        with np.errstate(over="ignore"):
+            flows = (self._reach**2 * np.abs(variances)).max(axis=1)
+        larger: Floats = np.minimum(np.maximum(largest, flows), LARGEST)
+        return larger
 
     def signal(self, period: int) -> tuple[Matrix, Floats]:
         """Z [m, n] and d [m] of a period of the series, as the model has them."""

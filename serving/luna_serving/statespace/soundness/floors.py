@@ -32,10 +32,10 @@ class Floor:
         usual = VAGUE * _usual_noise(model)
         often = np.median(np.abs(np.diagonal(predicted, axis1=1, axis2=2)), axis=0)
         often = np.minimum(often, usual)
-        reach = _reach(model) ** 2
+        flow = reach(model) ** 2
         shocks = np.median(np.diagonal(model.disturbance_cov, axis1=-2, axis2=-1).reshape(-1, model.states), axis=0)
-        own = np.maximum(often, (reach * shocks).max(axis=1))
-        return cls(ZERO_VARIANCE * own, ZERO_VARIANCE * (reach * often).max(axis=1))
+        own = np.maximum(often, (flow * shocks).max(axis=1))
+        return cls(ZERO_VARIANCE * own, ZERO_VARIANCE * (flow * often).max(axis=1))
 
     def under(self, variance: Floats) -> Floats:
         """The error allowed to variances [T, n] whatever their size."""
@@ -50,7 +50,7 @@ def _usual_noise(model: Model) -> float:
     return max(float(np.median(noise)), float(np.median(obs)))
 
 
-def _reach(model: Model) -> Floats:
+def reach(model: Model) -> Floats:
     """How much of each state arrives in each other, by the strongest path through transitions [n, n]."""
     kept: Floats | None = model.derived.get("reach")
     if kept is None:
