@@ -115,12 +115,12 @@ def _faults(items: Sequence[Item], work: Work) -> tuple[bool, bool]:
     if is_plain(model):
         return False, False
     size = min(len(y), TELLING)
-    known: tuple[bool, bool] | None = model.derived.get(("faults", size))
+    key = ("faults", size, hash(np.isnan(y[:size]).tobytes()))
+    known: tuple[bool, bool] | None = model.derived.get(key)
     if known is None:
-        # Of a few lengths: powers of two.
         checked = run([(y[:size], model)], None, work)
         skipping = any(result.full is not None and skips(result.full) for result in checked.results)
-        known = model.derived["faults", size] = (bool(checked.unsound), skipping)
+        known = model.derived[key] = (bool(checked.unsound), skipping)
     return known
 
 
