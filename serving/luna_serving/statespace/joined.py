@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.statespace.disturbances import state_disturbances
-from luna_serving.statespace.disturbances import state_disturbances
 from luna_serving.statespace.results import FullOutputs, SeriesResult, SignalMoments, SmoothedOutputs, signal_moments
 
 Part = TypeVar("Part", FullOutputs, SmoothedOutputs, SignalMoments)
@@ -32,9 +31,11 @@ def joined(head: SeriesResult, rest: SeriesResult) -> SeriesResult:
     smoothed = None
     if head.smoothed is not None and rest.smoothed is not None:
         later = rest.smoothed
-        later = replace(later, signal=signal_moments(rest.model, later.smoothed_state, later.smoothed_state_cov, first))
-        if later.score is not None:
-            later = replace(later, state_disturbance_var=state_disturbances(rest).variance)
+        later = replace(
+            later,
+            signal=signal_moments(rest.model, later.smoothed_state, later.smoothed_state_cov, first),
+            state_disturbance_var=None if later.score is None else state_disturbances(rest).variance,
+        )
         smoothed = _concatenated(head.smoothed, later)
     return SeriesResult(
         head.model,
