@@ -26,9 +26,11 @@ Starts = Sequence[Saved | None] | None
 
 # Periods of a series that tell whether the model's filter has digits: covariances have settled by then, or never will.
 TELLING: Final = 4096
-# Periods times states to the third power: so long a series that ends before its start is resolved goes by
-# multi-precision, which knows a direction that decays from one that is gone. Some seconds.
-OPEN_WORK: Final = 5e7
+# A series that ends before its start is resolved goes by multi-precision, which knows a direction that decays from one
+# that is gone, if that takes so many seconds: of a period, and of a product of states, as measured.
+OPEN_S: Final = 0.5
+PERIOD_S: Final = 30e-6
+PRODUCT_S: Final = 1.3e-7
 
 
 class Unanswered(Exception):
@@ -183,7 +185,7 @@ def _largest_first(items: Sequence[Item], places: list[int]) -> tuple[int, ...]:
     """The means of the largest series lose the most."""
     if len(places) == 1:
         return tuple(places)
-    sizes = [float(np.nanmax(np.abs(items[place][0]), initial=0.0)) for place in places]
+    sizes = [float(np.abs(np.nan_to_num(items[place][0])).max(initial=0.0)) for place in places]
     first = int(np.argmax(sizes))
     return (places[first], *places[:first], *places[first + 1 :])
 
@@ -194,8 +196,10 @@ def _is_sound(items: Sequence[Item], starts: Starts, place: int, result: SeriesR
     begins = starts is None or starts[place] is None
     y, model = items[place]
     full, saved = result.full, result.saved
-    if saved is not None and saved.rank and len(y) * model.states**3 <= OPEN_WORK:
-        return False
+    if saved is not None and saved.rank and not np.isnan(y).all():
+        affordable = len(y) * (PERIOD_S + PRODUCT_S * model.states**3) <= OPEN_S
+        if affordable:
+            return False
     return not begins or full is None or tells_apart(model, y, full.nobs_diffuse)
 
 
