@@ -13,7 +13,7 @@ from luna_serving.statespace.model import Model
 def test_constant_velocity_takes_filterpys_discrete_white_noise():
     model = constant_velocity(dt=0.5, obs_var=2.0, accel_var=3.0)
     np.testing.assert_array_equal(model.transition, [[1.0, 0.5], [0.0, 1.0]])
-    np.testing.assert_allclose(model.state_cov, 3.0 * np.array([[0.25 * 0.5**4, 0.5 * 0.5**3], [0.5 * 0.5**3, 0.5**2]]))
+    np.testing.assert_allclose(model.disturbance_cov, 3.0 * np.array([[0.25 * 0.5**4, 0.5 * 0.5**3], [0.5 * 0.5**3, 0.5**2]]))
 
 
 def test_constant_acceleration_takes_filterpys_discrete_white_noise():
@@ -21,7 +21,7 @@ def test_constant_acceleration_takes_filterpys_discrete_white_noise():
     model = constant_acceleration(dt=dt, obs_var=2.0, accel_var=3.0)
     # Q_discrete_white_noise(3, dt, 1), as filterpy prints it.
     unit = [[dt**4 / 4, dt**3 / 2, dt**2 / 2], [dt**3 / 2, dt**2, dt], [dt**2 / 2, dt, 1.0]]
-    np.testing.assert_allclose(model.state_cov, 3.0 * np.array(unit))
+    np.testing.assert_allclose(model.disturbance_cov, 3.0 * np.array(unit))
     np.testing.assert_array_equal(model.design, [[1.0, 0.0, 0.0]])
 
 
@@ -62,11 +62,11 @@ def test_two_observations_of_one_instant_are_one_of_their_mean(build):
     y = np.array([0.3, 1.4, 1.1, 3.0, 4.2, 5.1])
     pairs = build(dt=[1.0, 0.0, 2.0, 1.0, 1.0], obs_var=2.0, accel_var=0.5)
     np.testing.assert_array_equal(pairs.transition[1], np.eye(pairs.states))
-    assert not pairs.state_cov[1].any()
+    assert not pairs.disturbance_cov[1].any()
     two = filter_batch([(y, pairs)], "full").series[0]
     mean = np.array([0.3, np.nan, 1.25, 3.0, 4.2, 5.1])
     halved = np.array([2.0, 2.0, 1.0, 2.0, 2.0, 2.0])[:, None, None]
-    one = Model(pairs.transition, pairs.design, halved, pairs.state_cov)
+    one = Model(pairs.transition, pairs.design, halved, pairs.disturbance_cov)
     merged = filter_batch([(mean, one)], "full").series[0]
     np.testing.assert_allclose(two.filtered_state[3:], merged.filtered_state[3:], rtol=1e-9)
     difference = -0.5 * (np.log(2 * np.pi * 4.0) + 0.3**2 / 4.0)

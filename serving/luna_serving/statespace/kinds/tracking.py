@@ -81,25 +81,30 @@ def _step(pointer: str, dt: float) -> float:
 
 
 def _moving(steps: Floats, shock: Floats, obs_var: float, accel_var: float, initial: Initial | None) -> Model:
-    """The model of as many derivatives as `shock` [..., n] has elements."""
+    """The model of as many derivatives as `shock` [..., n] has elements.
+
+    The shock is the one acceleration, selection its effect g: accel_var g g' rounded to float64 is no covariance where
+    steps are as unlike as 1e-3 and 1e6.
+    """
     n = shock.shape[-1]
     accel = variance("/accel_var", accel_var)
     obs = variance("/obs_var", obs_var)
     # Here, where the field has a name: the product would be refused later as "/state_cov".
     magnitude("/accel_var", accel * float(shock.max()) ** 2)
+    variance("/accel_var", accel * float(shock[shock > 0].min(initial=1.0)) ** 2)
     # Nothing happens in no time, the jump of an acceleration included.
     shock = np.where(steps[..., None] == 0, 0.0, shock)
-    state_cov = accel * shock[..., :, None] * shock[..., None, :]
     transition = np.zeros((*steps.shape, n, n))
     for i in range(n):
         for j in range(i, n):
             transition[..., i, j] = steps ** (j - i) / factorial(j - i)
-    with pointing_to({**OBS_VAR, "/state_cov": "/accel_var", "/transition": "/dt"}):
+    with pointing_to({**OBS_VAR, "/state_cov": "/accel_var", "/transition": "/dt", "/selection": "/dt"}):
         return Model(
             transition=transition,
             design=np.eye(1, n),
             obs_cov=np.full((1, 1), obs),
-            state_cov=state_cov,
+            state_cov=np.full((1, 1), accel),
+            selection=shock[..., None],
             initial=initial or Diffuse(),
             state_names=("position", "velocity", "acceleration")[:n],
             varies_by="/dt",

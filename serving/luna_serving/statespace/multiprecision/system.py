@@ -85,8 +85,14 @@ class ExactSystem:
             transition,
             transition.transpose(),
             exact(intercept) if intercept.any() else None,
-            self._matrix(over_time(model.disturbance_cov, 2, period, 1)[0]),
+            self._disturbance_cov(period),
         )
+
+    def _disturbance_cov(self, period: int) -> Matrix:
+        """R Q R' of a period of the model; rounded to float64 it need not be a covariance."""
+        selection = self._matrix(over_time(self.model.selection, 2, period, 1)[0])
+        cov = self._matrix(over_time(self.model.state_cov, 2, period, 1)[0])
+        return (selection * cov * selection.transpose()).mid()
 
     def shocks(self, period: int) -> tuple[Matrix, Matrix]:
         """Q [r, r] and Q R' [r, n] of the step after a period of the series."""
