@@ -16,8 +16,6 @@ ALWAYS_KNOWN: Final = (
     "predicted_state_cov",
     "forecasts",
     "forecast_error_cov",
-    "loglike",
-    "loglike_obs",
     "nobs_diffuse",
 )
 
@@ -25,6 +23,8 @@ ALWAYS_KNOWN: Final = (
 def faults(body: dict[str, Any], answer: dict[str, Any], directions: int) -> list[str]:
     """What is wrong with an answer of 200; `directions` is how many the start leaves diffuse."""
     found: list[str] = []
+    if not _admits_impossible(answer):
+        found.append("a log-likelihood is null and no warning names the observation that the model rules out")
     for series, result in zip(body["observations"], answer["results"], strict=True):
         y = np.array(series, dtype=np.float64).reshape(len(series), -1)
         numbers = {name: np.array(value, dtype=np.float64) for name, value in result.items()}
@@ -35,12 +35,22 @@ def faults(body: dict[str, Any], answer: dict[str, Any], directions: int) -> lis
     return found
 
 
+def _admits_impossible(answer: dict[str, Any]) -> bool:
+    """A null likelihood says that the model rules an observation out: a warning must, too."""
+    warned = any("contradict" in warning for warning in answer["plan"]["warnings"])
+    return warned or all(result.get("loglike", 0.0) is not None for result in answer["results"])
+
+
 def _nulls(y: Floats, numbers: dict[str, Floats], directions: int) -> list[str]:
     """Null is where the documentation has it."""
     found = [f"{name} has a null" for name in ALWAYS_KNOWN if name in numbers and np.isnan(numbers[name]).any()]
     if "forecast_error" in numbers:
         error = numbers["forecast_error"].reshape(y.shape)
         found += ["forecast_error is null elsewhere than the series"] if (np.isnan(error) != np.isnan(y)).any() else []
+    if "loglike" in numbers and "loglike_obs" in numbers:
+        impossible = np.isnan(numbers["loglike_obs"])
+        found += ["loglike is not null where its parts are"] if impossible.any() != np.isnan(numbers["loglike"]) else []
+        found += ["a missing observation is impossible"] if (impossible & np.isnan(y).all(axis=1)).any() else []
     if not directions:
         open_ = ("smoothed_state", "smoothed_state_cov", "mean", "variance", "states", "observations")
         found += [

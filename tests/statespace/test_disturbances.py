@@ -275,3 +275,22 @@ def test_the_shocks_variance_keeps_its_digits_where_observations_tell_nearly_all
     # Inside: two observations' noise; at the first, the diffuse start leaves the same; the last step is not seen.
     np.testing.assert_allclose(variance[:-1], 2e-11, rtol=1e-8)
     assert variance[-1] == pytest.approx(1.0)
+
+
+def test_an_auxiliary_residual_is_never_rounding_divided_by_rounding():
+    # A fast state of large shocks and little noise: nothing separates the noise from the signal, 1e-9 of it.
+    model = local_level(obs_var=1e-3, level_var=1e6)
+    y = np.random.default_rng(6).normal(size=20).cumsum() * 1e3
+    (result,) = smooth_batch([(y, model)], later=True).series
+    assert np.isnan(obs_disturbances(result, y).standardized).all()
+    # 1e-6 of it: the residual has its digits, and H - Z V Z' in float64 alone would not.
+    model = local_level(obs_var=1.0, level_var=1e6)
+    (result,) = smooth_batch([(y, model)], later=True).series
+    obs = obs_disturbances(result, y)
+    joint = Joint(with_disturbances(model, len(y)), y)
+    inverse = np.linalg.inv(joint.obs_joint)
+    x = joint.regressors
+    smoothing = inverse - inverse @ x @ np.linalg.solve(x.T @ inverse @ x, x.T @ inverse)
+    # Smoothing errors u = D y (Durbin & Koopman section 4.5.3): no difference in them.
+    expected = (smoothing @ joint.residuals) / np.sqrt(np.diagonal(smoothing))
+    np.testing.assert_allclose(obs.standardized, expected, rtol=1e-6)

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 # Of H: an observation that leaves its noise less than this to explain is the only one that tells of its signal, and the
 # standardized disturbance would be rounding divided by rounding.
 UNEXPLAINED: Final = 1e-8
-# Of the terms of Q R' N R Q: below is the rounding of zero.
+# Of Q: a shock of which the observations say less is one of which they say nothing, and Q R' N R Q is rounding.
 NOTHING_SAID: Final = 1e-12
 
 
@@ -28,7 +28,8 @@ class Disturbances(NamedTuple):
 
     mean: Floats  # [T, m] or [T, r]
     variance: Floats  # Var(· | Y), likewise
-    standardized: Floats  # the mean, which is a function of Y, by its own standard deviation; NaN where that is zero
+    spread: Floats  # the variance of the mean, which is a function of Y; NaN where it is zero, or rounding
+    standardized: Floats  # the mean by that deviation
 
 
 def state_disturbances(result: SeriesResult) -> Disturbances:
@@ -47,9 +48,8 @@ def state_disturbances(result: SeriesResult) -> Disturbances:
     variance = smoothed.state_disturbance_var
     if variance is None:
         variance = own - explained
-    known = explained > NOTHING_SAID * _quadratic(np.abs(enters), np.abs(smoothed.information))
-    standardized = np.where(known, mean / np.sqrt(np.where(known, explained, 1.0)), np.nan)
-    return Disturbances(mean, np.clip(variance, 0.0, own), standardized)
+    spread = np.where(explained > NOTHING_SAID * own, explained, np.nan)
+    return Disturbances(mean, np.clip(variance, 0.0, own), spread, mean / np.sqrt(spread))
 
 
 def obs_disturbances(result: SeriesResult, y: Floats) -> Disturbances:
@@ -66,11 +66,11 @@ def obs_disturbances(result: SeriesResult, y: Floats) -> Disturbances:
     mean = np.where(missing | (noise == 0), 0.0, y - seen.mean)
     variance = np.where(missing, noise, seen.variance)
     left = noise - variance
-    known = ~missing & (left > UNEXPLAINED * noise)
-    standardized = np.where(known, mean / np.sqrt(np.where(known, left, 1.0)), np.nan)
+    spread = np.where(~missing & (left > UNEXPLAINED * noise), left, np.nan)
+    standardized = mean / np.sqrt(spread)
     if model.observed > 1:
         _tell_missing(result, missing, mean, variance)
-    return Disturbances(mean, variance, standardized)
+    return Disturbances(mean, variance, spread, standardized)
 
 
 def _by_period(result: SeriesResult, cov: Floats) -> Floats:

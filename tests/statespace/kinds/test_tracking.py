@@ -13,7 +13,9 @@ from luna_serving.statespace.model import Model
 def test_constant_velocity_takes_filterpys_discrete_white_noise():
     model = constant_velocity(dt=0.5, obs_var=2.0, accel_var=3.0)
     np.testing.assert_array_equal(model.transition, [[1.0, 0.5], [0.0, 1.0]])
-    np.testing.assert_allclose(model.disturbance_cov, 3.0 * np.array([[0.25 * 0.5**4, 0.5 * 0.5**3], [0.5 * 0.5**3, 0.5**2]]))
+    np.testing.assert_allclose(
+        model.disturbance_cov, 3.0 * np.array([[0.25 * 0.5**4, 0.5 * 0.5**3], [0.5 * 0.5**3, 0.5**2]])
+    )
 
 
 def test_constant_acceleration_takes_filterpys_discrete_white_noise():

@@ -98,7 +98,8 @@ def begin(system: ExactSystem, saved: Saved | None, length: int, series: int, *,
         cov = root * root.transpose()
     arrays = Outputs(length, system.model.states, series) if outputs else None
     factor = diffuse if saved.rank else None
-    return Filtered(_wide(mean, series), cov, factor, saved.rank, saved.nobs_diffuse, arrays, system.largest)
+    begun = saved.nobs_diffuse * system.per_period
+    return Filtered(_wide(mean, series), cov, factor, saved.rank, begun, arrays, system.largest)
 
 
 def _predicted(system: ExactSystem, mean: Matrix, cov: Matrix) -> tuple[Matrix, Matrix]:

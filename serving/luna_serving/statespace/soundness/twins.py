@@ -11,12 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.statespace.disturbances import state_disturbances
-from luna_serving.statespace.model import Model, over_time
-from luna_serving.statespace.observations import factor
 from luna_serving.statespace.results import ForecastResult, FullOutputs, SeriesResult
-from luna_serving.statespace.signals import first_period
-from luna_serving.statespace.soundness.floors import KNOWN, Floor
+from luna_serving.statespace.soundness.floors import Floor
+from luna_serving.statespace.soundness.outputs import shocks_agree, signals_agree
 
 Floats = NDArray[np.float64]
 
@@ -28,8 +25,6 @@ OWN_ROUNDING: Final = 3e-15
 # by, and a twin may well round it to the same one.
 COARSE: Final = 1e-9
 EPSILON: Final = 2.0**-52
-# Of what a difference is taken from: below, its own digits are fewer than 9.
-CANCELS: Final = 1e-7
 
 
 def agree(one: SeriesResult, other: SeriesResult) -> bool:
@@ -46,7 +41,8 @@ def agree(one: SeriesResult, other: SeriesResult) -> bool:
         _forecast_errors(one, other),
         _loglikes(a, b),
         _smoothed(one, other, floor),
-        _disturbances(one, other),
+        signals_agree(one, other, 10 * ALLOWED),
+        shocks_agree(one, other, ALLOWED),
     )
     return all(checks)
 
@@ -89,32 +85,6 @@ def _smoothed(one: SeriesResult, other: SeriesResult, floor: Floor) -> bool:
         np.where(known[:, :, None] & known[:, None], b.smoothed_state_cov, 0.0),
         floor,
     )
-
-
-def _disturbances(one: SeriesResult, other: SeriesResult) -> bool:
-    """The shocks to the state, where they were asked for.
-
-    Q - Q R' N R Q cancels where observations tell a shock well. Where they may tell it exactly, having no noise,
-    rounding is what is left of it.
-    """
-    if one.smoothed is None or one.smoothed.score is None or other.smoothed is None or other.smoothed.score is None:
-        return True
-    a, b = state_disturbances(one), state_disturbances(other)
-    model, first = one.model, first_period(one)
-    own = np.diagonal(over_time(model.state_cov, 2, first, len(a.mean)), axis1=1, axis2=2)
-    told = (a.variance <= KNOWN * own) & (own > 0 if _may_be_exact(model) else False)
-    if ((a.variance < CANCELS * own) & ~told & (own > 0)).any():
-        return False
-    same = np.abs(a.variance - b.variance) <= ALLOWED * a.variance + np.where(told, OWN_ROUNDING * own, 0.0)
-    allowed = ALLOWED * np.sqrt(a.variance) + OWN_ROUNDING * np.abs(a.mean)
-    near = np.abs(a.mean - b.mean) <= allowed + np.where(told, KNOWN * np.sqrt(own), 0.0)
-    return bool(same.all() and near.all())
-
-
-def _may_be_exact(model: Model) -> bool:
-    """Whether some element, or a combination of them, is observed without noise."""
-    pivots = factor(model.obs_cov.reshape(-1, model.observed, model.observed), np.zeros((1, model.observed), bool))[1]
-    return bool((pivots <= 0).any())
 
 
 def _moments(mean: Floats, mean_b: Floats, cov: Floats, cov_b: Floats, floors: Floor) -> bool:
