@@ -146,7 +146,9 @@ class Expected:
     def _reach(self) -> Floats:
         """How much of each state arrives in each other, by the strongest path through the transitions [n, n]."""
         n = self.system.states
-        reach: Floats = np.maximum(np.max([np.abs(floats(each)) for each in self.system.transition], axis=0), np.eye(n))
+        reach: Floats = np.maximum(
+            np.median([np.abs(floats(each)) for each in self.system.transition], axis=0), np.eye(n)
+        )
         most = max(1.0, float(reach.max()))
         for k in range(n):
             reach = np.maximum(reach, np.minimum(reach[:, k : k + 1] * reach[k], most))

@@ -32,7 +32,7 @@ class Floor:
         usual = VAGUE * _usual_noise(model)
         often = np.median(np.abs(np.diagonal(predicted, axis1=1, axis2=2)), axis=0)
         often = np.minimum(often, usual)
-        flow = reach(model) ** 2
+        flow = reach(model, usually=True) ** 2
         shocks = np.median(np.diagonal(model.disturbance_cov, axis1=-2, axis2=-1).reshape(-1, model.states), axis=0)
         own = np.maximum(often, (flow * shocks).max(axis=1))
         return cls(ZERO_VARIANCE * own, ZERO_VARIANCE * (flow * often).max(axis=1))
@@ -50,15 +50,20 @@ def _usual_noise(model: Model) -> float:
     return max(float(np.median(noise)), float(np.median(obs)))
 
 
-def reach(model: Model) -> Floats:
-    """How much of each state arrives in each other, by the strongest path through transitions [n, n]."""
-    kept: Floats | None = model.derived.get("reach")
+def reach(model: Model, *, usually: bool = False) -> Floats:
+    """How much of each state arrives in each other, by the strongest path through transitions [n, n].
+
+    Of transitions that vary in time the largest count, or `usually` their medians: one long step does not make the
+    precise variances after it look like zeros.
+    """
+    kept: Floats | None = model.derived.get(("reach", usually))
     if kept is None:
         n = model.states
-        direct = np.abs(model.transition).reshape(-1, n, n).max(axis=0)
+        sizes = np.abs(model.transition).reshape(-1, n, n)
+        direct = np.median(sizes, axis=0) if usually else sizes.max(axis=0)
         most = max(1.0, float(direct.max()))
         kept = np.maximum(direct, np.eye(n))
         for k in range(n):
             kept = np.maximum(kept, np.minimum(kept[:, k : k + 1] * kept[k], most))
-        model.derived["reach"] = kept
+        model.derived["reach", usually] = kept
     return kept
