@@ -7,8 +7,12 @@ import numpy as np
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.prepared import prepare
 
-# Variances that differ by less leave a single level, or a level with a slope, 10 digits whatever the data.
+# Variances that differ by less leave a single level, or a level with a slope, 10 digits; under a known start, which
+# data may contradict, they must be nearer.
 PLAIN_RANGE: Final = 1e10
+KNOWN_RANGE: Final = 1e5
+# Of a known start: beyond, a position and its slope may cancel.
+CORRELATED: Final = 0.9
 
 
 def is_plain(model: Model) -> bool:
@@ -25,7 +29,7 @@ def is_plain(model: Model) -> bool:
 
 def _is_plain(model: Model) -> bool:
     n, start = model.states, model.start
-    if model.length is not None or model.observed != 1 or n > 2 or (start.rank != n and (n > 1 or start.rank)):
+    if model.length is not None or model.observed != 1 or n > 2 or start.rank not in {0, n}:
         return False
     step = float(model.transition[0, -1])
     form = np.array([[1.0, step], [0.0, 1.0]])[:n, :n]
@@ -35,10 +39,14 @@ def _is_plain(model: Model) -> bool:
     if model.obs_cov[0, 0] <= 0:
         # Slopes are then differences of observations, however large those are.
         return False
+    if n == 2 and abs(start.cov[0, 1]) > CORRELATED * np.sqrt(start.cov[0, 0] * start.cov[1, 1]):
+        return False
     # As they are seen in the position after a step.
-    sizes = np.array([*(np.diagonal(noise) * np.array([1.0, step**2])[:n]), *model.obs_cov[0], *np.diagonal(start.cov)])
+    seen = np.array([1.0, step**2])[:n]
+    sizes = np.array([*(np.diagonal(noise) * seen), *model.obs_cov[0], *(np.diagonal(start.cov) * seen)])
     sizes = sizes[sizes > 0]
-    return bool(len(sizes)) and float(sizes.max()) <= PLAIN_RANGE * float(sizes.min())
+    most = PLAIN_RANGE if start.rank else KNOWN_RANGE
+    return bool(len(sizes)) and float(sizes.max()) <= most * float(sizes.min())
 
 
 def lacks_units(model: Model) -> bool:
