@@ -82,7 +82,7 @@ async def test_longley_on_raw_columns(platform: Platform) -> None:
         caller, "filter", model=model, observations=[data.endog.astype(float).tolist()], outputs=["filtered_state"]
     )
     np.testing.assert_allclose(answer["results"][0]["filtered_state"][-1], LONGLEY, rtol=1e-9)
-    assert answer["plan"]["algorithm"] == "square_root"
+    assert answer["plan"]["algorithm"] == "multiprecision"
 
 
 async def test_a_call_goes_on_from_the_state_of_an_earlier_one_to_the_last_digit(platform: Platform) -> None:

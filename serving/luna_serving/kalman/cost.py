@@ -7,7 +7,10 @@ could not end in their time. Pure NumPy: the ingress asks it, and has no JAX.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Final
+
+import numpy as np
 
 from luna_serving.ingress.estimates import Estimate
 from luna_serving.kalman.fits.job import FitJob
@@ -17,6 +20,7 @@ from luna_serving.kalman.streams.job import AppendJob
 from luna_serving.statespace.model import Model
 from luna_serving.statespace.observations import collapses
 from luna_serving.statespace.prepared import needs_square_root
+from luna_serving.statespace.soundness.plain import is_plain
 
 # Up to so many seconds a call shares its lane with others like it; beyond, it is computed beside them.
 SHORT_S: Final = 0.1
@@ -60,13 +64,23 @@ def lane_of(job: Job | SimulateJob | AppendJob | FitJob) -> str:
 
 def _of_series(job: Job) -> Estimate:
     model = job.model.build()
-    seconds = _batches_s(model, job.lengths, smooth=job.task == "smooth") + job.numbers * NUMBER_US * 1e-6
+    smooth = job.task == "smooth"
+    lengths = [*job.lengths, *_twins(job, model, smooth=smooth)]
+    seconds = _batches_s(model, lengths, smooth=smooth) + job.numbers * NUMBER_US * 1e-6
     if job.task == "forecast" and job.steps * len(job.lengths) > sum(job.lengths):
         return Estimate(seconds + _forecast_s(job, model), "/steps", job.steps, "steps")
     if job.task == "forecast":
         seconds += _forecast_s(job, model)
     pointer = "/results" if job.task == "means" else "/observations"
     return Estimate(seconds, pointer, sum(job.lengths), "points")
+
+
+def _twins(job: Job, model: Model, *, smooth: bool) -> list[int]:
+    """The lengths of the series that are run once more, to see what rounding does: one for each pattern of gaps."""
+    if is_plain(model) and not smooth:
+        return []
+    ends = (0, *accumulate(job.lengths))
+    return [b - a for a, b in {np.isnan(job.values[a:b]).tobytes(): (a, b) for a, b in pairwise(ends)}.values()]
 
 
 def _forecast_s(job: Job, model: Model) -> float:
@@ -92,6 +106,8 @@ def _simulation_s(job: SimulateJob) -> float:
         # Series that miss different points have weights of their own.
         lengths = {(y.shape, (y != y).tobytes()): len(y) + job.steps for y in job.series}
         seconds += sum(1.5 * _batches_s(model, [length]) + length * 10e-6 for length in lengths.values())
+        # Each of these is smoothed twice before, to see what rounding does.
+        seconds += _batches_s(model, 2 * list(lengths.values()), smooth=True)
     return seconds
 
 

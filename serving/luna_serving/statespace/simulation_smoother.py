@@ -13,6 +13,7 @@ whatever x⁺ held of it would be taken out again (2012, section 5.5).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import jax
 import numpy as np
@@ -27,6 +28,9 @@ from luna_serving.statespace.simulate import Floats, Paths, paths, regression, s
 from luna_serving.statespace.smoother.shared_means import shared_means
 
 Item = tuple[Floats, Model]
+
+# Series whose covariances are held at a time while they are checked.
+AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,12 +73,13 @@ def simulate_given(
     ]
     drawn: dict[int, Drawn] = {}
     together = _together(series, [model for _, model in items])
+    unsound = _unsound([(places[0], series[places[0]], items[places[0]][1]) for places in together], out_of_time)
     rooted = exact = False
     for places in together:
         model = items[places[0]][1]
         observed = [series[place] for place in places]
         imagined = [np.where(np.isnan(series[place]), np.nan, simulated[place].observations) for place in places]
-        if run([(y, model) for y in observed], None, Work(smooth=True, out_of_time=out_of_time)).unsound:
+        if places[0] in unsound:
             moves, signals, determined = _exactly(model, observed, imagined, out_of_time)
             exact = True
         else:
@@ -96,6 +101,16 @@ def simulate_given(
         warnings=overflows([each.finite for each in answers]),
     )
     return DrawnBatch(answers, report)
+
+
+def _unsound(firsts: Sequence[tuple[int, Floats, Model]], out_of_time: Clock) -> set[int]:
+    """The places among these series, (place, y, model), whose smoother needs more digits than float64 has."""
+    found: set[int] = set()
+    for first in range(0, len(firsts), AT_ONCE):
+        some = firsts[first : first + AT_ONCE]
+        checked = run([(y, model) for _, y, model in some], None, Work(smooth=True, out_of_time=out_of_time))
+        found |= {some[number][0] for places in checked.unsound for number in places}
+    return found
 
 
 def _exactly(
