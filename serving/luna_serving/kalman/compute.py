@@ -77,19 +77,34 @@ def compute(
 
 
 def _simulated(job: SimulateJob, out_of_time: Clock) -> bytes | Refused | TimedOut:
+    from luna_serving.statespace.checked import Unanswered
+
     try:
         return simulate_job(job, out_of_time)
     except OutOfTime:
         return TimedOut()
+    except Unanswered as e:
+        return Refused("/observations", _sentence(e))
 
 
 def _appended(jobs: list[AppendJob], allowed: TimeAllowed) -> Sequence[Appended | Refused | TimedOut]:
     if not jobs:
         return []
+    from luna_serving.statespace.checked import Unanswered
+
     try:
         return append(jobs, allowed.over_for(jobs))
     except OutOfTime:
         return [TimedOut()] * len(jobs)
+    except Unanswered as e:
+        if len(jobs) > 1:
+            return [answer for job in jobs for answer in _appended([job], allowed)]
+        return [Refused("/values", _sentence(e))]
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _wish(job: Job) -> Wish:

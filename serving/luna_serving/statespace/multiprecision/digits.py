@@ -12,6 +12,8 @@ PARTS: Final = 3
 # Of the correlations' smallest eigenvalue. A level with two yearly waves stood at 2e-4 after 100 days and still lost 9
 # digits of float64's 16 from there on, at 3e-2 after 200 and lost 6.
 WELL_CONDITIONED: Final = 5e-3
+# Of the largest variance: below, a state is known exactly, and its variance is what 512 bits leave of zero.
+KNOWN_EXACTLY: Final = 1e-60
 
 
 def expanded(mean: Matrix, cov: Matrix, diffuse: Matrix) -> tuple[Digits, ...]:
@@ -41,8 +43,8 @@ def is_sound(cov: Matrix, factor: Matrix | None) -> bool:
 
 def well_conditioned(cov: Floats) -> bool:
     """Whether no direction of a covariance [n, n] is far more precise than its states; exactly known ones aside."""
-    scale = np.sqrt(np.diagonal(cov).clip(min=0.0))
-    there = scale > 0
+    variances = np.diagonal(cov).clip(min=0.0)
+    scale, there = np.sqrt(variances), variances > KNOWN_EXACTLY * variances.max(initial=0.0)
     if not (there.any() and np.isfinite(cov).all()):
         return True
     scale, cov = scale[there], cov[np.ix_(there, there)]

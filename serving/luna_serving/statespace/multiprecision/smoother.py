@@ -21,6 +21,7 @@ from luna_serving.statespace.multiprecision.arithmetic import (
     squared,
     zeros,
 )
+from luna_serving.statespace.multiprecision.digits import KNOWN_EXACTLY
 from luna_serving.statespace.multiprecision.filter import Filtered, Row
 from luna_serving.statespace.multiprecision.system import ExactSystem, Observed
 
@@ -66,7 +67,8 @@ def later_of(filtered: Filtered, mean: Floats, cov: Floats) -> Later:
     x̂ = a + P r and V = P - P N P (eq. 4.39, 4.43), on the states that have a variance.
     """
     p = filtered.cov
-    there = [i for i in range(p.nrows()) if p[i, i] > 0]
+    least = KNOWN_EXACTLY * float(diagonal(p).max(initial=0.0))
+    there = [i for i in range(p.nrows()) if p[i, i] > least]
     inverse = Matrix([[p[i, j] for j in there] for i in there]).inv()
     known = np.ix_(there, there)
     difference = Matrix([[p[i, j] for j in there] for i in there]) - exact(cov[known])
