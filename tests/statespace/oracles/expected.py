@@ -102,13 +102,20 @@ class Expected:
             found |= self._state(name, run, floor, hide=run is self.smoothed)
         found |= self._forecasts()
         loglike_obs = self.joint.loglike_obs()
-        everywhere = np.ones(self.length, bool)
-        found["loglike_obs"] = Answer(loglike_obs, np.maximum(1, np.abs(loglike_obs)), everywhere, ~everywhere)
+        ruled_out = self._ruled_out()
+        found["loglike_obs"] = Answer(loglike_obs, np.maximum(1, np.abs(loglike_obs)), ~ruled_out, ruled_out)
         total = np.array(self.joint.loglike())
-        found["loglike"] = Answer(total, np.maximum(1, np.abs(total)), np.array(True), np.array(False))
+        impossible = np.array(bool(ruled_out.any()))
+        found["loglike"] = Answer(total, np.maximum(1, np.abs(total)), ~impossible, impossible)
         began = np.array(float(self.predicted.open[:-1].any(axis=1).sum()))
         found["nobs_diffuse"] = Answer(began, np.array(1.0), np.array(True), np.array(False))
         return found | self._ahead()
+
+    def _ruled_out(self) -> NDArray[np.bool_]:
+        """Observations that differ from a forecast without variance: their likelihood is zero, its logarithm null."""
+        mean, var, _, unknown = self.seen
+        known = ~np.isnan(self.y) & (var == 0) & ~unknown
+        return known & (np.abs(np.where(known, self.y - mean, 0.0)) > 1e-6 * (np.abs(mean) + self.largest))
 
     def _state(self, name: str, run: _Means, usual: Floats, *, hide: bool = False) -> dict[str, Answer]:
         """A mean and a covariance; `hide`: what is open must be null, and is not judged."""
