@@ -207,7 +207,7 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
 
 
 async def on_replica(compute: Callable[..., DeploymentResponse[Any]], jobs: Sequence[Any]) -> Sequence[Any]:
-    """Send jobs to a replica; a replica that dies is replaced by another, once. Cancelled, the replica is told to stop.
+    """Send jobs to a replica; a replica that dies is replaced by another, once. Cancelled, the replica stops.
 
     Raises:
         ModelUnavailable: none could take them.

@@ -142,7 +142,7 @@ async def test_a_deadline_that_passes_while_computing_is_given_back(store: Store
 
 
 class Stoppable:
-    """A model that computes until it is told to stop."""
+    """A model that computes until it is stopped."""
 
     def __init__(self) -> None:
         self.stopped: list[Sequence[Any]] = []

@@ -233,7 +233,7 @@ class Gate:
                 _answer(call, answer, decision)
 
     async def _computed(self, calls: Sequence[Call]) -> Sequence[Any]:
-        """The answers of the model, which is told to stop once nobody waits for them.
+        """The model's answers; it stops once nobody waits for them.
 
         Raises:
             _Abandoned: nobody does.

@@ -12,7 +12,7 @@ import re
 import shlex
 from pathlib import Path
 
-# Limits of a request's head. HAProxy parses more than that, so that what is over is told apart from what is broken.
+# Limits of a request's head. HAProxy parses more than that, so that too large differs from broken.
 MAX_HEADERS = 100
 MAX_HEADERS_BYTES = 16 * 1024
 MAX_TARGET_BYTES = 16 * 1024

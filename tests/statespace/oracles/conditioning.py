@@ -41,8 +41,8 @@ from .matrices import (
 from .system import System
 
 Floats = NDArray[np.float64]
-# Below these shares a number is the rounding of zero: of a row of X, told by the rows before it, and of a variance,
-# told by the observations before it.
+# Below these shares a number is the rounding of zero: of a row of X, given the rows before it, and of a variance,
+# given the observations before it.
 TOLD: Final = 1e-120
 CERTAIN: Final = 1e-110
 

@@ -21,7 +21,7 @@ BOUND: Final = 1e-8
 SAME_MODEL: Final = 1e-10
 # What an engine may make of a change by a unit in the last place of each number of the request.
 ULPS: Final = 1000
-# A direction that is told by less than the rounding of regressors: which of them are multiples of each other, or of a
+# A direction that is seen by less than the rounding of regressors: which of them are multiples of each other, or of a
 # trend, is then decided by digits that the caller never had.
 INPUT_ROUNDING: Final = 2e-15
 # An answer that such a change moves by so much of its scale tells nothing about which directions are open.

@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 ALLOWED: Final = 2e-10
 # Of a number's own size: a few roundings of it.
 OWN_ROUNDING: Final = 3e-15
-# A mean that float64 holds to no more than this of its deviation: its last digit is most of what another state is told
-# by, and a twin may well round it to the same one.
+# A mean that float64 holds to no more than this of its deviation: its last digit decides much of
+# another state's mean, and a twin may well round it to the same one.
 COARSE: Final = 1e-9
 EPSILON: Final = 2.0**-52
 
