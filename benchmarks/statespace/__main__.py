@@ -18,7 +18,7 @@ from typing import Final
 from benchmarks import machine
 from rich.console import Console
 
-from luna_serving.statespace.jax_process import configure_jax
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 
 from . import report
 from .luna import ArrayPlan, FilterBatch, InBlocks

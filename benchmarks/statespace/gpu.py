@@ -19,10 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from luna_serving.statespace.gpu.device import supported
-from luna_serving.statespace.gpu.per_series import Params, filter_series
-from luna_serving.statespace.gpu.shared_gain import filter_means
-from luna_serving.statespace.jax_process import configure_jax
+from luna_serving.engines.statespace.gpu.device import supported
+from luna_serving.engines.statespace.gpu.per_series import Params, filter_series
+from luna_serving.engines.statespace.gpu.shared_gain import filter_means
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 
 BATCHES: Final = (2**10, 2**14, 2**17, 2**20)
 LENGTH: Final = 1000

@@ -6,18 +6,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from luna_serving.statespace.batch import Options, filter_batch
-from luna_serving.statespace.plans.blocks import Blocks, packed
-from luna_serving.statespace.plans.choose import LONG
-from luna_serving.statespace.plans.lanes import lanes_of
-from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
-from luna_serving.statespace.plans.recurrence import Recurrence, settled
-from luna_serving.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
-from luna_serving.statespace.plans.steady_state import steady_means
-from luna_serving.statespace.plans.tiles import WIDTHS
-from luna_serving.statespace.plans.together import probe
-from luna_serving.statespace.results import BatchResult
+from luna_serving.engines.statespace.batch import Options, filter_batch
+from luna_serving.engines.statespace.plans.blocks import Blocks, packed
+from luna_serving.engines.statespace.plans.choose import LONG
+from luna_serving.engines.statespace.plans.lanes import lanes_of
+from luna_serving.engines.statespace.plans.parallel_in_time import parallel_in_time_means
+from luna_serving.engines.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
+from luna_serving.engines.statespace.plans.recurrence import Recurrence, settled
+from luna_serving.engines.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
+from luna_serving.engines.statespace.plans.steady_state import steady_means
+from luna_serving.engines.statespace.plans.tiles import WIDTHS
+from luna_serving.engines.statespace.plans.together import probe
+from luna_serving.engines.statespace.results.series import BatchResult
 
 from .workload import MODEL, START_COV, START_MEAN, Answer, Floats, Prepared, Task
 

@@ -19,15 +19,15 @@ from typing import TypedDict
 
 import numpy as np
 
-from luna_serving.statespace.jax_process import configure_jax
-from luna_serving.statespace.plans import per_series, shared_gain
-from luna_serving.statespace.plans.blocks import Blocks, Packed, packed
-from luna_serving.statespace.plans.memory import Floats, Precision
-from luna_serving.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
-from luna_serving.statespace.plans.recurrence import Recurrence, recurrence
-from luna_serving.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
-from luna_serving.statespace.plans.steady_state import steady_means
+from luna_serving.engines.statespace.plans import per_series, shared_gain
+from luna_serving.engines.statespace.plans.blocks import Blocks, Packed, packed
+from luna_serving.engines.statespace.plans.memory import Floats, Precision
+from luna_serving.engines.statespace.plans.parallel_in_time import parallel_in_time_means
+from luna_serving.engines.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
+from luna_serving.engines.statespace.plans.recurrence import Recurrence, recurrence
+from luna_serving.engines.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
+from luna_serving.engines.statespace.plans.steady_state import steady_means
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 
 from .timing import copy_bandwidth, timed
 

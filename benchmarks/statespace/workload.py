@@ -8,8 +8,8 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.statespace.initial import Known
-from luna_serving.statespace.kinds.local import local_linear_trend
+from luna_serving.engines.statespace.kinds.local import local_linear_trend
+from luna_serving.engines.statespace.model.initial import Known
 
 Floats = NDArray[np.float64]
 OBS_VAR, LEVEL_VAR, TREND_VAR = 1.0, 0.1, 0.01

@@ -14,7 +14,7 @@ from benchmarks.statespace.plot import can_plot
 from benchmarks.statespace.timing import copy_bandwidth
 from benchmarks.statespace.workload import Size, Task, WrongAnswerError
 
-from luna_serving.statespace.jax_process import configure_jax
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 
 configure_jax()
 

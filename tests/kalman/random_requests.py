@@ -3,9 +3,9 @@
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from tests.statespace.oracles.cases import Rng, covering, some_start, with_gaps
-from tests.statespace.oracles.draw_models import DRAWS
-from tests.statespace.oracles.engine import EVERYTHING
+from tests.engines.statespace.oracles.cases import Rng, covering, some_start, with_gaps
+from tests.engines.statespace.oracles.draw_models import DRAWS
+from tests.engines.statespace.oracles.engine import EVERYTHING
 
 KINDS: Final = ("structural", "arima", "explained", "velocity", "acceleration", "instants", "local", "state_space")
 SHARES: Final = (0.25, 0.2, 0.1, 0.08, 0.08, 0.04, 0.1, 0.15)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.deployment import compute
 from luna_serving.kalman.jobs import FILTERED, FORECASTS, Job, ModelSpec
 from luna_serving.kalman.wire.requests import DEFAULT_MODEL
-from luna_serving.statespace.jax_process import configure_jax
 
 configure_jax()
 NAN = math.nan

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.kalman.test_cost import AIRLINE, ARIMA, given
 
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.ingress.gate import TimedOut
 from luna_serving.kalman.compute import compute
 from luna_serving.kalman.deployment import THREADS, KalmanReplica
@@ -18,7 +19,6 @@ from luna_serving.kalman.jobs import Job, ModelSpec
 from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.streams.job import AppendJob
 from luna_serving.kalman.time_allowed import TimeAllowed
-from luna_serving.statespace.jax_process import configure_jax
 
 configure_jax()
 

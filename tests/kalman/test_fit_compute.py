@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from statsmodels.datasets import nile
 
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.fits.compute import fit_jobs
 from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.fits.schemas import FitAnswer
 from luna_serving.kalman.jobs import ModelSpec
-from luna_serving.statespace.jax_process import configure_jax
 
 configure_jax()
 NILE = nile.load_pandas().data["volume"].to_numpy(dtype=float)

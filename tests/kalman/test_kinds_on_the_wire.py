@@ -7,13 +7,13 @@ import numpy as np
 import orjson
 import pytest
 
+from luna_serving.engines.statespace.kinds import KINDS
 from luna_serving.ingress.problems import Problem
 from luna_serving.kalman.jobs import SIZES, ModelSpec, build_model
 from luna_serving.kalman.wire.forms import MODELS, STARTS, read_model, read_model_alone
 from luna_serving.kalman.wire.requests import Wire
 from luna_serving.kalman.wire.schemas import FilterRequest, ForecastRequest, KalmanRequest, SeriesRequest
 from luna_serving.kalman.wire.series import Limits
-from luna_serving.statespace.kinds import KINDS
 
 WIRE = Wire(Limits(max_series_length=1_000_000, max_series_per_request=100, max_answer_numbers=4_000_000))
 PAIR = {

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import orjson
 import pytest
 
+from luna_serving.engines.statespace.results.series import Algorithm
 from luna_serving.kalman.jobs import FILTERED, SIZES, SMOOTHED
 from luna_serving.kalman.wire.forms import MODELS, STARTS
 from luna_serving.kalman.wire.outputs import MEANINGS
@@ -22,7 +23,6 @@ from luna_serving.kalman.wire.structural_schemas import (
     Seasonal,
     Trend,
 )
-from luna_serving.statespace.results import Algorithm
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)

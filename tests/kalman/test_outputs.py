@@ -6,6 +6,7 @@ import numpy as np
 import orjson
 import pytest
 
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.kalman.compute import compute
 from luna_serving.kalman.jobs import DISTURBANCES, FILTERED, SMOOTHED
 from luna_serving.kalman.wire.requests import SeriesWork, Wire
@@ -18,7 +19,6 @@ from luna_serving.kalman.wire.schemas import (
     SmoothRequest,
 )
 from luna_serving.kalman.wire.series import Limits
-from luna_serving.statespace.jax_process import configure_jax
 
 configure_jax()
 WIRE = Wire(Limits(max_series_length=1000, max_series_per_request=100, max_answer_numbers=100_000))

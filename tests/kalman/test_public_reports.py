@@ -2,7 +2,7 @@
 
 The answers come from 60 digits: dense conditioning of the joint Gaussian, generalised least squares for what is
 diffuse, and for the fit the residual sum of squares by its degrees of freedom. Where a report gives no numbers the
-oracle of `tests.statespace.oracles` does.
+oracle of `tests.engines.statespace.oracles` does.
 """
 
 import json
@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from tests.statespace.oracles.cases import Case
-from tests.statespace.oracles.engine import answered
-from tests.statespace.oracles.expected import Expected
-from tests.statespace.oracles.judge import error_of
-from tests.statespace.oracles.wire_models import system_of
+from tests.engines.statespace.oracles.cases import Case
+from tests.engines.statespace.oracles.engine import answered
+from tests.engines.statespace.oracles.expected import Expected
+from tests.engines.statespace.oracles.judge import error_of
+from tests.engines.statespace.oracles.wire_models import system_of
 
 from luna_serving.kalman.fits.compute import fit_jobs
 from luna_serving.kalman.fits.wire import FitWork, parse_fit

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.engines.statespace.oracles.engine import RefusedError, answered
 from tests.kalman.random_requests import request_of
 from tests.kalman.self_checks import faults, resolves
-from tests.statespace.oracles.engine import RefusedError, answered
 
 from luna_serving.kalman.wire.forms import read_model
 

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.ingress.problems import Problem
 from luna_serving.kalman.deployment import compute
 from luna_serving.kalman.fits.compute import fit_jobs
@@ -18,7 +19,6 @@ from luna_serving.kalman.wire.forms import read_model
 from luna_serving.kalman.wire.requests import Wire
 from luna_serving.kalman.wire.schemas import FilterRequest, ForecastRequest, SeriesRequest, SmoothRequest
 from luna_serving.kalman.wire.series import Limits
-from luna_serving.statespace.jax_process import configure_jax
 
 configure_jax()
 LIMITS = Limits(max_series_length=10_000, max_series_per_request=10, max_answer_numbers=1_000_000)

@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.ingress.gate import Refused
 from luna_serving.ingress.problems import Problem
 from luna_serving.kalman.deployment import compute
@@ -15,7 +16,6 @@ from luna_serving.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, Sim
 from luna_serving.kalman.simulations.wire import SimulateWork, parse_simulate, random_seed
 from luna_serving.kalman.wire.requests import NamedCall
 from luna_serving.kalman.wire.series import Limits
-from luna_serving.statespace.jax_process import configure_jax
 
 configure_jax()
 LIMITS = Limits(max_series_length=1000, max_series_per_request=3, max_answer_numbers=50_000)

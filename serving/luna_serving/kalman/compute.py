@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Counter, Histogram
 
+from luna_serving.engines.statespace.model.checks import ModelError
+from luna_serving.engines.statespace.model.model import Model
+from luna_serving.engines.statespace.process.deadline import Clock, OutOfTime, check
+from luna_serving.engines.statespace.results.saved import Saved
+from luna_serving.engines.statespace.results.series import Algorithm, Convention, ForecastResult, SeriesResult
 from luna_serving.ingress.gate import Failed, Refused, TimedOut
 from luna_serving.ingress.metrics import LUNA, SECONDS
 from luna_serving.kalman.jobs import DISTURBANCES, Job, Precision
@@ -20,11 +25,6 @@ from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.streams.compute import append
 from luna_serving.kalman.streams.job import Appended, AppendJob
 from luna_serving.kalman.time_allowed import TimeAllowed
-from luna_serving.statespace.checks import ModelError
-from luna_serving.statespace.deadline import Clock, OutOfTime, check
-from luna_serving.statespace.model import Model
-from luna_serving.statespace.results import Algorithm, Convention, ForecastResult, SeriesResult
-from luna_serving.statespace.saved import Saved
 
 log = logging.getLogger("luna.kalman")
 
@@ -77,7 +77,7 @@ def compute(
 
 
 def _simulated(job: SimulateJob, out_of_time: Clock) -> bytes | Refused | TimedOut:
-    from luna_serving.statespace.checked import Unanswered
+    from luna_serving.engines.statespace.soundness.checked import Unanswered
 
     try:
         return simulate_job(job, out_of_time)
@@ -90,7 +90,7 @@ def _simulated(job: SimulateJob, out_of_time: Clock) -> bytes | Refused | TimedO
 def _appended(jobs: list[AppendJob], allowed: TimeAllowed) -> Sequence[Appended | Refused | TimedOut]:
     if not jobs:
         return []
-    from luna_serving.statespace.checked import Unanswered
+    from luna_serving.engines.statespace.soundness.checked import Unanswered
 
     try:
         return append(jobs, allowed.over_for(jobs))
@@ -119,8 +119,8 @@ def _wish(job: Job) -> Wish:
 
 def _answers(jobs: list[Job], wish: Wish, allowed: TimeAllowed) -> list[bytes | Refused | Failed | TimedOut]:
     """Answer jobs of one wish together; where one cannot be answered as it wishes, each alone."""
-    from luna_serving.statespace.checked import Unanswered
-    from luna_serving.statespace.plans.choose import PlanError
+    from luna_serving.engines.statespace.plans.choose import PlanError
+    from luna_serving.engines.statespace.soundness.checked import Unanswered
 
     try:
         return [*_run(jobs, wish, allowed.over_for(jobs))]
@@ -145,7 +145,7 @@ def _answers(jobs: list[Job], wish: Wish, allowed: TimeAllowed) -> list[bytes | 
 
 
 def _run(jobs: list[Job], wish: Wish, out_of_time: Clock) -> list[bytes | Refused]:
-    from luna_serving.statespace.batch import Options, filter_batch, forecast_batch, smooth_batch
+    from luna_serving.engines.statespace.batch import Options, filter_batch, forecast_batch, smooth_batch
 
     items = [item for job in jobs for item in _series(job)]
     starts = _starts(jobs) if wish.resumed else None

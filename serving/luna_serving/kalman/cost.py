@@ -12,15 +12,15 @@ from typing import Final
 
 import numpy as np
 
+from luna_serving.engines.statespace.model.model import Model
+from luna_serving.engines.statespace.model.observations import collapses
+from luna_serving.engines.statespace.running.prepared import needs_square_root
+from luna_serving.engines.statespace.soundness.plain import is_plain
 from luna_serving.ingress.estimates import Estimate
 from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.streams.job import AppendJob
-from luna_serving.statespace.model import Model
-from luna_serving.statespace.observations import collapses
-from luna_serving.statespace.prepared import needs_square_root
-from luna_serving.statespace.soundness.plain import is_plain
 
 # Up to so many seconds a call shares its lane with others like it; beyond, it is computed beside them.
 SHORT_S: Final = 0.1

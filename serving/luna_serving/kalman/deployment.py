@@ -10,6 +10,8 @@ from threading import Event
 from types import MappingProxyType
 from typing import Any, Final
 
+from luna_serving.engines.statespace.model.model import MAX_STATES
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.ingress.gate import Failed, Refused, TimedOut
 from luna_serving.ingress.metrics_deployment import Reporter
 from luna_serving.kalman.compute import compute
@@ -20,8 +22,6 @@ from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.simulations.job import SimulateJob
 from luna_serving.kalman.streams.job import Appended, AppendJob
 from luna_serving.kalman.time_allowed import TimeAllowed
-from luna_serving.statespace.jax_process import configure_jax
-from luna_serving.statespace.model import MAX_STATES
 
 AnyJob = Job | SimulateJob | AppendJob | FitJob
 
@@ -70,7 +70,7 @@ class KalmanReplica:
 
 def _warm_up(states: int) -> None:
     # Imported here: whoever only names this deployment needs no jax.
-    from luna_serving.statespace.warm_up import warm_up, warm_up_plans
+    from luna_serving.engines.statespace.warm_up import warm_up, warm_up_plans
 
     configure_jax()
     warm_up(states=states)

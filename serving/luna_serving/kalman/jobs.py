@@ -10,12 +10,19 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.kinds import KINDS
+from luna_serving.engines.statespace.model.initial import (
+    ApproximateDiffuse,
+    Blocks,
+    Diffuse,
+    Initial,
+    Known,
+    Stationary,
+)
+from luna_serving.engines.statespace.model.model import Model
+from luna_serving.engines.statespace.results.saved import Saved
+from luna_serving.engines.statespace.results.series import Algorithm
 from luna_serving.kalman.json_values import loads
-from luna_serving.statespace.initial import ApproximateDiffuse, Blocks, Diffuse, Initial, Known, Stationary
-from luna_serving.statespace.kinds import KINDS
-from luna_serving.statespace.model import Model
-from luna_serving.statespace.results import Algorithm
-from luna_serving.statespace.saved import Saved
 
 # Numbers a point of a model with m observed elements, n states and r shocks, for each output; zero: one a series.
 SIZES: Final[dict[str, Callable[[int, int, int], int]]] = {

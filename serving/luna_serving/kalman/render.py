@@ -10,14 +10,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.model.model import Model
+from luna_serving.engines.statespace.results.disturbances import Disturbances, obs_disturbances, state_disturbances
+from luna_serving.engines.statespace.results.quality import warnings_of
+from luna_serving.engines.statespace.results.series import BatchReport, ForecastResult, SeriesResult, SignalMoments
+from luna_serving.engines.statespace.results.signals import filtered_signal, smoothed_signal
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.jobs import Job
 from luna_serving.kalman.saved_states import to_words
-from luna_serving.statespace.disturbances import Disturbances, obs_disturbances, state_disturbances
-from luna_serving.statespace.model import Model
-from luna_serving.statespace.quality import warnings_of
-from luna_serving.statespace.results import BatchReport, ForecastResult, SeriesResult, SignalMoments
-from luna_serving.statespace.signals import filtered_signal, smoothed_signal
 
 # What means nothing in a period whose regressors are null.
 FORECAST_OBSERVATIONS = frozenset({"forecasts", "forecast_error_cov"})

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from luna_serving.engines.statespace.model.checks import ModelError
+from luna_serving.engines.statespace.model.model import MAX_STATES
+from luna_serving.engines.statespace.results.saved import Digits, Saved
 from luna_serving.kalman.wire.words import Numbers, Words
-from luna_serving.statespace.checks import ModelError
-from luna_serving.statespace.model import MAX_STATES
-from luna_serving.statespace.saved import Digits, Saved
 
 ARRAYS = ("mean", "cov", "diffuse")
 # Counted in 32 bits, and a period may be 64 rows.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from luna_serving.statespace.deadline import Clock, never
+from luna_serving.engines.statespace.process.deadline import Clock, never
 
 
 class Timed(Protocol):

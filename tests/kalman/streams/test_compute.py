@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from luna_serving.engines.statespace.batch import filter_batch, smooth_batch
+from luna_serving.engines.statespace.kinds import local_level, local_linear_trend
+from luna_serving.engines.statespace.model.initial import Known
+from luna_serving.engines.statespace.model.model import Model
+from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.streams.compute import LAGGED_AT_ONCE, append
 from luna_serving.kalman.streams.job import FILTERED_NOW, SMOOTHED_BACK, Appended, AppendJob, StreamState
-from luna_serving.statespace.batch import filter_batch, smooth_batch
-from luna_serving.statespace.initial import Known
-from luna_serving.statespace.jax_process import configure_jax
-from luna_serving.statespace.kinds import local_level, local_linear_trend
-from luna_serving.statespace.model import Model
 
 configure_jax()
 

@@ -7,15 +7,15 @@ from typing import Final
 
 import orjson
 
+from luna_serving.engines.statespace.fit.results import NoClosedForm, SeriesFit
+from luna_serving.engines.statespace.model.checks import ModelError
+from luna_serving.engines.statespace.process.deadline import Clock, never
+from luna_serving.engines.statespace.results.series import BatchReport
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.fits.job import FitJob
 from luna_serving.kalman.jobs import build_model
 from luna_serving.kalman.render import plan_of
 from luna_serving.kalman.time_allowed import TimeAllowed
-from luna_serving.statespace.checks import ModelError
-from luna_serving.statespace.deadline import Clock, never
-from luna_serving.statespace.fit.results import NoClosedForm, SeriesFit
-from luna_serving.statespace.results import BatchReport
 
 NOTHING: Final = (
     "Are too much for the time allowed: no series came to a first estimate. Send fewer or shorter ones, "
@@ -46,7 +46,7 @@ def _fit(job: FitJob, out_of_time: Callable[[], bool]) -> bytes | Refused:
     # Imported here: whoever only names this deployment needs no jax.
     import jax
 
-    from luna_serving.statespace.fit.estimate import Task, fit_batch
+    from luna_serving.engines.statespace.fit.estimate import Task, fit_batch
 
     kind = job.model.kind
     task = Task(
@@ -100,6 +100,6 @@ def _warnings(fits: Sequence[SeriesFit]) -> tuple[str, ...]:
 
 def warm_up_fits() -> None:
     """Compile the smallest models' programs; a fit that comes meanwhile waits for them, which it would have anyway."""
-    from luna_serving.statespace.fit.estimate import warm_up
+    from luna_serving.engines.statespace.fit.estimate import warm_up
 
     warm_up()

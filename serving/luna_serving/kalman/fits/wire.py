@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from luna_serving.engines.statespace.fit.wanted import usual
+from luna_serving.engines.statespace.kinds.parameters import NotEstimable, free_parameters
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.fits.job import FitJob
@@ -13,8 +15,6 @@ from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
 from luna_serving.kalman.wire.forms import covering, read_form
 from luna_serving.kalman.wire.requests import NamedCall, under_model
 from luna_serving.kalman.wire.series import Limits, beyond, check_covered, check_known, read_many
-from luna_serving.statespace.fit.wanted import usual
-from luna_serving.statespace.kinds.parameters import NotEstimable, free_parameters
 from luna_store.debits import Standing
 
 ITERATIONS: Final = {"mle": 500, "em": 5000}

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import orjson
 
+from luna_serving.engines.statespace.model.checks import ModelError
+from luna_serving.engines.statespace.process.deadline import Clock, check, never
+from luna_serving.engines.statespace.results.series import BatchReport
+from luna_serving.engines.statespace.simulation.simulate import Paths, simulate
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.render import OVERFLOW, plan_of
 from luna_serving.kalman.simulations.job import SimulateJob
-from luna_serving.statespace.checks import ModelError
-from luna_serving.statespace.deadline import Clock, check, never
-from luna_serving.statespace.results import BatchReport
-from luna_serving.statespace.simulate import Paths, simulate
 
 EXPLODES = "The model's paths overflow float64 within these periods. Check the transition, or draw fewer periods."
 UNDETERMINED = (
@@ -49,7 +49,7 @@ def _free(job: SimulateJob, out_of_time: Clock) -> bytes | Refused:
 
 def _given(job: SimulateJob, out_of_time: Clock) -> bytes | Refused:
     # Imported here: drawing without observations needs no jax.
-    from luna_serving.statespace.simulation_smoother import simulate_given
+    from luna_serving.engines.statespace.simulation.simulation_smoother import simulate_given
 
     model = job.model.build()
     items = [(y, model) for y in job.series]

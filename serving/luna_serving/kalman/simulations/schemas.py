@@ -4,9 +4,9 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
+from luna_serving.engines.statespace.model.model import MAX_STATES
 from luna_serving.kalman.wire.schemas import ModelOrName, Plan
 from luna_serving.kalman.wire.words import EXAMPLE, Series, Words
-from luna_serving.statespace.model import MAX_STATES
 
 # Beyond 2^53 a JSON reader that keeps numbers as float64 would send back another seed.
 LARGEST_SEED: Final = 2**53 - 1

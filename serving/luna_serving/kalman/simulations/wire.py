@@ -7,6 +7,9 @@ from functools import partial
 
 import numpy as np
 
+from luna_serving.engines.statespace.model.checks import LARGEST, ModelError
+from luna_serving.engines.statespace.model.model import Model
+from luna_serving.engines.statespace.simulation.simulate import pinned
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.jobs import ModelSpec
@@ -16,9 +19,6 @@ from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
 from luna_serving.kalman.wire.forms import covering, read_form
 from luna_serving.kalman.wire.requests import NamedCall, under_model
 from luna_serving.kalman.wire.series import Limits, beyond, check_covered, check_known, read_many
-from luna_serving.statespace.checks import LARGEST, ModelError
-from luna_serving.statespace.model import Model
-from luna_serving.statespace.simulate import pinned
 from luna_store.debits import Standing
 
 

@@ -13,14 +13,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.model.model import Model
+from luna_serving.engines.statespace.process.deadline import Clock, check, never
+from luna_serving.engines.statespace.results.saved import Saved
+from luna_serving.engines.statespace.results.series import SeriesResult
 from luna_serving.ingress.gate import Refused
 from luna_serving.kalman.render import OVERFLOW
 from luna_serving.kalman.streams.job import Appended, AppendJob, StreamState
 from luna_serving.kalman.streams.points import answers
-from luna_serving.statespace.deadline import Clock, check, never
-from luna_serving.statespace.model import Model
-from luna_serving.statespace.results import SeriesResult
-from luna_serving.statespace.saved import Saved
 
 # Windows that end at different points of a block begin together: this bounds how much longer than the lag they get.
 LAGGED_AT_ONCE = 32
@@ -142,12 +142,12 @@ def _seen(stream: _Stream, block: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _filter(items: Sequence[Item], starts: Sequence[Saved | None]) -> list[SeriesResult]:
     # Imported here: whoever only names this deployment needs no jax.
-    from luna_serving.statespace.batch import filter_batch
+    from luna_serving.engines.statespace.batch import filter_batch
 
     return filter_batch(items, "full", starts=starts).series if items else []
 
 
 def _run_smoother(items: Sequence[Item], starts: Sequence[Saved | None]) -> list[SeriesResult]:
-    from luna_serving.statespace.batch import smooth_batch
+    from luna_serving.engines.statespace.batch import smooth_batch
 
     return smooth_batch(items, starts=starts).series if items else []

@@ -8,9 +8,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.results.saved import Saved
 from luna_serving.kalman.jobs import ModelSpec, is_light
 from luna_serving.kalman.saved_states import from_words, to_words
-from luna_serving.statespace.saved import Saved
 
 # What a point's answer may hold, in the words of `/kalman/filter` and `/kalman/smooth`.
 FILTERED_NOW: Final = (

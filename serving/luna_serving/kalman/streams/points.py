@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.results.series import SeriesResult
 from luna_serving.kalman.streams.job import SMOOTHED_BACK
-from luna_serving.statespace.results import SeriesResult
 
 Floats = NDArray[np.float64]
 OF_THE_STATE = frozenset({"filtered_state", "filtered_state_cov"})

@@ -5,6 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from luna_serving.engines.statespace.model.checks import ModelError
+from luna_serving.engines.statespace.model.model import MAX_STATES
+from luna_serving.engines.statespace.model.model import Model as BuiltModel
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.jobs import ModelSpec
@@ -33,9 +36,6 @@ from luna_serving.kalman.wire.start_schemas import (
     StationaryStates,
 )
 from luna_serving.kalman.wire.words import Words
-from luna_serving.statespace.checks import ModelError
-from luna_serving.statespace.model import MAX_STATES
-from luna_serving.statespace.model import Model as BuiltModel
 
 MODEL: TypeAdapter[Any] = TypeAdapter(Model)
 # The wire's kinds to the fields that each may have. A union's branch stands in pydantic's path, but not in the body.

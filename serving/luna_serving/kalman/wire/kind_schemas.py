@@ -1,9 +1,11 @@
-"""The wire schemas of models, one a kind; `luna_serving.statespace.kinds` checks their meaning and builds them."""
+"""The wire schemas of models, one a kind; `engines.statespace.kinds` checks their meaning and builds them."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
+from luna_serving.engines.statespace.kinds.polynomial_trend import LARGEST_POWER
+from luna_serving.engines.statespace.model.model import MAX_STATES
 from luna_serving.kalman.jobs import ModelSpec
 from luna_serving.kalman.wire.start_schemas import Initial
 from luna_serving.kalman.wire.structural_schemas import (
@@ -16,8 +18,6 @@ from luna_serving.kalman.wire.structural_schemas import (
     Trend,
 )
 from luna_serving.kalman.wire.words import Numbers, Variance, Words
-from luna_serving.statespace.kinds.polynomial_trend import LARGEST_POWER
-from luna_serving.statespace.model import MAX_STATES
 
 Order = Annotated[int, Field(ge=0, le=MAX_STATES)]
 # Of the orders and the period: the engine says which of them makes the model too large, and what to use instead.

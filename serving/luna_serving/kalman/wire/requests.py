@@ -15,6 +15,8 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.model.checks import ModelError
+from luna_serving.engines.statespace.results.saved import Saved
 from luna_serving.ingress import problems
 from luna_serving.ingress.edge import Work
 from luna_serving.ingress.problems import FieldError
@@ -34,8 +36,6 @@ from luna_serving.kalman.wire.series import (
     read_many,
     too_long,
 )
-from luna_serving.statespace.checks import ModelError
-from luna_serving.statespace.saved import Saved
 from luna_store.debits import Standing
 
 # Numbers of covariances that one call may keep, in numbers that an answer may hold: 0.5 GB by default.

@@ -4,13 +4,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field, Tag
 
+from luna_serving.engines.statespace.results.series import Algorithm
 from luna_serving.kalman.jobs import FILTERED, SMOOTHED, Precision, Task
 from luna_serving.kalman.named.schemas import BY_WAY, NamedModel
 from luna_serving.kalman.saved_states import SavedState
 from luna_serving.kalman.wire.kind_schemas import LocalLevel, Model
 from luna_serving.kalman.wire.outputs import description
 from luna_serving.kalman.wire.words import EXAMPLE, Point, Series, Words
-from luna_serving.statespace.results import Algorithm
 
 ModelOrName = Annotated[Annotated[Model, Tag("described")] | Annotated[NamedModel, Tag("named")], BY_WAY]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.model.model import Model
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.wire.documents import NUMBERS, first, misfits
-from luna_serving.statespace.model import Model
 from luna_store.debits import Standing
 
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from luna_serving.engines.statespace.model.model import MAX_STATES
 from luna_serving.kalman.wire.words import Words
-from luna_serving.statespace.model import MAX_STATES
 
 
 class Known(Words):

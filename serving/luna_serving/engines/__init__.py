@@ -1,0 +1,1 @@
+"""Pure numerical engines: no I/O, no Ray, no pydantic. Time, randomness and parameters are arguments."""

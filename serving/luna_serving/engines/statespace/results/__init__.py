@@ -1,0 +1,1 @@
+"""What the engine answers: results of a series, saved states, signals, disturbances. Values, without the algorithms."""

@@ -1,0 +1,1 @@
+"""Runs the recursions over series: prepares models, packs series into chunks, passes over them, unpacks answers."""

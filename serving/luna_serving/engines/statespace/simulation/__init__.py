@@ -1,0 +1,1 @@
+"""Draws from a model, free or given observations."""
