@@ -4,8 +4,8 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.schema import SchemaItem
 
-from luna_store.postgres import sync_engine
-from luna_store.tables import Table
+from luna_store.platform.postgres import sync_engine
+from luna_store.platform.table import Table
 
 # Any fixed number: "luna" in ASCII. Two releases that start together migrate one after the other.
 MIGRATION_LOCK = 0x6C756E61
@@ -15,7 +15,7 @@ STATEMENT_TIMEOUT = "15min"
 
 
 def is_ours(item: SchemaItem, name: str | None, kind: str, *_: object) -> bool:
-    """Monthly partitions are made by `luna_store.partitions`, not by a revision."""
+    """Monthly partitions are made by `luna_store.platform.partitions`, not by a revision."""
     del item
     return not (kind in {"table", "index"} and name is not None and name.startswith("usage_events_"))
 
@@ -40,7 +40,7 @@ def migrate(connection: Connection) -> None:
 
 
 def main() -> None:
-    """Take the connection that `luna_store.schema` passes, or open DATABASE_URL for the alembic command."""
+    """Take the connection that `luna_store.platform.schema` passes, or open DATABASE_URL for the alembic command."""
     given = context.config.attributes.get("connection")
     if given is not None:
         migrate(given)

@@ -21,7 +21,7 @@ from luna_serving.local.haproxy_answers import (
 )
 from luna_serving.local.haproxy_pages import PAGES
 from luna_serving.settings import Settings
-from luna_store.environment import Secrets
+from luna_store.accounts.secrets import Secrets
 
 DOCS = Path(__file__).parents[1] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()

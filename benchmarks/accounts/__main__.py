@@ -21,7 +21,7 @@ from tests.operator.operating import Surroundings
 
 from luna_serving.local.postgres import PostgresServer
 from luna_serving.local.valkey import ValkeyServer
-from luna_store.schema import migrate
+from luna_store.platform.schema import migrate
 
 from .measure import Figures, measure
 

@@ -4,7 +4,7 @@ One connection holds a stream at a time. Claiming it counts its epoch up, and ev
 belongs to: what an earlier holder still wants to write changes nothing. New state, sequence and answers are one
 statement, so that a stream never stands between two points.
 
-(Not to be confused with `luna_store.streams`, the Redis streams of usage events.)
+(Not to be confused with `luna_store.ledger.event_streams`, the Redis streams of usage events.)
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from luna_store.accounts import AccountNotFound
-from luna_store.debits import Debit, StoreUnavailable
-from luna_store.ledger import void
-from luna_store.tables import KalmanStream, KalmanStreamAnswer
+from luna_store.accounts.accounts import AccountNotFound
+from luna_store.kalman_tables import KalmanStream, KalmanStreamAnswer
+from luna_store.ledger.booking import void
+from luna_store.quota.debits import Debit, StoreUnavailable
 
 # Any fixed number: "kstr" in ASCII. The other half of the lock's key is the account.
 OPENERS_LOCK = 0x6B737472

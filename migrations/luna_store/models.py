@@ -15,8 +15,8 @@ from sqlalchemy import Row, delete, func, insert, select, text, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from luna_store.accounts import AccountNotFound
-from luna_store.tables import ModelVersion, NamedModel
+from luna_store.accounts.accounts import AccountNotFound
+from luna_store.kalman_tables import ModelVersion, NamedModel
 
 # A label of RFC 1123, as Kubernetes has it; the table's check says the same.
 NAME: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)

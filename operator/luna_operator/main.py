@@ -16,10 +16,10 @@ from sqlalchemy.exc import OperationalError
 from luna_operator.running import PepperForgottenError, run
 from luna_operator.settings import Settings
 from luna_operator.signals import set_on_signals
-from luna_store.api_keys import PepperMissing
-from luna_store.environment import Secrets
-from luna_store.json_logs import JsonLines
-from luna_store.schema import SchemaMismatch, require_current
+from luna_store.accounts.api_keys import PepperMissing
+from luna_store.accounts.secrets import Secrets
+from luna_store.platform.json_logs import JsonLines
+from luna_store.platform.schema import SchemaMismatch, require_current
 
 log = logging.getLogger("luna.operator")
 

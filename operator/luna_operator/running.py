@@ -30,12 +30,12 @@ from luna_operator.reconcile.usage_report import UsageReport
 from luna_operator.reconcile.workers import Workers
 from luna_operator.settings import Settings
 from luna_operator.signals import set_on_signals
-from luna_store.cache import AccountCache
-from luna_store.environment import Secrets
-from luna_store.postgres import async_engine
-from luna_store.provisioning import Provisioning
-from luna_store.quota import redis_client
-from luna_store.settlement import Settler
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.provisioning import Provisioning
+from luna_store.accounts.secrets import Secrets
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import redis_client
+from luna_store.settlement.settlement import Settler
 
 log = logging.getLogger("luna.operator")
 

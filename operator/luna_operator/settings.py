@@ -1,4 +1,4 @@
-"""Settings of the operator, read once by `main`. Secrets: `luna_store.environment`."""
+"""Settings of the operator, read once by `main`. Secrets: `luna_store.accounts.secrets`."""
 
 from typing import Literal
 

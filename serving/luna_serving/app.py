@@ -38,14 +38,14 @@ from luna_serving.kalman.streams.session import ROUTE as STREAM
 from luna_serving.kalman.streams.session import Desk, SessionLimits
 from luna_serving.kalman.wire.series import Limits
 from luna_serving.settings import Settings
-from luna_store.accounts import Accounts
-from luna_store.cache import AccountCache
-from luna_store.environment import Secrets
-from luna_store.fallback import PostgresQuota
+from luna_store.accounts.accounts import Accounts
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.postgres_quota import PostgresQuota
+from luna_store.accounts.secrets import Secrets
 from luna_store.kalman_streams import KalmanStreams, StreamLimits
 from luna_store.models import ModelLimits, Models
-from luna_store.postgres import async_engine
-from luna_store.quota import RedisQuota, redis_client
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import RedisQuota, redis_client
 
 # Serve's queue is not where calls wait: the edge's is, which knows deadlines and refunds.
 UNBOUNDED = 100_000

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from luna_serving.commands.account import AccountCommands, Answer
-    from luna_store.accounts import AccountSpec
+    from luna_store.accounts.accounts import AccountSpec
 
 DATA_DIR = Path(".luna")
 PORT = 8000
@@ -106,8 +106,8 @@ async def _answer(commands: AccountCommands, arguments: argparse.Namespace) -> A
 
 
 def _spec(arguments: argparse.Namespace) -> AccountSpec:
-    from luna_store.accounts import AccountSpec
-    from luna_store.windows import QuotaWindow
+    from luna_store.accounts.accounts import AccountSpec
+    from luna_store.quota.windows import QuotaWindow
 
     given = {
         "display_name": arguments.display_name,

@@ -1,7 +1,7 @@
 """Settings, read once where the application is built.
 
 They travel to the replicas inside the Serve application. Secrets do not: Serve keeps what it is given in its control
-store, so every process reads them from its own environment (`luna_store.environment`).
+store, so every process reads them from its own environment (`luna_store.accounts.secrets`).
 """
 
 from typing import Self

@@ -18,7 +18,7 @@ from tests.charts.rendering import (
     template,
 )
 
-from luna_store.api_keys import Peppers
+from luna_store.accounts.api_keys import Peppers
 
 
 def secret(name: str) -> dict[str, str]:

@@ -26,11 +26,11 @@ import redis
 from luna_serving.local.ports import free_port
 from luna_serving.local.postgres import PostgresServer
 from luna_serving.local.valkey import ValkeyServer
-from luna_store.accounts import Accounts, AccountSpec
-from luna_store.api_keys import ApiKey, Peppers
-from luna_store.cache import AccountCache
-from luna_store.postgres import async_engine
-from luna_store.quota import redis_client
+from luna_store.accounts.accounts import Accounts, AccountSpec
+from luna_store.accounts.api_keys import ApiKey, Peppers
+from luna_store.accounts.cache import AccountCache
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import redis_client
 
 PEPPERS = "test:" + "p" * 32
 READY_S = 150

@@ -15,7 +15,7 @@ import pytest
 from statsmodels.datasets import nile
 from tests.ingress.platform import Platform
 
-from luna_store.api_keys import ApiKey
+from luna_store.accounts.api_keys import ApiKey
 
 NILE = [float(v) for v in nile.load_pandas().data["volume"]]
 NILE_MODEL = {"kind": "local_level", "obs_var": 15099, "level_var": 1469.1}

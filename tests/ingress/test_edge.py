@@ -19,7 +19,7 @@ from luna_serving.ingress.gate import Gate, GateLimits
 from luna_serving.ingress.tokens import Tokens
 from luna_serving.kalman.wire.requests import Wire
 from luna_serving.kalman.wire.series import Limits
-from luna_store.api_keys import ApiKey
+from luna_store.accounts.api_keys import ApiKey
 
 SMALL = b'{"results":[1.0]}'
 LARGE = SMALL.ljust(PARSE_FIRST_BYTES + 1)

@@ -19,13 +19,13 @@ from luna_serving.ingress.gate import Call, Gate, GateLimits, ModelUnavailable, 
 from luna_serving.ingress.problems import Problem
 from luna_serving.ingress.tokens import Tokens
 from luna_serving.local.postgres import PostgresServer
-from luna_store.accounts import Accounts
-from luna_store.api_keys import ApiKey
-from luna_store.cache import AccountCache
-from luna_store.debits import Outcome
-from luna_store.fallback import PostgresQuota
-from luna_store.postgres import async_engine
-from luna_store.schema import migrate
+from luna_store.accounts.accounts import Accounts
+from luna_store.accounts.api_keys import ApiKey
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.postgres_quota import PostgresQuota
+from luna_store.platform.postgres import async_engine
+from luna_store.platform.schema import migrate
+from luna_store.quota.debits import Outcome
 
 Compute = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.ingress.platform import Platform
 from tests.ingress.test_api import JSON, NILE, NILE_MODEL, assert_limits, assert_problem
 
-from luna_store.api_keys import ApiKey
+from luna_store.accounts.api_keys import ApiKey
 
 TREND = {"kind": "local_linear_trend", "obs_var": 2.0, "level_var": 1.0, "trend_var": 0.5}
 DELETED_FOR_ALL_S = 1.5

@@ -33,8 +33,8 @@ from luna_serving.ingress.requests import (
 )
 from luna_serving.ingress.tokens import LEEWAY_S, InvalidToken, Token, Tokens
 from luna_serving.kalman.wire.documents import read_object
-from luna_store.api_keys import Peppers
-from luna_store.debits import Standing
+from luna_store.accounts.api_keys import Peppers
+from luna_store.quota.debits import Standing
 
 STANDING = Standing(
     quota_limit=500,

@@ -15,7 +15,7 @@ from luna_serving.kalman.streams.protocol import StreamRules
 from luna_serving.kalman.wire.requests import NamedCall, Wire
 from luna_serving.kalman.wire.schemas import FilterRequest, ForecastRequest, SmoothRequest
 from luna_serving.kalman.wire.series import Limits
-from luna_store.debits import Standing
+from luna_store.quota.debits import Standing
 
 LIMITS = Limits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=50_000)
 WIRE = Wire(LIMITS)

@@ -32,11 +32,11 @@ from luna_serving.kalman.wire.forms import read_model_alone
 from luna_serving.kalman.wire.requests import Wire
 from luna_serving.kalman.wire.series import Limits
 from luna_serving.local.postgres import PostgresServer
-from luna_store.accounts import Accounts, AccountSpec
-from luna_store.api_keys import ApiKey
+from luna_store.accounts.accounts import Accounts, AccountSpec
+from luna_store.accounts.api_keys import ApiKey
 from luna_store.models import Expectation, ModelLimits, Models
-from luna_store.postgres import async_engine
-from luna_store.schema import migrate
+from luna_store.platform.postgres import async_engine
+from luna_store.platform.schema import migrate
 
 ROOM = ModelLimits(models=1000, bytes=1_000_000)
 LIMITS = Limits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=10_000)

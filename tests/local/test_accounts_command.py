@@ -18,9 +18,9 @@ from redis.asyncio import Redis
 
 from luna_serving.cli import main
 from luna_serving.commands.durations import duration
-from luna_store.api_keys import ApiKey, Peppers
-from luna_store.debits import Debit, Decision
-from luna_store.quota import RedisQuota, redis_client
+from luna_store.accounts.api_keys import ApiKey, Peppers
+from luna_store.quota.debits import Debit, Decision
+from luna_store.quota.redis_quota import RedisQuota, redis_client
 
 PEPPERS = "test:" + "p" * 32
 NOWHERE = "redis://127.0.0.1:1/0"

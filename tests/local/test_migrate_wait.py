@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 
-from luna_store.schema import alembic_config, head, migrate, serves
+from luna_store.platform.schema import alembic_config, head, migrate, serves
 
 OLDER = sorted(
     s.revision for s in ScriptDirectory.from_config(alembic_config()).walk_revisions() if s.revision != head()

@@ -21,7 +21,7 @@ from luna_serving.local.ray_environment import choose_proxy, haproxy_binary, ins
 from luna_serving.local.run_folder import MARK, RunFolder
 from luna_serving.local.settlement_process import SettlementProcess
 from luna_serving.local.signals import Signals, StopRequested
-from luna_store.api_keys import Peppers
+from luna_store.accounts.api_keys import Peppers
 
 # HAProxy appends `.<pid>.tmp` while it opens the socket; Linux allows 107 bytes.
 LONGEST_SOCKET = 107

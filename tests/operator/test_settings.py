@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from luna_operator.settings import Settings
-from luna_store.api_keys import PepperMissing
-from luna_store.environment import Secrets
+from luna_store.accounts.api_keys import PepperMissing
+from luna_store.accounts.secrets import Secrets
 
 URL = "http://luna.example:8000"
 SECRETS = {

@@ -10,15 +10,15 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from luna_store.accounts import Accounts, AccountSpec
-from luna_store.api_keys import ApiKey, Peppers
-from luna_store.cache import AccountCache
-from luna_store.debits import Debit
-from luna_store.fallback import PostgresQuota
-from luna_store.postgres import async_engine
-from luna_store.quota import RedisQuota, redis_client
-from luna_store.schema import migrate
-from luna_store.settlement import Settler
+from luna_store.accounts.accounts import Accounts, AccountSpec
+from luna_store.accounts.api_keys import ApiKey, Peppers
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.postgres_quota import PostgresQuota
+from luna_store.platform.postgres import async_engine
+from luna_store.platform.schema import migrate
+from luna_store.quota.debits import Debit
+from luna_store.quota.redis_quota import RedisQuota, redis_client
+from luna_store.settlement.settlement import Settler
 
 PEPPERS = Peppers.parse("test:" + "p" * 32)
 

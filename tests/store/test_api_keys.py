@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luna_store.api_keys import ApiKey, MalformedKey, PepperMissing, Peppers
+from luna_store.accounts.api_keys import ApiKey, MalformedKey, PepperMissing, Peppers
 
 OLD = "old:" + "o" * 16
 NEW = "new:" + "n" * 16

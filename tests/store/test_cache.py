@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 from tests.store.stores import Caller, Store
 
-from luna_store.debits import Outcome
-from luna_store.windows import QuotaWindow
+from luna_store.quota.debits import Outcome
+from luna_store.quota.windows import QuotaWindow
 
 DAY = timedelta(days=1)
 

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from luna_store.leadership import leadership
-from luna_store.postgres import async_engine
-from luna_store.quota import redis_client
+from luna_store.platform.leadership import leadership
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import redis_client
 
 
 @pytest.fixture

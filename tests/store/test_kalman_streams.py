@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.store.stores import Store
 
-from luna_store.accounts import AccountNotFound
-from luna_store.debits import StoreUnavailable
+from luna_store.accounts.accounts import AccountNotFound
 from luna_store.kalman_streams import (
     Claim,
     KalmanStreams,
@@ -20,7 +19,8 @@ from luna_store.kalman_streams import (
     StreamSuperseded,
     TooManyStreams,
 )
-from luna_store.postgres import async_engine
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.debits import StoreUnavailable
 
 
 def streams_of(engine: AsyncEngine, *, streams: int = 10, unused_days: float = 30) -> KalmanStreams:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from luna_store.mirror import Held, Mirror, MirroredKey
+from luna_store.quota.redis_image import Held, Mirror, MirroredKey
 
 SINCE = datetime(2026, 11, 21, 12, 0, 0, 500_400, UTC)
 UNTIL = SINCE + timedelta(milliseconds=3)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from tests.store.stores import Store
 
-from luna_store.accounts import AccountNotFound
+from luna_store.accounts.accounts import AccountNotFound
 from luna_store.models import (
     NAMES_PER_MODEL,
     VERSION_OVERHEAD_BYTES,
@@ -18,8 +18,8 @@ from luna_store.models import (
     ModelNotFound,
     Models,
 )
-from luna_store.schema import migrate
-from luna_store.tables import NAMING
+from luna_store.platform.schema import migrate
+from luna_store.platform.table import NAMING
 
 LIMITS = ModelLimits(models=3, bytes=10_000)
 A, B, C = (f'{{"kind":"local_level","obs_var":{v}.0}}' for v in (1, 2, 3))

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import event
 from tests.store.stores import PEPPERS, Caller, Store
 
-from luna_store.accounts import AccountNotFound, AccountSpec
-from luna_store.api_keys import ApiKey, Peppers
-from luna_store.debits import Outcome
-from luna_store.provisioning import AccountRow, DesiredAccount, KeyGone, NameTaken, Provisioning, differences
-from luna_store.windows import QuotaWindow
+from luna_store.accounts.accounts import AccountNotFound, AccountSpec
+from luna_store.accounts.api_keys import ApiKey, Peppers
+from luna_store.accounts.provisioning import AccountRow, DesiredAccount, KeyGone, NameTaken, Provisioning, differences
+from luna_store.quota.debits import Outcome
+from luna_store.quota.windows import QuotaWindow
 
 DAY = timedelta(days=1)
 
@@ -363,7 +363,7 @@ async def test_a_key_under_a_pepper_that_is_no_longer_known_does_not_match(
 async def test_an_ended_account_is_refused_and_its_ledger_kept_or_gone(
     store: Store, provisioning: Provisioning, retain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("luna_store.account_rows.PURGED_AT_ONCE", 3)
+    monkeypatch.setattr("luna_store.accounts.rows.PURGED_AT_ONCE", 3)
     wanted = desired()
     caller = await caller_of(store, provisioning, await provisioning.apply(wanted))
     await store.quota.debit([caller.debit() for _ in range(10)])

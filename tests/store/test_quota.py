@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.store.stores import PEPPERS, Store
 
-from luna_store import gcra
-from luna_store.debits import Debit, Decision, Outcome, StoreUnavailable
-from luna_store.windows import QuotaWindow
+from luna_store.quota import gcra
+from luna_store.quota.debits import Debit, Decision, Outcome, StoreUnavailable
+from luna_store.quota.windows import QuotaWindow
 
 type_debit = Callable[[Debit], Awaitable[Decision]]
 

@@ -7,9 +7,9 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from luna_store.partitions import ensure_partitions, month_starts
-from luna_store.postgres import async_engine, sqlalchemy_url, sync_engine
-from luna_store.schema import SchemaMismatch, alembic_config, head, migrate, require_current, serves
+from luna_store.platform.partitions import ensure_partitions, month_starts
+from luna_store.platform.postgres import async_engine, sqlalchemy_url, sync_engine
+from luna_store.platform.schema import SchemaMismatch, alembic_config, head, migrate, require_current, serves
 
 REVISIONS = [s.revision for s in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
 
@@ -65,7 +65,7 @@ def test_a_schema_of_another_program_is_refused(fresh_database: str, revision: s
 
 
 async def test_two_releases_that_start_together_migrate_once(fresh_database: str) -> None:
-    start = "import sys; from luna_store.schema import migrate; migrate(sys.argv[1])"
+    start = "import sys; from luna_store.platform.schema import migrate; migrate(sys.argv[1])"
     starts = [await asyncio.create_subprocess_exec(sys.executable, "-c", start, fresh_database) for _ in range(3)]
     assert [await process.wait() for process in starts] == [0, 0, 0]
     with psycopg.connect(fresh_database) as connection:

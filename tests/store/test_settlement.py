@@ -13,19 +13,19 @@ from sqlalchemy import text
 from tests.store.stores import Caller, Store
 
 from luna_serving.local.valkey import ValkeyServer
-from luna_store.debits import Outcome, StoreUnavailable
-from luna_store.leadership import leadership
-from luna_store.ledger import book
-from luna_store.settlement import LOCK
-from luna_store.streams import read_events
-from luna_store.usage import usage
-from luna_store.windows import QuotaWindow
+from luna_store.ledger.booking import book
+from luna_store.ledger.event_streams import read_events
+from luna_store.ledger.usage import usage
+from luna_store.platform.leadership import leadership
+from luna_store.quota.debits import Outcome, StoreUnavailable
+from luna_store.quota.windows import QuotaWindow
+from luna_store.settlement.settlement import LOCK
 
 SETTLE = """
 import asyncio, sys
-from luna_store.postgres import async_engine
-from luna_store.quota import redis_client
-from luna_store.settlement import Settler
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import redis_client
+from luna_store.settlement.settlement import Settler
 asyncio.run(Settler(async_engine(sys.argv[1]), redis_client(sys.argv[2]), interval_s=0.01).run(asyncio.Event()))
 """
 

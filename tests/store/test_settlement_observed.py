@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 from tests.store.stores import Store
 
-from luna_store.backlog import backlog
-from luna_store.postgres import async_engine
-from luna_store.settlement import SettlementObserver, Settler
+from luna_store.ledger.backlog import backlog
+from luna_store.platform.postgres import async_engine
+from luna_store.settlement.settlement import SettlementObserver, Settler
 
 
 @dataclass

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from luna_store.windows import QuotaWindow, milliseconds, window_end, window_seconds, window_start
+from luna_store.quota.windows import QuotaWindow, milliseconds, window_end, window_seconds, window_start
 
 NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

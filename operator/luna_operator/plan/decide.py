@@ -22,8 +22,8 @@ from luna_operator.plan.steps import (
     WriteSecret,
 )
 from luna_operator.plan.usage import remaining
-from luna_store.provisioned import KeyRow, differences
-from luna_store.windows import window_end
+from luna_store.accounts.desired import KeyRow, differences
+from luna_store.quota.windows import window_end
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.limits import EffectiveLimits, effective
 from luna_operator.resources.tier import TierResource
-from luna_store.provisioned import AccountRow, DesiredAccount, KeyRow
+from luna_store.accounts.desired import AccountRow, DesiredAccount, KeyRow
 
 
 class Ownership(StrEnum):

@@ -9,7 +9,7 @@ from luna_operator.plan.problems import Problem
 from luna_operator.plan.usage import next_usage
 from luna_operator.resources.account import format_time
 from luna_operator.resources.limits import EffectiveLimits
-from luna_store.provisioned import AccountRow
+from luna_store.accounts.desired import AccountRow
 
 
 def status_of(seen: Observation, problem: Problem | None, usage_max_age: timedelta) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from luna_store.provisioned import DesiredAccount
+from luna_store.accounts.desired import DesiredAccount
 
 
 class Why(StrEnum):

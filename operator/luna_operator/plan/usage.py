@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from luna_operator.resources.account import format_time, parse_time
-from luna_store.provisioned import AccountRow, UsageRow
-from luna_store.windows import window_end, window_start
+from luna_store.accounts.desired import AccountRow, UsageRow
+from luna_store.quota.windows import window_end, window_start
 
 # Percent of the limit. The last is the condition QuotaExhausted.
 THRESHOLDS = (50, 75, 90, 95, 100)

@@ -27,8 +27,8 @@ from luna_operator.plan.steps import (
 from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observed, Observer
 from luna_operator.resources.account import AccountResource, format_time
-from luna_store.cache import AccountCache
-from luna_store.provisioning import AccountRow, Provisioning
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.provisioning import AccountRow, Provisioning
 
 
 @dataclass(slots=True)

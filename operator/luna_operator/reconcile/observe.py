@@ -10,8 +10,8 @@ from luna_operator.plan.observation import ABSENT, Observation, Ownership, Secre
 from luna_operator.reconcile.known import Known
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
-from luna_store.cache import AccountCache
-from luna_store.provisioning import AccountRow, KeyRow, Provisioning
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.provisioning import AccountRow, KeyRow, Provisioning
 
 Matches = Callable[[KeyRow, str], bool]
 

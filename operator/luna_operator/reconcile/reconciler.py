@@ -23,8 +23,8 @@ from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observed, Observer
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
-from luna_store.accounts import AccountNotFound
-from luna_store.provisioning import KeyGone, NameTaken
+from luna_store.accounts.accounts import AccountNotFound
+from luna_store.accounts.provisioning import KeyGone, NameTaken
 
 log = logging.getLogger("luna.operator")
 

@@ -28,7 +28,7 @@ from luna_operator.reconcile.queue import WorkQueue
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
 from luna_operator.resources.tier import TierResource
-from luna_store.cache import AccountCache
+from luna_store.accounts.cache import AccountCache
 
 log = logging.getLogger("luna.operator")
 

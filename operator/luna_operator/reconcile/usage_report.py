@@ -10,7 +10,7 @@ from luna_operator.plan.usage import next_usage
 from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.queue import WorkQueue
 from luna_operator.resources.account import AccountResource
-from luna_store.provisioning import Provisioning
+from luna_store.accounts.provisioning import Provisioning
 
 log = logging.getLogger("luna.operator")
 

@@ -18,7 +18,7 @@ from luna_operator.reconcile.queue import Turn, WorkQueue
 from luna_operator.reconcile.reconciler import NotYet, Reconciler
 from luna_operator.reconcile.sweep import Sweep
 from luna_operator.reconcile.usage_report import UsageReport
-from luna_store.leadership import leadership
+from luna_store.platform.leadership import leadership
 
 log = logging.getLogger("luna.operator")
 

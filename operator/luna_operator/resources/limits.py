@@ -5,8 +5,8 @@ from math import ceil
 from typing import Any, Self
 
 from luna_operator.resources.fields import names, number, read, section, whole
-from luna_store.tables import DEFAULT_QUOTA_LIMIT, DEFAULT_RATE_BURST, DEFAULT_RATE_PER_SECOND
-from luna_store.windows import QuotaWindow
+from luna_store.accounts.tables import DEFAULT_QUOTA_LIMIT, DEFAULT_RATE_BURST, DEFAULT_RATE_PER_SECOND
+from luna_store.quota.windows import QuotaWindow
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.migrate import first_line
-from luna_store.accounts import AccountExists, AccountInfo, AccountNotFound, Accounts, AccountSpec
-from luna_store.api_keys import PepperMissing, Peppers
-from luna_store.cache import AccountCache
-from luna_store.postgres import async_engine
-from luna_store.quota import redis_client
+from luna_store.accounts.accounts import AccountExists, AccountInfo, AccountNotFound, Accounts, AccountSpec
+from luna_store.accounts.api_keys import PepperMissing, Peppers
+from luna_store.accounts.cache import AccountCache
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

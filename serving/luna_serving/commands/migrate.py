@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from luna_serving.commands.errors import CommandFailed
-from luna_store.schema import head, migrate, serves
+from luna_store.platform.schema import head, migrate, serves
 
 if TYPE_CHECKING:
     from luna_serving.commands.servers import Servers

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from luna_store.json_logs import JsonLines
-from luna_store.postgres import async_engine
-from luna_store.quota import redis_client
-from luna_store.settlement import Settler
+from luna_store.platform.json_logs import JsonLines
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import redis_client
+from luna_store.settlement.settlement import Settler
 
 if TYPE_CHECKING:
     from luna_serving.commands.servers import Servers

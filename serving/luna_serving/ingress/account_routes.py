@@ -19,10 +19,10 @@ from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.openapi import SECURITY, problem_responses
 from luna_serving.ingress.query import refuse_unknown_parameters
-from luna_store.accounts import AccountInfo, AccountNotFound, Accounts
-from luna_store.debits import Standing
-from luna_store.usage import UsagePoint, usage
-from luna_store.windows import window_end
+from luna_store.accounts.accounts import AccountInfo, AccountNotFound, Accounts
+from luna_store.ledger.usage import UsagePoint, usage
+from luna_store.quota.debits import Standing
+from luna_store.quota.windows import window_end
 
 CSV, PARQUET, JSON = "text/csv", "application/vnd.apache.parquet", "application/json"
 FORMS = (JSON, CSV, PARQUET)

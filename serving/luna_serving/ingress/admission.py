@@ -1,7 +1,7 @@
 """Admission: debits from Redis, from Postgres while Redis is gone, and never open.
 
 Fails closed: with both stores gone nobody is served. Every debit keeps its id on the way from one store to the
-other, so the ledger counts it once (see `luna_store.ledger`).
+other, so the ledger counts it once (see `luna_store.ledger.booking`).
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from luna_serving.ingress.credentials import Credential
 from luna_serving.ingress.metrics import DEBITS, FALLBACK, REFUNDS
-from luna_store.accounts import Accounts
-from luna_store.cache import AccountCache
-from luna_store.debits import Debit, Decision, StoreUnavailable
-from luna_store.fallback import PostgresQuota
-from luna_store.quota import RedisQuota
+from luna_store.accounts.accounts import Accounts
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.postgres_quota import PostgresQuota
+from luna_store.quota.debits import Debit, Decision, StoreUnavailable
+from luna_store.quota.redis_quota import RedisQuota
 
 log = logging.getLogger("luna.admission")
 

@@ -16,7 +16,7 @@ from luna_serving.ingress.edge import Operation, problem_response
 from luna_serving.ingress.openapi import document
 from luna_serving.ingress.problems import FieldError, Problem
 from luna_serving.ingress.requests import ASGIApp, Message, Receive, Scope, Send
-from luna_store.debits import Standing
+from luna_store.quota.debits import Standing
 
 log = logging.getLogger("luna.requests")
 

@@ -9,7 +9,7 @@ from luna_serving.ingress.admission import Admission
 from luna_serving.ingress.credentials import Authenticator, Credential
 from luna_serving.ingress.limits import seconds_left
 from luna_serving.ingress.problems import FieldError, Problem
-from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
+from luna_store.quota.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 
 BEYOND = "Is larger than the account's own limits: GET /api/v1/{account_id} shows them."
 

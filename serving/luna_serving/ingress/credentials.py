@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from luna_serving.ingress import problems
 from luna_serving.ingress.tokens import InvalidToken, Tokens
-from luna_store.api_keys import ApiKey, MalformedKey, Peppers
+from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
 
 RECENT_KEYS = 4096
 

@@ -40,7 +40,7 @@ from luna_serving.ingress.requests import (
     require_json,
     unpacked,
 )
-from luna_store.debits import Debit, Standing
+from luna_store.quota.debits import Debit, Standing
 
 log = logging.getLogger("luna.requests")
 

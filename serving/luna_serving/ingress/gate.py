@@ -15,7 +15,7 @@ from luna_serving.ingress.coalescer import Coalescer, QueueFull
 from luna_serving.ingress.estimates import Estimate, too_long
 from luna_serving.ingress.metrics import BATCH_CALLS, MODEL_SECONDS, QUEUED, UNITS
 from luna_serving.ingress.problems import Problem
-from luna_store.debits import Debit, Decision, StoreUnavailable
+from luna_store.quota.debits import Debit, Decision, StoreUnavailable
 
 log = logging.getLogger("luna.gate")
 

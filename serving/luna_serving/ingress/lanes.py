@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from luna_serving.ingress.gate import Call
-from luna_store.debits import Decision
+from luna_store.quota.debits import Decision
 
 
 class Serves(Protocol):

@@ -3,7 +3,7 @@
 import time
 from math import ceil
 
-from luna_store.debits import Standing
+from luna_store.quota.debits import Standing
 
 
 def ratelimit_headers(standing: Standing) -> list[tuple[bytes, bytes]]:

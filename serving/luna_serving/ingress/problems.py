@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from luna_store.debits import Standing
+from luna_store.quota.debits import Standing
 
 TYPE_BASE = "https://luna.dev/problems/"
 CONTENT_TYPE = b"application/problem+json"

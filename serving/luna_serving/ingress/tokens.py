@@ -11,7 +11,7 @@ from hashlib import sha256
 
 import jwt
 
-from luna_store.api_keys import Peppers
+from luna_store.accounts.api_keys import Peppers
 
 ISSUER = "luna"
 ALGORITHM = "HS256"

@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from luna_serving.local.demo_limits import NAME, RATE_BURST, RATE_PER_SECOND
-from luna_store.accounts import AccountNotFound, Accounts, AccountSpec
-from luna_store.api_keys import ApiKey, MalformedKey, Peppers
-from luna_store.cache import AccountCache
-from luna_store.postgres import async_engine
-from luna_store.quota import redis_client
-from luna_store.tables import DEFAULT_QUOTA_LIMIT
+from luna_store.accounts.accounts import AccountNotFound, Accounts, AccountSpec
+from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.tables import DEFAULT_QUOTA_LIMIT
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable

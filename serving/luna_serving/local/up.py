@@ -190,8 +190,8 @@ def _prepare(folder: DataFolder, parts: Parts, peppers: str, limits: DemoLimits)
     from sqlalchemy.exc import SQLAlchemyError
 
     from luna_serving.local.demo import demo_account
-    from luna_store.api_keys import PepperMissing, Peppers
-    from luna_store.schema import migrate
+    from luna_store.accounts.api_keys import PepperMissing, Peppers
+    from luna_store.platform.schema import migrate
 
     try:
         parsed = Peppers.parse(peppers)

@@ -7,14 +7,14 @@ import yaml
 from tests.cluster.kubernetes import Kubernetes
 from tests.operator.crds.conftest import CRDS
 
-from luna_store.tables import (
+from luna_store.accounts.tables import (
     DEFAULT_QUOTA_LIMIT,
     DEFAULT_RATE_BURST,
     DEFAULT_RATE_PER_SECOND,
     RATE_HIGHEST,
     RATE_LOWEST,
 )
-from luna_store.windows import QuotaWindow
+from luna_store.quota.windows import QuotaWindow
 
 Schema = dict[str, Any]
 

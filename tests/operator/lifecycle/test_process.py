@@ -17,7 +17,7 @@ from tests.operator.operating import URL, eventually
 from tests.operator.resilience.forked import ForkedOperator, ForkedProcess
 
 from luna_serving.local.ports import LOOPBACK, free_port
-from luna_store.schema import migrate
+from luna_store.platform.schema import migrate
 
 if TYPE_CHECKING:
     from tests.operator.lifecycle.conftest import Make

@@ -11,7 +11,7 @@ from luna_operator.plan.observation import ABSENT, Observation, Ownership, Secre
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import FINALIZER
 from luna_operator.resources.tier import TierResource
-from luna_store.provisioning import AccountRow, DesiredAccount, KeyRow
+from luna_store.accounts.provisioning import AccountRow, DesiredAccount, KeyRow
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -12,7 +12,7 @@ from tests.operator.plan.accounts import DAY, HOUR, NOW, STRANGER, account, hold
 from luna_operator.plan.observation import ABSENT, Observation
 from luna_operator.resources.account import format_time
 from luna_operator.resources.names import FINALIZER
-from luna_store.windows import QuotaWindow
+from luna_store.quota.windows import QuotaWindow
 
 # Close to now, so that boundaries are met.
 around_now = st.sampled_from([-400 * DAY, -DAY, -HOUR, -timedelta(seconds=1), timedelta(), HOUR, DAY, 400 * DAY])

@@ -19,7 +19,7 @@ from luna_operator.plan.steps import (
     WriteSecret,
 )
 from luna_operator.resources.names import FINALIZER
-from luna_store.provisioning import KeyRow
+from luna_store.accounts.provisioning import KeyRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

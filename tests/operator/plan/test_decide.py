@@ -38,8 +38,8 @@ from luna_operator.plan.steps import (
     WriteSecret,
 )
 from luna_operator.resources.account import AccountResource
-from luna_store.provisioning import DesiredAccount
-from luna_store.windows import QuotaWindow
+from luna_store.accounts.provisioning import DesiredAccount
+from luna_store.quota.windows import QuotaWindow
 
 REQUESTED = "2026-11-20T12:00:00Z"
 REQUESTED_AT = NOW.replace(day=20, hour=12)

@@ -10,8 +10,8 @@ from tests.operator.plan.accounts import ACCOUNT_ID, BEGINNING, DAY, HOUR, NOW, 
 
 from luna_operator.plan.usage import THRESHOLDS, next_usage, remaining, usage_of
 from luna_operator.resources.account import format_time
-from luna_store.provisioning import UsageRow
-from luna_store.windows import QuotaWindow
+from luna_store.accounts.provisioning import UsageRow
+from luna_store.quota.windows import QuotaWindow
 
 MAX_AGE = timedelta(minutes=5)
 MIDNIGHT = NOW.replace(hour=0)

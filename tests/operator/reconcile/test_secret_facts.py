@@ -12,8 +12,8 @@ from luna_operator.kube.secrets import Secret, manifest
 from luna_operator.plan.observation import ABSENT, Ownership, SecretFacts
 from luna_operator.reconcile.observe import secret_facts
 from luna_operator.resources.account import AccountResource
-from luna_store.api_keys import ApiKey, Peppers
-from luna_store.provisioning import AccountRow, KeyRow, Provisioning
+from luna_store.accounts.api_keys import ApiKey, Peppers
+from luna_store.accounts.provisioning import AccountRow, KeyRow, Provisioning
 
 URL = "http://luna.example:8000"
 OLD = Peppers.parse("old:a-pepper-of-the-tests-0123456789")

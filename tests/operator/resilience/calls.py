@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tests.operator.resilience import expected
 from tests.operator.resilience.kube_api import KubeApi, secret_path
 
-from luna_store.api_keys import ApiKey, Peppers
-from luna_store.debits import Debit
-from luna_store.quota import RedisQuota, redis_client
+from luna_store.accounts.api_keys import ApiKey, Peppers
+from luna_store.quota.debits import Debit
+from luna_store.quota.redis_quota import RedisQuota, redis_client
 
 if TYPE_CHECKING:
     from tests.operator.operating import Surroundings
 
-    from luna_store.debits import Decision
+    from luna_store.quota.debits import Decision
 
 
 def presented_key(api: KubeApi, account: dict[str, Any]) -> str:

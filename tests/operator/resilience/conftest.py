@@ -11,7 +11,7 @@ from tests.operator.resilience.exact import Exactness
 from tests.operator.resilience.history import History
 from tests.operator.resilience.kube_api import KubeApi
 
-from luna_store.schema import migrate
+from luna_store.platform.schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

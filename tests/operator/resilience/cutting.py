@@ -27,11 +27,11 @@ from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observer
 from luna_operator.reconcile.reconciler import NotYet, Reconciler
 from luna_operator.resources.account import AccountResource
-from luna_store.api_keys import Peppers
-from luna_store.cache import AccountCache
-from luna_store.postgres import async_engine
-from luna_store.provisioning import Provisioning
-from luna_store.quota import redis_client
+from luna_store.accounts.api_keys import Peppers
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.provisioning import Provisioning
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -17,8 +17,8 @@ from psycopg.rows import dict_row, namedtuple_row
 from tests.operator.operating import URL
 from tests.operator.resilience import compared, expected
 
-from luna_store.api_keys import ApiKey, MalformedKey, Peppers
-from luna_store.mirror import COLUMNS, Mirror
+from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
+from luna_store.quota.redis_image import COLUMNS, Mirror
 
 if TYPE_CHECKING:
     from tests.operator.operating import Surroundings

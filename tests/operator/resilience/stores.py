@@ -11,7 +11,7 @@ from tests.operator.operating import Surroundings
 
 from luna_serving.local.postgres import PostgresServer
 from luna_serving.local.valkey import ValkeyServer
-from luna_store.schema import migrate
+from luna_store.platform.schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

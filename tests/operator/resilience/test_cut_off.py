@@ -17,7 +17,7 @@ from tests.operator.resilience.forked import ForkedOperator
 from tests.operator.resilience.kube_api import is_gone
 
 from luna_operator.resources.names import Key
-from luna_store.api_keys import ApiKey, Peppers
+from luna_store.accounts.api_keys import ApiKey, Peppers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

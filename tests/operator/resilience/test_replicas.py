@@ -55,7 +55,7 @@ def take_the_locks(around: Surroundings) -> int:
 
 
 def end_frozen_transactions(around: Surroundings) -> None:
-    """As Postgres does by itself, but after 30 s: see `luna_store.postgres.IDLE_IN_TRANSACTION_S`."""
+    """As Postgres does by itself, but after 30 s: see `luna_store.platform.postgres.IDLE_IN_TRANSACTION_S`."""
     with psycopg.connect(around.database_url, autocommit=True) as connection:
         connection.execute("""
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity

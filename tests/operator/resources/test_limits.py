@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luna_operator.resources.limits import DEFAULTS, Limits, effective
-from luna_store.windows import QuotaWindow
+from luna_store.quota.windows import QuotaWindow
 
 # Where each field stands in a spec, and two values of it.
 PLACES: dict[str, tuple[tuple[str, ...], object, object]] = {

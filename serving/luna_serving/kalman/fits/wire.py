@@ -15,7 +15,7 @@ from luna_serving.kalman.wire.documents import SPARE_LISTS, read_object
 from luna_serving.kalman.wire.forms import covering, read_form
 from luna_serving.kalman.wire.requests import NamedCall, under_model
 from luna_serving.kalman.wire.series import Limits, beyond, check_covered, check_known, read_many
-from luna_store.debits import Standing
+from luna_store.quota.debits import Standing
 
 ITERATIONS: Final = {"mle": 500, "em": 5000}
 

@@ -20,7 +20,7 @@ from luna_serving.ingress.requests import Disconnected, coding_of, header_map, r
 from luna_serving.kalman.named.documents import entity_tag, expectation, read_document, render, versions_of
 from luna_serving.kalman.named.stored_schemas import EXAMPLE_MODEL, ModelPage, ModelVersion, StoredModel, VersionPage
 from luna_serving.kalman.wire.kind_schemas import Model
-from luna_store.accounts import AccountNotFound
+from luna_store.accounts.accounts import AccountNotFound
 from luna_store.models import (
     MAX_VERSION,
     NAME,

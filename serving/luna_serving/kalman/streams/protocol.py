@@ -12,8 +12,8 @@ from luna_serving.ingress.problems import FieldError, Problem
 from luna_serving.kalman.jobs import ModelSpec
 from luna_serving.kalman.streams.job import DEFAULT_OUTPUTS, SMOOTHED_BACK
 from luna_serving.kalman.streams.messages import Open
-from luna_store.debits import Standing
 from luna_store.kalman_streams import KeptAnswers
+from luna_store.quota.debits import Standing
 
 DEBITS: Final = uuid.UUID("0d0b2a58-2f2e-4f0a-9a55-6d6f3b1c7e11")
 # Close codes for applications (RFC 6455, section 7.4.2).

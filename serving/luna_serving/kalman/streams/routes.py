@@ -13,8 +13,8 @@ from luna_serving.ingress.callers import Callers
 from luna_serving.ingress.limits import ratelimit_headers
 from luna_serving.ingress.openapi import SECURITY, problem_responses
 from luna_serving.ingress.requests import header_map
-from luna_store.debits import StoreUnavailable
 from luna_store.kalman_streams import KalmanStreams, StreamNotFound
+from luna_store.quota.debits import StoreUnavailable
 
 STREAMS = "/api/v1/{account_id}/kalman/streams"
 OPENAPI = {"security": SECURITY}

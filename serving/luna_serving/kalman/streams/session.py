@@ -28,9 +28,9 @@ from luna_serving.kalman.streams.job import Appended, AppendJob
 from luna_serving.kalman.streams.messages import Open, PointsMessage, Resume, read_message, read_values
 from luna_serving.kalman.streams.protocol import Plan, StreamRules
 from luna_serving.kalman.wire.forms import read_model
-from luna_store.accounts import AccountNotFound
-from luna_store.debits import Debit, StoreUnavailable
+from luna_store.accounts.accounts import AccountNotFound
 from luna_store.kalman_streams import Claim, KalmanStreams, StreamNotFound, StreamSuperseded, TooManyStreams
+from luna_store.quota.debits import Debit, StoreUnavailable
 
 log = logging.getLogger("luna.streams")
 

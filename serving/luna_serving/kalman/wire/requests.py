@@ -36,7 +36,7 @@ from luna_serving.kalman.wire.series import (
     read_many,
     too_long,
 )
-from luna_store.debits import Standing
+from luna_store.quota.debits import Standing
 
 # Numbers of covariances that one call may keep, in numbers that an answer may hold: 0.5 GB by default.
 COVARIANCES: Final = 16

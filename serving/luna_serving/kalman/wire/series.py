@@ -12,7 +12,7 @@ from luna_serving.engines.statespace.model.model import Model
 from luna_serving.ingress import problems
 from luna_serving.ingress.problems import FieldError
 from luna_serving.kalman.wire.documents import NUMBERS, first, misfits
-from luna_store.debits import Standing
+from luna_store.quota.debits import Standing
 
 
 @dataclass(frozen=True, slots=True)

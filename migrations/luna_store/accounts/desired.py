@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
-from luna_store.accounts import AccountSpec
-from luna_store.windows import QuotaWindow
+from luna_store.accounts.accounts import AccountSpec
+from luna_store.quota.windows import QuotaWindow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

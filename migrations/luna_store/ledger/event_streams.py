@@ -5,8 +5,8 @@ from itertools import groupby
 
 from redis.asyncio import Redis
 
-from luna_store import redis_keys
-from luna_store.ledger import Event
+from luna_store.ledger.booking import Event
+from luna_store.quota import redis_keys
 
 
 async def read_events(redis: Redis, account_id: int, count: int | None = None) -> list[Event]:

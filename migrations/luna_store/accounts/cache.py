@@ -14,13 +14,13 @@ from redis.exceptions import NoScriptError, RedisError
 from sqlalchemy import TextClause, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from luna_store import redis_keys
-from luna_store.ledger import Event, book
-from luna_store.mirror import COLUMNS, Held, Mirror
-from luna_store.quota import SCRIPTS
-from luna_store.streams import delete_events
-from luna_store.tables import Account
-from luna_store.window_rows import begin_window, next_start
+from luna_store.accounts.tables import Account
+from luna_store.accounts.window_rows import begin_window, next_start
+from luna_store.ledger.booking import Event, book
+from luna_store.ledger.event_streams import delete_events
+from luna_store.quota import redis_keys
+from luna_store.quota.redis_image import COLUMNS, Held, Mirror
+from luna_store.quota.redis_quota import SCRIPTS
 
 # A rebuild that cannot have its account now is tried again, rather than keeping a connection waiting.
 LOCK_TIMEOUT = "2s"

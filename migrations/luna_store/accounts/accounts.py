@@ -14,11 +14,11 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from luna_store import tables
-from luna_store.account_rows import end_account, insert_key, live, mark_stale, purge_ledger
-from luna_store.api_keys import ApiKey, Peppers
-from luna_store.window_rows import running_since
-from luna_store.windows import QuotaWindow
+from luna_store.accounts import tables
+from luna_store.accounts.api_keys import ApiKey, Peppers
+from luna_store.accounts.rows import end_account, insert_key, live, mark_stale, purge_ledger
+from luna_store.accounts.window_rows import running_since
+from luna_store.quota.windows import QuotaWindow
 
 
 class AccountExists(Exception):

@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from luna_store.postgres import sync_engine
+from luna_store.platform.postgres import sync_engine
 
 log = logging.getLogger("luna.schema")
 
@@ -35,7 +35,7 @@ class SchemaMismatch(Exception):
 
 def alembic_config() -> Config:
     """Alembic's configuration: the scripts stand beside this package in a checkout, inside it in a wheel."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "alembic"
     config = Config()
     config.set_main_option("script_location", str(inside if inside.is_dir() else package.parent))

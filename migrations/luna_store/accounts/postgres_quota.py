@@ -15,12 +15,12 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from luna_store import gcra
-from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
-from luna_store.ledger import book_directly, booked_units, void
-from luna_store.tables import Account, ApiKey
-from luna_store.window_rows import roll_window
-from luna_store.windows import QuotaWindow, milliseconds, window_end, window_seconds
+from luna_store.accounts.tables import Account, ApiKey
+from luna_store.accounts.window_rows import roll_window
+from luna_store.ledger.booking import book_directly, booked_units, void
+from luna_store.quota import gcra
+from luna_store.quota.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
+from luna_store.quota.windows import QuotaWindow, milliseconds, window_end, window_seconds
 
 # Buckets of the busiest accounts; one that was forgotten starts full.
 MAX_BUCKETS = 10_000

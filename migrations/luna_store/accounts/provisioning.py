@@ -15,14 +15,14 @@ from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from luna_store.account_rows import end_account, insert_key, live, mark_stale, purge_ledger
-from luna_store.accounts import AccountNotFound
-from luna_store.api_keys import ApiKey, MalformedKey, Peppers
-from luna_store.provisioned import AccountRow, DesiredAccount, KeyRow, UsageRow, differences
-from luna_store.tables import Account
-from luna_store.tables import ApiKey as KeyTable
-from luna_store.window_rows import running_since, used_since
-from luna_store.windows import QuotaWindow
+from luna_store.accounts.accounts import AccountNotFound
+from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
+from luna_store.accounts.desired import AccountRow, DesiredAccount, KeyRow, UsageRow, differences
+from luna_store.accounts.rows import end_account, insert_key, live, mark_stale, purge_ledger
+from luna_store.accounts.tables import Account
+from luna_store.accounts.tables import ApiKey as KeyTable
+from luna_store.accounts.window_rows import running_since, used_since
+from luna_store.quota.windows import QuotaWindow
 
 __all__ = [
     "AccountRow",

@@ -19,15 +19,15 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from luna_store import redis_keys
-from luna_store.account_rows import remove_ended_keys
-from luna_store.backlog import backlog
-from luna_store.cache import AccountCache
-from luna_store.leadership import leadership
-from luna_store.ledger import book, lock_accounts
-from luna_store.partitions import ensure_partitions
-from luna_store.streams import delete_events, read_many, waiting
-from luna_store.tables import Account
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.rows import remove_ended_keys
+from luna_store.accounts.tables import Account
+from luna_store.ledger.backlog import backlog
+from luna_store.ledger.booking import book, lock_accounts
+from luna_store.ledger.event_streams import delete_events, read_many, waiting
+from luna_store.platform.leadership import leadership
+from luna_store.platform.partitions import ensure_partitions
+from luna_store.quota import redis_keys
 
 log = logging.getLogger("luna.settlement")
 

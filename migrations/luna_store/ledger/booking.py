@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from luna_store.debits import Debit
+from luna_store.quota.debits import Debit
 
 # How far apart the two bookings of one debit can lie: the longest outage of Postgres that a Redis stream waits for.
 TWIN_HORIZON = timedelta(days=7)

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from luna_store import tables
-from luna_store.api_keys import ApiKey, Peppers
+from luna_store.accounts import tables
+from luna_store.accounts.api_keys import ApiKey, Peppers
+from luna_store.ledger.tables import UsageEvent
 
 # So long a key that has ended is still there to be asked about.
 KEYS_KEPT = timedelta(days=30)
@@ -74,7 +75,7 @@ async def end_account(connection: AsyncConnection, account_id: int, *, retain: b
     of_account = tables.ApiKey.account_id == account_id
     digests = list(await connection.scalars(select(tables.ApiKey.digest).where(of_account)))
     if not retain:
-        await connection.execute(delete(tables.UsageEvent).where(tables.UsageEvent.account_id == account_id))
+        await connection.execute(delete(UsageEvent).where(UsageEvent.account_id == account_id))
         await connection.execute(delete(tables.Account).where(tables.Account.id == account_id))
         return digests
     await connection.execute(

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
-from luna_store.gcra import interval_us
-from luna_store.windows import QuotaWindow, milliseconds, window_end, window_seconds
+from luna_store.quota.gcra import interval_us
+from luna_store.quota.windows import QuotaWindow, milliseconds, window_end, window_seconds
 
 # Columns of `accounts a` that `Mirror.of` reads, with all the account's keys as JSON.
 COLUMNS = """

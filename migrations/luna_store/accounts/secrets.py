@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from luna_store.api_keys import Peppers
+from luna_store.accounts.api_keys import Peppers
 
 
 class Secrets(BaseSettings):

@@ -7,9 +7,10 @@ from sqlalchemy import ColumnElement, Row, ScalarSelect, func, literal, select, 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from luna_store.ledger import TWIN_HORIZON
-from luna_store.tables import Account, UsageEvent
-from luna_store.windows import QuotaWindow, window_end, window_start
+from luna_store.accounts.tables import Account
+from luna_store.ledger.booking import TWIN_HORIZON
+from luna_store.ledger.tables import UsageEvent
+from luna_store.quota.windows import QuotaWindow, window_end, window_start
 
 # A Lifetime window begins before all accounts: nothing in the ledger is older.
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,8 +30,8 @@ def running_since(window: QuotaWindow) -> ColumnElement[datetime]:
 def used_since(account_id: int, start: datetime | ColumnElement[datetime]) -> ScalarSelect[int]:
     """What the ledger holds of the window that began at `start`: debits, less what was given back of them.
 
-    What is given back of an earlier window's debits is left out, as in `luna_store.ledger.book`. What still waits in
-    Redis is no part of it: whoever books that adds it then.
+    What is given back of an earlier window's debits is left out, as in `luna_store.ledger.booking.book`. Events that
+    still wait in Redis do not count: booking adds them later.
     """
     debit = aliased(UsageEvent)
     of_earlier = (

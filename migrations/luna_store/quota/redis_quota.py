@@ -12,10 +12,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from luna_store import redis_keys
-from luna_store.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
+from luna_store.quota import redis_keys
+from luna_store.quota.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 
-SCRIPTS = files("luna_store") / "lua"
+SCRIPTS = files("luna_store.quota") / "lua"
 # Those who may have reached the server before they failed.
 LOST = (RedisConnectionError, RedisTimeoutError, OSError)
 

@@ -7,7 +7,7 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from luna_store import redis_keys
+from luna_store.quota import redis_keys
 
 # Accounts looked at: two short commands each, some milliseconds of Redis' time in all.
 LOOKED_AT = 500
