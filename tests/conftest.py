@@ -20,8 +20,8 @@ from tests.cluster.fixture import kubernetes, luna_cluster, namespace, third_par
 from tests.ingress.platform import platform  # noqa: F401  a fixture for every folder
 from tests.store.stores import open_store, store  # noqa: F401  fixtures for every folder
 
-from luna_serving.local.postgres import PostgresServer
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.valkey import ValkeyServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

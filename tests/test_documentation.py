@@ -11,7 +11,7 @@ from luna_operator.metrics import Metrics as OperatorMetrics
 from luna_operator.metrics import SettlementMetrics
 from luna_operator.settings import Settings as OperatorSettings
 from luna_serving.ingress.metrics import LUNA
-from luna_serving.local.haproxy_answers import (
+from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
     MAX_HEADERS,
     MAX_HEADERS_BYTES,
@@ -19,7 +19,7 @@ from luna_serving.local.haproxy_answers import (
     NOT_SERVED,
     REFUSALS,
 )
-from luna_serving.local.haproxy_pages import PAGES
+from luna_serving.local.loopback.haproxy_pages import PAGES
 from luna_serving.settings import Settings
 from luna_store.accounts.secrets import Secrets
 

@@ -19,8 +19,8 @@ from tests.cluster.fixture import LUNA_CRDS
 from tests.cluster.folders import assets_folder
 from tests.operator.operating import Surroundings
 
-from luna_serving.local.postgres import PostgresServer
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.valkey import ValkeyServer
 from luna_store.platform.schema import migrate
 
 from .measure import Figures, measure

@@ -18,7 +18,7 @@ from typing import NoReturn
 from benchmarks import machine
 from rich.console import Console
 
-from luna_serving.local.errors import LocalServerError
+from luna_serving.local.data_folder.errors import LocalServerError
 
 from . import report
 from .series import Load, make_load

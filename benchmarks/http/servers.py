@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import redis
 
-from luna_serving.local.ports import free_port
-from luna_serving.local.process import ServerProcess, wait_until
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.data_folder.ports import free_port
+from luna_serving.local.servers.process import ServerProcess, wait_until
+from luna_serving.local.servers.valkey import ValkeyServer
 
 from .series import Load, fault_in_echo, fault_in_filter
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from luna_serving.commands.durations import duration
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.servers import Servers
-from luna_serving.local.caches import cache_folder, keep_bytecode
+from luna_serving.local.data_folder.caches import cache_folder, keep_bytecode
 from luna_serving.local.demo_limits import NAME, RATE_BURST, RATE_PER_SECOND, DemoLimits
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ray.serve.schema import ServeDeploySchema
 from tests.charts.rendering import CASES, containers, environment, of_kind, only, parsed, rendered, template
 
 from luna_serving.app import build
-from luna_serving.local.ray_environment import ray_environment
+from luna_serving.local.loopback.ray_environment import ray_environment
 from luna_serving.settings import Settings
 
 PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Self
 from tests.cluster.credentials import Credentials, write_credentials
 from tests.cluster.kubernetes import Kubernetes, kubeconfig, write_private
 
-from luna_serving.local.errors import ServerDiedError
-from luna_serving.local.ports import LOOPBACK, free_port
-from luna_serving.local.process import ServerProcess, wait_until
+from luna_serving.local.data_folder.errors import ServerDiedError
+from luna_serving.local.data_folder.ports import LOOPBACK, free_port
+from luna_serving.local.servers.process import ServerProcess, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

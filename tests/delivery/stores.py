@@ -8,8 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
-from luna_serving.local.postgres import PostgresServer
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.valkey import ValkeyServer
 
 folder = Path("/tmp/stores")
 folder.mkdir()

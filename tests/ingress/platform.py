@@ -23,9 +23,9 @@ import psycopg
 import pytest
 import redis
 
-from luna_serving.local.ports import free_port
-from luna_serving.local.postgres import PostgresServer
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.data_folder.ports import free_port
+from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.valkey import ValkeyServer
 from luna_store.accounts.accounts import Accounts, AccountSpec
 from luna_store.accounts.api_keys import ApiKey, Peppers
 from luna_store.accounts.cache import AccountCache

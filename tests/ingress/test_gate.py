@@ -18,7 +18,7 @@ from luna_serving.ingress.estimates import Estimate
 from luna_serving.ingress.gate import Call, Gate, GateLimits, ModelUnavailable, Refused, Sharing, TimedOut
 from luna_serving.ingress.problems import Problem
 from luna_serving.ingress.tokens import Tokens
-from luna_serving.local.postgres import PostgresServer
+from luna_serving.local.servers.postgres import PostgresServer
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.api_keys import ApiKey
 from luna_store.accounts.cache import AccountCache

@@ -31,7 +31,7 @@ from luna_serving.kalman.named.schemas import NamedModel
 from luna_serving.kalman.wire.forms import read_model_alone
 from luna_serving.kalman.wire.requests import Wire
 from luna_serving.kalman.wire.series import Limits
-from luna_serving.local.postgres import PostgresServer
+from luna_serving.local.servers.postgres import PostgresServer
 from luna_store.accounts.accounts import Accounts, AccountSpec
 from luna_store.accounts.api_keys import ApiKey
 from luna_store.models import Expectation, ModelLimits, Models

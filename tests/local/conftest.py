@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from luna_serving.local.postgres import PostgresServer
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.valkey import ValkeyServer
 
 Python = Callable[..., "subprocess.Popen[str]"]
 

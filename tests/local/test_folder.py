@@ -5,15 +5,15 @@ import stat
 
 import pytest
 
-from luna_serving.local.errors import DataFolderInUseError
-from luna_serving.local.folder import DataFolder
-from luna_serving.local.ports import free_port, is_free
+from luna_serving.local.data_folder.errors import DataFolderInUseError
+from luna_serving.local.data_folder.folder import DataFolder
+from luna_serving.local.data_folder.ports import free_port, is_free
 
 
 def test_a_killed_holder_leaves_no_lock_behind(tmp_path, python):
     script = """
 import os, pathlib, signal, sys
-from luna_serving.local.folder import DataFolder
+from luna_serving.local.data_folder.folder import DataFolder
 DataFolder(pathlib.Path(sys.argv[1])).acquire()
 print("held", flush=True)
 signal.pause()

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from luna_serving.ingress import problems
-from luna_serving.local.haproxy_answers import (
+from luna_serving.local.data_folder.ports import LOOPBACK, free_port
+from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
     MAX_HEADERS,
     MAX_HEADERS_BYTES,
@@ -27,10 +28,9 @@ from luna_serving.local.haproxy_answers import (
     with_problems,
     write_answers,
 )
-from luna_serving.local.haproxy_on_loopback import closed
-from luna_serving.local.haproxy_pages import PAGES, Page, rewritten_copy, with_problems_compiled_in
-from luna_serving.local.ports import LOOPBACK, free_port
-from luna_serving.local.ray_environment import haproxy_binary, install_haproxy
+from luna_serving.local.loopback.haproxy_on_loopback import closed
+from luna_serving.local.loopback.haproxy_pages import PAGES, Page, rewritten_copy, with_problems_compiled_in
+from luna_serving.local.loopback.ray_environment import haproxy_binary, install_haproxy
 
 SAME = {
     408: problems.deadline(1),
@@ -122,7 +122,7 @@ def test_haproxy_accepts_what_serve_writes_and_we_rewrite(tmp_path: Path, name: 
 def test_in_a_pod_haproxy_answers_problems_and_listens_where_serve_has_it(tmp_path: Path) -> None:
     configuration = serve_configuration(tmp_path, free_port(), {"app": free_port()})
     listeners = re.findall(r"^ *bind .*$", configuration.read_text(), re.MULTILINE)
-    program = [sys.executable, "-c", "from luna_serving.local.haproxy_in_pod import main; main()"]
+    program = [sys.executable, "-c", "from luna_serving.local.loopback.haproxy_in_pod import main; main()"]
     checked = subprocess.run([*program, "-c", "-f", configuration], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     assert str(tmp_path / "haproxy-with-problems" / "haproxy") in checked.stderr

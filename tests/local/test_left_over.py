@@ -10,8 +10,8 @@ import psycopg
 import pytest
 import redis
 
-from luna_serving.local.postgres import PostgresServer
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.valkey import ValkeyServer
 
 from .conftest import end_by_id, gone_within, runs
 
@@ -19,8 +19,8 @@ from .conftest import end_by_id, gone_within, runs
 KILLED_LUNA = """
 import os, pathlib, signal, sys, threading, time
 from luna_serving.local import spawn
-from luna_serving.local.postgres import PostgresServer
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.valkey import ValkeyServer
 import psycopg, redis
 if sys.argv[2] == "untied":
     spawn._TIE_TO_PARENT = "import os, sys; os.execv(sys.argv[3], sys.argv[3:])"

@@ -12,8 +12,7 @@ import psutil
 import psycopg
 import pytest
 
-from luna_serving.local import unprivileged
-from luna_serving.local.errors import (
+from luna_serving.local.data_folder.errors import (
     BinaryMissingError,
     DataFolderInUseError,
     DataFolderUnusableError,
@@ -21,8 +20,9 @@ from luna_serving.local.errors import (
     PortInUseError,
     ServerDiedError,
 )
-from luna_serving.local.ports import free_port
-from luna_serving.local.postgres import PostgresServer
+from luna_serving.local.data_folder.ports import free_port
+from luna_serving.local.servers import unprivileged
+from luna_serving.local.servers.postgres import PostgresServer
 
 from .conftest import runs
 
@@ -236,8 +236,8 @@ def test_an_ordinary_user_runs_it_as_itself(python):
         os.chown(folder, uid, run_as.gid)
     script = """
 import os, sys, pathlib, psutil, psycopg, redis
-from luna_serving.local.postgres import PostgresServer
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.valkey import ValkeyServer
 folder = pathlib.Path(sys.argv[1])
 with PostgresServer(folder / "pg", folder) as postgres, ValkeyServer(folder / "vk", folder) as valkey:
     psycopg.connect(postgres.url).close()

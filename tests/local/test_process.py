@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from luna_serving.local.errors import ServerDiedError
-from luna_serving.local.family import stop_left_over
-from luna_serving.local.process import ServerProcess, wait_until
+from luna_serving.local.data_folder.errors import ServerDiedError
+from luna_serving.local.servers.process import ServerProcess, wait_until
+from luna_serving.local.servers.process_tree import stop_left_over
 
 from .conftest import gone_within, runs
 

@@ -23,7 +23,7 @@ import psycopg
 import pytest
 import redis
 
-from luna_serving.local.ports import free_port
+from luna_serving.local.data_folder.ports import free_port
 
 # Some tests start Luna twice.
 pytestmark = pytest.mark.timeout(900)

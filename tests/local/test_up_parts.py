@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from luna_serving.local.caches import cache_folder, keep_compiled_shapes
-from luna_serving.local.env_file import local_peppers, read_env, write_env
-from luna_serving.local.folder import DataFolder
+from luna_serving.local.data_folder.caches import cache_folder, keep_compiled_shapes
+from luna_serving.local.data_folder.env_file import local_peppers, read_env, write_env
+from luna_serving.local.data_folder.folder import DataFolder
+from luna_serving.local.data_folder.run_folder import MARK, RunFolder
 from luna_serving.local.greeting import curl
-from luna_serving.local.haproxy_answers import UNAVAILABLE
-from luna_serving.local.haproxy_on_loopback import closed
-from luna_serving.local.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
-from luna_serving.local.run_folder import MARK, RunFolder
-from luna_serving.local.settlement_process import SettlementProcess
+from luna_serving.local.loopback.haproxy_answers import UNAVAILABLE
+from luna_serving.local.loopback.haproxy_on_loopback import closed
+from luna_serving.local.loopback.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
+from luna_serving.local.servers.settlement_process import SettlementProcess
 from luna_serving.local.signals import Signals, StopRequested
 from luna_store.accounts.api_keys import Peppers
 
@@ -209,7 +209,7 @@ def test_bytecode_is_kept_for_every_process_if_nothing_else_keeps_it(tmp_path: P
     script = """
 import os, sys
 from pathlib import Path
-from luna_serving.local.caches import keep_bytecode
+from luna_serving.local.data_folder.caches import keep_bytecode
 handed_on = dict(os.environ)
 # The command line calls it for itself, then `luna up` for its children.
 used = [keep_bytecode(Path(sys.argv[1]), {}), keep_bytecode(Path(sys.argv[1]), handed_on)]

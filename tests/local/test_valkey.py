@@ -10,14 +10,14 @@ import psutil
 import pytest
 import redis
 
-from luna_serving.local.errors import (
+from luna_serving.local.data_folder.errors import (
     BinaryMissingError,
     DataFolderInUseError,
     DataFolderUnusableError,
     PortInUseError,
     ServerDiedError,
 )
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.valkey import ValkeyServer
 
 from .conftest import runs
 
@@ -121,7 +121,7 @@ def test_a_port_that_is_lost_in_the_last_moment_is_replaced(tmp_path, monkeypatc
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         answers = iter([True])  # as if it had been free when asked
-        from luna_serving.local import folder, ports
+        from luna_serving.local.data_folder import folder, ports
 
         monkeypatch.setattr(folder, "is_free", lambda port: next(answers, None) or ports.is_free(port))
         (tmp_path / "data").mkdir()
@@ -171,7 +171,7 @@ def test_a_folder_of_another_user_is_named_with_the_cure(tmp_path, python):
     closed.chmod(0)
     script = """
 import os, pathlib, sys
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.valkey import ValkeyServer
 if os.geteuid() == 0:
     os.setuid(65534)
 try:

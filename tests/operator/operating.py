@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Self
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from luna_serving.local.ports import LOOPBACK, free_port
-from luna_serving.local.process import ServerProcess, wait_until
+from luna_serving.local.data_folder.ports import LOOPBACK, free_port
+from luna_serving.local.servers.process import ServerProcess, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from tests.store.stores import Caller, Store
 
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.valkey import ValkeyServer
 from luna_store.ledger.booking import book
 from luna_store.ledger.event_streams import read_events
 from luna_store.ledger.usage import usage

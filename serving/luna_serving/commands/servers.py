@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from luna_serving.commands.errors import CommandFailed
-from luna_serving.local.env_file import PEPPERS, read_env, read_secret
+from luna_serving.local.data_folder.env_file import PEPPERS, read_env, read_secret
 
 if TYPE_CHECKING:
     from pathlib import Path

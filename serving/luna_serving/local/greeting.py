@@ -6,7 +6,7 @@ import http.client
 import json
 import shlex
 
-from luna_serving.local.ports import LOOPBACK
+from luna_serving.local.data_folder.ports import LOOPBACK
 
 # The first ten years of Durbin and Koopman's series of the Nile (1871-1880, 10^8 m^3).
 _NILE = (1120, 1160, 963, 1210, 1160, 1160, 813, 1230, 1370, 1140)

@@ -10,20 +10,20 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from luna_serving.local.caches import cache_folder, keep_bytecode, keep_compiled_shapes
-from luna_serving.local.postgres import PostgresServer
-from luna_serving.local.process import ServerProcess
-from luna_serving.local.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
-from luna_serving.local.run_folder import MARK, RunFolder
-from luna_serving.local.settlement_process import SettlementProcess
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.data_folder.caches import cache_folder, keep_bytecode, keep_compiled_shapes
+from luna_serving.local.data_folder.run_folder import MARK, RunFolder
+from luna_serving.local.loopback.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
+from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.process import ServerProcess
+from luna_serving.local.servers.settlement_process import SettlementProcess
+from luna_serving.local.servers.valkey import ValkeyServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from luna_serving.local.folder import DataFolder
-    from luna_serving.local.ray_environment import Proxy
+    from luna_serving.local.data_folder.folder import DataFolder
+    from luna_serving.local.loopback.ray_environment import Proxy
 
 # Together below the 10 s in which `luna up` promises to be gone; the servers need some tenths of a second.
 _SERVE_STOP_S = 5.0
@@ -91,7 +91,14 @@ class Parts:
             install_haproxy(run_dir, binary) if binary else None,
             os.cpu_count() or 1,
         )
-        command = [sys.executable, "-P", "-m", "luna_serving.local.serve_process", str(port), str(self._run.ray)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "luna_serving.local.loopback.serve_process",
+            str(port),
+            str(self._run.ray),
+        ]
         self._serve = ServerProcess(command, log_file=self.logs / "serve.log", env=environment)
         return proxy
 

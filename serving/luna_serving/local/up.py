@@ -21,15 +21,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from luna_serving.local import env_file
+from luna_serving.local.data_folder import env_file
+from luna_serving.local.data_folder.errors import LocalServerError, PortInUseError
+from luna_serving.local.data_folder.folder import DataFolder
+from luna_serving.local.data_folder.ports import LOOPBACK, free_port
+from luna_serving.local.data_folder.run_folder import RunFolder
 from luna_serving.local.demo_limits import NAME, DemoLimits
-from luna_serving.local.errors import LocalServerError, PortInUseError
-from luna_serving.local.folder import DataFolder
 from luna_serving.local.greeting import answers, curl
 from luna_serving.local.parts import Parts
-from luna_serving.local.ports import LOOPBACK, free_port
 from luna_serving.local.progress import Progress
-from luna_serving.local.run_folder import RunFolder
 from luna_serving.local.signals import Signals, StopRequested
 
 if TYPE_CHECKING:

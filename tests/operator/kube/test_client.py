@@ -12,7 +12,7 @@ from tests.cluster.kubernetes import Kubernetes, kubeconfig
 from tests.operator.kube.conftest import Requests, connected
 
 from luna_operator.kube.client import PAGE, ApiError, ApiServer, ApiUnavailable, Conflict, NotFound, _answer, _resource
-from luna_serving.local.ports import LOOPBACK, free_port
+from luna_serving.local.data_folder.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

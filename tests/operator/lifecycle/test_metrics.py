@@ -11,7 +11,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from tests.operator.operating import eventually
 
-from luna_serving.local.ports import LOOPBACK
+from luna_serving.local.data_folder.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

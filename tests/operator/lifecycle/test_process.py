@@ -16,7 +16,7 @@ import pytest
 from tests.operator.operating import URL, eventually
 from tests.operator.resilience.forked import ForkedOperator, ForkedProcess
 
-from luna_serving.local.ports import LOOPBACK, free_port
+from luna_serving.local.data_folder.ports import LOOPBACK, free_port
 from luna_store.platform.schema import migrate
 
 if TYPE_CHECKING:

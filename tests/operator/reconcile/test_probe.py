@@ -14,7 +14,7 @@ from luna_operator.reconcile.hearing import Hearing
 from luna_operator.reconcile.intake import Intake
 from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.queue import WorkQueue
-from luna_serving.local.ports import LOOPBACK, free_port
+from luna_serving.local.data_folder.ports import LOOPBACK, free_port
 
 
 async def healthz(probe: Callable[[], dict[str, float]]) -> tuple[int, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tests.operator.operating import Operator
 
-from luna_serving.local.errors import ServerDiedError
+from luna_serving.local.data_folder.errors import ServerDiedError
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess

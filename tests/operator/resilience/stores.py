@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from tests.operator.operating import Surroundings
 
-from luna_serving.local.postgres import PostgresServer
-from luna_serving.local.valkey import ValkeyServer
+from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.valkey import ValkeyServer
 from luna_store.platform.schema import migrate
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tests.operator.resilience.forked import ForkedOperator
 from tests.operator.resilience.kube_api import KubeApi
 from tests.operator.resilience.logs import errors
 
-from luna_serving.local.ports import LOOPBACK
+from luna_serving.local.data_folder.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

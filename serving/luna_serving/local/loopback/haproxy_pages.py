@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from luna_serving.local.haproxy_answers import CONTENT_TYPE, problem
+from luna_serving.local.loopback.haproxy_answers import CONTENT_TYPE, problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from luna_serving.local.errors import ServerDiedError
-from luna_serving.local.family import children, end
-from luna_serving.local.spawn import spawn
+from luna_serving.local.data_folder.errors import ServerDiedError
+from luna_serving.local.servers.process_tree import children, end
+from luna_serving.local.servers.spawn import spawn
 
 
 class ServerProcess:

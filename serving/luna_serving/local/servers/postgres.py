@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 import psycopg
 
-from luna_serving.local.errors import DataFolderUnusableError, ServerDiedError
-from luna_serving.local.folder import DataFolder
-from luna_serving.local.ports import LOOPBACK, is_free
-from luna_serving.local.postgres_cluster import (
+from luna_serving.local.data_folder.errors import DataFolderUnusableError, ServerDiedError
+from luna_serving.local.data_folder.folder import DataFolder
+from luna_serving.local.data_folder.ports import LOOPBACK, is_free
+from luna_serving.local.servers.postgres_cluster import (
     STOP,
     check_version,
     initialise,
@@ -19,8 +19,8 @@ from luna_serving.local.postgres_cluster import (
     postgres_binaries,
     postgres_environment,
 )
-from luna_serving.local.process import ServerProcess, wait_until
-from luna_serving.local.unprivileged import RunAs, run_as_for
+from luna_serving.local.servers.process import ServerProcess, wait_until
+from luna_serving.local.servers.unprivileged import RunAs, run_as_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ class PostgresServer:
         After `kill()`, `stop()` or a crash the data, the password and (if it is free) the port are the same.
 
         Raises:
-            LocalServerError: with the cure, see `luna_serving.local.errors`.
+            LocalServerError: with the cure, see `luna_serving.local.data_folder.errors`.
         """
         if self._process is not None and self._process.poll() is None:
             return self.url

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from luna_serving.local.process import ServerProcess
+from luna_serving.local.servers.process import ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from luna_serving.local.folder import DataFolder
+    from luna_serving.local.data_folder.folder import DataFolder
 
 ENV = "env"
 PEPPERS = "peppers"

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from luna_serving.local.haproxy_answers import with_problems, write_answers
-from luna_serving.local.haproxy_pages import rewritten_copy
+from luna_serving.local.loopback.haproxy_answers import with_problems, write_answers
+from luna_serving.local.loopback.haproxy_pages import rewritten_copy
 
 _PR_SET_PDEATHSIG = 1
 _OPEN_BIND = re.compile(r"^(\s*bind )(?:\*)?:(\d+)", re.MULTILINE)

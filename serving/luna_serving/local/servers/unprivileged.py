@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from luna_serving.local.errors import NoUnprivilegedUserError
+from luna_serving.local.data_folder.errors import NoUnprivilegedUserError
 
 _PROBE = """
 import os, sys

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import psutil
 
 if TYPE_CHECKING:
-    from luna_serving.local.folder import DataFolder
+    from luna_serving.local.data_folder.folder import DataFolder
 
 # Stands in the environment of every process of a run, by which they are found again: Ray's workers hide their
 # command lines.

@@ -6,8 +6,8 @@ It answers problems (`haproxy_answers`, `haproxy_pages`); its listeners and its 
 import sys
 from typing import NoReturn
 
-from luna_serving.local.haproxy_on_loopback import run
-from luna_serving.local.ray_environment import haproxy_binary
+from luna_serving.local.loopback.haproxy_on_loopback import run
+from luna_serving.local.loopback.ray_environment import haproxy_binary
 
 
 def main() -> NoReturn:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import redis
 
-from luna_serving.local.errors import BinaryMissingError, ServerDiedError
-from luna_serving.local.family import stop_left_over
-from luna_serving.local.folder import DataFolder
-from luna_serving.local.ports import LOOPBACK, is_free
-from luna_serving.local.process import ServerProcess, wait_until
+from luna_serving.local.data_folder.errors import BinaryMissingError, ServerDiedError
+from luna_serving.local.data_folder.folder import DataFolder
+from luna_serving.local.data_folder.ports import LOOPBACK, is_free
+from luna_serving.local.servers.process import ServerProcess, wait_until
+from luna_serving.local.servers.process_tree import stop_left_over
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -108,7 +108,7 @@ class ValkeyServer:
         After `kill()`, `stop()` or a crash the data, the password and (if it is free) the port are the same.
 
         Raises:
-            LocalServerError: with the cure, see `luna_serving.local.errors`.
+            LocalServerError: with the cure, see `luna_serving.local.data_folder.errors`.
         """
         if self._process is not None and self._process.poll() is None:
             return self.url

@@ -1,7 +1,7 @@
 """The process that runs Ray and Serve: a child of `luna up`, which thereby stays able to answer a Ctrl-C.
 
-Run as `python -m luna_serving.local.serve_process PORT RAY_DIR`, in the environment of `ray_environment`. It ends
-on SIGTERM, and when the process that started it is gone.
+Run as `python -m luna_serving.local.loopback.serve_process PORT RAY_DIR`, in the environment of `ray_environment`. It
+ends on SIGTERM, and when the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import suppress
 from math import ceil
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from luna_serving.local.ports import LOOPBACK
+from luna_serving.local.data_folder.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from types import FrameType

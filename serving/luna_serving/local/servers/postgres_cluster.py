@@ -11,12 +11,12 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luna_serving.local.errors import BinaryMissingError, DataFolderUnusableError
-from luna_serving.local.family import stop_left_over
-from luna_serving.local.process import ServerProcess
+from luna_serving.local.data_folder.errors import BinaryMissingError, DataFolderUnusableError
+from luna_serving.local.servers.process import ServerProcess
+from luna_serving.local.servers.process_tree import stop_left_over
 
 if TYPE_CHECKING:
-    from luna_serving.local.unprivileged import RunAs
+    from luna_serving.local.servers.unprivileged import RunAs
 
 # SIGINT is Postgres's fast shutdown: it ends the sessions and writes a checkpoint. SIGTERM would wait for
 # every client to leave. SIGQUIT gives the checkpoint up; the next start recovers from the log. Together below

@@ -7,8 +7,8 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from luna_serving.local.errors import DataFolderInUseError, DataFolderUnusableError, PortInUseError
-from luna_serving.local.ports import LOOPBACK, free_port, is_free
+from luna_serving.local.data_folder.errors import DataFolderInUseError, DataFolderUnusableError, PortInUseError
+from luna_serving.local.data_folder.ports import LOOPBACK, free_port, is_free
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import luna_serving
-from luna_serving.local.ports import free_port
+from luna_serving.local.data_folder.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Proxy = Literal["haproxy", "serve"]
 
 _MIDDLEWARES = "luna_serving.ingress.middleware:middlewares"
-_HAPROXY = "luna_serving.local.haproxy_on_loopback"
+_HAPROXY = "luna_serving.local.loopback.haproxy_on_loopback"
 _MESSAGE_BYTES = 256 * 1024 * 1024
 # Replicas listen on ports from one block. Those of two Lunas should differ; where they do not, Serve tries the
 # next port. All lie below the ephemeral ports, from which Ray's workers take theirs.

@@ -1,0 +1,1 @@
+"""The folder that keeps a local platform's data, its ports, its environment file and its caches."""
