@@ -5,7 +5,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.schema import SchemaItem
 
 from luna_store.platform.postgres import sync_engine
-from luna_store.platform.table import Table
+from luna_store.platform.tables import collect
 
 # Any fixed number: "luna" in ASCII. Two releases that start together migrate one after the other.
 MIGRATION_LOCK = 0x6C756E61
@@ -24,7 +24,7 @@ def migrate(connection: Connection) -> None:
     """Run the revisions asked for, in one transaction under the migration lock."""
     context.configure(
         connection=connection,
-        target_metadata=Table.metadata,
+        target_metadata=collect(),
         include_object=is_ours,
         compare_server_default=True,
         transaction_per_migration=False,

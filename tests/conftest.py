@@ -17,7 +17,7 @@ import pytest
 import redis
 from psycopg import sql
 from tests.cluster.fixture import kubernetes, luna_cluster, namespace, third_party_crds  # noqa: F401  likewise
-from tests.ingress.platform import platform  # noqa: F401  a fixture for every folder
+from tests.serving.platform import platform  # noqa: F401  a fixture for every folder
 from tests.store.stores import open_store, store  # noqa: F401  fixtures for every folder
 
 from luna_serving.local.servers.postgres import PostgresServer

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import Metric
 
-import luna_serving.kalman.deployment
+import luna_serving.capabilities.kalman.replica
 from luna_operator.metrics import Metrics as OperatorMetrics
 from luna_operator.metrics import SettlementMetrics
 from luna_operator.settings import Settings as OperatorSettings
-from luna_serving.ingress.metrics import LUNA
 from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
     MAX_HEADERS,
@@ -21,6 +20,7 @@ from luna_serving.local.loopback.haproxy_answers import (
 )
 from luna_serving.local.loopback.haproxy_pages import PAGES
 from luna_serving.settings import Settings
+from luna_serving.telemetry.metrics import LUNA
 from luna_store.accounts.secrets import Secrets
 
 DOCS = Path(__file__).parents[1] / "docs"

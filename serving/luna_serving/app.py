@@ -3,47 +3,46 @@
 `build` is what Serve imports (`luna_serving.app:build`), in a cluster and in `luna up` alike.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from ray import serve
-from ray.exceptions import RayActorError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
-from ray.serve.handle import DeploymentResponse
 from sqlalchemy import text
 
-from luna_serving.ingress import account_routes, operations_routes, token_routes
-from luna_serving.ingress.admission import Admission
-from luna_serving.ingress.api import build_api
-from luna_serving.ingress.callers import Callers
-from luna_serving.ingress.credentials import Authenticator
-from luna_serving.ingress.deployment import Connected, IngressReplica
-from luna_serving.ingress.edge import Edge
-from luna_serving.ingress.gate import GateLimits, ModelUnavailable
-from luna_serving.ingress.health import Health
-from luna_serving.ingress.metrics_deployment import MetricsReplica, Reporter
-from luna_serving.ingress.sockets import SocketRoute, Sockets
-from luna_serving.ingress.tokens import Tokens
-from luna_serving.kalman.deployment import KalmanReplica
-from luna_serving.kalman.named import routes as model_routes
-from luna_serving.kalman.named.models import NamedModels
-from luna_serving.kalman.routes import LONG_AT_ONCE, operations
-from luna_serving.kalman.streams import routes as stream_routes
-from luna_serving.kalman.streams.protocol import StreamRules
-from luna_serving.kalman.streams.session import ROUTE as STREAM
-from luna_serving.kalman.streams.session import Desk, SessionLimits
-from luna_serving.kalman.wire.series import Limits
+from luna_serving.access.admission import Admission
+from luna_serving.access.authorization import Callers
+from luna_serving.access.credentials import Authenticator
+from luna_serving.access.tokens import Tokens
+from luna_serving.capabilities.account import routes as account_routes
+from luna_serving.capabilities.account import token_routes
+from luna_serving.capabilities.kalman.models import routes as model_routes
+from luna_serving.capabilities.kalman.models.lookup import NamedModels
+from luna_serving.capabilities.kalman.replica import KalmanReplica
+from luna_serving.capabilities.kalman.routes import LONG_AT_ONCE, operations
+from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
+from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamLimits
+from luna_serving.capabilities.kalman.streams import routes as stream_routes
+from luna_serving.capabilities.kalman.streams.protocol import StreamRules
+from luna_serving.capabilities.kalman.streams.session import ROUTE as STREAM
+from luna_serving.capabilities.kalman.streams.session import Desk, SessionLimits
+from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.dispatch.gate import GateLimits
+from luna_serving.dispatch.replica_call import on_replica
+from luna_serving.edge import operations_routes
+from luna_serving.edge.asgi import Edge
+from luna_serving.edge.deployment import Connected, IngressReplica
+from luna_serving.edge.fastapi_app import build_api
+from luna_serving.edge.sockets import SocketRoute, Sockets
 from luna_serving.settings import Settings
+from luna_serving.telemetry.board_deployment import MetricsReplica, Reporter
+from luna_serving.telemetry.health import Health
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.accounts.secrets import Secrets
-from luna_store.kalman_streams import KalmanStreams, StreamLimits
-from luna_store.models import ModelLimits, Models
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import RedisQuota, redis_client
 
@@ -204,27 +203,3 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
         await engine.dispose()
 
     return Connected(edge, close)
-
-
-async def on_replica(compute: Callable[..., DeploymentResponse[Any]], jobs: Sequence[Any]) -> Sequence[Any]:
-    """Send jobs to a replica; a replica that dies is replaced by another, once. Cancelled, the replica stops.
-
-    Raises:
-        ModelUnavailable: none could take them.
-    """
-    for attempt in range(2):
-        response = compute(list(jobs))
-        try:
-            answers: Sequence[Any] = await response
-        except asyncio.CancelledError:
-            response.cancel()  # type: ignore[no-untyped-call]
-            raise
-        except RayActorError as e:
-            if attempt:
-                raise ModelUnavailable(str(e)) from e
-            await asyncio.sleep(0.1)
-        except (BackPressureError, DeploymentUnavailableError) as e:
-            raise ModelUnavailable(str(e)) from e
-        else:
-            return answers
-    raise AssertionError  # the second attempt returns or raises

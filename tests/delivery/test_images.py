@@ -21,7 +21,7 @@ RAY = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "268435456",
-    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "luna_serving.ingress.middleware:middlewares",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "luna_serving.edge.middleware:middlewares",
     "LUNA_KALMAN_WARM_STATES": "2",
 }
 APPLICATION = """\

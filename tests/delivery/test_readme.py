@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from tests.cluster.kubernetes import Kubernetes
 from tests.delivery.dockerfile import ROOT
-from tests.ingress.platform import Luna
 from tests.operator.operating import Operator, Surroundings
+from tests.serving.platform import Luna
 
 README = (ROOT / "README.md").read_text()
 [SECTION] = re.findall(r"^## On a kind cluster in five commands\n(.*?)^## ", README, re.DOTALL | re.MULTILINE)

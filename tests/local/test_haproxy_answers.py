@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 
-from luna_serving.ingress import problems
 from luna_serving.local.data_folder.ports import LOOPBACK, free_port
 from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
@@ -31,6 +30,7 @@ from luna_serving.local.loopback.haproxy_answers import (
 from luna_serving.local.loopback.haproxy_on_loopback import closed
 from luna_serving.local.loopback.haproxy_pages import PAGES, Page, rewritten_copy, with_problems_compiled_in
 from luna_serving.local.loopback.ray_environment import haproxy_binary, install_haproxy
+from luna_serving.wire import problems
 
 SAME = {
     408: problems.deadline(1),

@@ -12,7 +12,7 @@ RAY_AUTH_MODE and the token come from KubeRay (authOptions).
 - {name: RAY_SERVE_THROUGHPUT_OPTIMIZED, value: "1"}
 - {name: RAY_worker_niceness, value: "0"}
 - {name: RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH, value: "268435456"}
-- {name: RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH, value: "luna_serving.ingress.middleware:middlewares"}
+- {name: RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH, value: "luna_serving.edge.middleware:middlewares"}
 - {name: RAY_SERVE_HAPROXY_BINARY_PATH, value: /opt/luna/bin/luna-haproxy}
 - {name: RAY_SERVE_HAPROXY_NBTHREAD, value: {{ $serving.haproxyThreads | quote }}}
 {{- /* Both cost a line or a sample a request, and Luna has its own. */}}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.cluster.kubernetes import Kubernetes
-    from tests.ingress.platform import Platform
+    from tests.serving.platform import Platform
 
     Make = Callable[..., Team]
     MakeTier = Callable[[dict[str, Any]], str]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.cluster.kubernetes import Kubernetes
-    from tests.ingress.platform import Luna
+    from tests.serving.platform import Luna
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "luna"
 

@@ -1,7 +1,7 @@
 """What HAProxy answers by itself, as problems (RFC 9457), written into the configuration that Ray Serve makes.
 
 Serve's template leaves HAProxy's own HTML pages, and a plain-text 500 where no replica is left. Here these are problems
-like all others (`luna_serving.ingress.problems`), with an X-Request-ID, and limits of a request's head are 414 and 431
+like all others (`luna_serving.wire.problems`), with an X-Request-ID, and limits of a request's head are 414 and 431
 instead of 400. What no setting replaces is in `haproxy_pages`.
 
 Imports nothing that is installed: see `haproxy_on_loopback`.
@@ -26,7 +26,7 @@ _DEFAULTS = re.compile(r"^defaults\b.*\n", re.MULTILINE)
 _FRONTEND = re.compile(r"^frontend http_frontend\n(?! +http-request set-var\(txn\.luna_request_id)", re.MULTILINE)
 _BUFSIZE = re.compile(r"^( *tune\.bufsize )(\d+)\n(?: *tune\.http\.maxhdr .*\n)?", re.MULTILINE)
 _NOT_SERVED = re.compile(r"^( *http-request return status 404) content-type text/plain lf-string .*\n", re.MULTILINE)
-# The caller's id if it is sane (as in `luna_serving.ingress.middleware`), else a new one. Replicas set their own.
+# The caller's id if it is sane (as in `luna_serving.edge.middleware`), else a new one. Replicas set their own.
 _REQUEST_IDS = (
     "    http-request set-var(txn.luna_request_id) req.hdr(x-request-id)\n"
     "    http-after-response set-header X-Request-ID %[var(txn.luna_request_id)] "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Proxy = Literal["haproxy", "serve"]
 
-_MIDDLEWARES = "luna_serving.ingress.middleware:middlewares"
+_MIDDLEWARES = "luna_serving.edge.middleware:middlewares"
 _HAPROXY = "luna_serving.local.loopback.haproxy_on_loopback"
 _MESSAGE_BYTES = 256 * 1024 * 1024
 # Replicas listen on ports from one block. Those of two Lunas should differ; where they do not, Serve tries the

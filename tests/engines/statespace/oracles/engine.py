@@ -5,15 +5,15 @@ from typing import Any, Final
 
 import orjson
 
+from luna_serving.capabilities.kalman.compute import compute
+from luna_serving.capabilities.kalman.jobs.job import FILTERED
+from luna_serving.capabilities.kalman.simulations.wire import SimulateWork, parse_simulate
+from luna_serving.capabilities.kalman.wire.requests import SeriesWork, Wire
+from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, SeriesRequest, SmoothRequest
+from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.dispatch.outcomes import Failed, Refused
 from luna_serving.engines.statespace.process.jax_process import configure_jax
-from luna_serving.ingress.gate import Failed, Refused
-from luna_serving.ingress.problems import Problem
-from luna_serving.kalman.compute import compute
-from luna_serving.kalman.jobs import FILTERED
-from luna_serving.kalman.simulations.wire import SimulateWork, parse_simulate
-from luna_serving.kalman.wire.requests import SeriesWork, Wire
-from luna_serving.kalman.wire.schemas import FilterRequest, ForecastRequest, SeriesRequest, SmoothRequest
-from luna_serving.kalman.wire.series import Limits
+from luna_serving.wire.problems import Problem
 
 from .cases import Case, Words
 

@@ -1,0 +1,31 @@
+"""Every table of this installation, for Alembic and for tests that compare them with the migrations."""
+
+import importlib
+import pkgutil
+from importlib.util import find_spec
+
+from sqlalchemy import MetaData
+
+from luna_store.platform.table import Table
+
+# Where tables are declared: in the store itself, and in `store/tables.py` of each capability that is installed.
+OURS = ("luna_store.accounts.tables", "luna_store.ledger.tables")
+CAPABILITIES = "luna_serving.capabilities"
+
+
+def collect() -> MetaData:
+    """Import every module that declares tables; they are attributes of the metadata.
+
+    Looks at folder names, so that no list has to be kept in step and nothing of a capability but its tables is loaded.
+    """
+    for module in (*OURS, *_of_capabilities()):
+        importlib.import_module(module)
+    return Table.metadata
+
+
+def _of_capabilities() -> list[str]:
+    if find_spec("luna_serving") is None or (package := find_spec(CAPABILITIES)) is None:
+        return []  # the operator's image
+    folders = pkgutil.iter_modules(package.submodule_search_locations)
+    stores = [f"{CAPABILITIES}.{folder.name}.store" for folder in folders if folder.ispkg]
+    return [f"{store}.tables" for store in stores if find_spec(store) and find_spec(f"{store}.tables")]

@@ -1,0 +1,69 @@
+"""Who is calling: the API key or token of a request, parsed but not yet looked up."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from luna_serving.access.tokens import InvalidToken, Tokens
+from luna_serving.wire import problems
+from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
+
+RECENT_KEYS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A well-formed claim to be an account."""
+
+    key_prefix: str
+    key_digests: tuple[str, ...]
+    """The key's digest under each pepper; empty for a token, whose signature has been verified."""
+    token_account: int | None = None
+    """The account that a token was issued to."""
+    key: ApiKey | None = None
+
+
+class Authenticator:
+    """Reads `X-API-Key: <key>` or `Authorization: Bearer <key or JWT>`."""
+
+    def __init__(self, peppers: Peppers, tokens: Tokens) -> None:
+        self._peppers = peppers
+        self._tokens = tokens
+        # Recognising a key costs as much as parsing a hundred numbers, and most calls come from a few keys.
+        self._recognise = lru_cache(RECENT_KEYS)(self._credential)
+
+    def read(self, api_key: bytes | None, authorization: bytes | None) -> Credential:
+        """The caller's credential.
+
+        Raises:
+            Problem: 401, there is none or it cannot be one.
+        """
+        if api_key is not None:
+            return self.of_key(api_key.decode("latin-1"))
+        if authorization is None:
+            raise problems.unauthenticated("Send your API key as X-API-Key, or as Authorization: Bearer <key>.")
+        scheme, _, presented = authorization.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            raise problems.unauthenticated("Use the Bearer scheme: Authorization: Bearer <key or token>.")
+        presented = presented.strip()
+        if presented.startswith("luna_"):
+            return self.of_key(presented)
+        try:
+            token = self._tokens.verify(presented)
+        except InvalidToken as e:
+            raise problems.unauthenticated(str(e)) from e
+        return Credential(token.key_prefix, (), token_account=token.account_id)
+
+    def of_key(self, presented: str) -> Credential:
+        """The credential that an API key is.
+
+        Raises:
+            Problem: 401, it is malformed.
+        """
+        try:
+            return self._recognise(presented.strip())
+        except MalformedKey as e:
+            raise problems.unauthenticated(str(e)) from e
+
+    def _credential(self, presented: str) -> Credential:
+        key = ApiKey.parse(presented)
+        return Credential(key.prefix, tuple(self._peppers.digests(key)), key=key)

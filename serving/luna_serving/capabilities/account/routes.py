@@ -1,0 +1,212 @@
+"""`GET /api/v1/{account_id}` and `/usage`: what an account may, has used, and when."""
+
+import io
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import orjson
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from luna_serving.access.authorization import Callers
+from luna_serving.access.ratelimit_headers import ratelimit_headers
+from luna_serving.edge.openapi import SECURITY, problem_responses
+from luna_serving.edge.query import refuse_unknown_parameters
+from luna_serving.wire import problems
+from luna_store.accounts.accounts import AccountInfo, AccountNotFound, Accounts
+from luna_store.ledger.usage import UsagePoint, usage
+from luna_store.quota.debits import Standing
+from luna_store.quota.windows import window_end
+
+CSV, PARQUET, JSON = "text/csv", "application/vnd.apache.parquet", "application/json"
+FORMS = (JSON, CSV, PARQUET)
+# Hours of two months, days of years: an answer stays below some thousand rows a route.
+LONGEST = {"hour": timedelta(days=62), "day": timedelta(days=1830)}
+USAGE = pa.schema(
+    [("start", pa.timestamp("us", "UTC")), ("route", pa.string()), ("units", pa.int64()), ("calls", pa.int64())]
+)
+USAGE_DESCRIPTION = (
+    "Units and calls of each route in each hour or day (UTC) of a span; steps without usage are left out. Where the "
+    "account's history is limited (`limits.history_days` of `GET /api/v1/{account_id}`), nothing older is shown: the "
+    "span then begins where the history does. `since` and `until` of the JSON answer, and the headers `Usage-Since` "
+    "and `Usage-Until` of every form, tell the span that was shown."
+)
+INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
+OPENAPI = {"security": SECURITY}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    int(status): answer for status, answer in problem_responses((401, 403, 404, 422, 503)).items()
+}
+
+
+def router(
+    callers: Callers, accounts: Accounts, engine: AsyncEngine, *, max_series_length: int, max_series_per_request: int
+) -> APIRouter:
+    """Build the routes.
+
+    Args:
+        callers: who may see what.
+        accounts: what they see.
+        engine: where the ledger is.
+        max_series_length: the server's own limit of points of a series, which an account's can only lower.
+        max_series_per_request: the same of series in a call.
+    """
+    routes = APIRouter(tags=["account"], responses=REFUSALS)
+
+    async def own(
+        request: Request, response: Response, account_id: Annotated[int, Path(ge=1, lt=2**31)]
+    ) -> tuple[AccountInfo, Standing]:
+        headers = dict(request.scope["headers"])
+        standing = await callers.standing(callers.read(headers), account_id, "account")
+        response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
+        request.state.standing = standing
+        refuse_unknown_parameters(request)
+        try:
+            return await accounts.get(account_id), standing
+        except AccountNotFound as e:
+            raise problems.not_found(f"There is no account {account_id}.") from e
+        except (SQLAlchemyError, OSError) as e:
+            raise problems.dependencies_gone("The account store") from e
+
+    Own = Annotated[tuple[AccountInfo, Standing], Depends(own)]  # noqa: N806  a type
+
+    @routes.get("/api/v1/{account_id}", summary="Own account and quota", openapi_extra=OPENAPI)
+    async def account(found: Own) -> dict[str, Any]:
+        info, standing = found
+        ends = window_end(info.quota_window, info.window_started_at)
+        return {
+            "account_id": info.id,
+            "account_name": info.account_name,
+            "display_name": info.display_name,
+            "tier": info.tier,
+            "state": info.state,
+            "quota": {
+                "limit": standing.quota_limit,
+                "used": standing.quota_limit - standing.quota_left,
+                "remaining": standing.remaining,
+                "window": info.quota_window.value,
+                "window_ends_at": ends,
+            },
+            "rate_limit": {"requests_per_second": info.rate_per_second, "burst": info.rate_burst},
+            "allowed_models": info.allowed_models,
+            "limits": {
+                "max_series_length": min(max_series_length, standing.max_length or max_series_length),
+                "max_series_per_request": min(max_series_per_request, standing.max_series or max_series_per_request),
+                "history_days": info.history_days,
+            },
+            "expires_at": info.expires_at,
+            "keys": [
+                {"prefix": k.prefix, "created_at": k.created_at, "expires_at": k.expires_at, "state": k.state}
+                for k in info.keys
+            ],
+        }
+
+    @routes.get(
+        "/api/v1/{account_id}/usage",
+        summary="Usage by hour or day; JSON, CSV or Parquet by Accept",
+        description=USAGE_DESCRIPTION,
+        openapi_extra=OPENAPI,
+    )
+    async def account_usage(
+        request: Request,
+        found: Own,
+        step: Literal["hour", "day"] = "day",
+        since: Annotated[datetime | None, Query(description="Inclusive; default 30 days before `until`.")] = None,
+        until: Annotated[datetime | None, Query(description="Exclusive; default now.")] = None,
+    ) -> Response:
+        info, standing = found
+        form = acceptable(request.headers.get("accept", "*/*"))
+        now = datetime.now(UTC)
+        asked, end = span(since, until, step, now)
+        start = shown_from(asked, end, info.history_days, now)
+        try:
+            points = await usage(engine, info.id, since=start, until=end, step=step)
+        except (SQLAlchemyError, OSError) as e:
+            raise problems.dependencies_gone("The usage ledger") from e
+        headers = {n.decode(): v.decode() for n, v in ratelimit_headers(standing)}
+        headers |= {"Usage-Since": f"{start:{INSTANT}}", "Usage-Until": f"{end:{INSTANT}}"}
+        return Response(render(points, form, start, end), media_type=form, headers=headers)
+
+    return routes
+
+
+def span(
+    since: datetime | None, until: datetime | None, step: Literal["hour", "day"], now: datetime
+) -> tuple[datetime, datetime]:
+    """What is asked for, in UTC: by default the 30 days before now.
+
+    Raises:
+        Problem: 422.
+    """
+    end = _utc("/query/until", until) if until else now
+    try:
+        start = _utc("/query/since", since) if since else end - timedelta(days=30)
+    except OverflowError as e:
+        wrong = "Must lie 30 days after the first of all dates, or come with `since`."
+        raise problems.invalid(problems.FieldError("/query/until", wrong)) from e
+    if not start < end or end - start > LONGEST[step]:
+        wrong = f"Must lie before `until`, and by at most {LONGEST[step].days} days with step={step}."
+        raise problems.invalid(problems.FieldError("/query/since", wrong))
+    return start, end
+
+
+def shown_from(since: datetime, until: datetime, history_days: int | None, now: datetime) -> datetime:
+    """The instant from which usage is shown: `since`, or where an account's history begins if that is later.
+
+    It never lies behind `until`: of a span that is older than the history, nothing is shown.
+    """
+    if history_days is None or (now - since) / timedelta(days=1) <= history_days:
+        return since
+    return min(now - timedelta(days=history_days), until)
+
+
+def _utc(pointer: str, instant: datetime) -> datetime:
+    try:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except OverflowError as e:
+        raise problems.invalid(problems.FieldError(pointer, "Must lie in the years 1 to 9999, in UTC.")) from e
+
+
+def acceptable(accept: str) -> str:
+    """The first of our forms that the caller accepts, in the caller's order of quality (RFC 9110, 12.5.1).
+
+    Raises:
+        Problem: 406.
+    """
+    ranges = []
+    for part in accept.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        ranges.append((name, _quality(next((p[2:] for p in parameters if p.startswith("q=")), "1"))))
+    for name, weight in sorted(ranges, key=lambda r: -r[1]):
+        for form in FORMS:
+            if weight > 0 and name in {form, form.split("/")[0] + "/*", "*/*"}:
+                return form
+    raise problems.not_acceptable(FORMS)
+
+
+def _quality(weight: str) -> float:
+    try:
+        number = float(weight)
+    except ValueError:
+        return 0.0
+    # NaN, which float() takes, would leave the order of the others to chance.
+    return 0.0 if math.isnan(number) else number
+
+
+def render(points: Sequence[UsagePoint], form: str, since: datetime, until: datetime) -> bytes:
+    """The usage of a span in one of the forms."""
+    rows = [{"start": p.start, "route": p.route, "units": p.units, "calls": p.calls} for p in points]
+    if form == JSON:
+        return orjson.dumps({"since": since, "until": until, "usage": rows}, option=orjson.OPT_UTC_Z)
+    table = pa.Table.from_pylist(rows, schema=USAGE)
+    sink = io.BytesIO()
+    if form == CSV:
+        pyarrow.csv.write_csv(table, sink)
+    else:
+        pyarrow.parquet.write_table(table, sink)
+    return sink.getvalue()

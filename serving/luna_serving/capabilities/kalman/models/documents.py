@@ -1,0 +1,103 @@
+"""From the body of a PUT to a model that may be stored, and from a stored one to an answer."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from luna_serving.capabilities.kalman.store.models import Expectation, StoredModel
+from luna_serving.capabilities.kalman.wire.forms import read_model_alone
+from luna_serving.wire import problems
+from luna_serving.wire.documents import SPARE_LISTS, read_object
+from luna_serving.wire.problems import FieldError, Problem
+
+# What a GET answers beside the model: a body that holds them was read, changed and put back.
+ANSWERED = frozenset({"name", "version", "model", "created_at"})
+ENTITY_TAG = re.compile(r'\s*(W/)?"([0-9]{1,10})"\s*')
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDocument:
+    """A model that passes every check."""
+
+    kind: str
+    text: str
+    """Its JSON with sorted members, so that equal models are equal texts."""
+
+
+def read_document(body: bytes, name: str) -> ModelDocument:
+    """Read a model, bare or as a GET answers it.
+
+    Args:
+        body: the bytes.
+        name: under which it is put; a name in the body must be the same.
+
+    Raises:
+        Problem: 422, with pointers into this body.
+    """
+    document = read_object(body, "", SPARE_LISTS)
+    wrapped = "model" in document and "kind" not in document
+    if wrapped:
+        _check_wrapper(document, name)
+    words = document["model"] if wrapped else document
+    try:
+        read_model_alone(words)
+    except Problem as problem:
+        raise problem if wrapped else _bare(problem) from None
+    return ModelDocument(words["kind"], orjson.dumps(words, option=orjson.OPT_SORT_KEYS).decode())
+
+
+def _check_wrapper(document: dict[str, Any], name: str) -> None:
+    unknown = sorted(document.keys() - ANSWERED)
+    if unknown:
+        wrong = "Stands beside `model`, where only what a GET answers may stand."
+        raise problems.invalid(*(FieldError(f"/{field}", wrong) for field in unknown[:10]))
+    if document.get("name", name) != name:
+        raise problems.invalid(FieldError("/name", f"Must be the name in the path, {name!r}, or be left out."))
+
+
+def _bare(problem: Problem) -> Problem:
+    """The problem with pointers into a body that is the model itself."""
+    errors = [FieldError(e["pointer"].removeprefix("/model"), e["detail"]) for e in problem.extra["errors"]]
+    return problems.invalid(*errors)
+
+
+def render(stored: StoredModel) -> bytes:
+    """The answer's body; the model to the letter as it was put."""
+    info = stored.info
+    return orjson.dumps(
+        {
+            "name": info.name,
+            "version": info.version,
+            "model": orjson.Fragment(stored.document),
+            "created_at": info.created_at,
+        },
+        option=orjson.OPT_UTC_Z,
+    )
+
+
+def expectation(if_match: Sequence[str] | None, if_none_match: Sequence[str] | None) -> Expectation:
+    """What the conditions of a PUT or a DELETE expect (RFC 9110, section 13.1); a tag is a version.
+
+    Raises:
+        Problem: 422, a condition that no writer needs.
+    """
+    match, none_match = ",".join(if_match or ()), ",".join(if_none_match or ())
+    if none_match and none_match.strip() != "*":
+        wrong = "Takes only * here: to put a model unless there is one. To change one that was read, send If-Match."
+        raise problems.invalid(FieldError("/header/if-none-match", wrong))
+    exists = False if none_match else (True if match.strip() == "*" else None)
+    return Expectation(exists, versions_of(match, weak=False) if match and exists is None else None)
+
+
+def versions_of(tags: str, *, weak: bool) -> frozenset[int]:
+    """The versions among entity tags; `weak` ones count where a comparison may be weak."""
+    found = (ENTITY_TAG.fullmatch(tag) for tag in tags.split(","))
+    return frozenset(int(m[2]) for m in found if m and (weak or not m[1]))
+
+
+def entity_tag(version: int) -> str:
+    """A version as an entity tag: strong, for a version never means another document."""
+    return f'"{version}"'

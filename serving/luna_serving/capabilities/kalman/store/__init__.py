@@ -1,0 +1,1 @@
+"""Named models and streams in Postgres. Only this capability reads and writes these tables."""

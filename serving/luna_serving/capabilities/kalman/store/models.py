@@ -1,0 +1,288 @@
+"""Named models in Postgres: immutable, numbered versions of documents that mean nothing here.
+
+A name's numbers are never given twice, not even after its deletion, so (account, name, version) may be cached for
+ever as far as its meaning goes. Writers of one account take turns (an advisory lock), which makes numbers and limits
+exact; readers wait for nobody.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, delete, func, insert, select, text, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from luna_serving.capabilities.kalman.store.tables import ModelVersion, NamedModel
+from luna_store.accounts.accounts import AccountNotFound
+
+# A label of RFC 1123, as Kubernetes has it; the table's check says the same.
+NAME: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+MAX_VERSION: Final = 2**31 - 1
+# Any fixed number: "mode" in ASCII. The other half of the lock's key is the account.
+WRITERS_LOCK = 0x6D6F6465
+# What Postgres spends on a version besides its document, about: a million tiny ones are no less a burden.
+VERSION_OVERHEAD_BYTES = 128
+# Rows of deleted names keep their numbers; without a bound, putting and deleting new names would fill the table.
+NAMES_PER_MODEL = 10
+
+
+class ModelNotFound(Exception):
+    """The account has no such model, or not in this version."""
+
+    def __init__(self, name: str, version: int | None) -> None:
+        which = f"model {name!r}" if version is None else f"version {version} of model {name!r}"
+        super().__init__(f"There is no {which}.")
+        self.name = name
+        self.version = version
+
+
+class ModelChanged(Exception):
+    """The latest version is not what the writer expects; read it and decide again."""
+
+    def __init__(self, name: str, latest: int | None) -> None:
+        stands = "does not exist" if latest is None else f"is at version {latest}"
+        super().__init__(f"The model {name!r} {stands}.")
+        self.latest = latest
+
+
+class ModelLimitReached(Exception):
+    """The account holds as much as it may; delete a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """What one account may keep."""
+
+    models: int
+    bytes: int
+    """Documents of all versions together, with `VERSION_OVERHEAD_BYTES` for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a writer wants to find; by default nothing in particular (RFC 9110, sections 13.1.1 and 13.1.2)."""
+
+    exists: bool | None = None
+    versions: frozenset[int] | None = None
+    """One of these is the latest."""
+
+    def met_by(self, latest: int | None) -> bool:
+        """Whether a model whose latest version is `latest` (None: there is none) is as expected."""
+        if self.versions is not None and latest not in self.versions:
+            return False
+        return self.exists is None or self.exists is (latest is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """A version without its document."""
+
+    name: str
+    version: int
+    kind: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A version and its document, JSON as it was put."""
+
+    info: VersionInfo
+    document: str
+
+
+class Models:
+    """The repository. Does not own the engine."""
+
+    def __init__(self, engine: AsyncEngine, limits: ModelLimits) -> None:
+        self._engine = engine
+        self._limits = limits
+
+    async def put(
+        self, account_id: int, name: str, kind: str, document: str, expected: Expectation | None = None
+    ) -> tuple[StoredModel, bool]:
+        """Make `document` the latest version; where it is that already, change nothing.
+
+        Returns:
+            The latest version, and whether the model is new.
+
+        Raises:
+            AccountNotFound: there is no such account (any more).
+            ModelChanged: the latest version is not the expected one.
+            ModelLimitReached: the account may keep no more.
+        """
+        try:
+            async with self._engine.begin() as connection:
+                found = await _locked(connection, account_id, name)
+                latest = _latest(found)
+                if expected is not None and not expected.met_by(latest):
+                    raise ModelChanged(name, latest)
+                if latest is not None:
+                    stored = _stored(await _version(connection, account_id, name, latest))
+                    if stored.document == document:
+                        return stored, False
+                weight = len(document.encode()) + VERSION_OVERHEAD_BYTES
+                await self._require_room(connection, account_id, weight, is_new=latest is None, is_name=found is None)
+                version = await _count_up(connection, account_id, name, weight, found)
+                await connection.execute(
+                    insert(ModelVersion).values(
+                        account_id=account_id, name=name, version=version, kind=kind, document=document
+                    )
+                )
+                return _stored(await _version(connection, account_id, name, version)), latest is None
+        except IntegrityError as e:
+            raise AccountNotFound(account_id) from e
+
+    async def get(self, account_id: int, name: str, version: int | None = None) -> StoredModel:
+        """A version, by default the latest.
+
+        Raises:
+            ModelNotFound: there is none.
+        """
+        async with self._engine.connect() as connection:
+            query = _of_name(select(ModelVersion.__table__), account_id, name)
+            query = query.order_by(ModelVersion.version.desc()).limit(1)
+            if version is not None:
+                query = query.where(ModelVersion.version == version)
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise ModelNotFound(name, version)
+        return _stored(row)
+
+    async def page(self, account_id: int, *, limit: int, after: str = "") -> list[VersionInfo]:
+        """The latest version of each model, by name, beginning after a name."""
+        query = (
+            select(*_INFO)
+            .join(
+                NamedModel,
+                (NamedModel.account_id == ModelVersion.account_id)
+                & (NamedModel.name == ModelVersion.name)
+                & (NamedModel.last_version == ModelVersion.version),
+            )
+            .where(NamedModel.account_id == account_id, NamedModel.name.collate("C") > after)
+            .order_by(NamedModel.name.collate("C"))
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [VersionInfo(*row) for row in await connection.execute(query)]
+
+    async def versions(self, account_id: int, name: str, *, limit: int, before: int = MAX_VERSION) -> list[VersionInfo]:
+        """The versions of a model, the newest first, below a number."""
+        query = _of_name(select(*_INFO), account_id, name).where(ModelVersion.version < before)
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(query.order_by(ModelVersion.version.desc()).limit(limit))
+            return [VersionInfo(*row) for row in rows]
+
+    async def delete(self, account_id: int, name: str, expected: Expectation | None = None) -> None:
+        """Remove all versions of a model; its numbers stay taken.
+
+        Raises:
+            ModelChanged: the latest version is not the expected one.
+            ModelNotFound: there is no such model.
+        """
+        async with self._engine.begin() as connection:
+            found = await _locked(connection, account_id, name)
+            latest = _latest(found)
+            if expected is not None and not expected.met_by(latest):
+                raise ModelChanged(name, latest)
+            if latest is None:
+                raise ModelNotFound(name, None)
+            await connection.execute(_of_name(delete(ModelVersion), account_id, name))
+            await connection.execute(
+                update(NamedModel)
+                .where(NamedModel.account_id == account_id, NamedModel.name == name)
+                .values(first_version=latest + 1, stored_bytes=0)
+            )
+
+    async def spans(self, names: Collection[tuple[int, str]]) -> dict[tuple[int, str], range]:
+        """The versions that exist of each (account, name); what has none is left out."""
+        query = select(NamedModel.account_id, NamedModel.name, NamedModel.first_version, NamedModel.last_version).where(
+            tuple_(NamedModel.account_id, NamedModel.name).in_(list(names)),
+            NamedModel.first_version <= NamedModel.last_version,
+        )
+        async with self._engine.connect() as connection:
+            return {(a, name): range(low, high + 1) for a, name, low, high in await connection.execute(query)}
+
+    async def documents(self, versions: Collection[tuple[int, str, int]]) -> dict[tuple[int, str, int], str]:
+        """The document of each (account, name, version) that exists."""
+        key = (ModelVersion.account_id, ModelVersion.name, ModelVersion.version)
+        query = select(*key, ModelVersion.document).where(tuple_(*key).in_(list(versions)))
+        async with self._engine.connect() as connection:
+            return {(a, name, version): d for a, name, version, d in await connection.execute(query)}
+
+    async def _require_room(
+        self, connection: AsyncConnection, account_id: int, weight: int, *, is_new: bool, is_name: bool
+    ) -> None:
+        live = NamedModel.first_version <= NamedModel.last_version
+        models, names, stored = (
+            await connection.execute(
+                select(
+                    func.count().filter(live), func.count(), func.coalesce(func.sum(NamedModel.stored_bytes), 0)
+                ).where(NamedModel.account_id == account_id)
+            )
+        ).one()
+        if is_new and models >= self._limits.models:
+            raise ModelLimitReached(f"The account has {models} models, as many as it may. Delete one.")
+        if is_name and names >= self._limits.models * NAMES_PER_MODEL:
+            raise ModelLimitReached(
+                f"The account has used {names} names, as many as it may; deleted ones count, for their version "
+                "numbers are never given again. Use one of them again."
+            )
+        if stored + weight > self._limits.bytes:
+            raise ModelLimitReached(
+                f"The account's models would take {stored + weight} bytes of the {self._limits.bytes} that they may. "
+                "Delete one."
+            )
+
+
+_INFO = (ModelVersion.name, ModelVersion.version, ModelVersion.kind, ModelVersion.created_at)
+
+
+def _of_name(statement: Any, account_id: int, name: str) -> Any:  # noqa: ANN401  a statement with a where
+    return statement.where(ModelVersion.account_id == account_id, ModelVersion.name == name)
+
+
+async def _locked(connection: AsyncConnection, account_id: int, name: str) -> Row[Any] | None:
+    """The name's row, if it was ever used, while no other writer of the account is at work."""
+    await connection.execute(
+        text("SELECT pg_advisory_xact_lock(:models, :account)"), {"models": WRITERS_LOCK, "account": account_id}
+    )
+    query = select(NamedModel.__table__).where(NamedModel.account_id == account_id, NamedModel.name == name)
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    return row
+
+
+def _latest(found: Row[Any] | None) -> int | None:
+    return int(found.last_version) if found is not None and found.first_version <= found.last_version else None
+
+
+async def _count_up(
+    connection: AsyncConnection, account_id: int, name: str, weight: int, found: Row[Any] | None
+) -> int:
+    """Take the name's next number."""
+    if found is None:
+        await connection.execute(
+            insert(NamedModel).values(
+                account_id=account_id, name=name, first_version=1, last_version=1, stored_bytes=weight
+            )
+        )
+        return 1
+    await connection.execute(
+        update(NamedModel)
+        .where(NamedModel.account_id == account_id, NamedModel.name == name)
+        .values(last_version=NamedModel.last_version + 1, stored_bytes=NamedModel.stored_bytes + weight)
+    )
+    return int(found.last_version) + 1
+
+
+async def _version(connection: AsyncConnection, account_id: int, name: str, version: int) -> Row[Any]:
+    query = _of_name(select(ModelVersion.__table__), account_id, name).where(ModelVersion.version == version)
+    row: Row[Any] = (await connection.execute(query)).one()
+    return row
+
+
+def _stored(row: Row[Any]) -> StoredModel:
+    return StoredModel(VersionInfo(row.name, row.version, row.kind, row.created_at), row.document)

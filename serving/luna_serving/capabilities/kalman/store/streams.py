@@ -1,0 +1,279 @@
+"""Streams of online filtering in Postgres: each point taken once, whoever dies meanwhile.
+
+One connection holds a stream at a time. Claiming it counts its epoch up, and every write names the epoch that it
+belongs to: what an earlier holder still wants to write changes nothing. New state, sequence and answers are one
+statement, so that a stream never stands between two points.
+
+(Not to be confused with `luna_store.ledger.event_streams`, the Redis streams of usage events.)
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from luna_serving.capabilities.kalman.store.tables import KalmanStream, KalmanStreamAnswer
+from luna_store.accounts.accounts import AccountNotFound
+from luna_store.ledger.booking import void
+from luna_store.quota.debits import Debit, StoreUnavailable
+
+# Any fixed number: "kstr" in ASCII. The other half of the lock's key is the account.
+OPENERS_LOCK = 0x6B737472
+# What one opening cleans up at most: a bound on how long it can take.
+EXPIRED_AT_ONCE = 100
+
+_APPEND = text("""
+WITH moved AS (
+    UPDATE kalman_streams SET sequence = :last, state = :state, updated_at = now()
+    WHERE id = :id AND epoch = :epoch AND sequence = :first - 1
+    RETURNING id
+), kept AS (
+    INSERT INTO kalman_stream_answers (stream_id, last_sequence, first_sequence, points)
+    SELECT id, :last, :first, :points FROM moved
+), dropped AS (
+    DELETE FROM kalman_stream_answers a USING moved WHERE a.stream_id = moved.id AND a.last_sequence <= :last - :keep
+)
+SELECT count(*) FROM moved
+""")
+
+_CLAIM = text("""
+WITH before AS (
+    SELECT id, held FROM kalman_streams
+    WHERE id = :id AND account_id = :account_id AND (CAST(:epoch AS bigint) IS NULL OR epoch = :epoch)
+    FOR UPDATE
+)
+UPDATE kalman_streams s SET epoch = s.epoch + 1, held = true, updated_at = now()
+FROM before WHERE s.id = before.id
+RETURNING s.id, s.epoch, s.sequence, s.document, s.state, before.held AS was_held
+""")
+
+
+class StreamNotFound(Exception):
+    """The account has no such stream; it may have been deleted, or have expired unused."""
+
+    def __init__(self, stream_id: uuid.UUID) -> None:
+        super().__init__(f"There is no stream {stream_id}.")
+
+
+class StreamSuperseded(Exception):
+    """Another connection has claimed the stream since; this one must let it go."""
+
+
+class TooManyStreams(Exception):
+    """The account keeps as many streams as it may; delete one."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The account has {most} streams, as many as it may.")
+        self.most = most
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What one account may keep."""
+
+    streams: int
+    unused: timedelta
+    """A stream that nobody used for this long is deleted when its account opens another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A stream in the hands of one connection, as it stood then."""
+
+    id: uuid.UUID
+    epoch: int
+    sequence: int
+    document: str
+    state: str | None
+    was_held: bool
+    """Its last holder has not let it go: it may be alive, or have died with a debit that nobody answers for."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswers:
+    """The answer to one message."""
+
+    first: int
+    last: int
+    points: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What a list shows of a stream."""
+
+    id: uuid.UUID
+    model: str
+    sequence: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class KalmanStreams:
+    """The repository. Does not own the engine. Every method raises StoreUnavailable when Postgres does not answer."""
+
+    def __init__(self, engine: AsyncEngine, limits: StreamLimits, *, timeout_s: float) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._timeout_s = timeout_s
+
+    async def open(self, account_id: int, model: str, document: str) -> Claim:
+        """Make a stream and hold it.
+
+        Raises:
+            AccountNotFound: there is no such account (any more).
+            TooManyStreams: the account may keep no more.
+        """
+        stream_id = uuid.uuid4()
+        try:
+            async with self._transaction() as connection:
+                # One at a time, so that the limit is exact.
+                await connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:openers, :account)"),
+                    {"openers": OPENERS_LOCK, "account": account_id},
+                )
+                await self._expire(connection, account_id)
+                of_account = KalmanStream.account_id == account_id
+                count = await connection.scalar(select(func.count()).select_from(KalmanStream).where(of_account))
+                if (count or 0) >= self._limits.streams:
+                    raise TooManyStreams(self._limits.streams)
+                row = insert(KalmanStream).values(id=stream_id, account_id=account_id, model=model, document=document)
+                await connection.execute(row)
+        except IntegrityError as e:
+            raise AccountNotFound(account_id) from e
+        return Claim(stream_id, 1, 0, document, None, was_held=False)
+
+    async def claim(
+        self,
+        account_id: int,
+        stream_id: uuid.UUID,
+        *,
+        epoch: int | None = None,
+        owed: Callable[[Claim], Debit | None] = lambda _: None,
+    ) -> Claim:
+        """Take a stream over from whoever holds it, and give back what that holder may have been charged in vain.
+
+        Args:
+            account_id: its owner.
+            stream_id: which.
+            epoch: of the claim that is renewed; None takes it from anybody.
+            owed: the debit to void in the same transaction: later, a process could die and nobody know of it.
+
+        Raises:
+            StreamNotFound: the account has no such stream.
+            StreamSuperseded: it has been claimed since `epoch`.
+        """
+        async with self._transaction() as connection:
+            values = {"id": stream_id, "account_id": account_id, "epoch": epoch}
+            row = (await connection.execute(_CLAIM, values)).one_or_none()
+            if row is None:
+                raise await _why_lost(connection, stream_id, account_id)
+            claim = Claim(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+            debit = owed(claim)
+            if debit is not None:
+                await void(connection, debit)
+        return claim
+
+    async def append(self, claim: Claim, first: int, last: int, *, state: str, points: str, keep: int) -> None:
+        """Move a stream from `first` - 1 to `last`, with the answers to these points.
+
+        Args:
+            claim: the holder's.
+            first: sequence of the first point.
+            last: sequence of the last point.
+            state: where the filter stands then.
+            points: a JSON list of the answers.
+            keep: points whose answers stay; those before them are dropped.
+
+        Raises:
+            StreamNotFound: the stream was deleted.
+            StreamSuperseded: another connection has claimed it, or it does not stand at `first` - 1.
+            StoreUnavailable: with `uncertain`, the points may have been taken: claim the stream again to know.
+        """
+        values = {"id": claim.id, "epoch": claim.epoch, "first": first, "last": last, "state": state}
+        async with self._transaction() as connection:
+            if not await connection.scalar(_APPEND, {**values, "points": points, "keep": keep}):
+                raise await _why_lost(connection, claim.id)
+
+    async def release(self, claim: Claim) -> None:
+        """Let a stream go in good order: no debit of this holder is left open."""
+        held = (KalmanStream.id == claim.id) & (KalmanStream.epoch == claim.epoch)
+        async with self._transaction() as connection:
+            await connection.execute(update(KalmanStream).where(held).values(held=False))
+
+    async def answers(self, claim: Claim, after: int) -> Sequence[KeptAnswers]:
+        """The kept answers that hold a point beyond `after`, oldest first.
+
+        Raises:
+            StreamNotFound: the stream was deleted.
+            StreamSuperseded: another connection has claimed it.
+        """
+        kept = KalmanStreamAnswer
+        query = (
+            select(kept.first_sequence, kept.last_sequence, kept.points)
+            .where(kept.stream_id == claim.id, kept.last_sequence > after)
+            .order_by(kept.last_sequence)
+        )
+        async with self._transaction() as connection:
+            held = (KalmanStream.id == claim.id) & (KalmanStream.epoch == claim.epoch)
+            if await connection.scalar(select(KalmanStream.id).where(held)) is None:
+                raise await _why_lost(connection, claim.id)
+            return [KeptAnswers(*row) for row in await connection.execute(query)]
+
+    async def page(self, account_id: int) -> list[StreamInfo]:
+        """All streams of an account, the last used first."""
+        columns = (
+            KalmanStream.id,
+            KalmanStream.model,
+            KalmanStream.sequence,
+            KalmanStream.created_at,
+            KalmanStream.updated_at,
+        )
+        query = select(*columns).where(KalmanStream.account_id == account_id)
+        async with self._transaction() as connection:
+            rows = await connection.execute(query.order_by(KalmanStream.updated_at.desc(), KalmanStream.id))
+            return [StreamInfo(*row) for row in rows]
+
+    async def delete(self, account_id: int, stream_id: uuid.UUID) -> None:
+        """Remove a stream and its answers.
+
+        Raises:
+            StreamNotFound: the account has no such stream.
+        """
+        mine = (KalmanStream.id == stream_id) & (KalmanStream.account_id == account_id)
+        async with self._transaction() as connection:
+            if not (await connection.execute(delete(KalmanStream).where(mine))).rowcount:
+                raise StreamNotFound(stream_id)
+
+    async def _expire(self, connection: AsyncConnection, account_id: int) -> None:
+        unused = (KalmanStream.account_id == account_id) & (KalmanStream.updated_at < func.now() - self._limits.unused)
+        oldest = select(KalmanStream.id).where(unused).order_by(KalmanStream.updated_at).limit(EXPIRED_AT_ONCE)
+        await connection.execute(delete(KalmanStream).where(KalmanStream.id.in_(oldest)))
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        reached = False
+        try:
+            async with asyncio.timeout(self._timeout_s), self._engine.begin() as connection:
+                reached = True
+                yield connection
+        except IntegrityError:
+            raise
+        except (SQLAlchemyError, OSError, TimeoutError) as e:
+            raise StoreUnavailable("Postgres", uncertain=reached) from e
+
+
+async def _why_lost(
+    connection: AsyncConnection, stream_id: uuid.UUID, account_id: int | None = None
+) -> StreamNotFound | StreamSuperseded:
+    """Why a claim does not hold: the stream is gone, or another's."""
+    query = select(KalmanStream.id).where(KalmanStream.id == stream_id)
+    if account_id is not None:
+        query = query.where(KalmanStream.account_id == account_id)
+    return StreamNotFound(stream_id) if await connection.scalar(query) is None else StreamSuperseded()

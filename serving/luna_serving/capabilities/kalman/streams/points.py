@@ -1,0 +1,90 @@
+"""From filtered points to one answer each; what a diffuse start leaves open becomes null. Pure NumPy."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luna_serving.capabilities.kalman.streams.job import SMOOTHED_BACK
+from luna_serving.engines.statespace.results.series import SeriesResult
+
+Floats = NDArray[np.float64]
+OF_THE_STATE = frozenset({"filtered_state", "filtered_state_cov"})
+OF_THE_FORECAST = frozenset({"forecasts", "forecast_error", "forecast_error_cov"})
+
+
+def answers(
+    result: SeriesResult,
+    first: int,
+    outputs: Sequence[str],
+    threshold: float,
+    smoothed: Sequence[SeriesResult | None],
+    place: Sequence[int],
+) -> list[dict[str, Any]]:
+    """One object a point of a filtered block.
+
+    Args:
+        result: the block, filtered in full.
+        first: the block's first period, counted from 0 since the stream began.
+        outputs: what to answer besides `outlier`.
+        threshold: standard deviations beyond which a forecast error is an outlier.
+        smoothed: for each point the window that ends with it; None where no point lies that far back.
+        place: for each point where in its window the lagged point stands.
+    """
+    full = result.full
+    assert full is not None  # noqa: S101  the caller asks for the variant
+    unknown = unknown_states(result, first)
+    rows: dict[str, Sequence[Any] | Floats] = {}
+    for name in outputs:
+        if name in SMOOTHED_BACK:
+            rows[name] = [_lagged(window, i, name) for window, i in zip(smoothed, place, strict=True)]
+        elif name in OF_THE_STATE:
+            values = result.filtered_state if name == "filtered_state" else full.filtered_state_cov
+            rows[name] = _hidden(values, unknown)
+        elif name in OF_THE_FORECAST:
+            rows[name] = _hidden(getattr(full, name), full.forecast_diffuse)
+        else:
+            rows[name] = getattr(full, name)
+    rows["outlier"] = outliers(full.standardized_forecast_error, threshold)
+    return [{name: _plain(values[t]) for name, values in rows.items()} for t in range(len(unknown))]
+
+
+def unknown_states(result: SeriesResult, first: int) -> NDArray[np.bool_]:
+    """After which points [T] part of a diffuse start is still open: those after which another diffuse period begins."""
+    assert result.full is not None  # noqa: S101
+    assert result.saved is not None  # noqa: S101
+    following = first + 1 + np.arange(len(result.filtered_state))
+    unknown: NDArray[np.bool_] = following < result.full.nobs_diffuse
+    unknown[-1:] = result.saved.rank > 0
+    return unknown
+
+
+def outliers(standardized: Floats, threshold: float) -> list[Any]:
+    """Whether each standardized forecast error, [T] or [T, m], is too large; None where there is none."""
+    flags = np.abs(standardized) > threshold
+    if standardized.ndim == 1:
+        return [None if np.isnan(z) else bool(flag) for z, flag in zip(standardized, flags, strict=True)]
+    return [outliers(row, threshold) for row in standardized]
+
+
+def _hidden(values: Floats, hide: NDArray[np.bool_]) -> Floats:
+    where = hide.reshape(len(hide), *(1,) * (values.ndim - 1))
+    hidden: Floats = np.where(where, np.nan, values)
+    return hidden
+
+
+def _lagged(window: SeriesResult | None, at: int, name: str) -> Floats | None:
+    if window is None:
+        return None
+    smoothed = window.smoothed
+    assert smoothed is not None  # noqa: S101  the caller asks for it
+    unknown = smoothed.smoothed_state_diffuse[at]
+    if name == "smoothed_state_cov":
+        unknown = unknown[:, None] | unknown[None, :]
+    lagged: Floats = np.where(unknown, np.nan, getattr(smoothed, name)[at])
+    return lagged
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  what orjson prints; NaN becomes null
+    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value

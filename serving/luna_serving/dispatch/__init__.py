@@ -1,0 +1,1 @@
+"""Sends admitted calls to replicas: batching, lanes, deadlines, outcomes. Knows nothing of HTTP."""

@@ -1,0 +1,262 @@
+"""The way of a call: gathered with others, debited, computed, answered; given back where it failed on our side."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from luna_serving.access.admission import Admission
+from luna_serving.dispatch.coalescer import Coalescer, QueueFull
+from luna_serving.dispatch.estimates import Estimate, too_long
+from luna_serving.dispatch.outcomes import Failed, Refused, ReplicaUnavailable, TimedOut
+from luna_serving.telemetry.metrics import BATCH_CALLS, MODEL_SECONDS, QUEUED, UNITS
+from luna_serving.wire import problems
+from luna_serving.wire.problems import Problem
+from luna_store.quota.debits import Debit, Decision, StoreUnavailable
+
+log = logging.getLogger("luna.gate")
+
+# How often it is looked whether somebody still waits for a batch that is being computed.
+LOOK_EVERY_S: Final = 0.05
+
+
+class _Abandoned(Exception):
+    """Nobody waits for any answer of the batch any more."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call on its way."""
+
+    debit: Debit
+    job: Any
+    """What the capability computes; opaque here."""
+    points: int
+    """Its weight in a batch."""
+    gone: Callable[[], bool]
+    """Whether the caller has hung up."""
+    answer: asyncio.Future[tuple[Any, Decision]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    until: float = math.inf
+    """When it is given up, by `time.monotonic`."""
+    asked_s: float = math.inf
+    """Seconds that it had when it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateLimits:
+    """See `luna_serving.settings.Settings` for units and reasons."""
+
+    max_batch: int
+    max_batch_points: int
+    max_queued: int
+    batches_in_flight: int
+    request_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How the calls of a gate share what computes them; by default as light calls do."""
+
+    weight: Callable[[Call], float] | None = None
+    """A call's share of `max_weight`; None: its points, of `GateLimits.max_batch_points`."""
+    max_weight: float = 0.0
+    per_account: int | None = None
+    """Batches under way at once with a call of the same account; None: `GateLimits.batches_in_flight`."""
+
+
+class Gate:
+    """Admits and computes calls of one capability, in batches."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]],
+        limits: GateLimits,
+        within: Callable[[Any, float], Any] = lambda job, _: job,
+        estimate: Callable[[Any], Estimate | None] = lambda _: None,
+        sharing: Sharing = Sharing(),
+    ) -> None:
+        """Wire a gate.
+
+        Args:
+            admission: who may.
+            compute: answers jobs in their order, each with a result or `Refused`; raises ReplicaUnavailable.
+            limits: batch and queue sizes.
+            within: what is sent of a job whose call has so many seconds left; by default the job.
+            estimate: how long a job takes; a call that cannot end in its time is refused before it is charged.
+            sharing: how its calls share the model.
+        """
+        self._admission = admission
+        self._within = within
+        self._compute = compute
+        self._limits = limits
+        self._estimate = estimate
+        self._counted = 0
+        self._coalescer: Coalescer[Call] = Coalescer(
+            self._send,
+            weight=sharing.weight or (lambda call: call.points),
+            max_items=limits.max_batch,
+            max_weight=sharing.max_weight if sharing.weight else limits.max_batch_points,
+            max_queued=limits.max_queued,
+            in_flight=limits.batches_in_flight,
+            owner=lambda call: call.debit.account_id,
+            in_flight_per_owner=sharing.per_account,
+        )
+
+    async def serve(self, call: Call, left_s: float, asked_s: float) -> tuple[Any, Decision]:
+        """Admit and compute a call.
+
+        Args:
+            call: what to do.
+            left_s: seconds until it is given up.
+            asked_s: seconds that it had when it came.
+
+        Returns:
+            The result, or None where the decision is a denial; and the decision.
+
+        Raises:
+            Problem: 408, 422, 500 or 503; nothing is charged. 422 also where it would take too long.
+        """
+        estimate = self._estimate(call.job)
+        refusal = None if estimate is None else too_long(estimate, asked_s)
+        if refusal is not None:
+            raise refusal
+        call.until, call.asked_s = time.monotonic() + left_s, asked_s
+        timer = asyncio.get_running_loop().call_later(left_s, self._give_up, call, asked_s)
+        try:
+            self._coalescer.submit(call)
+            return await call.answer
+        except QueueFull as e:
+            raise problems.overloaded() from e
+        finally:
+            timer.cancel()
+            # Several gates share the gauge.
+            QUEUED.inc(self._coalescer.queued - self._counted)
+            self._counted = self._coalescer.queued
+
+    @staticmethod
+    def _give_up(call: Call, seconds: float) -> None:
+        if not call.answer.done():
+            call.answer.set_exception(problems.deadline(seconds))
+
+    async def _send(self, batch: Sequence[Call]) -> None:
+        calls = [call for call in batch if not call.answer.done() and not _hung_up(call)]
+        if not calls:
+            return
+        BATCH_CALLS.observe(len(calls))
+        try:
+            decisions = await self._admission.admit([call.debit for call in calls])
+        except Exception:
+            log.exception("admission failed")
+            for call in calls:
+                self._admission.void_later(call.debit)
+            _fail(calls, problems.internal)
+            return
+        admitted: list[tuple[Call, Decision]] = []
+        for call, decision in zip(calls, decisions, strict=True):
+            if isinstance(decision, StoreUnavailable):
+                _fail([call], lambda: problems.dependencies_gone("The quota store"))
+            elif not decision.admitted:
+                _answer(call, None, decision)
+            elif call.answer.done() or _hung_up(call):
+                self._admission.refund_later(call.debit)
+            else:
+                admitted.append((call, decision))
+        if admitted:
+            await self._run(admitted)
+
+    async def _run(self, admitted: list[tuple[Call, Decision]]) -> None:
+        started = time.perf_counter()
+        calls = [call for call, _ in admitted]
+        try:
+            answers = await self._computed(calls)
+        except _Abandoned:
+            self._undo(calls, problems.internal)
+            return
+        except (ReplicaUnavailable, TimeoutError) as e:
+            log.warning("the model is not available: %r", e)
+            self._undo(calls, problems.overloaded)
+            return
+        except BaseException as e:  # the callers are answered and refunded whatever went wrong
+            self._undo(calls, problems.internal)
+            # Serve raises CancelledError for a call that it cancelled itself: that is a failure like others.
+            if not isinstance(e, Exception | asyncio.CancelledError) or _being_cancelled():
+                raise
+            log.exception("the model failed")
+            return
+        finally:
+            MODEL_SECONDS.observe(time.perf_counter() - started)
+        if len(answers) != len(calls):
+            log.error("the model answered %d of %d jobs", len(answers), len(calls))
+            self._undo(calls, problems.internal)
+            return
+        for (call, decision), answer in zip(admitted, answers, strict=True):
+            if isinstance(answer, Failed):
+                self._undo([call], problems.internal)
+            elif isinstance(answer, TimedOut):
+                self._undo([call], partial(problems.deadline, call.asked_s))
+            elif isinstance(answer, Refused):
+                wrong = problems.FieldError(answer.pointer, answer.detail)
+                self._undo([call], partial(problems.invalid, wrong))
+            elif call.answer.done():
+                self._admission.refund_later(call.debit)
+            else:
+                self._admission.answered(call.debit)
+                UNITS[call.debit.route,].inc(call.debit.units)
+                _answer(call, answer, decision)
+
+    async def _computed(self, calls: Sequence[Call]) -> Sequence[Any]:
+        """The model's answers; it stops once nobody waits for them.
+
+        Raises:
+            _Abandoned: nobody does.
+            TimeoutError: the model took too long.
+        """
+        jobs = [self._within(call.job, call.until - time.monotonic()) for call in calls]
+        computing = asyncio.ensure_future(self._compute(jobs))
+        until = time.monotonic() + self._limits.request_timeout_s
+        try:
+            while not computing.done():
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                await asyncio.wait({computing}, timeout=min(left, LOOK_EVERY_S))
+                if not computing.done() and all(call.answer.done() or _hung_up(call) for call in calls):
+                    raise _Abandoned
+            return computing.result()
+        finally:
+            computing.cancel()
+
+    def _undo(self, calls: Sequence[Call], problem: Callable[[], Problem]) -> None:
+        for call in calls:
+            self._admission.refund_later(call.debit)
+        _fail(calls, problem)
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _hung_up(call: Call) -> bool:
+    if call.gone():
+        call.answer.cancel()
+        return True
+    return False
+
+
+def _answer(call: Call, result: Any, decision: Decision) -> None:  # noqa: ANN401  opaque here
+    if not call.answer.done():
+        call.answer.set_result((result, decision))
+
+
+def _fail(calls: Sequence[Call], problem: Callable[[], Problem]) -> None:
+    for call in calls:
+        if not call.answer.done():
+            call.answer.set_exception(problem())

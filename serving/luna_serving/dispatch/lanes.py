@@ -1,0 +1,32 @@
+"""Several gates as one: what is quick to compute never waits in a batch with what is not."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from luna_serving.dispatch.gate import Call
+from luna_store.quota.debits import Decision
+
+
+class Serves(Protocol):
+    """Admits and computes calls; see `Gate.serve`."""
+
+    async def serve(self, call: Call, left_s: float, asked_s: float) -> tuple[Any, Decision]:
+        """Admit and compute a call."""
+
+
+class Lanes:
+    """Sends each call to the gate of its lane."""
+
+    def __init__(self, gates: Mapping[str, Serves], lane_of: Callable[[Any], str]) -> None:
+        """Wire the lanes.
+
+        Args:
+            gates: by the name of their lane.
+            lane_of: of a job.
+        """
+        self._gates = gates
+        self._lane_of = lane_of
+
+    async def serve(self, call: Call, left_s: float, asked_s: float) -> tuple[Any, Decision]:
+        """Admit and compute a call; as `Gate.serve`."""
+        return await self._gates[self._lane_of(call.job)].serve(call, left_s, asked_s)

@@ -1,0 +1,287 @@
+"""The lean path: calls to capabilities are answered here, in front of FastAPI, which answers everything else.
+
+What a request costs at the edge decides the throughput of the whole (`benchmarks/http`), so this path makes no
+request object, no dependency graph and no response object. FastAPI documents the same routes from the same
+`Operation`s.
+"""
+
+import asyncio
+import logging
+import math
+import re
+import secrets
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from luna_serving.access.authorization import Callers
+from luna_serving.access.credentials import Credential
+from luna_serving.access.ratelimit_headers import ratelimit_headers
+from luna_serving.dispatch.gate import Call
+from luna_serving.dispatch.lanes import Serves
+from luna_serving.edge.bodies import (
+    ASGIApp,
+    Coding,
+    Disconnected,
+    Receive,
+    Scope,
+    Send,
+    coding_of,
+    hang_up_detector,
+    header_map,
+    read_body,
+    require_json,
+    unpacked,
+)
+from luna_serving.telemetry.metrics import REQUEST_SECONDS, REQUESTS
+from luna_serving.wire import problems
+from luna_serving.wire.problems import FieldError, Problem
+from luna_store.quota.debits import Debit, Standing
+
+log = logging.getLogger("luna.requests")
+
+JSON = b"application/json"
+# Moved here by `middleware` from the name that Serve would act on, with an answer of its own.
+DEADLINE_HEADER = b"x-luna-timeout-seconds"
+# Problems that leave time to ask how the caller stands. 503: the stores are gone or busy, 500: who knows.
+STANDING_S = 5.0
+STANDING_STATUSES = frozenset({405, 408, 413, 415, 422})
+ACCOUNT_PATH = re.compile(r"/api/v1/(\d{1,10})/(.+)", re.ASCII)
+MAX_ACCOUNT_ID = 2**31 - 1
+# Above this size a stranger's body is not parsed before we know that he is none, and then not on the event loop: 10 MB
+# of matrices take a second, in steps of 0.2 s at most that keep the interpreter to themselves.
+PARSE_FIRST_BYTES = 256 * 1024
+
+
+class Work(Protocol):
+    """A parsed call of a capability."""
+
+    @property
+    def units(self) -> int:
+        """What it costs."""
+
+    @property
+    def model(self) -> str:
+        """The model's kind or name, held against the account's allowed models."""
+
+    @property
+    def points(self) -> int:
+        """Its weight in a batch."""
+
+    @property
+    def longest(self) -> int:
+        """Points of its longest series, held against the account's own limit."""
+
+    def beyond(self, standing: Standing) -> FieldError:
+        """What of it is beyond the account's own limits, and the cure; asked only where something is."""
+
+    @property
+    def job(self) -> Any:  # noqa: ANN401  the capability's own
+        """What travels to the model deployment."""
+
+    def finish(self, result: Any) -> bytes:  # noqa: ANN401  the capability's own
+        """The body of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A parsed call that names what a store keeps, such as one of the account's models."""
+
+    at_hand: Callable[[int], Work | None]
+    """For an account: the whole call, where memory is enough. Raises Problem 422."""
+    look_up: Callable[[int], Awaitable[Work]]
+    """The same by asking the store, for a caller who is known. Raises Problem 422 or 503."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One POST route of a capability, below `/api/v1/{account_id}/`."""
+
+    path: str
+    gate: Serves
+    parse: Callable[[bytes], Work | Unresolved]
+    """Raises Problem 422. Called in any thread."""
+    openapi: Mapping[str, Any] = field(default_factory=dict)
+    """The OpenAPI operation object."""
+
+
+class Edge:
+    """The outermost ASGI application of an ingress replica."""
+
+    def __init__(
+        self,
+        operations: list[Operation],
+        callers: Callers,
+        rest: ASGIApp,
+        sockets: ASGIApp,
+        aside: Executor,
+        *,
+        max_body_bytes: int,
+        timeout_s: float,
+        log_requests: bool,
+    ) -> None:
+        self._operations = {operation.path: operation for operation in operations}
+        self._callers = callers
+        self._rest = rest
+        self._sockets = sockets
+        self._aside = aside
+        self._max_body_bytes = max_body_bytes
+        self._timeout_s = timeout_s
+        self._log_requests = log_requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI connection."""
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
+            return
+        match = ACCOUNT_PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        operation = self._operations.get(match[2]) if match else None
+        if match is None or operation is None:
+            await self._rest(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status, headers, body = await self._answer(operation, int(match[1]), scope, receive)
+        await respond(send, status, headers, body)
+        self._record(operation, scope, status, time.perf_counter() - started)
+
+    async def _answer(
+        self, operation: Operation, account_id: int, scope: Scope, receive: Receive
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        try:
+            return await self._serve(operation, account_id, scope, receive)
+        except Problem as problem:
+            return problem_response(problem)
+        except Disconnected:
+            return 499, [], b""
+        except Exception:
+            log.exception("request %s failed", request_id(scope))
+            return problem_response(problems.internal())
+
+    async def _serve(
+        self, operation: Operation, account_id: int, scope: Scope, receive: Receive
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        headers = header_map(scope)
+        credential = self._callers.read(headers)
+        if account_id > MAX_ACCOUNT_ID:
+            await self._callers.identify(credential)
+            raise problems.not_found(f"There is no account {account_id}.")
+        seconds = min(timeout_s(headers) or self._timeout_s, self._timeout_s)
+        until = time.monotonic() + seconds
+        try:
+            if scope["method"] != "POST":
+                raise problems.method_not_allowed("POST")
+            require_json(headers)
+            try:
+                async with asyncio.timeout(seconds):
+                    body = await read_body(headers, receive, self._max_body_bytes)
+            except TimeoutError as e:
+                raise problems.slow_body(seconds) from e
+            if len(body) > PARSE_FIRST_BYTES or b"content-encoding" in headers:
+                await self._callers.standing(credential, account_id, operation.path)
+                work = await self._parsed_aside(operation, body, coding_of(headers), until, seconds)
+            else:
+                work = operation.parse(body)
+            if isinstance(work, Unresolved):
+                found = work.at_hand(account_id)
+                work = found or await self._looked_up(work, credential, account_id, operation.path, until, seconds)
+            debit = Debit(
+                account_id=account_id,
+                key_prefix=credential.key_prefix,
+                key_digests=credential.key_digests,
+                units=work.units,
+                debit_id=uuid.UUID(bytes=secrets.token_bytes(16), version=4),
+                route=operation.path,
+                model=work.model,
+                length=work.longest,
+            )
+            for _ in range(2):
+                call = Call(debit, work.job, work.points, hang_up_detector(receive))
+                result, decision = await operation.gate.serve(call, until - time.monotonic(), seconds)
+                if decision.standing is not None and decision.admitted:
+                    return 200, [(b"content-type", JSON), *ratelimit_headers(decision.standing)], work.finish(result)
+                denial = await self._callers.denial(credential, debit, decision, work.beyond)
+                if denial is not None:
+                    raise denial
+            raise problems.dependencies_gone("The account")
+        except Problem as problem:
+            if problem.standing is None and problem.status in STANDING_STATUSES:
+                # A stranger learns that he is one, and a caller gets the headers of every authenticated answer.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(STANDING_S):
+                        problem.standing = await self._callers.standing(credential, account_id, operation.path)
+            raise
+
+    async def _parsed_aside(
+        self, operation: Operation, body: bytes, coding: Coding | None, until: float, seconds: float
+    ) -> Work | Unresolved:
+        def parsed() -> Work | Unresolved:
+            return operation.parse(unpacked(body, coding, self._max_body_bytes) if coding else body)
+
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                return await asyncio.get_running_loop().run_in_executor(self._aside, parsed)
+        except TimeoutError as e:
+            raise problems.deadline(seconds) from e
+
+    async def _looked_up(
+        self, call: Unresolved, credential: Credential, account_id: int, route: str, until: float, seconds: float
+    ) -> Work:
+        # First who it is: a stranger makes us ask no store for anybody's models.
+        standing = await self._callers.standing(credential, account_id, route)
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                return await call.look_up(account_id)
+        except TimeoutError as e:
+            raise problems.deadline(seconds) from e
+        except Problem as problem:
+            problem.standing = standing
+            raise
+
+    def _record(self, operation: Operation, scope: Scope, status: int, seconds: float) -> None:
+        REQUESTS[operation.path, str(status)].inc()
+        REQUEST_SECONDS[operation.path,].observe(seconds)
+        if self._log_requests or status >= 500:
+            log.log(
+                logging.ERROR if status >= 500 else logging.INFO,
+                "%s %s %d %.1f ms id=%s",
+                scope["method"],
+                scope["path"],
+                status,
+                seconds * 1e3,
+                request_id(scope),
+            )
+
+
+def timeout_s(headers: dict[bytes, bytes]) -> float | None:
+    """The caller's own deadline in seconds, if it is a positive number."""
+    asked = headers.get(DEADLINE_HEADER)
+    try:
+        seconds = float(asked) if asked is not None else 0.0
+    except ValueError:
+        return None
+    return seconds if seconds > 0 and math.isfinite(seconds) else None
+
+
+def request_id(scope: Scope) -> str:
+    """The id that the answer carries as X-Request-ID."""
+    return header_map(scope).get(b"x-request-id", b"-").decode("latin-1")
+
+
+def problem_response(problem: Problem) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """A problem as status, headers and body."""
+    headers = [(b"content-type", problems.CONTENT_TYPE)]
+    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()]
+    if problem.standing is not None:
+        headers += ratelimit_headers(problem.standing)
+    return problem.status, headers, problem.body()
+
+
+async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send a whole answer."""
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

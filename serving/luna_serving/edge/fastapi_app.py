@@ -1,0 +1,125 @@
+"""The FastAPI application: every route but the capabilities', and how its errors look."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from luna_serving.edge.asgi import Operation, problem_response
+from luna_serving.edge.bodies import ASGIApp, Message, Receive, Scope, Send
+from luna_serving.edge.openapi import document
+from luna_serving.wire import problems
+from luna_serving.wire.problems import FieldError, Problem
+from luna_store.quota.debits import Standing
+
+log = logging.getLogger("luna.requests")
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+StandingOf = Callable[[dict[bytes, bytes]], Awaitable[Standing | None]]
+DESCRIPTION = "Time-series models over HTTP: authenticated, metered, batched."
+
+
+def build_api(operations: Sequence[Operation], routers: Sequence[APIRouter], standing: StandingOf) -> FastAPI:
+    """Put the application together; its documentation needs no internet.
+
+    Args:
+        operations: what the edge answers in front of it.
+        routers: what it answers itself.
+        standing: how the caller with these headers stands; None for a stranger.
+    """
+    app: FastAPI = FastAPIOffline(title="Luna", version=version("luna"), description=DESCRIPTION)
+    for router in routers:
+        app.include_router(router)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = document(app, operations)
+        return app.openapi_schema
+
+    # FastAPI's own way to extend the document.
+    app.openapi = openapi  # type: ignore[method-assign]
+
+    async def of_caller(request: Request, problem: Problem) -> Response:
+        if problem.status < 500 and not hasattr(request.state, "standing"):
+            request.state.standing = await standing(dict(request.scope["headers"]))
+        return _respond(problem, request)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        return await of_caller(request, _invalid(error))
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        return await of_caller(request, _http_error(request, error))
+
+    app.add_middleware(HeadAsGet)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(Exception, _internal)
+    return app
+
+
+class HeadAsGet:
+    """Answers HEAD as GET, without the body (RFC 9110, section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one connection on."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def head_alone(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, head_alone)
+
+
+def _respond(problem: Problem, request: Request) -> Response:
+    if problem.standing is None:
+        problem.standing = getattr(request.state, "standing", None)
+    status, headers, body = problem_response(problem)
+    return Response(body, status, {n.decode(): v.decode() for n, v in headers})
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101  Starlette dispatches by type
+    return _respond(error, request)
+
+
+def _invalid(error: Exception) -> Problem:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  Starlette dispatches by type
+    wrong = [FieldError("".join(f"/{step}" for step in e["loc"]), f"{e['msg']}.") for e in error.errors()]
+    if any(e.pointer == "/path/account_id" for e in wrong):
+        return problems.not_found("An account's id is a whole number above zero.")
+    return problems.invalid(*wrong)
+
+
+def _http_error(request: Request, error: Exception) -> Problem:
+    assert isinstance(error, HTTPException)  # noqa: S101  Starlette dispatches by type
+    if error.status_code == 405:
+        return problems.method_not_allowed(", ".join(_methods(request)))
+    if error.status_code == 404:
+        return problems.not_found(f"Nothing is served at {request.url.path}. See /docs.")
+    return Problem("http", error.status_code, str(error.detail), str(error.detail))
+
+
+def _methods(request: Request) -> list[str]:
+    """Those of all routes at this path: Starlette's own answer names only the first route's."""
+    asked = {method: {**request.scope, "method": method} for method in METHODS}
+    found = [m for m, scope in asked.items() if any(r.matches(scope)[0] is Match.FULL for r in request.app.routes)]
+    return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
+
+
+async def _internal(request: Request, error: Exception) -> Response:
+    log.error("request %s failed", request.headers.get("x-request-id", "-"), exc_info=error)
+    return _respond(problems.internal(), request)

@@ -1,0 +1,173 @@
+"""WebSockets at the edge: refused with a problem before the upgrade, or accepted and handed to a capability.
+
+A browser cannot set headers on a WebSocket. It may name the subprotocols `luna.v1` and `luna.key.<key or token>`
+instead, of which only the first is ever echoed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from luna_serving.access.authorization import Callers
+from luna_serving.access.credentials import Credential
+from luna_serving.access.ratelimit_headers import ratelimit_headers
+from luna_serving.edge.asgi import ACCOUNT_PATH, MAX_ACCOUNT_ID, problem_response, request_id
+from luna_serving.edge.bodies import Receive, Scope, Send, header_map
+from luna_serving.telemetry.metrics import REQUESTS, SOCKETS
+from luna_serving.wire import problems
+from luna_serving.wire.problems import Problem
+
+log = logging.getLogger("luna.sockets")
+
+SUBPROTOCOL: Final = "luna.v1"
+KEY_SUBPROTOCOL: Final = "luna.key."
+# RFC 6455, section 7.4.1.
+POLICY_VIOLATION: Final = 1008
+INTERNAL_ERROR: Final = 1011
+# A close reason fits into a control frame of 125 bytes.
+MAX_REASON: Final = 120
+
+
+class Closed(Exception):
+    """The connection is over, whoever ended it; nothing more can be sent."""
+
+
+class Socket:
+    """One accepted connection."""
+
+    def __init__(self, account_id: int, credential: Callable[[], Credential], receive: Receive, send: Send) -> None:
+        self.account_id = account_id
+        self.credential = credential
+        """Reads the caller's credential anew: a token may have expired since. Raises Problem 401."""
+        self._receive = receive
+        self._send = send
+
+    async def receive(self, seconds: float) -> str | bytes:
+        """The next message: str of a text frame, bytes of a binary one.
+
+        Raises:
+            TimeoutError: none came in time.
+            Closed: the connection is over.
+        """
+        async with asyncio.timeout(seconds):
+            message = await self._receive()
+        if message["type"] != "websocket.receive":
+            raise Closed
+        text = message.get("text")
+        return text if text is not None else bytes(message["bytes"])
+
+    async def send(self, text: str) -> None:
+        """Send a text message.
+
+        Raises:
+            Closed: the connection is over.
+        """
+        await self._told({"type": "websocket.send", "text": text})
+
+    async def close(self, code: int, reason: str) -> None:
+        """End the connection.
+
+        Raises:
+            Closed: always, so that nobody goes on.
+        """
+        await self._told({"type": "websocket.close", "code": code, "reason": reason[:MAX_REASON]})
+        raise Closed
+
+    async def _told(self, message: dict[str, object]) -> None:
+        try:
+            await self._send(message)
+        except OSError as e:  # uvicorn's ClientDisconnected is one
+            raise Closed from e
+
+
+@dataclass(frozen=True, slots=True)
+class SocketRoute:
+    """One WebSocket of a capability, below `/api/v1/{account_id}/`."""
+
+    path: str
+    serve: Callable[[Socket], Awaitable[None]]
+    """Speaks until it returns or `Closed` is raised."""
+
+
+class Sockets:
+    """The ASGI application of all WebSocket connections of an ingress replica."""
+
+    def __init__(self, routes: list[SocketRoute], callers: Callers, *, max_connections: int) -> None:
+        self._routes = {route.path: route for route in routes}
+        self._callers = callers
+        self._max_connections = max_connections
+        self._connections = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        await receive()  # websocket.connect
+        match = ACCOUNT_PATH.fullmatch(scope["path"])
+        route = self._routes.get(match[2]) if match else None
+        try:
+            if match is None or route is None:
+                raise problems.not_found("No WebSocket is served at this path. See /docs.")
+            socket, accept = await self._admit(route, int(match[1]), scope, receive, send)
+        except Problem as problem:
+            REQUESTS[route.path if route else "unknown", str(problem.status)].inc()
+            await refuse(scope, send, problem)
+            return
+        REQUESTS[route.path, "101"].inc()
+        self._connections += 1
+        SOCKETS.inc()
+        try:
+            await send(accept)
+            await self._speak(route, socket, request_id(scope))
+        finally:
+            self._connections -= 1
+            SOCKETS.dec()
+
+    async def _admit(
+        self, route: SocketRoute, account_id: int, scope: Scope, receive: Receive, send: Send
+    ) -> tuple[Socket, dict[str, object]]:
+        headers = with_key_of_subprotocol(header_map(scope), scope["subprotocols"])
+        credential = self._callers.read(headers)
+        if account_id > MAX_ACCOUNT_ID:
+            await self._callers.identify(credential)
+            raise problems.not_found(f"There is no account {account_id}.")
+        standing = await self._callers.standing(credential, account_id, route.path)
+        if self._connections >= self._max_connections:
+            raise problems.overloaded()
+        accept: dict[str, object] = {
+            "type": "websocket.accept",
+            "subprotocol": SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None,
+            "headers": [(b"x-request-id", request_id(scope).encode("latin-1")), *ratelimit_headers(standing)],
+        }
+        return Socket(account_id, lambda: self._callers.read(headers), receive, send), accept
+
+    @staticmethod
+    async def _speak(route: SocketRoute, socket: Socket, id_: str) -> None:
+        try:
+            await route.serve(socket)
+        except Closed:
+            pass
+        except Exception:
+            log.exception("connection %s failed", id_)
+            with suppress(Closed):
+                await socket.close(INTERNAL_ERROR, f"Something went wrong on our side. Quote {id_} when you report it.")
+
+
+def with_key_of_subprotocol(headers: dict[bytes, bytes], subprotocols: list[str]) -> dict[bytes, bytes]:
+    """The headers, with the credential that stands among the subprotocols where no header carries one."""
+    keys = [name.removeprefix(KEY_SUBPROTOCOL) for name in subprotocols if name.startswith(KEY_SUBPROTOCOL)]
+    if not keys or b"x-api-key" in headers or b"authorization" in headers:
+        return headers
+    return {**headers, b"authorization": f"Bearer {keys[0]}".encode("latin-1")}
+
+
+async def refuse(scope: Scope, send: Send, problem: Problem) -> None:
+    """Answer the upgrade with a problem, or close it where the server knows no better."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": problem.detail[:MAX_REASON]})
+        return
+    status, headers, body = problem_response(problem)
+    headers.append((b"x-request-id", request_id(scope).encode("latin-1")))
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

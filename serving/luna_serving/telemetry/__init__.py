@@ -1,0 +1,1 @@
+"""Metrics of a process, their sum over all processes, and health."""

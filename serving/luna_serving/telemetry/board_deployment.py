@@ -1,0 +1,62 @@
+"""The Serve deployment around `MetricsBoard`, and the reporter that every replica runs."""
+
+import asyncio
+import logging
+import uuid
+from typing import Any
+
+from prometheus_client import REGISTRY
+
+from luna_serving.telemetry.board import Family, MetricsBoard, snapshot
+from luna_serving.telemetry.metrics import LUNA
+
+log = logging.getLogger("luna.metrics")
+
+REPORT_EVERY_S = 1.0
+
+
+class MetricsReplica:
+    """One for the whole application."""
+
+    def __init__(self) -> None:
+        self._board = MetricsBoard()
+
+    async def report(self, replica: str, families: tuple[Family, ...]) -> None:
+        """Take a replica's snapshot."""
+        self._board.report(replica, families)
+
+    async def render(self, replica: str, families: tuple[Family, ...]) -> bytes:
+        """Take a replica's snapshot and answer the sums in Prometheus' text format."""
+        self._board.report(replica, families)
+        return self._board.render()
+
+
+class Reporter:
+    """Sends this process' metrics to the board."""
+
+    def __init__(self, board: Any) -> None:  # noqa: ANN401  a Serve DeploymentHandle
+        self._board = board
+        self._replica = ""
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, kind: str) -> None:
+        """Begin to report, under a new name, on the running loop."""
+        self._replica = f"{kind}-{uuid.uuid4().hex}"
+        self._task = asyncio.get_running_loop().create_task(self._report())
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_EVERY_S)
+            try:
+                await self._board.report.remote(self._replica, self._families())
+            except Exception as e:  # noqa: BLE001  metrics never take a replica down; the board comes back
+                log.warning("the metrics board is away: %s", e)
+
+    async def render(self) -> bytes:
+        """The metrics of the whole application, this process' up to this instant."""
+        text: bytes = await self._board.render.remote(self._replica, self._families())
+        return text
+
+    @staticmethod
+    def _families() -> tuple[Family, ...]:
+        return (*snapshot(LUNA), *snapshot(REGISTRY))
