@@ -24,7 +24,7 @@ from luna_serving.capabilities.kalman.wire.structural_schemas import (
 )
 from luna_serving.engines.statespace.results.series import Algorithm
 
-PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 WIRE = Wire(Limits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=100_000))
 

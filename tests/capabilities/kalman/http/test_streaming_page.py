@@ -12,7 +12,7 @@ import pytest
 from tests.serving.platform import Platform
 from tests.serving.stream_client import connected
 
-PAGE = (Path(__file__).parents[2] / "docs" / "streaming.md").read_text()
+PAGE = (Path(__file__).parents[4] / "docs" / "streaming.md").read_text()
 CONVERSATIONS = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
 (CLIENT,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
