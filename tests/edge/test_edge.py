@@ -18,7 +18,8 @@ from luna_serving.access.tokens import Tokens
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import Gate, GateLimits
-from luna_serving.edge.asgi import PARSE_FIRST_BYTES, Edge, Operation, Work
+from luna_serving.dispatch.work import Work
+from luna_serving.edge.asgi import PARSE_FIRST_BYTES, Edge, Operation
 from luna_store.accounts.api_keys import ApiKey
 
 SMALL = b'{"results":[1.0]}'

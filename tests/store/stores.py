@@ -16,7 +16,7 @@ from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.platform.postgres import async_engine
 from luna_store.platform.schema import migrate
-from luna_store.quota.debits import Debit
+from luna_store.quota.debits import Debit, Grant
 from luna_store.quota.redis_quota import RedisQuota, redis_client
 from luna_store.settlement.settlement import Settler
 
@@ -61,7 +61,7 @@ class Caller:
     account_id: int
     key: ApiKey
 
-    def debit(self, units: int = 1, **changes: object) -> Debit:
+    def debit(self, units: int = 1, *, model: str = "", length: int = 0, **changes: object) -> Debit:
         return Debit(
             **{
                 "account_id": self.account_id,
@@ -70,6 +70,8 @@ class Caller:
                 "units": units,
                 "debit_id": uuid.uuid4(),
                 "route": "kalman",
+                "grant": Grant("kalman", model) if model else None,
+                "amounts": {"max_series_per_request": units, "max_series_length": length},
             }
             | changes
         )

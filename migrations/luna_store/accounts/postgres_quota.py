@@ -151,10 +151,10 @@ def _refused(row: Row[tuple[Account]], debit: Debit, now: datetime) -> Outcome |
         return Outcome.SUSPENDED
     if row.expires_at is not None and row.expires_at <= now:
         return Outcome.EXPIRED
-    if debit.model and "*" not in row.allowed_models and debit.model not in row.allowed_models:
+    if debit.grant and "*" not in row.allowed_models and debit.grant.name not in row.allowed_models:
         return Outcome.MODEL
     if debit.units > (row.max_series_per_request or math.inf):
         return Outcome.SERIES
-    if debit.units and debit.length > (row.max_series_length or math.inf):
+    if debit.units and debit.amounts.get("max_series_length", 0) > (row.max_series_length or math.inf):
         return Outcome.LENGTH
     return None

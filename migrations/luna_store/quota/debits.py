@@ -1,12 +1,21 @@
 """What a debit asks and what it is answered: plain values, the same whichever store took it."""
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import ceil
 
 # Refund ids are derived, so that a retried refund has the id of the first.
 REFUND_NAMESPACE = uuid.UUID("5d2f4c1e-8c1b-4c55-9a35-7d7b0f6f1f0a")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A name in the vocabulary of a capability, as in `allowed: {kalman: [arima]}` of an Account."""
+
+    capability: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +31,10 @@ class Debit:
     """Series that the request carries; 0 asks for the standing only."""
     debit_id: uuid.UUID
     route: str
-    model: str = ""
-    """The model's kind or name, held against the account's allowed models; empty asks for none."""
-    length: int = 0
-    """Points of the longest series, held against the account's own limit."""
+    grant: Grant | None = None
+    """What the account must be allowed; None asks for nothing."""
+    amounts: Mapping[str, int] = field(default_factory=dict)
+    """How much of each limited thing the request holds, by the limit's name."""
 
     @property
     def refund_id(self) -> uuid.UUID:

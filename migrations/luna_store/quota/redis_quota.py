@@ -87,11 +87,11 @@ class RedisQuota:
                 redis_keys.events(d.account_id),
                 d.key_prefix,
                 ",".join(d.key_digests),
-                d.model,
+                d.grant.name if d.grant else "",
                 d.units,
                 d.debit_id.hex,
                 d.route,
-                d.length,
+                d.amounts.get("max_series_length", 0),
             )
         charged = {d.account_id for d in debits if d.units}
         if charged:

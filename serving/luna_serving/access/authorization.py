@@ -66,7 +66,7 @@ class Callers:
         credential: Credential,
         debit: Debit,
         decision: Decision,
-        beyond: Callable[[Standing], FieldError] = lambda _: FieldError("", BEYOND),
+        limit_error: Callable[[str, int], FieldError] = lambda *_: FieldError("", BEYOND),
     ) -> Problem | None:
         """Explain a denial; None if its reason has just been repaired and the call may be tried again.
 
@@ -74,7 +74,7 @@ class Callers:
             credential: who asked.
             debit: for what.
             decision: what was answered.
-            beyond: what of the call is beyond the account's own limits.
+            limit_error: where the call exceeds a limit of its account, by the limit's name and value.
 
         Raises:
             Problem: 503 while nobody can tell.
@@ -92,10 +92,13 @@ class Callers:
             case Outcome.EXPIRED:
                 problem = problems.expired()
             case Outcome.MODEL:
-                problem = problems.model_not_allowed(debit.model)
-            case Outcome.SERIES | Outcome.LENGTH:
+                problem = problems.model_not_allowed(debit.grant.name if debit.grant else "")
+            case Outcome.SERIES:
                 assert standing is not None  # noqa: S101  only strangers have none
-                problem = problems.invalid(beyond(standing))
+                problem = problems.invalid(limit_error("max_series_per_request", standing.max_series))
+            case Outcome.LENGTH:
+                assert standing is not None  # noqa: S101  only strangers have none
+                problem = problems.invalid(limit_error("max_series_length", standing.max_length))
             case Outcome.RATE:
                 problem = problems.rate_limited(standing.retry_after_s if standing else 1)
             case Outcome.QUOTA:

@@ -12,17 +12,18 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Credential
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.dispatch.gate import Call
 from luna_serving.dispatch.lanes import Serves
+from luna_serving.dispatch.work import Unresolved, Work
 from luna_serving.edge.bodies import (
     ASGIApp,
     Coding,
@@ -39,8 +40,8 @@ from luna_serving.edge.bodies import (
 )
 from luna_serving.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 from luna_serving.wire import problems
-from luna_serving.wire.problems import FieldError, Problem
-from luna_store.quota.debits import Debit, Standing
+from luna_serving.wire.problems import Problem
+from luna_store.quota.debits import Debit
 
 log = logging.getLogger("luna.requests")
 
@@ -55,46 +56,6 @@ MAX_ACCOUNT_ID = 2**31 - 1
 # Above this size a stranger's body is not parsed before we know that he is none, and then not on the event loop: 10 MB
 # of matrices take a second, in steps of 0.2 s at most that keep the interpreter to themselves.
 PARSE_FIRST_BYTES = 256 * 1024
-
-
-class Work(Protocol):
-    """A parsed call of a capability."""
-
-    @property
-    def units(self) -> int:
-        """What it costs."""
-
-    @property
-    def model(self) -> str:
-        """The model's kind or name, held against the account's allowed models."""
-
-    @property
-    def points(self) -> int:
-        """Its weight in a batch."""
-
-    @property
-    def longest(self) -> int:
-        """Points of its longest series, held against the account's own limit."""
-
-    def beyond(self, standing: Standing) -> FieldError:
-        """What of it is beyond the account's own limits, and the cure; asked only where something is."""
-
-    @property
-    def job(self) -> Any:  # noqa: ANN401  the capability's own
-        """What travels to the model deployment."""
-
-    def finish(self, result: Any) -> bytes:  # noqa: ANN401  the capability's own
-        """The body of the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unresolved:
-    """A parsed call that names what a store keeps, such as one of the account's models."""
-
-    at_hand: Callable[[int], Work | None]
-    """For an account: the whole call, where memory is enough. Raises Problem 422."""
-    look_up: Callable[[int], Awaitable[Work]]
-    """The same by asking the store, for a caller who is known. Raises Problem 422 or 503."""
 
 
 @dataclass(frozen=True)
@@ -195,15 +156,15 @@ class Edge:
                 units=work.units,
                 debit_id=uuid.UUID(bytes=secrets.token_bytes(16), version=4),
                 route=operation.path,
-                model=work.model,
-                length=work.longest,
+                grant=work.grant,
+                amounts=work.amounts,
             )
             for _ in range(2):
                 call = Call(debit, work.job, work.points, hang_up_detector(receive))
                 result, decision = await operation.gate.serve(call, until - time.monotonic(), seconds)
                 if decision.standing is not None and decision.admitted:
                     return 200, [(b"content-type", JSON), *ratelimit_headers(decision.standing)], work.finish(result)
-                denial = await self._callers.denial(credential, debit, decision, work.beyond)
+                denial = await self._callers.denial(credential, debit, decision, work.limit_error)
                 if denial is not None:
                     raise denial
             raise problems.dependencies_gone("The account")

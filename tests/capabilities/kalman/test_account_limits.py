@@ -14,7 +14,7 @@ from luna_serving.capabilities.kalman.streams.protocol import StreamRules
 from luna_serving.capabilities.kalman.wire.requests import NamedCall, Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, SmoothRequest
 from luna_serving.capabilities.kalman.wire.series import Limits
-from luna_serving.edge.asgi import Work
+from luna_serving.dispatch.work import Work
 from luna_store.quota.debits import Standing
 
 LIMITS = Limits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=50_000)
@@ -58,8 +58,8 @@ def test_the_longest_series_counts_and_the_refusal_points_to_it(
     parse: Parse, body: dict[str, Any], longest: int, pointer: str
 ) -> None:
     work = parsed(parse, body)
-    assert work.longest == longest
-    refusal = work.beyond(standing(max_length=3))
+    assert work.amounts["max_series_length"] == longest
+    refusal = work.limit_error("max_series_length", 3)
     assert refusal.pointer == pointer
     assert " 4 " in refusal.detail
     assert " 3" in refusal.detail, "says how long it may be"
@@ -68,7 +68,7 @@ def test_the_longest_series_counts_and_the_refusal_points_to_it(
 @pytest.mark.parametrize("parse", [FILTER, SMOOTH, FORECAST, FIT, SIMULATE])
 def test_too_many_series_are_refused_as_a_whole(parse: Parse) -> None:
     steps = {"steps": 1} if parse is FORECAST else {}
-    refusal = parsed(parse, THREE | steps).beyond(standing(max_series=2))
+    refusal = parsed(parse, THREE | steps).limit_error("max_series_per_request", 2)
     assert refusal.pointer == "/observations"
     assert refusal.detail == "Holds 3 series; this account may send 2. Split the call."
 
@@ -78,4 +78,4 @@ def test_a_stream_tells_the_points_that_its_account_may_send_in_a_message() -> N
     assert rules.within(standing()) == rules
     assert rules.within(standing(max_length=2000)) == rules, "the server's limit is the ceiling"
     assert rules.within(standing(max_length=20)).max_points == 20
-    assert protocol.too_many_points(21, standing(max_length=20)).pointer == "/values"
+    assert protocol.too_many_points(21, "max_series_length", 20).pointer == "/values"

@@ -1,5 +1,6 @@
 """From the body of a call of `/kalman/fit` to a job."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -9,13 +10,20 @@ from luna_serving.capabilities.kalman.fits.schemas import FitRequest
 from luna_serving.capabilities.kalman.jobs.job import ModelSpec
 from luna_serving.capabilities.kalman.wire.forms import covering, read_form
 from luna_serving.capabilities.kalman.wire.requests import NamedCall, under_model
-from luna_serving.capabilities.kalman.wire.series import Limits, beyond, check_covered, check_known, read_many
+from luna_serving.capabilities.kalman.wire.series import (
+    Limits,
+    amounts,
+    check_covered,
+    check_known,
+    limit_error,
+    read_many,
+)
 from luna_serving.engines.statespace.fit.wanted import usual
 from luna_serving.engines.statespace.kinds.parameters import NotEstimable, free_parameters
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.problems import FieldError
-from luna_store.quota.debits import Standing
+from luna_store.quota.debits import Grant
 
 ITERATIONS: Final = {"mle": 500, "em": 5000}
 
@@ -32,9 +40,9 @@ class FitWork:
         return len(self.job.series)
 
     @property
-    def model(self) -> str:
+    def grant(self) -> Grant:
         """The model's kind."""
-        return self.job.model.kind
+        return Grant("kalman", self.job.model.kind)
 
     @property
     def points(self) -> int:
@@ -42,13 +50,13 @@ class FitWork:
         return sum(map(len, self.job.series))
 
     @property
-    def longest(self) -> int:
-        """Observations of the longest series."""
-        return max(map(len, self.job.series))
+    def amounts(self) -> Mapping[str, int]:
+        """Series, and observations of the longest."""
+        return amounts([len(each) for each in self.job.series])
 
-    def beyond(self, standing: Standing) -> FieldError:
+    def limit_error(self, limit: str, most: int) -> FieldError:
         """There are more or longer series than the account may send."""
-        return beyond([len(each) for each in self.job.series], standing)
+        return limit_error([len(each) for each in self.job.series], limit, most)
 
     def finish(self, result: bytes) -> bytes:
         """The body of the answer, which the replica has made already."""

@@ -23,7 +23,7 @@ from luna_serving.capabilities.kalman.wire.named_model import NamedModel
 from luna_serving.capabilities.kalman.wire.requests import NamedCall
 from luna_serving.dispatch.coalescer import Coalescer, QueueFull
 from luna_serving.dispatch.deadline import answer_within
-from luna_serving.edge.asgi import Unresolved, Work
+from luna_serving.dispatch.work import Unresolved, Work
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 

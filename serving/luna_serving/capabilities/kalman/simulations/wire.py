@@ -1,7 +1,7 @@
 """From the body of a call of `/kalman/simulate` to a job."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,14 +12,22 @@ from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, SimulateRequest
 from luna_serving.capabilities.kalman.wire.forms import covering, read_form
 from luna_serving.capabilities.kalman.wire.requests import NamedCall, under_model
-from luna_serving.capabilities.kalman.wire.series import Limits, beyond, check_covered, check_known, read_many
+from luna_serving.capabilities.kalman.wire.series import (
+    MAX_SERIES_LENGTH,
+    MAX_SERIES_PER_REQUEST,
+    Limits,
+    check_covered,
+    check_known,
+    limit_error,
+    read_many,
+)
 from luna_serving.engines.statespace.model.checks import LARGEST, ModelError
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.simulation.simulate import pinned
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.problems import FieldError
-from luna_store.quota.debits import Standing
+from luna_store.quota.debits import Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +42,9 @@ class SimulateWork:
         return max(len(self.job.series), 1)
 
     @property
-    def model(self) -> str:
+    def grant(self) -> Grant:
         """The model's kind."""
-        return self.job.model.kind
+        return Grant("kalman", self.job.model.kind)
 
     @property
     def points(self) -> int:
@@ -44,16 +52,16 @@ class SimulateWork:
         return self.job.draws * self.job.periods
 
     @property
-    def longest(self) -> int:
-        """Periods of the longest path, those to draw among them."""
-        return self.job.longest
+    def amounts(self) -> Mapping[str, int]:
+        """Series, and periods of the longest path, those to draw among them."""
+        return {MAX_SERIES_PER_REQUEST: self.units, MAX_SERIES_LENGTH: self.job.longest}
 
-    def beyond(self, standing: Standing) -> FieldError:
+    def limit_error(self, limit: str, most: int) -> FieldError:
         """There are more series than the account may send, or a longer path is drawn."""
-        lengths, most = [len(each) for each in self.job.series], standing.max_length
-        if 0 < standing.max_series < self.units or max(lengths, default=0) > most:
-            return beyond(lengths, standing)
-        wrong = f"Would draw {self.longest} periods; this account may draw {most}. Draw fewer."
+        lengths = [len(each) for each in self.job.series]
+        if limit == MAX_SERIES_PER_REQUEST or max(lengths, default=0) > most:
+            return limit_error(lengths, limit, most)
+        wrong = f"Would draw {self.job.longest} periods; this account may draw {most}. Draw fewer."
         return FieldError("/steps" if lengths else "/length", wrong)
 
     def finish(self, result: bytes) -> bytes:

@@ -110,9 +110,9 @@ def place(first: int, count: int, taken: int) -> Literal["next", "again"]:
     )
 
 
-def too_many_points(points: int, standing: Standing) -> FieldError:
+def too_many_points(points: int, limit: str, most: int) -> FieldError:
     """The refusal of a message with more points than its account may send in one series."""
-    most = standing.max_length
+    del limit  # a message is one series
     return FieldError("/values", f"Holds {points} points; this account may send {most} a message. Send several.")
 
 

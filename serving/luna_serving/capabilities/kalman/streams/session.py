@@ -30,13 +30,14 @@ from luna_serving.capabilities.kalman.streams.messages import Open, PointsMessag
 from luna_serving.capabilities.kalman.streams.protocol import Plan, StreamRules
 from luna_serving.capabilities.kalman.wire.forms import read_model
 from luna_serving.capabilities.kalman.wire.named_model import read_reference
+from luna_serving.capabilities.kalman.wire.series import amounts
 from luna_serving.dispatch.gate import Call
 from luna_serving.dispatch.lanes import Serves
 from luna_serving.edge.sockets import POLICY_VIOLATION, Socket
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 from luna_store.accounts.accounts import AccountNotFound
-from luna_store.quota.debits import Debit, StoreUnavailable
+from luna_store.quota.debits import Debit, Grant, StoreUnavailable
 
 log = logging.getLogger("luna.streams")
 
@@ -284,8 +285,8 @@ class Session:
             units=UNITS,
             debit_id=protocol.debit_id(stream, epoch, first),
             route=ROUTE,
-            model=plan.model.kind,
-            length=points,
+            grant=Grant("kalman", plan.model.kind),
+            amounts=amounts([points]),
         )
 
     async def _release(self) -> None:

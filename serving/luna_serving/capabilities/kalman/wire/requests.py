@@ -5,7 +5,7 @@ the numbers that are echoed are never parsed and printed again.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -22,21 +22,22 @@ from luna_serving.capabilities.kalman.wire.named_model import NamedModel, read_r
 from luna_serving.capabilities.kalman.wire.schemas import KalmanRequest, SeriesRequest
 from luna_serving.capabilities.kalman.wire.series import (
     Limits,
-    beyond,
+    amounts,
     check_covered,
     check_known,
     check_length,
     check_series,
+    limit_error,
     read_many,
     too_long,
 )
-from luna_serving.edge.asgi import Work
+from luna_serving.dispatch.work import Work
 from luna_serving.engines.statespace.model.checks import ModelError
 from luna_serving.engines.statespace.results.saved import Saved
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object, refuse_mark
 from luna_serving.wire.problems import FieldError
-from luna_store.quota.debits import Standing
+from luna_store.quota.debits import Grant
 
 # Numbers of covariances that one call may keep, in numbers that an answer may hold: 0.5 GB by default.
 COVARIANCES: Final = 16
@@ -53,9 +54,9 @@ class OriginalWork:
     units: int = 1
 
     @property
-    def model(self) -> str:
+    def grant(self) -> Grant:
         """The model's kind."""
-        return self.job.model.kind
+        return Grant("kalman", self.job.model.kind)
 
     @property
     def points(self) -> int:
@@ -63,13 +64,14 @@ class OriginalWork:
         return len(self.job.values)
 
     @property
-    def longest(self) -> int:
-        """The same: it is one series."""
-        return len(self.job.values)
+    def amounts(self) -> Mapping[str, int]:
+        """Its one series, and the points of it."""
+        return amounts(self.job.lengths)
 
-    def beyond(self, standing: Standing) -> FieldError:
+    def limit_error(self, limit: str, most: int) -> FieldError:
         """The series is longer than its account may send."""
-        return too_long("/results", self.longest, standing.max_length)
+        del limit  # it is one series
+        return too_long("/results", len(self.job.values), most)
 
     def finish(self, result: bytes) -> bytes:
         """The body of the answer, from the JSON array of means."""
@@ -88,9 +90,9 @@ class SeriesWork:
         return len(self.job.lengths)
 
     @property
-    def model(self) -> str:
+    def grant(self) -> Grant:
         """The model's kind."""
-        return self.job.model.kind
+        return Grant("kalman", self.job.model.kind)
 
     @property
     def points(self) -> int:
@@ -98,13 +100,13 @@ class SeriesWork:
         return len(self.job.values)
 
     @property
-    def longest(self) -> int:
-        """Observations of the longest series; the steps of a forecast are none."""
-        return max(self.job.lengths)
+    def amounts(self) -> Mapping[str, int]:
+        """Series, and observations of the longest; the steps of a forecast are none."""
+        return amounts(self.job.lengths)
 
-    def beyond(self, standing: Standing) -> FieldError:
+    def limit_error(self, limit: str, most: int) -> FieldError:
         """There are more or longer series than the account may send."""
-        return beyond(self.job.lengths, standing)
+        return limit_error(self.job.lengths, limit, most)
 
     def finish(self, result: bytes) -> bytes:
         """The body of the answer, which the replica has made already."""

@@ -1,9 +1,9 @@
 """From JSON lists to series: one number a point, or where several things are observed a list of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,10 @@ from luna_serving.engines.statespace.model.model import Model
 from luna_serving.wire import problems
 from luna_serving.wire.documents import NUMBERS, first, misfits
 from luna_serving.wire.problems import FieldError
-from luna_store.quota.debits import Standing
+
+# Limits that an account may have of its own.
+MAX_SERIES_PER_REQUEST: Final = "max_series_per_request"
+MAX_SERIES_LENGTH: Final = "max_series_length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,17 @@ def check_length(pointer: str, length: int, limits: Limits) -> None:
         raise problems.invalid(FieldError(pointer, f"Has {length} points; at most {most} are taken. Split it."))
 
 
-def beyond(lengths: Sequence[int], standing: Standing) -> FieldError:
-    """What an account's own limits refuse of the series under /observations, which have so many points each."""
-    if 0 < standing.max_series < len(lengths):
-        return too_many(len(lengths), standing.max_series)
-    i = next(i for i, length in enumerate(lengths) if length > standing.max_length)
-    return too_long(f"/observations/{i}", lengths[i], standing.max_length)
+def amounts(lengths: Sequence[int]) -> Mapping[str, int]:
+    """What series of so many points each hold of what accounts may be limited in."""
+    return {MAX_SERIES_PER_REQUEST: len(lengths), MAX_SERIES_LENGTH: max(lengths)}
+
+
+def limit_error(lengths: Sequence[int], limit: str, most: int) -> FieldError:
+    """What a limit of the account refuses of the series under /observations, which have so many points each."""
+    if limit == MAX_SERIES_PER_REQUEST:
+        return too_many(len(lengths), most)
+    i = next(i for i, length in enumerate(lengths) if length > most)
+    return too_long(f"/observations/{i}", lengths[i], most)
 
 
 def too_many(series: int, most: int) -> FieldError:
