@@ -41,7 +41,7 @@ def test_a_call_becomes_a_job_that_costs_a_unit_a_series() -> None:
     work = parsed(observations=[[1, None, 3], [4]], method="em", free=["level_var"], loglike_convention="kfas")
     assert work.units == 2
     assert work.points == 4
-    assert work.model == "local_level"
+    assert work.grant.name == "local_level"
     np.testing.assert_array_equal(work.job.series[0], [1, np.nan, 3])
     assert (work.job.free, work.job.method, work.job.loglike) == (("level_var",), "em", "kfas")
     assert work.job.max_iterations == 5000

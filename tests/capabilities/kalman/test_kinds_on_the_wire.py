@@ -310,7 +310,7 @@ def test_the_original_route_takes_models_of_one_element() -> None:
     assert error["pointer"] == "/model"
     assert "/kalman/filter" in error["detail"]
     work = WIRE.parse_original(orjson.dumps({"results": [1.0, None], "model": example("structural")}))
-    assert work.model == "structural"
+    assert work.grant.name == "structural"
 
 
 VARYING = {

@@ -138,7 +138,7 @@ def test_a_stored_model_is_drawn_from_once_it_is_known() -> None:
 def test_a_call_costs_its_series_and_one_without_any() -> None:
     assert parsed(model=LEVEL, length=50, draws=20).units == 1
     work = parsed(model=DIFFUSE, observations=[[1.0], [2.0, 3.0]], draws=20, steps=4)
-    assert (work.units, work.points, work.model) == (2, 20 * 11, "local_level")
+    assert (work.units, work.points, work.grant.name) == (2, 20 * 11, "local_level")
 
 
 def test_the_first_state_may_be_given() -> None:

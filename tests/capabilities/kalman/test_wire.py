@@ -54,7 +54,7 @@ def test_what_is_parsed_and_echoed_is_what_was_sent(series: list[float | None]) 
     np.testing.assert_array_equal(work.job.values, expected)
     answer = json.loads(work.finish(b"[]"))
     assert answer == {"processed_results": [], "input_data": series}
-    assert (work.units, work.points, work.model, work.job.model) == (1, len(series), "local_level", DEFAULT_MODEL)
+    assert (work.units, work.points, work.grant.name, work.job.model) == (1, len(series), "local_level", DEFAULT_MODEL)
 
 
 def test_the_parser_can_be_used_again_while_an_earlier_series_lives() -> None:
