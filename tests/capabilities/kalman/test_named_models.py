@@ -11,7 +11,6 @@ import httpx
 import orjson
 import psutil
 import pytest
-from luna_serving.capabilities.kalman.store.models import Expectation, ModelLimits, Models
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.store.stores import PEPPERS, Caller, Store
@@ -25,6 +24,7 @@ from luna_serving.capabilities.kalman.models import lookup as named_models
 from luna_serving.capabilities.kalman.models.cache import MAX_NAMES, ModelCache
 from luna_serving.capabilities.kalman.models.documents import expectation, read_document, versions_of
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
+from luna_serving.capabilities.kalman.store.models import Expectation, ModelLimits, Models
 from luna_serving.capabilities.kalman.wire.forms import read_model_alone
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
 from luna_serving.capabilities.kalman.wire.requests import Wire
