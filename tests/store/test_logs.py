@@ -8,6 +8,7 @@ import pytest
 
 from luna_store.platform.logs import CONTEXT, configure
 
+SECRET = "hunter-2"
 LOG = logging.getLogger("luna.test")
 
 
@@ -43,13 +44,13 @@ def test_a_line_is_one_json_object_with_the_request_and_its_facts(stream: io.Str
 def test_an_exception_is_logged_with_its_stack_and_without_local_variables(form: str, stream: io.StringIO) -> None:
     configure(form, stream=stream)
     try:
-        fail("-".join(("hunter", "2")))
+        fail(SECRET)
     except ValueError:
         LOG.exception("it failed")
     written = stream.getvalue()
     assert "ValueError: of 8 characters" in written
     assert "test_logs.py" in written
-    assert "hunter-2" not in written
+    assert SECRET not in written
     assert len(written.splitlines()) == 1 or form == "text"
 
 
