@@ -85,7 +85,7 @@ async def test_a_loops_work_never_runs_twice_at_once(workers: Workers) -> None:
     rng = random.Random()
     last = (await workers.next_row(0))[0]
     moves = 0
-    ends_at = time.monotonic() + 40
+    ends_at = time.monotonic() + 25
     while time.monotonic() < ends_at:
         await asyncio.sleep(rng.uniform(0.0, 0.5))
         holder = workers.rows()[-1][3]
@@ -103,8 +103,8 @@ async def test_a_loops_work_never_runs_twice_at_once(workers: Workers) -> None:
     for name in names:
         await workers.kill(name)
     rows = workers.rows()
-    assert moves > 8
-    assert len({row[1] for row in rows}) > 4, "the lease moved"
+    assert moves > 5
+    assert len({row[1] for row in rows}) > 2, "the lease moved"
     assert_one_at_a_time(rows)
     assert any(first[2] != "end" and first[1] != then[1] for first, then in pairwise(rows)), "a run was cut off amid"
 
