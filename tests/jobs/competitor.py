@@ -1,10 +1,13 @@
 """A process of its own that runs one loop under a lease and writes a fenced row at the begin and end of each run.
 
-Arguments: database URL, lease in seconds, whether its wall clock is off ("" or seconds).
+Arguments: database URL, lease in seconds, seconds that its wall clock is off, where it stops itself in its fifth step
+(nowhere, before the transaction, or inside of it), its name.
 """
 
 import asyncio
+import os
 import random
+import signal
 import sys
 import time
 
@@ -25,14 +28,27 @@ CREATE TABLE runs (id bigserial PRIMARY KEY, token bigint NOT NULL, what text NO
 INSERT = text("INSERT INTO runs (token, what, worker) VALUES (:token, :what, :worker)")
 
 
-def loops(url: str, lease_s: float, worker: str) -> Loops[AsyncEngine]:
+def loops(url: str, lease_s: float, stop: str, worker: str) -> Loops[AsyncEngine]:
+    steps = 0
+
+    def stop_in_fifth(place: str) -> None:
+        if steps == 5 and stop == place:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    async def step(engine: AsyncEngine, lease: Lease, what: str) -> None:
+        nonlocal steps
+        steps += 1
+        stop_in_fifth("before")
+        async with fenced(engine, lease) as connection:
+            await connection.execute(INSERT, {"token": lease.token, "what": what, "worker": worker})
+            stop_in_fifth("inside")
+            await asyncio.sleep(random.choice([0.0, 0.0, 0.02]))
+
     async def run(engine: AsyncEngine, lease: Lease) -> None:
         for what in ("begin", "step", "step", "end"):
-            async with fenced(engine, lease) as connection:
-                await connection.execute(INSERT, {"token": lease.token, "what": what, "worker": worker})
-                # Stopped here, the process holds the fence's lock.
-                await asyncio.sleep(random.uniform(0, 0.02))
-            await asyncio.sleep(random.uniform(0, 0.02))
+            # A step that has begun hears of no cancellation: nothing but the fence keeps it from writing.
+            await asyncio.shield(step(engine, lease, what))
+            await asyncio.sleep(random.uniform(0, 0.05))
 
     return Loops(
         async_engine(url, pool_size=2),
@@ -46,8 +62,7 @@ def loops(url: str, lease_s: float, worker: str) -> Loops[AsyncEngine]:
 
 
 if __name__ == "__main__":
-    _, url_, lease_, skew, name = sys.argv
-    if skew:
-        ahead, wall = float(skew), time.time
-        time.time = lambda: wall() + ahead
-    asyncio.run(loops(url_, float(lease_), name).run())
+    _, url_, lease_, skew, stop_, name = sys.argv
+    ahead, wall = float(skew), time.time
+    time.time = lambda: wall() + ahead
+    asyncio.run(loops(url_, float(lease_), stop_, name).run())

@@ -1,7 +1,6 @@
 """Workers in processes of their own, killed and stopped at random moments: a loop never runs twice at once."""
 
 import asyncio
-import os
 import random
 import signal
 import sys
@@ -10,10 +9,12 @@ from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from tests.jobs.competitor import NAME, SCHEMA
 
+from luna_store.platform.leases import FENCED_IDLE_S
 from luna_store.platform.schema import migrate
 
 COMPETITOR = Path(__file__).with_name("competitor.py")
@@ -28,10 +29,17 @@ class Workers:
         self.url = url
         self.running: dict[str, asyncio.subprocess.Process] = {}
 
-    async def start(self, name: str, *, skew: str = "") -> None:
+    async def start(self, name: str, *, skew_s: float = 0.0, stop: str = "nowhere") -> None:
+        arguments = (self.url, str(LEASE_S), str(skew_s), stop, name)
         self.running[name] = await asyncio.create_subprocess_exec(
-            sys.executable, str(COMPETITOR), self.url, str(LEASE_S), skew, name, stderr=asyncio.subprocess.DEVNULL
+            sys.executable, str(COMPETITOR), *arguments, stderr=asyncio.subprocess.DEVNULL
         )
+
+    async def stopped_itself(self, name: str) -> None:
+        process = psutil.Process(self.running[name].pid)
+        async with asyncio.timeout(30):
+            while process.status() != psutil.STATUS_STOPPED:  # noqa: ASYNC110  of another process
+                await asyncio.sleep(0.02)
 
     def rows(self, beyond: int = 0) -> list[Row]:
         with psycopg.connect(self.url) as connection:
@@ -122,33 +130,57 @@ async def test_a_killed_workers_loop_goes_on_elsewhere_within_its_lease_and_one_
         killed, last = time.monotonic(), workers.rows()[-1][0]
         await workers.next_row(last, not_of=holder)
         # The lease, 0.2 s until the next question, and a margin for a busy machine.
-        assert time.monotonic() - killed < LEASE_S + 0.2 + 1.0
+        assert time.monotonic() - killed < LEASE_S + 0.2 + 2.0
 
 
-async def test_a_stopped_worker_that_goes_on_writes_nothing_under_its_old_lease(workers: Workers) -> None:
-    await workers.start("stopped")
-    await workers.next_row(0)
-    process = workers.running["stopped"]
-    os.kill(process.pid, signal.SIGSTOP)
-    await asyncio.sleep(LEASE_S + 0.5)
-    token = workers.rows()[-1][1]
-    # Nobody has taken the lease over: it has ended all the same.
-    seen = workers.rows()[-1][0]
-    os.kill(process.pid, signal.SIGCONT)
-    row = await workers.next_row(seen + 1)
-    later = workers.rows(seen)
-    # One transaction may have been under way when the process was stopped: nobody else could acquire meanwhile.
-    assert sum(r[1] == token for r in later) <= 1
-    assert row[1] > token
+async def test_a_worker_that_was_stopped_beyond_its_lease_writes_nothing_though_nobody_took_it(
+    workers: Workers,
+) -> None:
+    await workers.start("stopped", stop="before")
+    await workers.stopped_itself("stopped")
+    before = workers.rows()
+    assert len(before) == 4
+    await asyncio.sleep(LEASE_S + 0.3)
+    workers.running["stopped"].send_signal(signal.SIGCONT)
+    row = await workers.next_row(before[-1][0])
+    assert row[1] > before[-1][1], "it acquires the lease again before it writes"
 
 
-@pytest.mark.parametrize("skew", ["-86400", "86400"])
+async def test_a_worker_that_was_stopped_while_another_took_its_lease_writes_nothing_under_it(
+    workers: Workers,
+) -> None:
+    await workers.start("stopped", stop="before")
+    await workers.stopped_itself("stopped")
+    await workers.start("another")
+    taken = await workers.next_row(0, not_of="stopped")
+    workers.running["stopped"].send_signal(signal.SIGCONT)
+    await asyncio.sleep(1.0)
+    assert {row[1] for row in workers.rows(taken[0])} == {taken[1]}
+    assert_one_at_a_time(workers.rows())
+
+
+async def test_a_worker_that_is_stopped_amid_a_fenced_transaction_holds_the_others_up_for_seconds_only(
+    workers: Workers,
+) -> None:
+    await workers.start("stopped", stop="inside")
+    await workers.stopped_itself("stopped")
+    stopped, before = time.monotonic(), workers.rows()
+    await workers.start("another")
+    taken = await workers.next_row(0, not_of="stopped")
+    assert time.monotonic() - stopped < FENCED_IDLE_S + 0.2 + 2.0
+    workers.running["stopped"].send_signal(signal.SIGCONT)
+    await asyncio.sleep(1.0)
+    assert [row for row in workers.rows() if row[3] == "stopped"] == before
+    assert {row[1] for row in workers.rows(taken[0])} == {taken[1]}
+
+
+@pytest.mark.parametrize("skew_s", [-86400.0, 86400.0])
 async def test_a_worker_whose_clock_is_a_day_off_holds_and_loses_leases_like_any_other(
-    workers: Workers, skew: str
+    workers: Workers, skew_s: float
 ) -> None:
     await workers.start("right")
     first = await workers.next_row(0)
-    await workers.start("skewed", skew=skew)
+    await workers.start("skewed", skew_s=skew_s)
     await asyncio.sleep(3 * LEASE_S)
     assert {row[3] for row in workers.rows()} == {"right"}, "a held lease is not taken, whatever the clock says"
     assert {row[1] for row in workers.rows()} == {first[1]}
