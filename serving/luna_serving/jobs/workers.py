@@ -11,7 +11,7 @@ from typing import Any
 log = logging.getLogger("luna.workers")
 
 # Runs under way are cancelled and leases released; what takes longer is left to Serve, which kills the process.
-STOP_S = 5.0
+STOP_S = 3.0
 
 
 class WorkStopped(Exception):
