@@ -30,9 +30,10 @@ from luna_serving.capabilities.kalman.wire.schemas import (
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import Gate, GateLimits, Sharing
 from luna_serving.dispatch.lanes import Lanes
-from luna_serving.edge.asgi import Operation
 from luna_serving.edge.openapi import describe
+from luna_serving.edge.operation import Operation
 
+KALMAN: Final = "kalman"
 # Of different accounts, in one ingress replica: more would hold memory, and none be quicker.
 LONG_AT_ONCE: Final = 4
 
@@ -124,11 +125,19 @@ def operations(
         FitAnswer,
     )
     return [
-        Operation("kalman", lanes, named.resolving(wire.parse_original), original),
+        Operation("kalman", lanes, named.resolving(wire.parse_original), original, capability=KALMAN),
         *(
-            Operation(f"kalman/{schema.TASK}", lanes, named.resolving(partial(wire.parse_series, schema)), openapi)
+            Operation(
+                f"kalman/{schema.TASK}",
+                lanes,
+                named.resolving(partial(wire.parse_series, schema)),
+                openapi,
+                capability=KALMAN,
+            )
             for schema, openapi in many
         ),
-        Operation("kalman/simulate", lanes, named.resolving(partial(parse_simulate, limits)), simulate),
-        Operation("kalman/fit", lanes, named.resolving(partial(parse_fit, limits)), fit),
+        Operation(
+            "kalman/simulate", lanes, named.resolving(partial(parse_simulate, limits)), simulate, capability=KALMAN
+        ),
+        Operation("kalman/fit", lanes, named.resolving(partial(parse_fit, limits)), fit, capability=KALMAN),
     ]
