@@ -23,7 +23,7 @@ from luna_serving.edge.account_scope import AccountRoutes, Owner, json_body
 from luna_serving.edge.bodies import header_map
 from luna_serving.edge.cursors import PAGE, Cursor, Cursors, Limit
 from luna_serving.edge.fastapi_app import build_api
-from luna_serving.edge.idempotency import once
+from luna_serving.edge.idempotency import PARAMETER, KeyHeader, once
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.operation import Answer, Asked, Exchange
 from luna_serving.edge.store_answers import store_answer
@@ -80,6 +80,10 @@ def router(callers: Callers, shop: Shop, store: Store) -> APIRouter:
     async def whose(own: Own) -> dict[str, int]:
         return {"account": own.account_id}
 
+    @routes.get("/open")
+    async def forgetful() -> dict[str, str]:
+        return {"secret": "numbers"}
+
     @routes.get("/outage/{kind}")
     async def outage(own: Own, kind: str) -> None:
         async def fail() -> None:
@@ -96,7 +100,8 @@ def router(callers: Callers, shop: Shop, store: Store) -> APIRouter:
         await store_answer(fail(), "The shop", {Taken: lambda _: problems.limit_reached("Taken.")})
 
     @routes.post("/things", status_code=201)
-    async def create(request: Request, own: Own) -> Response:
+    async def create(request: Request, own: Own, idempotency_key: KeyHeader = None) -> Response:
+        del idempotency_key  # read by `once`
         body = await json_body(request, limit=1000, seconds=5)
 
         async def make(claim: Claim | None) -> Answer:
@@ -161,6 +166,16 @@ async def test_a_route_is_the_accounts_in_the_path_or_the_credentials(store: Sto
     assert "ratelimit" in of_nothing.headers
     assert (stranger.status_code, nobody.status_code) == (401, 401)
     assert "ratelimit" not in stranger.headers
+
+
+async def test_a_route_that_forgets_to_ask_for_its_owner_is_closed_all_the_same(store: Store) -> None:
+    caller = await store.account()
+    async with shopping(store, caller) as (_, client):
+        ours = await client.get("/open")
+        stranger = await client.get("/open", headers={"X-API-Key": ApiKey.issue().secret})
+        unknown = await client.get("/open?x=1")
+    assert [a.status_code for a in (ours, stranger, unknown)] == [200, 401, 422]
+    assert "ratelimit" in ours.headers
 
 
 async def test_a_list_is_read_in_pages_by_its_cursor(store: Store) -> None:
@@ -386,6 +401,8 @@ async def test_the_document_shows_both_paths_of_a_route_and_its_refusals(store: 
     long, short = paths["/api/v1/{account_id}/numbers"]["get"], paths["/api/v1/numbers"]["get"]
     assert [p["name"] for p in long["parameters"] if p["in"] == "path"] == ["account_id"]
     assert {p["name"] for p in short["parameters"]} == {"limit", "cursor"}
+    (header,) = [p for p in paths["/api/v1/things"]["post"]["parameters"] if p["in"] == "header"]
+    assert (header["name"], header["description"]) == (PARAMETER["name"], PARAMETER["description"])
     assert long["operationId"] != short["operationId"]
     for operation in (long, short):
         assert operation["security"] == [{"apiKey": []}, {"bearer": []}]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 
@@ -71,7 +71,7 @@ class AccountRoute(APIRoute):
 
 
 class AccountRoutes(APIRouter):
-    """Routes below an account's path. Each takes `own` as a dependency."""
+    """Routes below an account's path, for its owner alone; a route that needs to know the owner depends on `own`."""
 
     def __init__(self, callers: Callers, label: str, **options: Any) -> None:  # noqa: ANN401  APIRouter's
         """Begin.
@@ -81,7 +81,8 @@ class AccountRoutes(APIRouter):
             label: the route's name in questions to the stores.
             options: of APIRouter.
         """
-        super().__init__(route_class=AccountRoute, **options)
+        # Of every route, so that none answers a stranger; where a route takes the owner, it is the same answer.
+        super().__init__(route_class=AccountRoute, dependencies=[Depends(self.own)], **options)
         self._callers = callers
         self._label = label
 

@@ -5,11 +5,12 @@ same key. Errors are not kept: a call that created nothing may be corrected and 
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from hashlib import sha256
-from typing import Final
+from typing import Annotated, Any, Final
 
+from fastapi import Header
 from sqlalchemy.exc import IntegrityError
 
 from luna_serving.edge.operation import Answer
@@ -31,6 +32,18 @@ HEADER: Final = b"idempotency-key"
 KEY: Final = re.compile(rb'"([\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
 REPLAYED: Final = (b"idempotency-replayed", b"true")
 STORE: Final = "The store of idempotency keys"
+
+WHAT: Final = "1 to 255 printable characters, new for each creation. Sent again within a day, it gets the same answer."
+# Of a FastAPI route that creates something, so that its documentation shows the header.
+KeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description=WHAT)]
+# The same of an operation.
+PARAMETER: Final[Mapping[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": WHAT,
+    "schema": {"type": "string", "maxLength": 255},
+}
 
 Create = Callable[[Claim | None], Awaitable[Answer]]
 """Does the work and makes a whole answer. With a claim it may call `IdempotencyKeys.keep` in its own transaction."""
