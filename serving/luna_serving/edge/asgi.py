@@ -37,7 +37,7 @@ from luna_serving.edge.bodies import (
 from luna_serving.edge.operation import Asked, Exchange, Hot, Operation, Pieces, Query
 from luna_serving.edge.own_accounts import OwnAccounts
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
-from luna_serving.edge.query import Parameters, read_query
+from luna_serving.edge.query import NO_QUERY, Parameters, read_query
 from luna_serving.edge.route_table import Methods, RouteTable
 from luna_serving.edge.streaming import begun, respond, respond_in_pieces
 from luna_serving.telemetry.metrics import REQUEST_SECONDS, REQUESTS
@@ -150,13 +150,15 @@ class Edge:
         until = time.monotonic() + seconds
         try:
             operation = methods.taking(scope["method"])
-            parameters = Parameters(values, read_query(scope["query_string"], operation.parameters))
-            if isinstance(operation, Exchange):
-                return await self._exchanged(operation, parameters, headers, credential, account_id, receive, seconds)
-            if isinstance(operation, Query):
-                work = operation.parse(parameters)
-            else:
+            query = read_query(scope["query_string"], operation.parameters) if scope["query_string"] else NO_QUERY
+            if isinstance(operation, Operation):
                 work = await self._read(operation, headers, credential, account_id, receive, until, seconds)
+            elif isinstance(operation, Query):
+                work = operation.parse(Parameters(values, query))
+            else:
+                return await self._exchanged(
+                    operation, Parameters(values, query), headers, credential, account_id, receive, seconds
+                )
             if isinstance(work, Unresolved):
                 found = work.at_hand(account_id)
                 work = found or await self._looked_up(work, credential, account_id, operation.path, until, seconds)

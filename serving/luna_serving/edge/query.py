@@ -53,8 +53,6 @@ def read_query(query: bytes, known: Iterable[str]) -> Mapping[str, list[str]]:
     Raises:
         Problem: 422, a parameter that is not `known`, or too many.
     """
-    if not query:
-        return NO_QUERY
     try:
         found = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError as e:
