@@ -31,7 +31,8 @@ from luna_serving.capabilities.kalman.wire.named_model import NamedModel
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import Gate, GateLimits
-from luna_serving.edge.asgi import Edge, Operation
+from luna_serving.edge.asgi import Edge
+from luna_serving.edge.operation import Operation
 from luna_serving.local.servers.postgres import PostgresServer
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_serving.wire.problems import Problem
@@ -260,7 +261,7 @@ async def served(store: Store, models: Models, headers: dict[str, str], path: st
 
     bounds: dict[str, Any] = {"max_body_bytes": 10**6, "timeout_s": 5, "log_requests": False}
     with ThreadPoolExecutor(1) as aside:
-        edge = Edge([Operation("kalman", gate, parse)], callers, rest, rest, aside, **bounds)
+        edge = Edge([Operation("kalman", gate, parse, capability="kalman")], callers, rest, rest, aside, **bounds)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(edge), base_url="http://luna", headers=headers
     ) as client:
