@@ -15,7 +15,7 @@ from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
 from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.host import Replica
-from luna_serving.edge.asgi import Operation
+from luna_serving.edge.operation import Exchange, Operation, Query
 from luna_serving.edge.sockets import SocketRoute
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop
@@ -55,7 +55,7 @@ class Platform:
 class Routes:
     """What a capability serves."""
 
-    operations: Sequence[Operation] = ()
+    operations: Sequence[Operation | Query | Exchange] = ()
     """Hot routes, answered in front of FastAPI."""
     routers: Sequence[APIRouter] = ()
     sockets: Sequence[SocketRoute] = ()
