@@ -33,7 +33,7 @@ def read_object(body: bytes, member: str, max_lists: int) -> dict[str, Any]:
 
     Args:
         body: the bytes.
-        member: where the series stand, in which null is a missing number.
+        member: the one that holds the series, in which null is a missing number.
         max_lists: the most lists that it may hold besides those that its length allows.
 
     Raises:

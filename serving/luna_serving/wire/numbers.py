@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from luna_serving.wire.problems import FieldError
 
 NUMBER_OR_NULL: Final = frozenset({int, float, type(None)})
-SHAPES: Final = ("alone", "in a list", "in a list of rows", "in a list of matrices, one a period")
+SHAPES: Final = ("alone", "in a list", "in a list of rows", "in a list of matrices, one per period")
 
 
 def is_finite(number: float) -> bool:

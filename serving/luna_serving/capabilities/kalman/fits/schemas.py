@@ -37,7 +37,7 @@ class FitRequest(ModelForm):
         3,
         ge=1,
         le=MAX_STARTS,
-        description="Searches a series: from the model's values, from the best of a guess and many places. em: one.",
+        description="Searches per series: from the model's values, from the best of a guess and many places. em: one.",
     )
     max_iterations: int | None = Field(
         None, ge=1, le=MAX_ITERATIONS, description="Of one search. Default: 500 for mle, 5000 for em."
@@ -73,7 +73,7 @@ class SeriesFitAnswer(BaseModel):
 
 
 class FitAnswer(BaseModel):
-    """One object a series, in order."""
+    """One object per series, in order."""
 
     plan: Plan
     results: list[SeriesFitAnswer]

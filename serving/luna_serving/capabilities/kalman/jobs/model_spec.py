@@ -79,6 +79,8 @@ def build_model(kind: str, fields: Mapping[str, Any], periods: int = 0) -> Model
     return KINDS[kind](**fields, initial=None if initial is None else _initial(initial))
 
 
+# Of the process, not of an object: specs arrive by value, one per call, and equal ones must become the same `Model`
+# within a batch. An owner would have to travel with each of them.
 @lru_cache(maxsize=256)
 def _build(spec: ModelSpec) -> Model:
     return build_model(spec.kind, spec.fields(), spec.periods)

@@ -29,7 +29,7 @@ class SavedDigits(StrictModel):
 
 
 class SavedState(StrictModel):
-    """Where a series stands after its last point, as an answer's `state` had it."""
+    """The filter after a series' last point, as an answer's `state` had it."""
 
     mean: Annotated[Any, Numbers(1, 1)] = Field(description="Of the next period's state, before its observation.")
     cov: Annotated[Any, Numbers(2, 2)] = Field(description="Its covariance; the finite part while it is diffuse.")

@@ -13,7 +13,7 @@ from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.problems import FieldError
 
-# What a GET answers beside the model: a body that holds them was read, changed and put back.
+# The members of what a GET answers: a body that holds them was read, changed and put back.
 ANSWERED = frozenset({"name", "version", "model", "created_at"})
 ENTITY_TAG = re.compile(r'\s*(W/)?"([0-9]{1,10})"\s*')
 
@@ -49,7 +49,7 @@ def read_document(body: bytes, name: str) -> ModelDocument:
 def _check_wrapper(document: dict[str, Any], name: str) -> None:
     unknown = sorted(document.keys() - ANSWERED)
     if unknown:
-        wrong = "Stands beside `model`, where only what a GET answers may stand."
+        wrong = "Is not taken next to `model`: only members that a GET answers are."
         raise problems.invalid(*(FieldError(f"/{field}", wrong) for field in unknown[:10]))
     if document.get("name", name) != name:
         raise problems.invalid(FieldError("/name", f"Must be the name in the path, {name!r}, or be left out."))

@@ -71,7 +71,7 @@ class Simulated(BaseModel):
 
 
 class SimulateAnswer(BaseModel):
-    """One object a series, in order; one in all where none was sent."""
+    """One object per series, in order; one in all where none was sent."""
 
     seed: int = Field(description="What to send for the same draws.")
     plan: Plan

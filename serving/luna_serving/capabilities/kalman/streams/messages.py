@@ -125,7 +125,7 @@ def _stream_id(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError as e:
-        raise problems.invalid(FieldError("/stream", 'Must be the id that "opened" told.')) from e
+        raise problems.invalid(FieldError("/stream", 'Must be the `stream` of an "opened" message.')) from e
 
 
 def read_values(values: list[Any], observed: int, most: int) -> NDArray[np.float64]:

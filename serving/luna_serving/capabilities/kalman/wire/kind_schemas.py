@@ -113,7 +113,7 @@ class Structural(_Kind):
 
 
 class Arima(_Kind):
-    """Seasonal ARIMA of the series itself, with the signs of statsmodels' SARIMAX, and regressors beside it."""
+    """Seasonal ARIMA of the series itself, with the signs of statsmodels' SARIMAX, and with regressors."""
 
     model_config = _shown(
         kind="arima", order=[0, 1, 1], seasonal_order=[0, 1, 1, 12], ma=[-0.4018], seasonal_ma=[-0.5569], var=0.00135

@@ -130,7 +130,7 @@ class Wire:
         self._check_weight(job, "/steps" if job.task == "forecast" else "/observations")
 
     def _check_weight(self, job: Job, pointer: str) -> None:
-        """Refuse what would not fit into a replica's memory: a filter of many states keeps a covariance a period."""
+        """Refuse what would not fit into a replica's memory: a filter of many states keeps a covariance per period."""
         states = job.model.build().states
         periods = max(len(job.values), job.steps * len(job.lengths))
         most = COVARIANCES * self._limits.max_answer_numbers // states**2

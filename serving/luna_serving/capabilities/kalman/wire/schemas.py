@@ -72,7 +72,7 @@ class SeriesRequest(ModelForm):
     algorithm: Algorithm | None = Field(None, description="Default: the engine's choice, which the plan reports.")
     resume: list[SavedState | None] | None = Field(
         None,
-        description="One `state` of an earlier answer a series, or null: to go on from there, as if in one pass.",
+        description="One `state` of an earlier answer per series, or null: to go on from there, as if in one pass.",
     )
     loglike_convention: Literal["full", "kfas"] = Field(
         "full", description="full keeps the constant of every observation, kfas drops it for diffuse ones."
@@ -174,11 +174,11 @@ class Plan(BaseModel):
     warnings: list[str] = Field(description="Observations that contradict a model without noise, say.")
 
 
-StateNames = Annotated[list[str], Field(description="One a state, in the order of the numbers of a state.")]
+StateNames = Annotated[list[str], Field(description="One per state, in the order of the numbers of a state.")]
 
 
 class SeriesAnswer(BaseModel):
-    """One object a series, in order."""
+    """One object per series, in order."""
 
     plan: Plan
     state_names: StateNames
@@ -190,7 +190,7 @@ class SeriesAnswer(BaseModel):
 
 
 class Forecast(BaseModel):
-    """The forecast of one series, a number a step, or m numbers; null while it is still diffuse."""
+    """The forecast of one series, one number per step, or m; null while it is still diffuse."""
 
     mean: list[float | None] | list[list[float | None]]
     variance: list[float | None] | list[list[float | None]]
@@ -199,7 +199,7 @@ class Forecast(BaseModel):
 
 
 class ForecastAnswer(BaseModel):
-    """One object a series, in order."""
+    """One object per series, in order."""
 
     plan: Plan
     state_names: StateNames

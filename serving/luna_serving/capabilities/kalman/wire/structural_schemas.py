@@ -48,7 +48,7 @@ class Cycle(_Component):
 
 
 class Autoregression(StrictModel):
-    """A stationary autoregression beside the other components."""
+    """A stationary autoregression, added to the other components."""
 
     coefficients: list[float] = Field(min_length=1, max_length=MAX_STATES)
     var: Variance

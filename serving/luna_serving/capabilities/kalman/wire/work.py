@@ -95,4 +95,4 @@ class OriginalWork(KalmanWork[Job]):
 
 
 def _too_long(pointer: str, length: int, most: int) -> FieldError:
-    return FieldError(pointer, f"Has {length} points; this account may send {most} a series. Split it.")
+    return FieldError(pointer, f"Has {length} points; this account may send {most} per series. Split it.")
