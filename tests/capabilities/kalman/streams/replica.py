@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
 from tests.store.stores import PEPPERS, Store
 
 from luna_serving.access.admission import Admission
@@ -12,7 +13,6 @@ from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
-from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
 from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamLimits
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
