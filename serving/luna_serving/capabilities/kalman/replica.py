@@ -16,12 +16,12 @@ from luna_serving.capabilities.kalman.fits.compute import fit_jobs, warm_up_fits
 from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.jobs.job import Job
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
+from luna_serving.capabilities.kalman.settings import KalmanSettings
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.dispatch.outcomes import Failed, Refused, TimedOut
 from luna_serving.engines.statespace.model.model import MAX_STATES
 from luna_serving.engines.statespace.process.jax_process import configure_jax
-from luna_serving.telemetry.board_deployment import Reporter
 
 AnyJob = Job | SimulateJob | AppendJob | FitJob
 
@@ -36,15 +36,21 @@ SWITCH_S: Final = 0.001
 
 
 class KalmanReplica:
-    """Computes. Compiles what it is told to before it is ready; with all of it, nothing afterwards."""
+    """Computes. `warm_up` compiles models of up to `warm_states` states; with all of them, nothing compiles later."""
 
-    async def __init__(self, metrics: Any, warm_states: int) -> None:  # type: ignore[misc]  # noqa: ANN401  Serve awaits it
+    def __init__(self, settings: KalmanSettings) -> None:
         sys.setswitchinterval(SWITCH_S)
+        self._warm_states = settings.warm_states
         self._lanes = {name: ThreadPoolExecutor(count, thread_name_prefix=name) for name, count in THREADS.items()}
-        await asyncio.get_running_loop().run_in_executor(self._lanes["light"], _warm_up, warm_states)
-        if warm_states > 0:
+
+    async def warm_up(self) -> None:
+        """Compile; the replica is ready afterwards."""
+        await asyncio.get_running_loop().run_in_executor(self._lanes["light"], _warm_up, self._warm_states)
+        if self._warm_states > 0:
             self._lanes["fit"].submit(warm_up_fits)
-        Reporter(metrics).start("kalman")
+
+    def ping(self) -> None:
+        """The process answers: there is nothing else that could fail."""
 
     async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[bytes | Appended | Refused | Failed | TimedOut]:
         """Answer jobs in their order: JSON, or why there is none. Each lane has a gate, so a batch is of one lane.
