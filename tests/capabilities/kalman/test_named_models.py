@@ -20,13 +20,13 @@ from luna_serving.access.admission import Admission
 from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.models import lookup as named_models
 from luna_serving.capabilities.kalman.models.cache import MAX_NAMES, ModelCache
 from luna_serving.capabilities.kalman.models.documents import expectation, read_document, versions_of
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.store.models import Expectation, ModelLimits, Models
-from luna_serving.capabilities.kalman.wire.forms import read_model_alone
+from luna_serving.capabilities.kalman.wire.model import read_model
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.series import Limits
@@ -50,7 +50,7 @@ def level(obs_var: float) -> dict[str, Any]:
 
 
 def spec(obs_var: float) -> ModelSpec:
-    return read_model_alone(level(obs_var))
+    return read_model(level(obs_var))
 
 
 async def put(models: Models, account_id: int, name: str, obs_var: float) -> int:

@@ -26,7 +26,7 @@ class StoredModel(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     name: str
-    version: int = Field(description="What a request names beside `name`; without it, it gets the latest.")
+    version: int = Field(description="What a request names together with `name`; without it, it gets the latest.")
     model: Model = Field(description="As it was put.")
     created_at: datetime
 
