@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from tests.edge.running import TOKENS, admission_of, callers_of, edge_of, running
 from tests.store.stores import Caller, Store
 
@@ -20,6 +21,7 @@ from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.edge.operation import Answer, Asked, Exchange, Operation, Query
 from luna_serving.edge.own_accounts import KEPT_S, MAX_ENTRIES, OwnAccounts
 from luna_serving.edge.query import Parameters
+from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
 from luna_store.accounts.api_keys import ApiKey
@@ -53,7 +55,9 @@ def gate_of(store: Store) -> Gate:
     async def compute(jobs: Sequence[Any]) -> list[Any]:
         return list(jobs)
 
-    return Gate(admission_of(store), compute, GateLimits(10, 1000, 10, 1, 5.0))
+    return Gate(
+        admission_of(store), compute, GateLimits(10, 1000, 10, 1, 5.0), DispatchMetrics(CollectorRegistry()).of("mean")
+    )
 
 
 def computing(store: Store) -> list[Operation | Query]:
