@@ -12,10 +12,9 @@ from typing import Any
 from ray import serve
 from sqlalchemy import text
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
+from luna_serving.access.wiring import access
 from luna_serving.capabilities.account import routes as account_routes
 from luna_serving.capabilities.account import token_routes
 from luna_serving.capabilities.kalman.models import routes as model_routes
@@ -27,7 +26,7 @@ from luna_serving.capabilities.kalman.store.streams import KalmanStreams, Stream
 from luna_serving.capabilities.kalman.streams import routes as stream_routes
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
 from luna_serving.capabilities.kalman.streams.session import ROUTE as STREAM
-from luna_serving.capabilities.kalman.streams.session import Desk, SessionLimits
+from luna_serving.capabilities.kalman.streams.session import SessionLimits, StreamService
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.replica_call import on_replica
@@ -43,13 +42,11 @@ from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.accounts.secrets import Secrets
-from luna_store.platform.postgres import async_engine
+from luna_store.platform.postgres import ANSWER_S, async_engine
 from luna_store.quota.redis_quota import RedisQuota, redis_client
 
 # Serve's queue is not where calls wait: the edge's is, which knows deadlines and refunds.
 UNBOUNDED = 100_000
-# Longer than a rebuild waits for a row's lock, shorter than a caller waits for anything.
-STORE_ANSWER_S = 4.0
 
 
 def build(args: Mapping[str, str] | None = None) -> serve.Application:
@@ -106,17 +103,18 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
     engine = async_engine(secrets.database_url.get_secret_value())
     redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=settings.store_timeout_s)
     accounts = Accounts(engine, peppers)
-    admission = Admission(
-        redis,
-        RedisQuota(redis),
-        PostgresQuota(engine, timeout_s=STORE_ANSWER_S),
-        AccountCache(engine, redis),
-        accounts,
-        timeout_s=STORE_ANSWER_S,
-    )
     tokens = Tokens(peppers, settings.token_lifetime_s)
     authenticator = Authenticator(peppers, tokens)
-    callers = Callers(authenticator, admission)
+    admitted = access(
+        redis,
+        RedisQuota(redis),
+        PostgresQuota(engine, timeout_s=ANSWER_S),
+        AccountCache(engine, redis),
+        accounts,
+        authenticator,
+        timeout_s=ANSWER_S,
+    )
+    charges, authorization = admitted.charges, admitted.authorization
     models = Models(engine, ModelLimits(settings.max_models, settings.max_stored_model_bytes))
     reporter = Reporter(metrics)
     reporter.start("ingress")
@@ -129,7 +127,7 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
     health = Health({"redis": redis.ping, "postgres": ask_postgres, "model": partial(compute, [])})
     named = NamedModels(models, cache_bytes=settings.model_cache_bytes, timeout_s=settings.store_timeout_s)
     served = operations(
-        admission,
+        charges,
         compute,
         GateLimits(
             max_batch=settings.max_batch,
@@ -144,13 +142,13 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
     streams = KalmanStreams(
         engine,
         StreamLimits(settings.stream_max_streams, timedelta(days=settings.stream_unused_days)),
-        timeout_s=STORE_ANSWER_S,
+        timeout_s=ANSWER_S,
     )
-    desk = Desk(
+    stream_service = StreamService(
         streams,
         served[0].gate,
-        admission,
-        callers,
+        charges,
+        authorization,
         named,
         StreamRules(
             settings.stream_max_points,
@@ -162,34 +160,37 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
     )
 
     def facts() -> dict[str, Any]:
-        return {"proxy": settings.proxy, "debits_from": "postgres" if admission.redis_gone else "redis"}
+        return {"proxy": settings.proxy, "debits_from": "postgres" if admitted.outage.gone else "redis"}
 
     api = build_api(
         served,
         [
             operations_routes.router(health, reporter, facts),
-            token_routes.router(authenticator, callers, tokens),
+            token_routes.router(authenticator, authorization, tokens),
             account_routes.router(
-                callers,
+                authorization,
                 accounts,
                 engine,
                 max_series_length=settings.max_series_length,
                 max_series_per_request=settings.max_series_per_request,
             ),
             model_routes.router(
-                callers, models, max_bytes=settings.max_model_bytes, timeout_s=settings.request_timeout_s
+                authorization, models, max_bytes=settings.max_model_bytes, timeout_s=settings.request_timeout_s
             ),
-            stream_routes.router(callers, streams),
+            stream_routes.router(authorization, streams),
         ],
-        callers.own_standing,
+        authorization.own_standing,
     )
     # One large body at a time: several would take the interpreter from the event loop more often, and none be quicker.
     aside = ThreadPoolExecutor(1, "large-body")
     edge = Edge(
         served,
-        callers,
+        authorization,
+        charges,
         api,
-        Sockets([SocketRoute(STREAM, desk.serve)], callers, max_connections=settings.stream_max_connections),
+        Sockets(
+            [SocketRoute(STREAM, stream_service.serve)], authorization, max_connections=settings.stream_max_connections
+        ),
         aside,
         max_body_bytes=settings.max_body_bytes,
         timeout_s=settings.request_timeout_s,
@@ -198,7 +199,7 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
 
     async def close() -> None:
         aside.shutdown(wait=False, cancel_futures=True)
-        await admission.settle_refunds()
+        await charges.settle_refunds()
         await redis.aclose()
         await engine.dispose()
 

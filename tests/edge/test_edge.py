@@ -11,10 +11,9 @@ from typing import Any
 import httpx
 from tests.store.stores import PEPPERS, Caller, Store
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
+from luna_serving.access.wiring import access
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import Gate, GateLimits
@@ -32,7 +31,8 @@ async def ingress(
     store: Store, caller: Caller, parse: Callable[[bytes], Work], timeout_s: float = 10.0
 ) -> AsyncIterator[httpx.AsyncClient]:
     """An edge with one route, and a client of the caller's."""
-    admission = Admission(store.redis, store.quota, store.fallback, store.cache, store.accounts, timeout_s=4)
+    authenticator = Authenticator(PEPPERS, Tokens(PEPPERS, 900))
+    wired = access(store.redis, store.quota, store.fallback, store.cache, store.accounts, authenticator, timeout_s=4)
 
     async def compute(jobs: Sequence[Any]) -> list[bytes]:
         return [b"[]" for _ in jobs]
@@ -40,11 +40,18 @@ async def ingress(
     async def rest(*_: object) -> None:
         raise AssertionError
 
-    operation = Operation("kalman", Gate(admission, compute, GateLimits(10, 1000, 10, 1, 5.0)), parse)
-    callers = Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), admission)
+    operation = Operation("kalman", Gate(wired.charges, compute, GateLimits(10, 1000, 10, 1, 5.0)), parse)
     with ThreadPoolExecutor(1) as aside:
         edge = Edge(
-            [operation], callers, rest, rest, aside, max_body_bytes=10**6, timeout_s=timeout_s, log_requests=False
+            [operation],
+            wired.authorization,
+            wired.charges,
+            rest,
+            rest,
+            aside,
+            max_body_bytes=10**6,
+            timeout_s=timeout_s,
+            log_requests=False,
         )
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(edge),

@@ -12,14 +12,17 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
+from luna_serving.access.charges import Charges
 from luna_serving.access.credentials import Credential
+from luna_serving.access.denials import Charge
+from luna_serving.access.denied import Denied
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.dispatch.gate import Call
 from luna_serving.dispatch.lanes import Serves
@@ -41,20 +44,21 @@ from luna_serving.edge.bodies import (
 from luna_serving.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
-from luna_store.quota.debits import Debit
+from luna_store.quota.debits import Debit, Decision, Standing
 
 log = logging.getLogger("luna.requests")
 
 JSON = b"application/json"
 # Moved here by `middleware` from the name that Serve would act on, with an answer of its own.
 DEADLINE_HEADER = b"x-luna-timeout-seconds"
-# Problems that leave time to ask how the caller stands. 503: the stores are gone or busy, 500: who knows.
+# For these problems the edge asks how the account stands, for so many seconds at most. Not for 5xx: the stores may be
+# gone or busy.
 STANDING_S = 5.0
 STANDING_STATUSES = frozenset({405, 408, 413, 415, 422})
 ACCOUNT_PATH = re.compile(r"/api/v1/(\d{1,10})/(.+)", re.ASCII)
 MAX_ACCOUNT_ID = 2**31 - 1
-# Above this size a stranger's body is not parsed before we know that he is none, and then not on the event loop: 10 MB
-# of matrices take a second, in steps of 0.2 s at most that keep the interpreter to themselves.
+# Bodies above this size are parsed only after authentication, off the event loop: 10 MB of matrices take a second, in
+# steps of at most 0.2 s that hold the interpreter's lock.
 PARSE_FIRST_BYTES = 256 * 1024
 
 
@@ -76,7 +80,8 @@ class Edge:
     def __init__(
         self,
         operations: list[Operation],
-        callers: Callers,
+        authorization: Authorization,
+        charges: Charges,
         rest: ASGIApp,
         sockets: ASGIApp,
         aside: Executor,
@@ -86,7 +91,8 @@ class Edge:
         log_requests: bool,
     ) -> None:
         self._operations = {operation.path: operation for operation in operations}
-        self._callers = callers
+        self._authorization = authorization
+        self._charges = charges
         self._rest = rest
         self._sockets = sockets
         self._aside = aside
@@ -114,6 +120,8 @@ class Edge:
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         try:
             return await self._serve(operation, account_id, scope, receive)
+        except Denied as denied:
+            return problem_response(denied.problem, denied.standing)
         except Problem as problem:
             return problem_response(problem)
         except Disconnected:
@@ -126,9 +134,9 @@ class Edge:
         self, operation: Operation, account_id: int, scope: Scope, receive: Receive
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         headers = header_map(scope)
-        credential = self._callers.read(headers)
+        credential = self._authorization.read(headers)
         if account_id > MAX_ACCOUNT_ID:
-            await self._callers.identify(credential)
+            await self._authorization.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
         seconds = min(timeout_s(headers) or self._timeout_s, self._timeout_s)
         until = time.monotonic() + seconds
@@ -142,7 +150,7 @@ class Edge:
             except TimeoutError as e:
                 raise problems.slow_body(seconds) from e
             if len(body) > PARSE_FIRST_BYTES or b"content-encoding" in headers:
-                await self._callers.standing(credential, account_id, operation.path)
+                await self._authorization.standing(credential, account_id, operation.path)
                 work = await self._parsed_aside(operation, body, coding_of(headers), until, seconds)
             else:
                 work = operation.parse(body)
@@ -159,22 +167,25 @@ class Edge:
                 grant=work.grant,
                 amounts=work.amounts,
             )
-            for _ in range(2):
+
+            def attempt() -> Awaitable[tuple[Any, Decision]]:
                 call = Call(debit, work.job, work.points, hang_up_detector(receive))
-                result, decision = await operation.gate.serve(call, until - time.monotonic(), seconds)
-                if decision.standing is not None and decision.admitted:
-                    return 200, [(b"content-type", JSON), *ratelimit_headers(decision.standing)], work.finish(result)
-                denial = await self._callers.denial(credential, debit, decision, work.limit_error)
-                if denial is not None:
-                    raise denial
-            raise problems.dependencies_gone("The account")
+                return operation.gate.serve(call, until - time.monotonic(), seconds)
+
+            result, standing = await self._charges.charge(Charge(credential, debit, work.limit_error), attempt)
+            return 200, [(b"content-type", JSON), *ratelimit_headers(standing)], work.finish(result)
         except Problem as problem:
-            if problem.standing is None and problem.status in STANDING_STATUSES:
-                # A stranger learns that he is one, and a caller gets the headers of every authenticated answer.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(STANDING_S):
-                        problem.standing = await self._callers.standing(credential, account_id, operation.path)
-            raise
+            if problem.status not in STANDING_STATUSES:
+                raise
+            # Raises 401 or 403 instead where the caller may not even know what is wrong with the request.
+            standing_now = await self._standing_in_time(credential, account_id, operation.path)
+            raise Denied(problem, standing_now) from problem
+
+    async def _standing_in_time(self, credential: Credential, account_id: int, route: str) -> Standing | None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STANDING_S):
+                return await self._authorization.standing(credential, account_id, route)
+        return None
 
     async def _parsed_aside(
         self, operation: Operation, body: bytes, coding: Coding | None, until: float, seconds: float
@@ -191,16 +202,15 @@ class Edge:
     async def _looked_up(
         self, call: Unresolved, credential: Credential, account_id: int, route: str, until: float, seconds: float
     ) -> Work:
-        # First who it is: a stranger makes us ask no store for anybody's models.
-        standing = await self._callers.standing(credential, account_id, route)
+        # Authenticated first: only an account's own callers make us ask for its models.
+        standing = await self._authorization.standing(credential, account_id, route)
         try:
             async with asyncio.timeout(until - time.monotonic()):
                 return await call.look_up(account_id)
         except TimeoutError as e:
             raise problems.deadline(seconds) from e
         except Problem as problem:
-            problem.standing = standing
-            raise
+            raise Denied(problem, standing) from problem
 
     def _record(self, operation: Operation, scope: Scope, status: int, seconds: float) -> None:
         REQUESTS[operation.path, str(status)].inc()
@@ -232,12 +242,14 @@ def request_id(scope: Scope) -> str:
     return header_map(scope).get(b"x-request-id", b"-").decode("latin-1")
 
 
-def problem_response(problem: Problem) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """A problem as status, headers and body."""
+def problem_response(
+    problem: Problem, standing: Standing | None = None
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """A problem as status, headers and body; with the RateLimit headers where the caller's standing is known."""
     headers = [(b"content-type", problems.CONTENT_TYPE)]
     headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()]
-    if problem.standing is not None:
-        headers += ratelimit_headers(problem.standing)
+    if standing is not None:
+        headers += ratelimit_headers(standing)
     return problem.status, headers, problem.body()
 
 

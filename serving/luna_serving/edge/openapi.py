@@ -30,8 +30,8 @@ PROBLEM = {
     },
 }
 REFUSALS = {
-    401: "No key, or none that is known.",
-    403: "The key of another account; or suspended, expired, model not allowed.",
+    401: "Missing or unknown API key.",
+    403: "The key belongs to another account; or the account is suspended, has expired, or may not use the model.",
     404: "No such account.",
     408: "The answer was not ready in time; not charged.",
     413: "The body is too large.",
@@ -42,8 +42,8 @@ REFUSALS = {
 }
 # Answers of routes that change something: not of those that compute.
 CONFLICTS = {
-    409: "The account keeps as much as it may.",
-    412: "What stands there is not what If-Match or If-None-Match expects.",
+    409: "Storage limit reached.",
+    412: "The stored version is not the one that If-Match or If-None-Match expects.",
 }
 SECURITY: list[dict[str, list[str]]] = [{"apiKey": []}, {"bearer": []}]
 SECURITY_SCHEMES = {

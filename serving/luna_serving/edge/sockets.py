@@ -11,14 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential
+from luna_serving.access.denied import Denied
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.edge.asgi import ACCOUNT_PATH, MAX_ACCOUNT_ID, problem_response, request_id
 from luna_serving.edge.bodies import Receive, Scope, Send, header_map
 from luna_serving.telemetry.metrics import REQUESTS, SOCKETS
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.quota.debits import Standing
 
 log = logging.getLogger("luna.sockets")
 
@@ -95,9 +97,9 @@ class SocketRoute:
 class Sockets:
     """The ASGI application of all WebSocket connections of an ingress replica."""
 
-    def __init__(self, routes: list[SocketRoute], callers: Callers, *, max_connections: int) -> None:
+    def __init__(self, routes: list[SocketRoute], authorization: Authorization, *, max_connections: int) -> None:
         self._routes = {route.path: route for route in routes}
-        self._callers = callers
+        self._authorization = authorization
         self._max_connections = max_connections
         self._connections = 0
 
@@ -110,9 +112,11 @@ class Sockets:
             if match is None or route is None:
                 raise problems.not_found("No WebSocket is served at this path. See /docs.")
             socket, accept = await self._admit(route, int(match[1]), scope, receive, send)
+        except Denied as denied:
+            await self._refuse(scope, send, route, denied.problem, denied.standing)
+            return
         except Problem as problem:
-            REQUESTS[route.path if route else "unknown", str(problem.status)].inc()
-            await refuse(scope, send, problem)
+            await self._refuse(scope, send, route, problem)
             return
         REQUESTS[route.path, "101"].inc()
         self._connections += 1
@@ -128,19 +132,26 @@ class Sockets:
         self, route: SocketRoute, account_id: int, scope: Scope, receive: Receive, send: Send
     ) -> tuple[Socket, dict[str, object]]:
         headers = with_key_of_subprotocol(header_map(scope), scope["subprotocols"])
-        credential = self._callers.read(headers)
+        credential = self._authorization.read(headers)
         if account_id > MAX_ACCOUNT_ID:
-            await self._callers.identify(credential)
+            await self._authorization.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
-        standing = await self._callers.standing(credential, account_id, route.path)
+        standing = await self._authorization.standing(credential, account_id, route.path)
         if self._connections >= self._max_connections:
-            raise problems.overloaded()
+            raise Denied(problems.overloaded(), standing)
         accept: dict[str, object] = {
             "type": "websocket.accept",
             "subprotocol": SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None,
             "headers": [(b"x-request-id", request_id(scope).encode("latin-1")), *ratelimit_headers(standing)],
         }
-        return Socket(account_id, lambda: self._callers.read(headers), receive, send), accept
+        return Socket(account_id, lambda: self._authorization.read(headers), receive, send), accept
+
+    @staticmethod
+    async def _refuse(
+        scope: Scope, send: Send, route: SocketRoute | None, problem: Problem, standing: Standing | None = None
+    ) -> None:
+        REQUESTS[route.path if route else "unknown", str(problem.status)].inc()
+        await refuse(scope, send, problem, standing)
 
     @staticmethod
     async def _speak(route: SocketRoute, socket: Socket, id_: str) -> None:
@@ -162,12 +173,12 @@ def with_key_of_subprotocol(headers: dict[bytes, bytes], subprotocols: list[str]
     return {**headers, b"authorization": f"Bearer {keys[0]}".encode("latin-1")}
 
 
-async def refuse(scope: Scope, send: Send, problem: Problem) -> None:
-    """Answer the upgrade with a problem, or close it where the server knows no better."""
+async def refuse(scope: Scope, send: Send, problem: Problem, standing: Standing | None = None) -> None:
+    """Answer the upgrade with a problem, or close the connection where the server cannot answer an upgrade."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": problem.detail[:MAX_REASON]})
         return
-    status, headers, body = problem_response(problem)
+    status, headers, body = problem_response(problem, standing)
     headers.append((b"x-request-id", request_id(scope).encode("latin-1")))
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})

@@ -11,20 +11,19 @@ import httpx
 import orjson
 import psutil
 import pytest
-from luna_serving.capabilities.kalman.store.models import Expectation, ModelLimits, Models
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.store.stores import PEPPERS, Caller, Store
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
+from luna_serving.access.wiring import access
 from luna_serving.capabilities.kalman.jobs.job import ModelSpec
 from luna_serving.capabilities.kalman.models import lookup as named_models
 from luna_serving.capabilities.kalman.models.cache import MAX_NAMES, ModelCache
 from luna_serving.capabilities.kalman.models.documents import expectation, read_document, versions_of
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
+from luna_serving.capabilities.kalman.store.models import Expectation, ModelLimits, Models
 from luna_serving.capabilities.kalman.wire.forms import read_model_alone
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
 from luna_serving.capabilities.kalman.wire.requests import Wire
@@ -244,21 +243,21 @@ async def test_without_postgres_what_is_in_memory_goes_on(
 
 
 async def served(store: Store, models: Models, headers: dict[str, str], path: str, model: dict[str, Any]) -> Any:
-    admission = Admission(store.redis, store.quota, store.fallback, store.cache, store.accounts, timeout_s=4)
+    authenticator = Authenticator(PEPPERS, Tokens(PEPPERS, 900))
+    wired = access(store.redis, store.quota, store.fallback, store.cache, store.accounts, authenticator, timeout_s=4)
 
     async def compute(jobs: Any) -> list[bytes]:
         return [orjson.dumps(job.model.build().obs_cov.tolist()) for job in jobs]
 
-    gate = Gate(admission, compute, GateLimits(10, 1000, 10, 1, 5.0))
+    gate = Gate(wired.charges, compute, GateLimits(10, 1000, 10, 1, 5.0))
     parse = over(models).resolving(Wire(LIMITS).parse_original)
-    callers = Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), admission)
 
     async def rest(*_: object) -> None:
         raise AssertionError
 
     bounds: dict[str, Any] = {"max_body_bytes": 10**6, "timeout_s": 5, "log_requests": False}
     with ThreadPoolExecutor(1) as aside:
-        edge = Edge([Operation("kalman", gate, parse)], callers, rest, rest, aside, **bounds)
+        edge = Edge([Operation("kalman", gate, parse)], wired.authorization, wired.charges, rest, rest, aside, **bounds)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(edge), base_url="http://luna", headers=headers
     ) as client:

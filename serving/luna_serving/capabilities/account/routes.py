@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.edge.openapi import SECURITY, problem_responses
 from luna_serving.edge.query import refuse_unknown_parameters
@@ -45,12 +45,17 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 
 def router(
-    callers: Callers, accounts: Accounts, engine: AsyncEngine, *, max_series_length: int, max_series_per_request: int
+    authorization: Authorization,
+    accounts: Accounts,
+    engine: AsyncEngine,
+    *,
+    max_series_length: int,
+    max_series_per_request: int,
 ) -> APIRouter:
     """Build the routes.
 
     Args:
-        callers: who may see what.
+        authorization: who may see what.
         accounts: what they see.
         engine: where the ledger is.
         max_series_length: the server's own limit of points of a series, which an account's can only lower.
@@ -62,7 +67,7 @@ def router(
         request: Request, response: Response, account_id: Annotated[int, Path(ge=1, lt=2**31)]
     ) -> tuple[AccountInfo, Standing]:
         headers = dict(request.scope["headers"])
-        standing = await callers.standing(callers.read(headers), account_id, "account")
+        standing = await authorization.standing(authorization.read(headers), account_id, "account")
         response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
         request.state.standing = standing
         refuse_unknown_parameters(request)

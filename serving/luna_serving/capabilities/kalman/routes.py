@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from luna_serving.access.admission import Admission
+from luna_serving.access.charges import Charges
 from luna_serving.capabilities.kalman.cost import SHORT_S, estimate, lane_of
 from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.fits.schemas import FitAnswer, FitRequest
@@ -38,24 +38,24 @@ LONG_AT_ONCE: Final = 4
 
 
 def gates(
-    admission: Admission, compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]], limits: GateLimits
+    charges: Charges, compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]], limits: GateLimits
 ) -> dict[str, Gate]:
     """A gate for each lane, so that no call shares a batch with one that takes much longer."""
     one = replace(limits, max_batch=1, batches_in_flight=LONG_AT_ONCE)
     beside = Sharing(per_account=1)
     return {
-        "light": Gate(admission, compute, limits),
+        "light": Gate(charges, compute, limits),
         # One place more than an account may take: should a call take longer than estimated, the others pass it.
         "heavy": Gate(
-            admission,
+            charges,
             compute,
             replace(limits, batches_in_flight=limits.batches_in_flight + 1),
             _within,
             estimate,
             Sharing(lambda call: estimate(call.job).seconds, SHORT_S, limits.batches_in_flight),
         ),
-        "long": Gate(admission, compute, one, _within, estimate, beside),
-        "fit": Gate(admission, compute, one, FitJob.within, sharing=beside),
+        "long": Gate(charges, compute, one, _within, estimate, beside),
+        "fit": Gate(charges, compute, one, FitJob.within, sharing=beside),
     }
 
 
@@ -64,14 +64,14 @@ def _within(job: Job | SimulateJob | AppendJob, left_s: float) -> Job | Simulate
 
 
 def operations(
-    admission: Admission,
+    charges: Charges,
     compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]],
     gate_limits: GateLimits,
     limits: Limits,
     named: NamedModels,
 ) -> list[Operation]:
     """The routes below `/api/v1/{account_id}/`; calls of one lane share a gate, and so a batch."""
-    lanes = Lanes(gates(admission, compute, gate_limits), lane_of)
+    lanes = Lanes(gates(charges, compute, gate_limits), lane_of)
     wire = Wire(limits)
     original = describe(
         "Filter one series",

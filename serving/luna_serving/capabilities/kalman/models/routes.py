@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.capabilities.kalman.models.documents import (
     entity_tag,
@@ -42,13 +42,12 @@ from luna_serving.edge.query import refuse_unknown_parameters
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
 from luna_store.accounts.accounts import AccountNotFound
+from luna_store.platform.postgres import ANSWER_S
 
 JSON = "application/json"
 MODELS = "/api/v1/{account_id}/models"
 MODEL = MODELS + "/{name}"
 PAGE, LONGEST_PAGE = 100, 1000
-# Longer than a writer waits for those before it, shorter than a caller waits for anything.
-STORE_ANSWER_S = 5.0
 WRONG_NAME = "Must be 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at each end."
 IF_MATCH = "Entity tags (versions in quotes) of which one must be the latest; * wants any."
 BODY = TypeAdapter(Model).json_schema(ref_template=REFERENCE)
@@ -70,11 +69,11 @@ class Owner:
     """Of every answer to the caller."""
 
 
-def router(callers: Callers, models: Models, *, max_bytes: int, timeout_s: float) -> APIRouter:
+def router(authorization: Authorization, models: Models, *, max_bytes: int, timeout_s: float) -> APIRouter:
     """Build the routes.
 
     Args:
-        callers: who may.
+        authorization: who may.
         models: where they are kept.
         max_bytes: of one model's document.
         timeout_s: seconds that a body has to arrive.
@@ -82,7 +81,7 @@ def router(callers: Callers, models: Models, *, max_bytes: int, timeout_s: float
     routes = APIRouter(tags=["models"], responses=_refusals(401, 403, 404, 422, 503))
 
     async def own(request: Request, account_id: Annotated[int, Path(ge=1, lt=2**31)]) -> Owner:
-        standing = await callers.standing(callers.read(header_map(request.scope)), account_id, "models")
+        standing = await authorization.standing(authorization.read(header_map(request.scope)), account_id, "models")
         request.state.standing = standing
         if not NAME.fullmatch(request.path_params.get("name", "none")):
             raise problems.invalid(FieldError("/path/name", WRONG_NAME))
@@ -209,7 +208,7 @@ async def _asked(question: Coroutine[Any, Any, T]) -> T:
         Problem: 404, 409, 412 or 503.
     """
     try:
-        return await answer_within(STORE_ANSWER_S, question)
+        return await answer_within(ANSWER_S, question)
     except (ModelNotFound, AccountNotFound) as e:
         raise problems.not_found(str(e)) from e
     except ModelChanged as e:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, Field
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamNotFound
 from luna_serving.edge.bodies import header_map
@@ -41,12 +41,14 @@ class StreamList(BaseModel):
     streams: list[Stream]
 
 
-def router(callers: Callers, store: KalmanStreams) -> APIRouter:
+def router(authorization: Authorization, store: KalmanStreams) -> APIRouter:
     """Build the routes."""
     routes = APIRouter(tags=["streams"], responses=REFUSALS)
 
     async def own(request: Request, response: Response, account_id: Annotated[int, Path(ge=1, lt=2**31)]) -> int:
-        standing = await callers.standing(callers.read(header_map(request.scope)), account_id, "kalman/streams")
+        standing = await authorization.standing(
+            authorization.read(header_map(request.scope)), account_id, "kalman/streams"
+        )
         request.state.standing = standing
         response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
         return account_id

@@ -8,14 +8,17 @@ is given back: here, or by the next holder of the stream if this process dies be
 import logging
 import time
 import uuid
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
+from luna_serving.access.charges import Charges
+from luna_serving.access.denials import Charge
+from luna_serving.access.denied import Denied
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.store.streams import (
     Claim,
@@ -37,7 +40,7 @@ from luna_serving.edge.sockets import POLICY_VIOLATION, Socket
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 from luna_store.accounts.accounts import AccountNotFound
-from luna_store.quota.debits import Debit, Grant, StoreUnavailable
+from luna_store.quota.debits import Debit, Decision, Grant, StoreUnavailable
 
 log = logging.getLogger("luna.streams")
 
@@ -59,19 +62,19 @@ class SessionLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class StreamService:
     """What the sessions of one ingress replica share."""
 
     store: KalmanStreams
     gate: Serves
-    admission: Admission
-    callers: Callers
+    charges: Charges
+    authorization: Authorization
     models: NamedModels
     rules: StreamRules
     limits: SessionLimits
 
     async def serve(self, socket: Socket) -> None:
-        """Speak with one client until it or we have had enough."""
+        """Serve one connection until either side closes it."""
         await Session(self, socket).run()
 
 
@@ -97,8 +100,8 @@ class Held:
 class Session:
     """The state of one connection."""
 
-    def __init__(self, desk: Desk, socket: Socket) -> None:
-        self._desk = desk
+    def __init__(self, service: StreamService, socket: Socket) -> None:
+        self._service = service
         self._socket = socket
         self._held: Held | None = None
 
@@ -115,7 +118,7 @@ class Session:
             await self._release()
 
     async def _next(self) -> str | bytes:
-        limits = self._desk.limits
+        limits = self._service.limits
         try:
             message = await self._socket.receive(limits.idle_s if self._held else limits.timeout_s)
         except TimeoutError:
@@ -133,10 +136,10 @@ class Session:
             if isinstance(message, PointsMessage):
                 sequence = message.sequence
             answers = await self._handle(message)
+        except Denied as denied:
+            await self._refuse(denied.problem, sequence)
         except Problem as problem:
-            await self._socket.send(protocol.error(problem, sequence))
-            if problem.status in {401, 403}:
-                await self._socket.close(POLICY_VIOLATION, problem.detail)
+            await self._refuse(problem, sequence)
         except StreamSuperseded:
             self._held = None
             await self._socket.close(protocol.SUPERSEDED, "Another connection has resumed this stream.")
@@ -148,6 +151,11 @@ class Session:
         else:
             for answer in answers:
                 await self._socket.send(answer)
+
+    async def _refuse(self, problem: Problem, sequence: int | None) -> None:
+        await self._socket.send(protocol.error(problem, sequence))
+        if problem.status in {401, 403}:
+            await self._socket.close(POLICY_VIOLATION, problem.detail)
 
     async def _handle(self, message: Open | Resume | PointsMessage) -> list[str]:
         if isinstance(message, PointsMessage):
@@ -162,44 +170,44 @@ class Session:
     async def _open(self, message: Open) -> list[str]:
         account_id = self._socket.account_id
         # As it stands now: a stream is not opened by whoever lost the right to it since the upgrade.
-        standing = await self._desk.callers.standing(self._socket.credential(), account_id, ROUTE)
+        standing = await self._service.authorization.standing(self._socket.credential(), account_id, ROUTE)
         reference = read_reference(message.model)
         if reference is None:
             model = read_model(message.model)
         else:
-            model = await self._desk.models.look_up(account_id, reference)
+            model = await self._service.models.look_up(account_id, reference)
         if model.endless is not None:
             wrong = "Varies in time without an end, which a stream does not take: send regressors instead."
             raise problems.invalid(FieldError(f"/model{model.endless}", wrong))
-        plan = Plan.of(message, model, self._desk.rules)
+        plan = Plan.of(message, model, self._service.rules)
         try:
-            claim = await self._desk.store.open(account_id, model.kind, plan.to_json())
+            claim = await self._service.store.open(account_id, model.kind, plan.to_json())
         except TooManyStreams as e:
             cure = f"Delete one: GET /api/v1/{account_id}/kalman/streams lists them."
             raise problems.limit_reached(f"{e} {cure}") from e
         except AccountNotFound as e:
             raise problems.not_found(f"There is no account {account_id}.") from e
         self._held = Held.of(claim)
-        rules = self._desk.rules.within(standing)
+        rules = self._service.rules.within(standing)
         return [protocol.opened(claim.id, 0, plan, rules, resumed=False)]
 
     async def _resume(self, message: Resume) -> list[str]:
         account_id = self._socket.account_id
-        standing = await self._desk.callers.standing(self._socket.credential(), account_id, ROUTE)
+        standing = await self._service.authorization.standing(self._socket.credential(), account_id, ROUTE)
         try:
-            claim = await self._desk.store.claim(account_id, message.stream, owed=self._left_open)
+            claim = await self._service.store.claim(account_id, message.stream, owed=self._left_open)
         except StreamNotFound as e:
             raise problems.not_found(f"{e} It may have been deleted, or have expired unused.") from e
         held = self._held = Held.of(claim)
         try:
             if message.after > claim.sequence:
                 raise problems.invalid(FieldError("/after", f"Must be at most {claim.sequence}: no more was taken."))
-            kept = await self._desk.store.answers(claim, message.after)
+            kept = await self._service.store.answers(claim, message.after)
             repeats = protocol.repeated(kept, message.after, claim.sequence)
         except Problem:
             await self._release()
             raise
-        rules = self._desk.rules.within(standing)
+        rules = self._service.rules.within(standing)
         head = protocol.opened(claim.id, claim.sequence, held.plan, rules, resumed=True)
         return [head, *(protocol.filtered(first, points) for first, points in repeats)]
 
@@ -208,12 +216,12 @@ class Session:
             raise problems.invalid(FieldError("/values", "Must be a list of at least one point."))
         if held.spent:
             await self._renew(held)
-        desk, first, last = self._desk, message.sequence, message.sequence + len(message.values) - 1
+        service, first, last = self._service, message.sequence, message.sequence + len(message.values) - 1
         if protocol.place(first, len(message.values), held.sequence) == "again":
-            kept = await desk.store.answers(held.claim, first - 1)
+            kept = await service.store.answers(held.claim, first - 1)
             return protocol.filtered(*protocol.joined(protocol.repeated(kept, first - 1, last)))
-        model, keep = held.plan.model.build(), held.plan.replayed(desk.rules)
-        values = read_values(message.values, model.observed, min(desk.rules.max_points, keep))
+        model, keep = held.plan.model.build(), held.plan.replayed(service.rules)
+        values = read_values(message.values, model.observed, min(service.rules.max_points, keep))
         if model.length is not None and last > model.length:
             wrong = f"Would go on to point {last}; the model's time-varying matrices cover {model.length}."
             raise problems.invalid(FieldError("/values", wrong))
@@ -225,10 +233,10 @@ class Session:
         held.spent, held.open_debit = True, (debit, last)
         appended = await self._charged(held, values, debit)
         try:
-            await desk.store.append(held.claim, first, last, state=appended.state, points=appended.points, keep=keep)
+            await service.store.append(held.claim, first, last, state=appended.state, points=appended.points, keep=keep)
         except (StreamSuperseded, StreamNotFound):
             # Whoever claimed the stream has done so as well; after a deletion nobody else does.
-            desk.admission.void_later(debit)
+            service.charges.void_later(debit)
             raise
         held.spent, held.open_debit = False, None
         held.sequence, held.state = last, appended.state
@@ -241,7 +249,9 @@ class Session:
             debit, last = held.open_debit or (None, 0)
             return debit if claim.sequence < last else None
 
-        claim = await self._desk.store.claim(self._socket.account_id, held.claim.id, epoch=held.claim.epoch, owed=owed)
+        claim = await self._service.store.claim(
+            self._socket.account_id, held.claim.id, epoch=held.claim.epoch, owed=owed
+        )
         held.claim, held.sequence, held.state = claim, claim.sequence, claim.state
         held.spent, held.open_debit = False, None
 
@@ -249,26 +259,25 @@ class Session:
         """Debit and compute.
 
         Raises:
+            Denied: nothing was taken.
             Problem: nothing is charged.
         """
-        plan, seconds = held.plan, self._desk.limits.timeout_s
+        plan, seconds = held.plan, self._service.limits.timeout_s
         until = time.monotonic() + seconds
         job = AppendJob(plan.model, held.state, values, plan.outputs, plan.threshold, plan.lag)
-        for _ in range(2):
+
+        def attempt() -> Awaitable[tuple[Appended, Decision]]:
             # A client that hangs up meanwhile finds the answer when it resumes: these points are taken.
             call = Call(debit, job, len(values) * (plan.lag + 1), lambda: False)
-            result, decision = await self._desk.gate.serve(call, until - time.monotonic(), seconds)
-            if decision.admitted:
-                appended: Appended = result
-                return appended
-            denial = await self._desk.callers.denial(
-                self._socket.credential(), debit, decision, partial(protocol.too_many_points, len(values))
-            )
-            if denial is not None:
-                # Nothing was taken. What the gate raises is another matter: it gives back, if it lives to do so.
-                held.open_debit = None
-                raise denial
-        raise problems.dependencies_gone("The account")
+            return self._service.gate.serve(call, until - time.monotonic(), seconds)
+
+        charge = Charge(self._socket.credential(), debit, partial(protocol.too_many_points, len(values)))
+        try:
+            return (await self._service.charges.charge(charge, attempt))[0]
+        except Denied:
+            # Nothing was taken. What the gate raises is another matter: it gives back, if it lives to do so.
+            held.open_debit = None
+            raise
 
     def _left_open(self, claim: Claim) -> Debit | None:
         """The debit of an earlier holder who may have died before the commit, which can no longer happen now."""
@@ -295,6 +304,6 @@ class Session:
         if held is None or held.spent:
             return
         try:
-            await self._desk.store.release(held.claim)
+            await self._service.store.release(held.claim)
         except StoreUnavailable as e:
             log.warning("stream %s stays held: %s", held.claim.id, e)
