@@ -22,10 +22,10 @@ from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.replica import KalmanReplica
 from luna_serving.capabilities.kalman.routes import LONG_AT_ONCE, operations
 from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
-from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamLimits
+from luna_serving.capabilities.kalman.store.streams import HOLD, KalmanStreams, StreamLimits
+from luna_serving.capabilities.kalman.store.streams import ROUTE as STREAM
 from luna_serving.capabilities.kalman.streams import routes as stream_routes
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
-from luna_serving.capabilities.kalman.streams.session import ROUTE as STREAM
 from luna_serving.capabilities.kalman.streams.session import SessionLimits, StreamService
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import GateLimits
@@ -141,7 +141,12 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
     )
     streams = KalmanStreams(
         engine,
-        StreamLimits(settings.stream_max_streams, timedelta(days=settings.stream_unused_days)),
+        StreamLimits(
+            settings.stream_max_streams,
+            timedelta(days=settings.stream_unused_days),
+            # Several messages' worth, should they be allowed to take longer than usual.
+            hold=max(HOLD, timedelta(seconds=4 * settings.request_timeout_s)),
+        ),
         timeout_s=ANSWER_S,
     )
     stream_service = StreamService(

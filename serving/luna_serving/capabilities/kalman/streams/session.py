@@ -2,12 +2,12 @@
 
 Nothing is answered before it is committed, so a client that was answered never has to send again; a client that was
 not sends again, and is answered from what is kept or for the first time. A message that was charged and not applied
-is given back: here, or by the next holder of the stream if this process dies before it can (`Claim.was_held`).
+is given back by its hold: by this session, by the next holder of the stream if this process dies before it can, or
+when the hold is overdue.
 """
 
 import logging
 import time
-import uuid
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
@@ -21,11 +21,14 @@ from luna_serving.access.denials import Charge
 from luna_serving.access.denied import Denied
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.store.streams import (
+    ROUTE,
+    UNITS,
     Claim,
     KalmanStreams,
     StreamNotFound,
     StreamSuperseded,
     TooManyStreams,
+    debit_id,
 )
 from luna_serving.capabilities.kalman.streams import protocol
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
@@ -44,11 +47,10 @@ from luna_store.quota.debits import Debit, Decision, Grant, StoreUnavailable
 
 log = logging.getLogger("luna.streams")
 
-ROUTE = "kalman/stream"
 # RFC 6455, section 7.4.1.
 MESSAGE_TOO_BIG = 1009
-# A message of points is one series.
-UNITS = 1
+# Beyond what a message may take, so that its hold is never overdue before its points are committed.
+HOLD_SPARE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,11 @@ class StreamService:
     rules: StreamRules
     limits: SessionLimits
 
+    @property
+    def good_for_s(self) -> float:
+        """How long a hold may be charged: so long that it is not overdue before a message is answered."""
+        return self.store.hold_s - self.limits.timeout_s - HOLD_SPARE_S
+
     async def serve(self, socket: Socket) -> None:
         """Serve one connection until either side closes it."""
         await Session(self, socket).run()
@@ -80,21 +87,23 @@ class StreamService:
 
 @dataclass(slots=True)
 class Held:
-    """A stream in this session's hands."""
+    """A stream that this session holds."""
 
     claim: Claim
     plan: Plan
     sequence: int
     state: str | None
+    since: float
+    """A time, by `time.monotonic`, before its hold was last written."""
     spent: bool = False
-    """Whether this epoch's debit id was used for points that were not applied: the next needs another."""
-    open_debit: tuple[Debit, int] | None = None
-    """A debit that may have been taken for points, up to this number, that may have been applied."""
+    """Whether the hold's debit id was used for points that were not applied: the next message needs another."""
+    charged: bool = False
+    """Whether that debit may have been taken."""
 
     @classmethod
-    def of(cls, claim: Claim) -> "Held":
+    def of(cls, claim: Claim, since: float) -> "Held":
         """The stream as it was claimed."""
-        return cls(claim, Plan.from_json(claim.document), claim.sequence, claim.state)
+        return cls(claim, Plan.from_json(claim.document), claim.sequence, claim.state, since)
 
 
 class Session:
@@ -180,6 +189,7 @@ class Session:
             wrong = "Varies in time without an end, which a stream does not take: send regressors instead."
             raise problems.invalid(FieldError(f"/model{model.endless}", wrong))
         plan = Plan.of(message, model, self._service.rules)
+        since = time.monotonic()
         try:
             claim = await self._service.store.open(account_id, model.kind, plan.to_json())
         except TooManyStreams as e:
@@ -187,18 +197,19 @@ class Session:
             raise problems.limit_reached(f"{e} {cure}") from e
         except AccountNotFound as e:
             raise problems.not_found(f"There is no account {account_id}.") from e
-        self._held = Held.of(claim)
+        self._held = Held.of(claim, since)
         rules = self._service.rules.within(standing)
         return [protocol.opened(claim.id, 0, plan, rules, resumed=False)]
 
     async def _resume(self, message: Resume) -> list[str]:
         account_id = self._socket.account_id
         standing = await self._service.authorization.standing(self._socket.credential(), account_id, ROUTE)
+        since = time.monotonic()
         try:
-            claim = await self._service.store.claim(account_id, message.stream, owed=self._left_open)
+            claim = await self._service.store.claim(account_id, message.stream)
         except StreamNotFound as e:
             raise problems.not_found(f"{e} It may have been deleted, or have expired unused.") from e
-        held = self._held = Held.of(claim)
+        held = self._held = Held.of(claim, since)
         try:
             if message.after > claim.sequence:
                 raise problems.invalid(FieldError("/after", f"Must be at most {claim.sequence}: no more was taken."))
@@ -214,7 +225,7 @@ class Session:
     async def _points(self, held: Held, message: PointsMessage) -> str:
         if not message.values:
             raise problems.invalid(FieldError("/values", "Must be a list of at least one point."))
-        if held.spent:
+        if held.spent or time.monotonic() - held.since > self._service.good_for_s:
             await self._renew(held)
         service, first, last = self._service, message.sequence, message.sequence + len(message.values) - 1
         if protocol.place(first, len(message.values), held.sequence) == "again":
@@ -229,31 +240,22 @@ class Session:
         if unknown is not None:
             wrong = f"Reaches point {unknown + 1}, whose regressors are null: open a stream with the numbers."
             raise problems.invalid(FieldError("/values", wrong))
-        debit = self._debit(held.plan, held.claim.id, held.claim.epoch, first, len(values))
-        held.spent, held.open_debit = True, (debit, last)
-        appended = await self._charged(held, values, debit)
-        try:
-            await service.store.append(held.claim, first, last, state=appended.state, points=appended.points, keep=keep)
-        except (StreamSuperseded, StreamNotFound):
-            # Whoever claimed the stream has done so as well; after a deletion nobody else does.
-            service.charges.void_later(debit)
-            raise
-        held.spent, held.open_debit = False, None
+        held.spent = held.charged = True
+        appended = await self._charged(held, values, self._debit(held, first, len(values)))
+        since = time.monotonic()
+        await service.store.append(held.claim, first, last, state=appended.state, points=appended.points, keep=keep)
+        held.since, held.spent, held.charged = since, False, False
         held.sequence, held.state = last, appended.state
         return protocol.filtered(first, appended.points)
 
     async def _renew(self, held: Held) -> None:
         """Claim the stream again: under the new epoch the debits have new ids, and what is uncertain is known."""
-
-        def owed(claim: Claim) -> Debit | None:
-            debit, last = held.open_debit or (None, 0)
-            return debit if claim.sequence < last else None
-
+        since = time.monotonic()
         claim = await self._service.store.claim(
-            self._socket.account_id, held.claim.id, epoch=held.claim.epoch, owed=owed
+            self._socket.account_id, held.claim.id, epoch=held.claim.epoch, charged=held.charged
         )
         held.claim, held.sequence, held.state = claim, claim.sequence, claim.state
-        held.spent, held.open_debit = False, None
+        held.since, held.spent, held.charged = since, False, False
 
     async def _charged(self, held: Held, values: NDArray[np.float64], debit: Debit) -> Appended:
         """Debit and compute.
@@ -276,30 +278,24 @@ class Session:
             return (await self._service.charges.charge(charge, attempt))[0]
         except Denied:
             # Nothing was taken. What the gate raises is another matter: it gives back, if it lives to do so.
-            held.open_debit = None
+            held.charged = False
             raise
 
-    def _left_open(self, claim: Claim) -> Debit | None:
-        """The debit of an earlier holder who may have died before the commit, which can no longer happen now."""
-        if not claim.was_held:
-            return None
-        return self._debit(Plan.from_json(claim.document), claim.id, claim.epoch - 1, claim.sequence + 1)
-
-    def _debit(self, plan: Plan, stream: uuid.UUID, epoch: int, first: int, points: int = 0) -> Debit:
+    def _debit(self, held: Held, first: int, points: int) -> Debit:
         credential = self._socket.credential()
         return Debit(
             account_id=self._socket.account_id,
             key_prefix=credential.key_prefix,
             key_digests=credential.key_digests,
             units=UNITS,
-            debit_id=protocol.debit_id(stream, epoch, first),
+            debit_id=debit_id(held.claim.id, held.claim.epoch, first),
             route=ROUTE,
-            grant=Grant("kalman", plan.model.kind),
+            grant=Grant("kalman", held.plan.model.kind),
             amounts=amounts([points]),
         )
 
     async def _release(self) -> None:
-        """Let the stream go; but where the last debit was in vain, it stays held, so that the next holder voids it."""
+        """Let the stream go; but where the last charge was in vain, it stays held, so that its hold is voided."""
         held, self._held = self._held, None
         if held is None or held.spent:
             return
