@@ -34,7 +34,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_holds_owner", "holds", ["owner"])
     op.create_index("ix_holds_until", "holds", ["until"])
-    op.create_index("ix_holds_account_id", "holds", ["account_id"])
 
 
 def downgrade() -> None:

@@ -14,7 +14,7 @@ from luna_serving.access.denied import Denied
 from luna_serving.local.servers.valkey import ValkeyServer
 from luna_serving.wire.problems import Problem
 from luna_store.ledger import holds as ledger
-from luna_store.ledger.holds import Hold, HoldLost, void_overdue
+from luna_store.ledger.holds import Hold, HoldExists, HoldLost, void_overdue
 from luna_store.ledger.usage import usage
 
 AT_ONCE = 6
@@ -109,7 +109,7 @@ async def test_a_debit_id_has_one_open_hold(store: Store, ends: Ends) -> None:
     caller = await store.account()
     charge = charge_of(caller)
     hold = await ends.holds.reserve(charge, an_owner(), MINUTE)
-    with pytest.raises(ValueError, match="has a hold"):
+    with pytest.raises(HoldExists):
         await ends.holds.reserve(charge, an_owner(), MINUTE)
     await ends.holds.settle(hold, RESERVED)
     assert await settled(store, caller) == [RESERVED]
@@ -170,6 +170,14 @@ async def test_overdue_holds_are_voided_and_extended_ones_are_not(store: Store, 
     for hold in (extended, young):
         await ends.holds.settle(hold, RESERVED)
     assert await settled(store, caller) == [2 * RESERVED]
+
+
+async def test_an_account_that_is_gone_is_not_found(store: Store, ends: Ends) -> None:
+    caller = await store.account()
+    await store.accounts.delete(caller.account_id, retain=False)
+    with pytest.raises(Problem) as gone:
+        await ends.holds.reserve(charge_of(caller), an_owner(), MINUTE)
+    assert gone.value.status == 404
 
 
 async def test_no_hold_outlives_the_ledgers_memory(store: Store, ends: Ends) -> None:

@@ -70,6 +70,7 @@ async def test_one_connection_too_many_is_refused_before_the_upgrade(store: Stor
             response = refused.value.response
             assert (response.status_code, response.headers["retry-after"]) == (503, "1")
             assert json.loads(response.body)["type"].endswith("overloaded")
+            assert response.headers["ratelimit"].startswith('"quota";r=500')
         for _ in range(50):
             try:
                 async with connection(url, caller) as again:

@@ -2,8 +2,8 @@
 
 Three rules carry it. An event's id is its stream id, so a replay inserts nothing. A debit's id is the same in
 both stores, so a debit that Redis took and Postgres took again (because the answer of Redis was lost) is booked
-with its units once and with zero the second time. And whoever books holds the row locks of the accounts
-concerned, in the order of their ids, so the two can never pass each other.
+with its units once and with zero the second time. And a booking holds the row locks of its accounts, taken in the
+order of their ids, so two bookings of a debit never overlap.
 """
 
 import uuid
@@ -107,7 +107,7 @@ SELECT coalesce(sum(events), 0) FROM sums
 
 
 async def lock_accounts(connection: AsyncConnection, account_ids: Iterable[int]) -> set[int]:
-    """Take the row locks, in an order in which nobody can deadlock; returns the accounts that exist."""
+    """Take the row locks, in an order that cannot deadlock; returns the accounts that exist."""
     return set(await connection.scalars(LOCK, {"ids": sorted(set(account_ids))}))
 
 

@@ -1,7 +1,7 @@
 """Holds: charges that outlive their request. Each is settled to the work done, or voided, exactly once.
 
-A hold is a row that names a debit's id before the debit is taken. So whatever dies, and whenever, the row is left to
-name what may have been charged, and closing it is right whether or not the debit was taken (see
+A hold is a row that names a debit's id before the debit is taken. So at whichever instruction a process dies, the row
+names what may have been charged, and closing it is right whether or not the debit was taken (see
 `luna_store.ledger.booking.correct`). Closing deletes the row in the transaction that corrects the ledger: of two that
 close it, one finds it. The functions work on the caller's connection, so a job's result and its settlement are one
 transaction.
@@ -30,7 +30,7 @@ _COLUMNS = "debit_id, account_id, owner, fence, units, route, reserved_at, until
 _WRITE = text(f"""
 INSERT INTO holds (debit_id, account_id, owner, fence, units, route, until)
 VALUES (:debit_id, :account_id, :owner, :fence, :units, :route, now() + LEAST(:lasting, CAST(:longest AS interval)))
-RETURNING {_COLUMNS}
+ON CONFLICT (debit_id) DO NOTHING RETURNING {_COLUMNS}
 """)  # noqa: S608  constants
 _EXTEND = text(f"""
 UPDATE holds SET until = LEAST(now() + :lasting, reserved_at + CAST(:longest AS interval))
@@ -69,6 +69,13 @@ class Hold:
         return Debit(self.account_id, "", (), self.units, self.debit_id, self.route)
 
 
+class HoldExists(Exception):
+    """There is an open hold with this debit id."""
+
+    def __init__(self, debit_id: uuid.UUID) -> None:
+        super().__init__(f"The debit {debit_id} has an open hold.")
+
+
 class HoldLost(Exception):
     """The hold was closed, or is another process's now."""
 
@@ -87,11 +94,15 @@ async def write(connection: AsyncConnection, debit: Debit, owner: str, fence: in
         lasting: until it is overdue, from now on; at most `LONGEST`.
 
     Raises:
-        IntegrityError: the id is that of an open hold, or the account is gone.
+        HoldExists: the id is that of an open hold; nothing is changed.
+        IntegrityError: the account is gone.
     """
     values = {"debit_id": debit.debit_id, "account_id": debit.account_id, "units": debit.units, "route": debit.route}
     values |= {"owner": owner, "fence": fence, "lasting": lasting, "longest": LONGEST}
-    return Hold(*(await connection.execute(_WRITE, values)).one())
+    row = (await connection.execute(_WRITE, values)).one_or_none()
+    if row is None:
+        raise HoldExists(debit.debit_id)
+    return Hold(*row)
 
 
 async def extend(connection: AsyncConnection, hold: Hold, lasting: timedelta) -> Hold:

@@ -52,7 +52,6 @@ class HoldRow(Table):
         CheckConstraint("units > 0", name="units"),
         Index("ix_holds_owner", "owner"),
         Index("ix_holds_until", "until"),
-        Index("ix_holds_account_id", "account_id"),
     )
 
     debit_id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)

@@ -8,7 +8,7 @@ from luna_store.quota.debits import Standing
 
 
 class Authorization:
-    """Authenticates callers, and tells what they may."""
+    """Authenticates callers, and reads the standing of their accounts."""
 
     def __init__(self, authenticator: Authenticator, charges: Charges, denials: Denials) -> None:
         self._authenticator = authenticator

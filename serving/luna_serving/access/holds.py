@@ -44,8 +44,8 @@ class Holds:
 
         Raises:
             Denied: nothing was taken.
-            Problem: 401, or 503 while a store is gone.
-            ValueError: the charge's debit id is that of an open hold.
+            HoldExists: the charge's debit id is that of an open hold; nothing was taken.
+            Problem: 401, 404 or 503.
         """
         try:
             async with self._transaction() as connection:
@@ -53,7 +53,7 @@ class Holds:
         except StoreUnavailable as e:
             raise problems.dependencies_gone("The ledger") from e
         except IntegrityError as e:
-            raise ValueError(f"debit {charge.debit.debit_id} has a hold, or its account is gone") from e
+            raise problems.not_found(f"There is no account {charge.debit.account_id}.") from e
         await self.charge(hold, charge)
         return hold
 
@@ -67,10 +67,10 @@ class Holds:
         try:
             await self._charges.take(charge)
         except Denied:
-            await self._closed(self._drop(hold), hold)
+            await self._close_or_log(self._drop(hold), hold)
             raise
-        except BaseException:  # a caller who hangs up among them: whatever it is, the debit may have been taken
-            await self._closed(self.void(hold), hold)
+        except BaseException:  # also where the caller hangs up: the debit may have been taken
+            await self._close_or_log(self.void(hold), hold)
             raise
         # From now on the hold says what is given back, not this process.
         self._charges.served(charge.debit)
@@ -113,7 +113,7 @@ class Holds:
         async with self._transaction() as connection:
             return await holds.take_over(connection, owner, fence)
 
-    async def _closed(self, close: Awaitable[object], hold: Hold) -> None:
+    async def _close_or_log(self, close: Awaitable[object], hold: Hold) -> None:
         try:
             await close
         except StoreUnavailable as e:

@@ -34,7 +34,7 @@ MAX_REASON: Final = 120
 
 
 class Closed(Exception):
-    """The connection is over, whoever ended it; nothing more can be sent."""
+    """The connection is over; nothing more can be sent."""
 
 
 class Socket:
@@ -43,7 +43,7 @@ class Socket:
     def __init__(self, account_id: int, credential: Callable[[], Credential], receive: Receive, send: Send) -> None:
         self.account_id = account_id
         self.credential = credential
-        """Reads the caller's credential anew: a token may have expired since. Raises Problem 401."""
+        """Reads the caller's credential again: a token may have expired since. Raises Problem 401."""
         self._receive = receive
         self._send = send
 
@@ -67,18 +67,18 @@ class Socket:
         Raises:
             Closed: the connection is over.
         """
-        await self._told({"type": "websocket.send", "text": text})
+        await self._transmit({"type": "websocket.send", "text": text})
 
     async def close(self, code: int, reason: str) -> None:
         """End the connection.
 
         Raises:
-            Closed: always, so that nobody goes on.
+            Closed: always.
         """
-        await self._told({"type": "websocket.close", "code": code, "reason": reason[:MAX_REASON]})
+        await self._transmit({"type": "websocket.close", "code": code, "reason": reason[:MAX_REASON]})
         raise Closed
 
-    async def _told(self, message: dict[str, object]) -> None:
+    async def _transmit(self, message: dict[str, object]) -> None:
         try:
             await self._send(message)
         except OSError as e:  # uvicorn's ClientDisconnected is one
@@ -91,7 +91,7 @@ class SocketRoute:
 
     path: str
     serve: Callable[[Socket], Awaitable[None]]
-    """Speaks until it returns or `Closed` is raised."""
+    """Serves a connection until it returns or raises `Closed`."""
 
 
 class Sockets:
@@ -123,7 +123,7 @@ class Sockets:
         SOCKETS.inc()
         try:
             await send(accept)
-            await self._speak(route, socket, request_id(scope))
+            await self._run(route, socket, request_id(scope))
         finally:
             self._connections -= 1
             SOCKETS.dec()
@@ -154,7 +154,7 @@ class Sockets:
         await refuse(scope, send, problem, standing)
 
     @staticmethod
-    async def _speak(route: SocketRoute, socket: Socket, id_: str) -> None:
+    async def _run(route: SocketRoute, socket: Socket, id_: str) -> None:
         try:
             await route.serve(socket)
         except Closed:
@@ -166,7 +166,7 @@ class Sockets:
 
 
 def with_key_of_subprotocol(headers: dict[bytes, bytes], subprotocols: list[str]) -> dict[bytes, bytes]:
-    """The headers, with the credential that stands among the subprotocols where no header carries one."""
+    """The headers, with the credential among the subprotocols where no header carries one."""
     keys = [name.removeprefix(KEY_SUBPROTOCOL) for name in subprotocols if name.startswith(KEY_SUBPROTOCOL)]
     if not keys or b"x-api-key" in headers or b"authorization" in headers:
         return headers

@@ -65,7 +65,7 @@ def oauth_error(code: str, detail: str) -> Problem:
 
 def invalid_client(*, basic: bool) -> Problem:
     """401; a client that came with HTTP Basic is asked for it again (RFC 6749, section 5.2)."""
-    detail = "client_id is no account's id, or client_secret is not its key."
+    detail = "client_id is not the id of an account, or client_secret is not its key."
     problem = problems.unauthenticated(detail)
     challenges = f"Basic {REALM}, {problem.headers['WWW-Authenticate']}"
     headers = {**problem.headers, "WWW-Authenticate": challenges} if basic else problem.headers
@@ -84,7 +84,7 @@ async def form(request: Request) -> Form:
         raise replace(problem, detail=f"Send the body with Content-Type: {FORM}.")
     try:
         body = await read_body(header_map(request.scope), request.receive, MAX_FORM_BYTES)
-    except Disconnected as e:  # nobody is left to read this
+    except Disconnected as e:
         raise oauth_error("invalid_request", "The body ended before it was whole.") from e
     try:
         # RFC 6749, section 3.2: a parameter without a value counts as left out, and none may come twice.

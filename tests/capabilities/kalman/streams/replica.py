@@ -46,7 +46,11 @@ class Replica:
             max_batch=10, max_batch_points=1000, max_queued=10, batches_in_flight=1, request_timeout_s=5
         )
         self.desk = StreamService(
-            KalmanStreams(store.engine, StreamLimits(10, timedelta(days=1)), timeout_s=limits.get("store_s", 4.0)),
+            KalmanStreams(
+                store.engine,
+                StreamLimits(10, timedelta(days=1), hold=limits.get("hold", timedelta(minutes=15))),
+                timeout_s=limits.get("store_s", 4.0),
+            ),
             Gate(wired.charges, compute, gate_limits),
             wired.charges,
             wired.authorization,

@@ -1,4 +1,4 @@
-"""Streams of online filtering in Postgres: each point taken once, whatever dies meanwhile.
+"""Streams of online filtering in Postgres: each point taken once, whichever process dies meanwhile.
 
 One connection holds a stream at a time. Claiming it counts its epoch up, and every write names the epoch that it
 belongs to: what an earlier holder still wants to write changes nothing. New state, sequence and answers are one
@@ -188,7 +188,7 @@ class KalmanStreams:
         epoch: int | None = None,
         charged: bool = True,
     ) -> Claim:
-        """Take a stream over from its holder, and give back what that holder may have been charged in vain.
+        """Take a stream over from its holder, and give back a charge whose points that holder did not commit.
 
         Args:
             account_id: its owner.
@@ -302,8 +302,8 @@ class KalmanStreams:
         left = await holds.take_over(connection, owner_of(claim.id), claim.epoch)
         for hold in left:
             await (holds.void(connection, hold) if charged else holds.drop(connection, hold))
-        if not left:
-            # The holder is of a release that wrote no holds, or its hold is overdue and was voided.
+        if charged and not left:
+            # The holder is of a release that wrote no holds, or its hold was overdue and is voided.
             await void(connection, _debit(claim, claim.epoch - 1))
 
     async def _expire(self, connection: AsyncConnection, account_id: int) -> None:

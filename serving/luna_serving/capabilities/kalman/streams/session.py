@@ -77,7 +77,7 @@ class StreamService:
 
     @property
     def good_for_s(self) -> float:
-        """How long a hold may be charged: so long that it is not overdue before a message is answered."""
+        """How long after it was written a hold may be charged: it is then not overdue before the answer."""
         return self.store.hold_s - self.limits.timeout_s - HOLD_SPARE_S
 
     async def serve(self, socket: Socket) -> None:
@@ -178,7 +178,7 @@ class Session:
 
     async def _open(self, message: Open) -> list[str]:
         account_id = self._socket.account_id
-        # As it stands now: a stream is not opened by whoever lost the right to it since the upgrade.
+        # Asked again: the caller may have lost the right to it since the upgrade.
         standing = await self._service.authorization.standing(self._socket.credential(), account_id, ROUTE)
         reference = read_reference(message.model)
         if reference is None:
@@ -240,8 +240,7 @@ class Session:
         if unknown is not None:
             wrong = f"Reaches point {unknown + 1}, whose regressors are null: open a stream with the numbers."
             raise problems.invalid(FieldError("/values", wrong))
-        held.spent = held.charged = True
-        appended = await self._charged(held, values, self._debit(held, first, len(values)))
+        appended = await self._charged(held, values, self._charge(held, first, len(values)))
         since = time.monotonic()
         await service.store.append(held.claim, first, last, state=appended.state, points=appended.points, keep=keep)
         held.since, held.spent, held.charged = since, False, False
@@ -257,7 +256,7 @@ class Session:
         held.claim, held.sequence, held.state = claim, claim.sequence, claim.state
         held.since, held.spent, held.charged = since, False, False
 
-    async def _charged(self, held: Held, values: NDArray[np.float64], debit: Debit) -> Appended:
+    async def _charged(self, held: Held, values: NDArray[np.float64], charge: Charge) -> Appended:
         """Debit and compute.
 
         Raises:
@@ -270,10 +269,10 @@ class Session:
 
         def attempt() -> Awaitable[tuple[Appended, Decision]]:
             # A client that hangs up meanwhile finds the answer when it resumes: these points are taken.
-            call = Call(debit, job, len(values) * (plan.lag + 1), lambda: False)
+            call = Call(charge.debit, job, len(values) * (plan.lag + 1), lambda: False)
             return self._service.gate.serve(call, until - time.monotonic(), seconds)
 
-        charge = Charge(self._socket.credential(), debit, partial(protocol.too_many_points, len(values)))
+        held.spent = held.charged = True
         try:
             return (await self._service.charges.charge(charge, attempt))[0]
         except Denied:
@@ -281,9 +280,9 @@ class Session:
             held.charged = False
             raise
 
-    def _debit(self, held: Held, first: int, points: int) -> Debit:
+    def _charge(self, held: Held, first: int, points: int) -> Charge:
         credential = self._socket.credential()
-        return Debit(
+        debit = Debit(
             account_id=self._socket.account_id,
             key_prefix=credential.key_prefix,
             key_digests=credential.key_digests,
@@ -293,9 +292,10 @@ class Session:
             grant=Grant("kalman", held.plan.model.kind),
             amounts=amounts([points]),
         )
+        return Charge(credential, debit, partial(protocol.too_many_points, points))
 
     async def _release(self) -> None:
-        """Let the stream go; but where the last charge was in vain, it stays held, so that its hold is voided."""
+        """Let the stream go. After a charge whose points were not taken it stays held: its hold will be voided."""
         held, self._held = self._held, None
         if held is None or held.spent:
             return
