@@ -33,7 +33,6 @@ def upgrade() -> None:
         sa.CheckConstraint("units > 0", name="ck_holds_units"),
     )
     op.create_index("ix_holds_owner", "holds", ["owner"])
-    op.create_index("ix_holds_until", "holds", ["until"])
 
 
 def downgrade() -> None:

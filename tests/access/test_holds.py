@@ -68,6 +68,18 @@ async def test_a_hold_that_is_closed_before_redis_was_settled_counts_once(store:
         assert await settled(store, caller) == [units]
 
 
+@pytest.mark.parametrize("booked", ["the debit", "the settlement", "nothing"])
+async def test_a_refund_besides_the_settlement_changes_nothing(store: Store, ends: Ends, booked: str) -> None:
+    async with held(store, ends) as (caller, hold):
+        if booked == "the debit":
+            await store.settler.settle()
+        await ends.holds.settle(hold, SPENT)
+        if booked == "the settlement":
+            await store.settler.settle()
+        assert await store.quota.refund(hold.debit)
+        assert await settled(store, caller) == [SPENT]
+
+
 async def test_a_call_that_is_settled_to_less_is_one_call_of_its_route(store: Store, ends: Ends) -> None:
     async with held(store, ends) as (caller, hold):
         await settled(store, caller)

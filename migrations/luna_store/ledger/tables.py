@@ -45,13 +45,15 @@ class UsageEvent(Table):
 
 
 class HoldRow(Table):
-    """A charge that outlives its request, and is neither settled nor voided yet; see `luna_store.ledger.holds`."""
+    """A charge that outlives its request, and is neither settled nor voided yet; see `luna_store.ledger.holds`.
+
+    No index on `until`: a stream moves it with each message, and the table has only what is open.
+    """
 
     __tablename__ = "holds"
     __table_args__ = (
         CheckConstraint("units > 0", name="units"),
         Index("ix_holds_owner", "owner"),
-        Index("ix_holds_until", "until"),
     )
 
     debit_id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)

@@ -41,25 +41,23 @@ DEBITS: Final = uuid.UUID("0d0b2a58-2f2e-4f0a-9a55-6d6f3b1c7e11")
 # How long a charge without its points is left to a holder that may be alive.
 HOLD: Final = timedelta(minutes=15)
 
-# The stream's lock before the hold's, as in a claim.
+# The stream's lock before the hold's, as in a claim. Rolled back unless it answers 1.
 _APPEND = text("""
-WITH mine AS (
-    SELECT id FROM kalman_streams WHERE id = :id AND epoch = :epoch AND sequence = :first - 1 FOR UPDATE
+WITH moved AS (
+    UPDATE kalman_streams SET sequence = :last, state = :state, updated_at = now()
+    WHERE id = :id AND epoch = :epoch AND sequence = :first - 1
+    RETURNING id
 ), charged AS (
     UPDATE holds SET debit_id = :next_debit, reserved_at = now(), until = now() + CAST(:hold AS interval)
-    WHERE debit_id = :debit AND fence = :epoch AND EXISTS (SELECT FROM mine)
+    WHERE debit_id = :debit AND fence = :epoch AND EXISTS (SELECT FROM moved)
     RETURNING debit_id
-), moved AS (
-    UPDATE kalman_streams SET sequence = :last, state = :state, updated_at = now()
-    WHERE id IN (SELECT id FROM mine) AND EXISTS (SELECT FROM charged)
-    RETURNING id
 ), kept AS (
     INSERT INTO kalman_stream_answers (stream_id, last_sequence, first_sequence, points)
     SELECT id, :last, :first, :points FROM moved
 ), dropped AS (
     DELETE FROM kalman_stream_answers a USING moved WHERE a.stream_id = moved.id AND a.last_sequence <= :last - :keep
 )
-SELECT count(*) FROM moved
+SELECT count(*) FROM charged
 """)
 
 _RELEASE = text("DELETE FROM holds WHERE owner = :owner AND fence = :epoch")
