@@ -184,6 +184,23 @@ async def test_overdue_holds_are_voided_and_extended_ones_are_not(store: Store, 
     assert await settled(store, caller) == [2 * RESERVED]
 
 
+async def test_a_caller_who_hangs_up_while_units_are_reserved_gets_them_back(store: Store, ends: Ends) -> None:
+    caller, cancelled = await store.account(), 0
+    for i in range(30):
+        reserving = asyncio.create_task(ends.holds.reserve(charge_of(caller), an_owner(), MINUTE))
+        await asyncio.sleep(i * 0.0005)
+        reserving.cancel()
+        try:
+            await ends.holds.void(await reserving)
+        except asyncio.CancelledError:
+            cancelled += 1
+    assert cancelled > 5
+    await store.execute("UPDATE holds SET until = now()")
+    await void_overdue(store.engine)
+    assert await open_holds(store) == 0
+    assert await settled(store, caller) == [0]
+
+
 async def test_an_account_that_is_gone_is_not_found(store: Store, ends: Ends) -> None:
     caller = await store.account()
     await store.accounts.delete(caller.account_id, retain=False)
