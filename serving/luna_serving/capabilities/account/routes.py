@@ -13,7 +13,7 @@ import pyarrow.parquet
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.edge.account_scope import AccountRoutes, Owner
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.query import Instant
@@ -43,16 +43,18 @@ OTHER_FORMS = {form: {"schema": {"type": "string", "format": "binary"}} for form
 MEANINGS: Final[Meanings] = {AccountNotFound: lambda e: problems.not_found(str(e))}
 
 
-def router(callers: Callers, accounts: Accounts, engine: AsyncEngine, *, ceilings: Mapping[str, int]) -> APIRouter:
+def router(
+    authorization: Authorization, accounts: Accounts, engine: AsyncEngine, *, ceilings: Mapping[str, int]
+) -> APIRouter:
     """Build the routes.
 
     Args:
-        callers: who may see what.
+        authorization: who may see what.
         accounts: what they see.
         engine: where the ledger is.
         ceilings: the server's own limits by name, which an account's can only lower.
     """
-    routes = AccountRoutes(callers, "account", tags=["account"], responses=refusals(401, 403, 404, 422, 503))
+    routes = AccountRoutes(authorization, "account", tags=["account"], responses=refusals(401, 403, 404, 422, 503))
 
     async def own(owner: Annotated[Owner, Depends(routes.own)]) -> tuple[AccountInfo, Standing]:
         return await store_answer(accounts.get(owner.account_id), "The account store", MEANINGS), owner.standing

@@ -15,7 +15,6 @@ from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 from luna_store.quota.debits import Standing
 
-DEBITS: Final = uuid.UUID("0d0b2a58-2f2e-4f0a-9a55-6d6f3b1c7e11")
 # Close codes for applications (RFC 6455, section 7.4.2).
 SUPERSEDED: Final = 4001
 IDLE: Final = 4002
@@ -38,7 +37,7 @@ class StreamRules:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a stream was opened. Stored with it, so that a release with other defaults goes on in the same way."""
+    """How a stream was opened. Stored with it, so that other defaults of a later release change nothing."""
 
     model: ModelSpec
     outputs: tuple[str, ...]
@@ -152,11 +151,6 @@ def _cut(kept: KeptAnswers, first: int, last: int) -> tuple[int, str]:
 def joined(parts: Sequence[tuple[int, str]]) -> tuple[int, str]:
     """Several answers as one."""
     return parts[0][0], "[" + ",".join(points[1:-1] for _, points in parts) + "]"
-
-
-def debit_id(stream: uuid.UUID, epoch: int, first: int) -> uuid.UUID:
-    """The id of the one debit that the holder of an epoch can have open for the points from `first` on."""
-    return uuid.uuid5(DEBITS, f"{stream}/{epoch}/{first}")
 
 
 def opened(stream: uuid.UUID, sequence: int, plan: Plan, rules: StreamRules, *, resumed: bool) -> str:
