@@ -91,14 +91,11 @@ class Callers:
                 problem = problems.suspended()
             case Outcome.EXPIRED:
                 problem = problems.expired()
-            case Outcome.MODEL:
+            case Outcome.GRANT:
                 problem = problems.model_not_allowed(debit.grant.name if debit.grant else "")
-            case Outcome.SERIES:
-                assert standing is not None  # noqa: S101  only strangers have none
-                problem = problems.invalid(limit_error("max_series_per_request", standing.max_series))
-            case Outcome.LENGTH:
-                assert standing is not None  # noqa: S101  only strangers have none
-                problem = problems.invalid(limit_error("max_series_length", standing.max_length))
+            case Outcome.LIMIT:
+                assert standing is not None and decision.exceeded is not None  # noqa: S101, PT018  both are given
+                problem = problems.invalid(limit_error(decision.exceeded, standing.limits[decision.exceeded]))
             case Outcome.RATE:
                 problem = problems.rate_limited(standing.retry_after_s if standing else 1)
             case Outcome.QUOTA:
