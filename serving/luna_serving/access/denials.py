@@ -65,7 +65,7 @@ class Denials:
         """
         debit, standing = charge.debit, decision.standing
         if standing is not None:
-            return Denied(refusal(decision.outcome, charge, standing), standing)
+            return Denied(refusal(decision, charge, standing), standing)
         if decision.outcome is Outcome.UNKNOWN:
             if await _answered(self._directory.repaired(debit.account_id)):
                 return None
@@ -93,27 +93,26 @@ class Denials:
         return Denied(problem, await self.own_standing(charge.credential, owner))
 
 
-def refusal(outcome: Outcome, charge: Charge, standing: Standing) -> Problem:
+def refusal(decision: Decision, charge: Charge, standing: Standing) -> Problem:
     """The problem of a denial to a caller who was recognised."""
     debit = charge.debit
-    match outcome:
+    match decision.outcome:
         case Outcome.SUSPENDED:
             return problems.suspended()
         case Outcome.EXPIRED:
             return problems.expired()
-        case Outcome.MODEL:
+        case Outcome.GRANT:
             return problems.model_not_allowed(debit.grant.name if debit.grant else "")
-        case Outcome.SERIES:
-            return problems.invalid(charge.limit_error("max_series_per_request", standing.max_series))
-        case Outcome.LENGTH:
-            return problems.invalid(charge.limit_error("max_series_length", standing.max_length))
+        case Outcome.LIMIT:
+            assert decision.exceeded is not None  # noqa: S101  the outcome says that one is
+            return problems.invalid(charge.limit_error(decision.exceeded, standing.limits[decision.exceeded]))
         case Outcome.RATE:
             return problems.rate_limited(standing.retry_after_s)
         case Outcome.QUOTA:
             renewal_s = seconds_left(standing.window_ends_at_ms) if standing.window_ends_at_ms else None
             return problems.quota_exhausted(debit.units, standing.remaining, standing.quota_limit, renewal_s)
         case Outcome.OK | Outcome.UNKNOWN | Outcome.KEY:
-            raise ValueError(outcome)
+            raise ValueError(decision.outcome)
 
 
 async def _answered(question: Awaitable[T]) -> T:

@@ -11,6 +11,7 @@ from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.store.streams import KeptAnswers
 from luna_serving.capabilities.kalman.streams.job import DEFAULT_OUTPUTS, SMOOTHED_BACK
 from luna_serving.capabilities.kalman.streams.messages import Open
+from luna_serving.capabilities.kalman.wire.series import MAX_SERIES_LENGTH
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 from luna_store.quota.debits import Standing
@@ -32,7 +33,7 @@ class StreamRules:
 
     def within(self, standing: Standing) -> "StreamRules":
         """The rules for an account that may send no longer series: a message of points is one."""
-        return replace(self, max_points=min(self.max_points, standing.max_length or self.max_points))
+        return replace(self, max_points=min(self.max_points, standing.limits.get(MAX_SERIES_LENGTH, self.max_points)))
 
 
 @dataclass(frozen=True, slots=True)
