@@ -9,14 +9,14 @@ import numpy as np
 from luna_serving.engines.statespace.batch import Options, filter_batch
 from luna_serving.engines.statespace.plans.blocks import Blocks, packed
 from luna_serving.engines.statespace.plans.choose import LONG
-from luna_serving.engines.statespace.plans.lanes import lanes_of
 from luna_serving.engines.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.engines.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
+from luna_serving.engines.statespace.plans.per_series import ModelArrays, Moments, per_series_filter, per_series_means
+from luna_serving.engines.statespace.plans.per_series_batch import model_arrays
 from luna_serving.engines.statespace.plans.recurrence import Recurrence, settled
 from luna_serving.engines.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
+from luna_serving.engines.statespace.plans.shared_gain_batch import probe
 from luna_serving.engines.statespace.plans.steady_state import steady_means
 from luna_serving.engines.statespace.plans.tiles import WIDTHS
-from luna_serving.engines.statespace.plans.together import probe
 from luna_serving.engines.statespace.results.series import BatchResult
 
 from .workload import MODEL, START_COV, START_MEAN, Answer, Floats, Prepared, Task
@@ -155,7 +155,7 @@ def _gains(length: int) -> Recurrence:
     return probe(np.zeros((length, 1)), MODEL, "full")[1]
 
 
-def _lanes(batch: int) -> tuple[Lanes, Moments]:
+def _lanes(batch: int) -> tuple[ModelArrays, Moments]:
     """The model and its start once a series."""
     mean, cov = (np.repeat(part[..., None], batch, axis=-1) for part in (START_MEAN, START_COV))
-    return lanes_of([MODEL] * batch), Moments(mean, cov)
+    return model_arrays([MODEL] * batch), Moments(mean, cov)

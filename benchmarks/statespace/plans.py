@@ -23,7 +23,7 @@ from luna_serving.engines.statespace.plans import per_series, shared_gain
 from luna_serving.engines.statespace.plans.blocks import Blocks, Packed, packed
 from luna_serving.engines.statespace.plans.memory import Floats, Precision
 from luna_serving.engines.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.engines.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
+from luna_serving.engines.statespace.plans.per_series import ModelArrays, Moments, per_series_filter, per_series_means
 from luna_serving.engines.statespace.plans.recurrence import Recurrence, recurrence
 from luna_serving.engines.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
 from luna_serving.engines.statespace.plans.steady_state import steady_means
@@ -65,13 +65,15 @@ def gains(length: int) -> tuple[Recurrence, np.ndarray]:
     return recurrence(np.array(rows), TRANSITION, DESIGN, np.zeros(2), np.zeros(1)), cov
 
 
-def lanes(batch: int) -> tuple[Lanes, Moments]:
+def lanes(batch: int) -> tuple[ModelArrays, Moments]:
     """The same model once a series."""
 
     def repeated(array: np.ndarray) -> np.ndarray:
         return np.repeat(array[..., None], batch, axis=-1)
 
-    model = Lanes(*map(repeated, (TRANSITION, DESIGN[0], np.array(OBS_VAR), STATE_COV, np.zeros(2), np.array(0.0))))
+    model = ModelArrays(
+        *map(repeated, (TRANSITION, DESIGN[0], np.array(OBS_VAR), STATE_COV, np.zeros(2), np.array(0.0)))
+    )
     return model, Moments(np.zeros((2, batch)), repeated(100 * np.eye(2)))
 
 

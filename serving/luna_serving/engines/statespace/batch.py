@@ -19,10 +19,10 @@ import numpy as np
 from luna_serving.engines.statespace.model.checks import ModelError
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.plans.choose import Part, PlanError, choose
-from luna_serving.engines.statespace.plans.lanes import side_by_side
 from luna_serving.engines.statespace.plans.long import in_pieces, steady
 from luna_serving.engines.statespace.plans.memory import Precision
-from luna_serving.engines.statespace.plans.together import together
+from luna_serving.engines.statespace.plans.per_series_batch import per_series_batch
+from luna_serving.engines.statespace.plans.shared_gain_batch import shared_gain_batch
 from luna_serving.engines.statespace.process.deadline import Clock, never
 from luna_serving.engines.statespace.process.jax_process import require_float64
 from luna_serving.engines.statespace.recursions.filter import Variant
@@ -125,14 +125,14 @@ def _special(part: Part, items: Sequence[Item], work: Work, options: Options) ->
     precision: Precision = np.float32 if wanted == "float32" else np.float64
     match part.plan:
         case "shared_gain":
-            return together(own, work.variant, work.loglike, precision, options.pool)
+            return shared_gain_batch(own, work.variant, work.loglike, precision, options.pool)
         case "steady_state":
             return steady(own, options.pool)
         case "parallel_in_time":
             single = in_pieces(own[0], options.pool)
             return None if single is None else [single]
         case "per_series" if part.lanes:
-            return side_by_side(own, precision, options.pool)
+            return per_series_batch(own, precision, options.pool)
         case _:
             return None
 

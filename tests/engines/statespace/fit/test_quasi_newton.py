@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der
 
+from luna_serving.engines.statespace.fit.parallel_search import run_in_parallel
 from luna_serving.engines.statespace.fit.quasi_newton import Evaluation, minimise
-from luna_serving.engines.statespace.fit.together import run_together
 
 
 def rosenbrock(x: np.ndarray) -> Evaluation:
@@ -22,7 +22,7 @@ def within_a_disc(x: np.ndarray) -> Evaluation:
 
 def searched(function, *starts, **options):
     searches = [minimise(np.array(start), tolerance=1e-9, **({"max_iterations": 300} | options)) for start in starts]
-    return run_together(searches, lambda points: [function(x) for _, x in points])
+    return run_in_parallel(searches, lambda points: [function(x) for _, x in points])
 
 
 def test_searches_side_by_side_each_find_the_minimum() -> None:

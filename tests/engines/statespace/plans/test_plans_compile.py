@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.engines.statespace.plans.test_plans import lanes_of, starts_of, trend
+from tests.engines.statespace.plans.test_plans import model_arrays, starts_of, trend
 
 from luna_serving.engines.statespace.plans import per_series, shared_gain
 from luna_serving.engines.statespace.plans.blocks import packed
@@ -28,11 +28,11 @@ def test_after_the_warm_ups_nothing_compiles(compilations):
         steady_means(np.eye(n) / 2, np.ones((n, 1)), np.zeros(n), y[:, :, None], start.T)
         if n <= 4:
             models = [trend(n, 1, [0.1] * n)] * batch
-            per_series_filter(lanes_of(models), y, starts_of(models), threads=threads)
+            per_series_filter(model_arrays(models), y, starts_of(models), threads=threads)
             shared_gain_means(Table.of(gains, precision), packed(y, precision), start)
-            per_series_means(lanes_of(models), packed(y), starts_of(models))
+            per_series_means(model_arrays(models), packed(y), starts_of(models))
     one = [trend(1, 1, [0.1])]
-    assert parallel_in_time_means(lanes_of(one), rng.normal(size=20_000), starts_of(one)) is not None
+    assert parallel_in_time_means(model_arrays(one), rng.normal(size=20_000), starts_of(one)) is not None
     assert compilations == []
 
 

@@ -18,7 +18,7 @@ from luna_serving.capabilities.kalman.wire.series import (
     limit_error,
     read_many,
 )
-from luna_serving.engines.statespace.fit.wanted import usual
+from luna_serving.engines.statespace.fit.search_space import default_parameters
 from luna_serving.engines.statespace.kinds.parameters import NotEstimable, free_parameters
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
@@ -97,7 +97,7 @@ def _work(limits: Limits, request: FitRequest, observations: object, spec: Model
 
 def _free(request: FitRequest, spec: ModelSpec) -> tuple[str, ...]:
     fields = spec.fields()
-    free = usual(spec.kind, fields) if request.free is None else tuple(request.free)
+    free = default_parameters(spec.kind, fields) if request.free is None else tuple(request.free)
     if not free:
         raise problems.invalid(FieldError("/free", "Name what to estimate: every variance of the model is zero."))
     try:

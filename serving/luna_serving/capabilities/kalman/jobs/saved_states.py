@@ -14,7 +14,7 @@ from luna_serving.wire.strict import Numbers, Words
 ARRAYS = ("mean", "cov", "diffuse")
 # Counted in 32 bits, and a period may be 64 rows.
 MOST_PERIODS: Final = 2**24
-# See `statespace.multiprecision.digits`.
+# See `statespace.multiprecision.cancellation`.
 MOST_DIGITS: Final = 8
 COUNTS = ("rank", "period", "nobs_diffuse")
 

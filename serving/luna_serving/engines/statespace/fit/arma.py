@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.engines.statespace.fit.lanes import Lane, lane
-from luna_serving.engines.statespace.fit.wanted import Wanted
+from luna_serving.engines.statespace.fit.layout import Lane, lane
+from luna_serving.engines.statespace.fit.search_space import SearchSpace
 from luna_serving.engines.statespace.kinds.arima import arima
 from luna_serving.engines.statespace.model.initial import Blocks, Stationary
 from luna_serving.engines.statespace.model.model import Model
@@ -131,17 +131,17 @@ class Arma:
         return flat, flat_moved
 
 
-def arma_in(wanted: Wanted, guess: Model, values: Floats, *, gaps: bool) -> Arma | None:
+def arma_in(space: SearchSpace, guess: Model, values: Floats, *, gaps: bool) -> Arma | None:
     """The closed form of the models at the values [K] and about them, if they have one.
 
     Args:
-        wanted: what is estimated.
+        space: what is estimated.
         guess: the model at `values`.
         values: the wire's numbers.
         gaps: whether observations are missing, so that the differences stay in the state.
     """
-    fields = {name: field for name, field in wanted.fields(values).items() if field is not None}
-    if wanted.parameters.kind != "arima" or not set(fields) <= {*NAMES, *ORDERS, "initial", "kind"}:
+    fields = {name: field for name, field in space.fields(values).items() if field is not None}
+    if space.parameters.kind != "arima" or not set(fields) <= {*NAMES, *ORDERS, "initial", "kind"}:
         return None
     p, d, q = (int(order) for order in fields["order"])
     seasonal_p, seasonal_d, seasonal_q, s = (int(order) for order in fields.get("seasonal_order", (0, 0, 0, 0)))
@@ -155,8 +155,8 @@ def arma_in(wanted: Wanted, guess: Model, values: Floats, *, gaps: bool) -> Arma
     sizes = {"ar": p, "ma": q, "seasonal_ar": seasonal_p, "seasonal_ma": seasonal_q}
     numbers = {name: _numbers(fields.get(name), sizes.get(name, 1)) for name in NAMES}
     starts = dict(zip(NAMES, np.cumsum([0, *(len(each) for each in numbers.values())]), strict=False))
-    free = np.concatenate([starts[each.name] + np.arange(len(each.names)) for each in wanted.parameters.free])
-    noisy = "obs_var" in {each.name for each in wanted.parameters.free} or numbers["obs_var"].any()
+    free = np.concatenate([starts[each.name] + np.arange(len(each.names)) for each in space.parameters.free])
+    noisy = "obs_var" in {each.name for each in space.parameters.free} or numbers["obs_var"].any()
     differenced = differences > 0 and not gaps and not noisy
     model = guess
     if differenced:

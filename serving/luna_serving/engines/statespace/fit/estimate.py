@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.engines.statespace.fit.arma import Arma, arma_in
-from luna_serving.engines.statespace.fit.contest import Contest
+from luna_serving.engines.statespace.fit.boundary import settle_boundary
 from luna_serving.engines.statespace.fit.curvature import settle_curvature
 from luna_serving.engines.statespace.fit.deterministic import Build
 from luna_serving.engines.statespace.fit.em import Block, blocks, climb
+from luna_serving.engines.statespace.fit.evaluation import OutOfTime, run_searches
 from luna_serving.engines.statespace.fit.information import Information
-from luna_serving.engines.statespace.fit.objective import Affine, Subject, affine_in
+from luna_serving.engines.statespace.fit.multistart import Multistart
+from luna_serving.engines.statespace.fit.objective import Affine, Objective, affine_in
 from luna_serving.engines.statespace.fit.quasi_newton import Search, minimise
 from luna_serving.engines.statespace.fit.report import report, unfit
 from luna_serving.engines.statespace.fit.results import Method, SeriesFit
 from luna_serving.engines.statespace.fit.screening import search_widely, small
-from luna_serving.engines.statespace.fit.wanted import want
-from luna_serving.engines.statespace.fit.work import OutOfTime, run_searches
-from luna_serving.engines.statespace.fit.zeros import settle_zeros
+from luna_serving.engines.statespace.fit.search_space import search_space
 from luna_serving.engines.statespace.kinds import KINDS
 from luna_serving.engines.statespace.kinds.parameters import free_parameters
 from luna_serving.engines.statespace.model.checks import LARGEST, ModelError
@@ -72,7 +72,9 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
     """
     require_float64()
     found = _fitted(task, series, out_of_time, exact=False)
-    doubtful = [place for place, (_, contest) in enumerate(found) if contest is not None and is_doubtful(contest)]
+    doubtful = [
+        place for place, (_, multistart) in enumerate(found) if multistart is not None and is_doubtful(multistart)
+    ]
     if doubtful:
         again = _fitted(task, [series[place] for place in doubtful], out_of_time, exact=True)
         for place, each in zip(doubtful, again, strict=True):
@@ -82,41 +84,41 @@ def fit_batch(task: Task, series: Sequence[Floats], out_of_time: OutOfTime) -> l
 
 def _fitted(
     task: Task, series: Sequence[Floats], out_of_time: OutOfTime, *, exact: bool
-) -> list[tuple[SeriesFit, Contest | None]]:
+) -> list[tuple[SeriesFit, Multistart | None]]:
     """The answers, and what they were found by; `exact`: with heads in multi-precision."""
-    everything, parts = _contests(task, series, out_of_time, exact=exact)
-    contests = [contest for contest in everything if isinstance(contest, Contest)]
+    everything, parts = _multistarts(task, series, out_of_time, exact=exact)
+    multistarts = [multistart for multistart in everything if isinstance(multistart, Multistart)]
     precision: dict[int, Information | None] = {}
     # One search is brought to its end, standard errors and all, before others are begun: a deadline then costs these.
     mle = task.method == "mle"
     several = mle and task.starts > 1
-    at_once = several and small(contests)
+    at_once = several and small(multistarts)
     for first in [True] if at_once or not several else [True, False]:
         if first and not at_once:
-            better = _searched(task, parts, contests, out_of_time)
+            better = _searched(task, parts, multistarts, out_of_time)
         else:
             better = search_widely(
-                contests,
+                multistarts,
                 task.starts,
                 out_of_time,
                 own=first,
                 tolerance=TOLERANCE[task.method],
                 max_iterations=task.max_iterations,
             )
-        settle_zeros(better, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
+        settle_boundary(better, out_of_time, tolerance=TOLERANCE["mle"], max_iterations=task.max_iterations)
         found = settle_curvature(
             better, out_of_time, tolerance=TOLERANCE[task.method], max_iterations=task.max_iterations, exact=mle
         )
-        precision |= {id(contest): each for contest, each in zip(better, found, strict=True)}
-    answers = iter([report(contest, precision.get(id(contest)), task.loglike) for contest in contests])
-    return [(next(answers), each) if isinstance(each, Contest) else (each, None) for each in everything]
+        precision |= {id(multistart): each for multistart, each in zip(better, found, strict=True)}
+    answers = iter([report(multistart, precision.get(id(multistart)), task.loglike) for multistart in multistarts])
+    return [(next(answers), each) if isinstance(each, Multistart) else (each, None) for each in everything]
 
 
-def _contests(
+def _multistarts(
     task: Task, series: Sequence[Floats], out_of_time: OutOfTime, *, exact: bool
-) -> tuple[list[Contest | SeriesFit], list[Block]]:
+) -> tuple[list[Multistart | SeriesFit], list[Block]]:
     """One a series, or the answer where there is nothing to search; and EM's steps, which are the same for all."""
-    found: list[Contest | SeriesFit] = []
+    found: list[Multistart | SeriesFit] = []
     names = free_parameters(task.kind, task.fields, task.free).names
     affine: Affine | None = None
     parts: list[Block] = []
@@ -127,10 +129,10 @@ def _contests(
         if out_of_time():
             found.append(unfit(names, "deadline"))
             continue
-        wanted, starts = want(task.kind, task.fields, task.build, task.free, y)
-        guess = wanted.values(starts[-1])
+        space, starts = search_space(task.kind, task.fields, task.build, task.free, y)
+        guess = space.values(starts[-1])
         try:
-            model = wanted.model(guess)
+            model = space.model(guess)
         except ModelError:
             model = None
         if model is None or np.abs(guess).max() >= LARGEST:
@@ -139,26 +141,26 @@ def _contests(
             continue
         _require_cover(model, y)
         if first:
-            first, affine = False, affine_in(wanted, guess)
+            first, affine = False, affine_in(space, guess)
             if task.method == "em":
-                parts = blocks(wanted, guess)
+                parts = blocks(space, guess)
         if np.count_nonzero(~np.isnan(y)) < len(guess) + model.start.rank:
             found.append(unfit(names, "too few observations"))
             continue
-        if wanted.explained is not None and wanted.explained.exact:
+        if space.explained is not None and space.explained.exact:
             found.append(unfit(names, "the likelihood has no maximum"))
             continue
         arma: Arma | None = None
         if affine is None and not exact:
             gaps = bool(np.isnan(y).any())
             if gaps not in closed:
-                closed[gaps] = arma_in(wanted, model, guess, gaps=gaps)
+                closed[gaps] = arma_in(space, model, guess, gaps=gaps)
             arma = closed[gaps]
         # Series of one task seldom differ in it; where they do, the end tells (`is_doubtful`).
         if lacking is None:
             lacking = exact or (arma is None and lacks_digits([(_flat(y), model)], Work(out_of_time=out_of_time)))
-        subject = Subject(wanted, y, affine, np.ones(len(guess), dtype=bool), starts[0], arma, lacking)
-        found.append(Contest(subject, starts[0], starts[1], model))
+        objective = Objective(space, y, affine, np.ones(len(guess), dtype=bool), starts[0], arma, lacking)
+        found.append(Multistart(objective, starts[0], starts[1], model))
     return found, parts
 
 
@@ -166,29 +168,31 @@ def _flat(y: Floats) -> Floats:
     return y[:, 0] if y.shape[1] == 1 else y
 
 
-def is_doubtful(contest: Contest) -> bool:
+def is_doubtful(multistart: Multistart) -> bool:
     """Whether the best that a series came to in float64 is not what a checked filter says it is."""
-    subject, best = contest.subject, contest.best
-    if best is None or subject.exact or subject.arma is not None:
+    objective, best = multistart.objective, multistart.best
+    if best is None or objective.exact or objective.arma is not None:
         return False
-    model = subject.wanted.model(subject.values(best.x))
+    model = objective.space.model(objective.values(best.x))
     if is_plain(model):
         return False
-    (result,) = run([(_flat(subject.y), model)], None, Work()).results
+    (result,) = run([(_flat(objective.y), model)], None, Work()).results
     if result.full is None or not result.finite:
         return True
-    return abs(result.full.loglike - contest.loglike) > AGREES * max(1.0, abs(contest.loglike))
+    return abs(result.full.loglike - multistart.loglike) > AGREES * max(1.0, abs(multistart.loglike))
 
 
-def _searched(task: Task, parts: Sequence[Block], contests: Sequence[Contest], out_of_time: OutOfTime) -> list[Contest]:
+def _searched(
+    task: Task, parts: Sequence[Block], multistarts: Sequence[Multistart], out_of_time: OutOfTime
+) -> list[Multistart]:
     """Search from each model's own values; those that are the better for it."""
-    subjects = [contest.whole() for contest in contests]
-    traces = run_searches(subjects, [_search(task, parts, subject) for subject in subjects], out_of_time)
-    ended = zip(contests, subjects, traces, strict=True)
-    return [contest for contest, subject, trace in ended if contest.enter(subject, trace)]
+    objectives = [multistart.whole() for multistart in multistarts]
+    traces = run_searches(objectives, [_search(task, parts, objective) for objective in objectives], out_of_time)
+    ended = zip(multistarts, objectives, traces, strict=True)
+    return [multistart for multistart, objective, trace in ended if multistart.enter(objective, trace)]
 
 
-def _search(task: Task, parts: Sequence[Block], start: Subject) -> Search:
+def _search(task: Task, parts: Sequence[Block], start: Objective) -> Search:
     tolerance = TOLERANCE[task.method]
     if task.method == "mle":
         return minimise(start.x, tolerance=tolerance, max_iterations=task.max_iterations, floor=start.floor)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.engines.statespace.fit.lanes import Lane, Tangent, TimeIsUp, difference, lane
+from luna_serving.engines.statespace.fit.layout import Lane, Tangent, TimeIsUp, difference, lane
 from luna_serving.engines.statespace.fit.slopes import STEP
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.model.observations import collapsed_rows_of
@@ -61,7 +61,7 @@ def headed(
         x: where to evaluate.
         y: the series.
         out_of_time: looked at before each row.
-        slopes: whether derivatives are wanted.
+        slopes: whether derivatives are space.
 
     Raises:
         ModelError: no model has these parameters.
@@ -91,7 +91,7 @@ def _head(model: Model, y: Floats, periods: int | None, out_of_time: Clock) -> H
     """Filter so many periods, or until float64 can go on."""
     # Imported here: a process that needs no multi-precision need not load it.
     from luna_serving.engines.statespace.multiprecision.arithmetic import ZERO, nearest
-    from luna_serving.engines.statespace.multiprecision.digits import is_sound
+    from luna_serving.engines.statespace.multiprecision.cancellation import is_sound
     from luna_serving.engines.statespace.multiprecision.filter import advance, begin
     from luna_serving.engines.statespace.multiprecision.system import ExactSystem
 

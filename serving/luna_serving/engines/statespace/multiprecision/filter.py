@@ -26,7 +26,7 @@ from luna_serving.engines.statespace.multiprecision.arithmetic import (
     row_of,
     squared,
 )
-from luna_serving.engines.statespace.multiprecision.digits import summed
+from luna_serving.engines.statespace.multiprecision.cancellation import summed
 from luna_serving.engines.statespace.multiprecision.system import INPUT_ROUNDING, ExactSystem, Observed
 from luna_serving.engines.statespace.process.deadline import Clock, check
 from luna_serving.engines.statespace.results.saved import Saved

@@ -18,8 +18,8 @@ import numpy as np
 
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.model.observations import collapses
-from luna_serving.engines.statespace.plans.lanes import HEAD
 from luna_serving.engines.statespace.plans.per_series import COMPILED_STATES
+from luna_serving.engines.statespace.plans.per_series_batch import HEAD
 from luna_serving.engines.statespace.recursions.filter import Variant
 from luna_serving.engines.statespace.results.series import Algorithm
 from luna_serving.engines.statespace.running.packing import Item, Series, kind_of
@@ -43,7 +43,7 @@ class Part(NamedTuple):
 
     plan: Algorithm
     places: tuple[int, ...]
-    lanes: bool = False  # per_series by `lanes.side_by_side`, for means of many series
+    lanes: bool = False  # per_series by `per_series_batch`, for means of many series
 
 
 def choose(items: Sequence[Item], variant: Variant, forced: Algorithm | None) -> Iterator[Part]:

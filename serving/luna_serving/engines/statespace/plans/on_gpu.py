@@ -5,7 +5,7 @@ import numpy as np
 
 from luna_serving.engines.statespace.gpu.device import supported
 from luna_serving.engines.statespace.plans.memory import Floats, Precision
-from luna_serving.engines.statespace.plans.per_series import Lanes, Moments
+from luna_serving.engines.statespace.plans.per_series import ModelArrays, Moments
 from luna_serving.engines.statespace.plans.recurrence import Recurrence
 
 
@@ -38,7 +38,7 @@ def shared_gain_on_gpu(
 
 
 def per_series_on_gpu(
-    lanes: Lanes,
+    lanes: ModelArrays,
     y: Floats,
     start: Moments,
     precision: Precision,

@@ -37,7 +37,7 @@ COMPILED_STATES: Final = (1, 2, 3, 4)
 Values = Any
 
 
-class Lanes(NamedTuple):
+class ModelArrays(NamedTuple):
     """The models of a batch that do not vary in time, one series a lane; everything float64."""
 
     transition: Values  # T [state, state, batch]
@@ -59,7 +59,7 @@ Carry = tuple[Values, Values]  # mean [state, batch], covariance [pair, batch]
 
 
 def per_series_filter(
-    lanes: Lanes, y: Floats, start: Moments, *, pool: Executor | None = None, threads: int = 1
+    lanes: ModelArrays, y: Floats, start: Moments, *, pool: Executor | None = None, threads: int = 1
 ) -> tuple[Floats, Moments]:
     """Filtered means `[batch, time, state]` and the predicted moments of the period after the last.
 
@@ -93,7 +93,7 @@ def per_series_filter(
 
 
 def per_series_means(
-    lanes: Lanes, y: Packed, start: Moments, *, pool: Executor | None = None, threads: int = 1
+    lanes: ModelArrays, y: Packed, start: Moments, *, pool: Executor | None = None, threads: int = 1
 ) -> tuple[Blocks, Moments]:
     """As `per_series_filter`, of packed observations, in blocks."""
     states = _supported(start)
@@ -129,11 +129,11 @@ def _moments(carries: Sequence[tuple[_Tile, Carry]], states: int) -> Moments:
     return Moments(np.concatenate(means, axis=-1), unpacked(np.concatenate(covs, axis=-1), states))
 
 
-def pack(lanes: Lanes, start: Moments, tile: _Tile) -> tuple[Lanes, Carry]:
+def pack(lanes: ModelArrays, start: Moments, tile: _Tile) -> tuple[ModelArrays, Carry]:
     """One tile's models and start; lanes without a series repeat its first."""
     places = np.full(tile.width, tile.first)
     places[: tile.used] = np.arange(tile.first, tile.first + tile.used)
-    here = Lanes(*(np.ascontiguousarray(part[..., places]) for part in lanes))
+    here = ModelArrays(*(np.ascontiguousarray(part[..., places]) for part in lanes))
     rows, columns = np.tril_indices(start.mean.shape[0])
     cov = start.cov[rows, columns]
     return here._replace(state_cov=here.state_cov[rows, columns]), (start.mean[:, places], cov[:, places])
@@ -151,7 +151,7 @@ def unpacked(cov: Floats, states: int) -> Floats:
 @partial(jax.jit, donate_argnames="memory")
 def filter_chunk(
     end: Int[np.int32, ""],
-    lanes: Lanes,
+    lanes: ModelArrays,
     y: Float[np.ndarray, "time batch"],
     start: Carry,
     memory: Float[Array, "time state batch"],
@@ -172,7 +172,7 @@ def filter_chunk(
     return (mean, cov), written
 
 
-def _corrected(lanes: Lanes, y: Array, mean: Array, cov: Array) -> tuple[Array, Array]:
+def _corrected(lanes: ModelArrays, y: Array, mean: Array, cov: Array) -> tuple[Array, Array]:
     """K and a + K v."""
     states = len(mean)
     seen = ~jnp.isnan(y)
@@ -195,13 +195,13 @@ def _corrected(lanes: Lanes, y: Array, mean: Array, cov: Array) -> tuple[Array, 
     return both[:states], both[states:]
 
 
-def _moved(lanes: Lanes, filtered: Array) -> Array:
+def _moved(lanes: ModelArrays, filtered: Array) -> Array:
     """T a + c."""
     rows = [c + _dot(row, filtered) for row, c in zip(lanes.transition, lanes.state_intercept, strict=True)]
     return jnp.stack(rows)
 
 
-def _propagated(lanes: Lanes, gain: Array, cov: Array) -> Array:
+def _propagated(lanes: ModelArrays, gain: Array, cov: Array) -> Array:
     """The next covariance, packed."""
     every = range(len(gain))
     moved = [_dot(row, gain) for row in lanes.transition]
@@ -235,7 +235,7 @@ def warm_up(most: int = COMPILED_STATES[-1]) -> int:
     for states in compiled:
         for width in WIDTHS:
             square, vector, one = np.zeros((states, states, 1)), np.zeros((states, 1)), np.ones(1)
-            lanes = Lanes(square, vector, one, square, vector, one)
+            lanes = ModelArrays(square, vector, one, square, vector, one)
             params, start = pack(lanes, Moments(vector, square), _Tile(0, 1, width))
             data = np.zeros((ROWS, width))
             memory = fresh((ROWS, states, width), np.float64)

@@ -17,7 +17,7 @@ from luna_serving.engines.statespace.process.deadline import Clock, check, never
 from luna_serving.engines.statespace.recursions.filter import Carry, filter_chunk
 from luna_serving.engines.statespace.recursions.recursion import System
 from luna_serving.engines.statespace.recursions.smoother_chunk import NEEDED, Backward, smooth_chunk
-from luna_serving.engines.statespace.recursions.smoother_diffuse import Faint
+from luna_serving.engines.statespace.recursions.smoother_diffuse import DiffuseAdjoint
 from luna_serving.engines.statespace.recursions.square_root import filter_chunk_root
 from luna_serving.engines.statespace.results.saved import Saved
 from luna_serving.engines.statespace.running.packing import (
@@ -128,8 +128,8 @@ def backward_pass(passed: Passed, *, later: bool = False, out_of_time: Clock = n
 def no_later_observation(states: int, width: int) -> Backward:
     """What the smoother starts from after the last row."""
     vector, square = as_argument(np.zeros((states, width))), as_argument(np.zeros((states, states, width)))
-    faint = Faint(r1=vector, n1=square, n2=square)
-    return Backward(r=vector, n=square, faint=faint)
+    adjoint = DiffuseAdjoint(r1=vector, n1=square, n2=square)
+    return Backward(r=vector, n=square, adjoint=adjoint)
 
 
 def _filter(passed: Passed, start: Carry, first: int, length: int) -> tuple[Carry, dict[str, jax.Array]]:

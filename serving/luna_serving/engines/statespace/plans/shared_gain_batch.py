@@ -95,7 +95,7 @@ def joint_gain(model: Model, rows: Floats, pattern: Floats) -> Floats:
     return np.where(missing[:, None], 0.0, joint)
 
 
-def together(
+def shared_gain_batch(
     items: Sequence[Item],
     variant: Variant,
     loglike: Convention,

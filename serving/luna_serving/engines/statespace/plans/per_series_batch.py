@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.plans.memory import Precision
 from luna_serving.engines.statespace.plans.on_gpu import kernels_run, per_series_on_gpu
-from luna_serving.engines.statespace.plans.per_series import Lanes, Moments, per_series_filter
+from luna_serving.engines.statespace.plans.per_series import ModelArrays, Moments, per_series_filter
 from luna_serving.engines.statespace.plans.slabs import rectangle
 from luna_serving.engines.statespace.plans.threads import THREADS
 from luna_serving.engines.statespace.results.series import SeriesResult
@@ -32,7 +32,7 @@ class _Heads(NamedTuple):
     moments: Moments
 
 
-def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | None) -> list[SeriesResult] | None:
+def per_series_batch(items: Sequence[Item], precision: Precision, pool: Executor | None) -> list[SeriesResult] | None:
     """Filtered means of series whose models have the same number of states, one observed element, and do not vary.
 
     None where a series is still diffuse after `HEAD` rows.
@@ -42,7 +42,7 @@ def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | N
         return None
     done = heads.means.shape[1]
     rest = [y.reshape(-1)[done:] for y, _ in items]
-    y, lanes = rectangle(rest), lanes_of([model for _, model in items])
+    y, lanes = rectangle(rest), model_arrays([model for _, model in items])
     used: Literal["float64", "float32"] = "float64"
     if kernels_run(heads.means.shape[2], 1, precision):
         tails, _ = per_series_on_gpu(lanes, y, heads.moments, precision)
@@ -80,7 +80,7 @@ def _heads(items: Sequence[Item]) -> _Heads | None:
     return _Heads(means, Moments(mean, cov))
 
 
-def lanes_of(models: Sequence[Model]) -> Lanes:
+def model_arrays(models: Sequence[Model]) -> ModelArrays:
     """The models' matrices, one a lane."""
     distinct = list(dict.fromkeys(models))
     place_of = {model: place for place, model in enumerate(distinct)}
@@ -89,7 +89,7 @@ def lanes_of(models: Sequence[Model]) -> Lanes:
     def stacked(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
         return np.ascontiguousarray(np.moveaxis(np.array(parts)[places], 0, -1))
 
-    return Lanes(
+    return ModelArrays(
         transition=stacked([model.transition for model in distinct]),
         design=stacked([model.design[0] for model in distinct]),
         obs_var=stacked([model.obs_cov[0, 0] for model in distinct]),

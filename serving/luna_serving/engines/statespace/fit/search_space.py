@@ -34,7 +34,7 @@ SINGULAR: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wanted:
+class SearchSpace:
     """The parameters of a model that are to be estimated, k numbers.
 
     A coordinate is `Parameters`' unconstrained number by its `scale` [k]: BFGS takes steps of unit size at first. Of a
@@ -124,9 +124,9 @@ class Wanted:
         return np.concatenate(found)
 
 
-def want(
+def search_space(
     kind: str, fields: Mapping[str, Any], build: Build, names: Sequence[str], y: Floats
-) -> tuple[Wanted, list[Floats]]:
+) -> tuple[SearchSpace, list[Floats]]:
     """The named parameters for a series y [T, m], and coordinates to start from: the fields' own and a guess.
 
     Raises:
@@ -140,13 +140,13 @@ def want(
     if kind == "structural":
         guess = _of_size(parameters, guess, left)
     scale = _scale(parameters, guess, left)
-    wanted = Wanted(parameters, build, scale, explained)
+    space = SearchSpace(parameters, build, scale, explained)
     guess = _coordinates(parameters, guess, scale)
     own = _coordinates(parameters, parameters.unconstrain(fields), scale)
-    return wanted, [_in_reach(parameters, own, guess), guess]
+    return space, [_in_reach(parameters, own, guess), guess]
 
 
-def usual(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
+def default_parameters(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
     """What is estimated where the caller names nothing: what the model has and is not zero.
 
     Of a `state_space` model only the covariances: its other matrices are rarely identified all together.
