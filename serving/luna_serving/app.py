@@ -126,7 +126,13 @@ async def connect(settings: Settings, kalman: Any, metrics: Any) -> Connected:  
             await connection.execute(text("SELECT 1"))
 
     compute = partial(on_replica, kalman.compute.remote)
-    health = Health({"redis": redis.ping, "postgres": ask_postgres, "model": partial(compute, [])})
+    health = Health(
+        {
+            "redis": redis.ping,
+            "postgres": ask_postgres,
+            "model": partial(on_replica, lambda _: kalman.ping.remote(), []),
+        }
+    )
     named = NamedModels(models, cache_bytes=settings.model_cache_bytes, timeout_s=settings.store_timeout_s)
     served = operations(
         admission,

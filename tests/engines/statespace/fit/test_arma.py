@@ -51,7 +51,7 @@ def test_value_and_gradient_are_those_of_the_models_that_are_built(order, season
     for x in places:
         (expected,), (found,) = (evaluate([(objective, x)], lambda: False) for objective in (built, closed))
         assert found.value == pytest.approx(expected.value, rel=1e-12)
-        assert found.diffuse_told == expected.diffuse_told
+        assert found.diffuse_resolved == expected.diffuse_resolved
         # What is expected comes from central differences of matrices.
         np.testing.assert_allclose(found.gradient, expected.gradient, rtol=1e-7, atol=1e-8)
 

@@ -22,7 +22,7 @@ from luna_serving.engines.statespace.fit.search_space import SearchSpace
 from luna_serving.engines.statespace.kinds.arima import arima
 from luna_serving.engines.statespace.model.initial import Blocks, Stationary
 from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.recursions.filter import LOG_2PI
+from luna_serving.engines.statespace.model.observations import LOG_2PI
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int_]
@@ -49,7 +49,7 @@ class Arma:
     fixed: Floats
     """All the kind's numbers in the order of NAMES; those at `free` are replaced."""
     free: Places
-    """Where the estimated numbers stand among them [K]."""
+    """The places of the estimated numbers among them [K]."""
 
     def series(self, y: Floats) -> Floats:
         """What the lanes observe [T - differences, 1]."""
@@ -66,7 +66,7 @@ class Arma:
     def lane(self, flat: Floats, observed: Floats) -> Lane:
         """One lane of the series `observed`, which has gone through `series`."""
         lost = self.differences
-        return replace(self.form, flat=flat, table=observed, shift=-lost * LOG_2PI / 2, told=lost)
+        return replace(self.form, flat=flat, table=observed, shift=-lost * LOG_2PI / 2, resolved=lost)
 
     def noisy(self, values: Floats) -> NDArray[np.bool_]:
         """Where a variance is above zero [b]: without any there is no model."""
@@ -183,7 +183,7 @@ def _numbers(field: Any, size: int) -> Floats:  # noqa: ANN401  a wire field: a 
 
 
 def _places(states: int, first: int, k: int) -> dict[str, Places]:
-    """Where a lane's numbers stand that depend on parameters (`lanes.lane`), of k ARMA states from `first` on."""
+    """The places of a lane's numbers that depend on parameters (`layout.lane`), of k ARMA states from `first` on."""
     names = ("mean", "cov", "diffuse", "design", "obs_var", "transition", "state_intercept", "state_cov")
     sizes = (states, states**2, states**2, states, 1, states**2, states, states**2)
     start = dict(zip(names, np.cumsum([0, *sizes]), strict=False))

@@ -1,4 +1,4 @@
-"""Variances whose best value is zero: a common end of a fit, where no gradient and no curvature tells anything.
+"""Variances whose best value is zero: a common end of a fit, where gradient and curvature say nothing.
 
 A variance is the square of its coordinate, so a search comes near zero and stops there for the flatness. Whether it is
 zero is asked of the likelihood itself, and the others are then sought again with it held there.

@@ -1,4 +1,4 @@
-"""What the Hessian says of a search's end: how precise it is, its last digits, and whether it is a maximum at all.
+"""What the Hessian says of a search's end: how precise it is, its last digits, and whether it is a maximum.
 
 A search also ends on a saddle: from a start that is symmetric in a parameter, say, its gradient is zero there in every
 step. The likelihood then rises along the Hessian's direction of negative curvature, and the search goes on from there.
@@ -81,7 +81,7 @@ def _left(
     tolerance: float,
     max_iterations: int,
 ) -> list[int]:
-    """Search from beside each saddle, where the likelihood is higher; those that found something."""
+    """Search from points near each saddle where the likelihood is higher; return those that found something."""
     points = []
     for number, multistart in saddles:
         direction = _downward(found[number])

@@ -17,7 +17,7 @@ from scipy.linalg import qr
 from luna_serving.engines.statespace.kinds.parameters import Parameters
 from luna_serving.engines.statespace.model.checks import ModelError
 from luna_serving.engines.statespace.model.model import Model, over_time
-from luna_serving.engines.statespace.recursions.filter import LOG_2PI
+from luna_serving.engines.statespace.model.observations import LOG_2PI
 
 Floats = NDArray[np.float64]
 Build = Callable[[Mapping[str, Any]], Model]

@@ -22,6 +22,7 @@ from luna_serving.engines.statespace.fit.objective import Objective
 from luna_serving.engines.statespace.fit.quasi_newton import Outcome, Point, Search
 from luna_serving.engines.statespace.fit.results import NoClosedForm
 from luna_serving.engines.statespace.fit.search_space import SearchSpace
+from luna_serving.engines.statespace.fit.stop import Stop
 from luna_serving.engines.statespace.model.model import over_time
 
 Floats = NDArray[np.float64]
@@ -67,7 +68,7 @@ def blocks(space: SearchSpace, values: Floats) -> list[Block]:
 
 
 def _variance(space: SearchSpace, values: Floats, place: int) -> Block:
-    """Which shocks a variance belongs to, told by what doubling it changes."""
+    """Which shocks a variance belongs to, found from what doubling it changes."""
     name = space.names[place]
     twice, four = values.copy(), values.copy()
     twice[place], four[place] = 2 * values[place], 4 * values[place]
@@ -94,11 +95,11 @@ def climb(objective: Objective, parts: Sequence[Block], *, tolerance: float, max
     now = yield Point(objective.x, 0)
     for iteration in range(max_iterations):
         if not now.defined:
-            return Outcome(now, iteration, "no further improvement")
+            return Outcome(now, iteration, Stop.NO_IMPROVEMENT)
         if now.value < objective.floor:
-            return Outcome(now, iteration, "the likelihood has no maximum")
+            return Outcome(now, iteration, Stop.NO_MAXIMUM)
         if now.steepness <= tolerance:
-            return Outcome(now, iteration, "gradient below tolerance")
+            return Outcome(now, iteration, Stop.FLAT)
         values = objective.values(now.x)
         # From coordinates to values: least squares, for a variance of zero has no derivative to divide by.
         jacobian = objective.jacobian(now.x)
@@ -109,9 +110,9 @@ def climb(objective: Objective, parts: Sequence[Block], *, tolerance: float, max
             moved[block.places] = _step(block, count, values[block.places], score[block.places])
         following = yield Point(objective.space.coordinates(moved), iteration)
         if not following.defined or following.value > now.value - NO_IMPROVEMENT:
-            return Outcome(now, iteration, "no further improvement")
+            return Outcome(now, iteration, Stop.NO_IMPROVEMENT)
         now = following
-    return Outcome(now, max_iterations, "iteration limit")
+    return Outcome(now, max_iterations, Stop.ITERATION_LIMIT)
 
 
 def _step(block: Block, count: float, values: Floats, score: Floats) -> Floats:
@@ -122,7 +123,7 @@ def _step(block: Block, count: float, values: Floats, score: Floats) -> Floats:
     rows, columns = np.tril_indices(block.size)
     cov, slope = np.zeros((2, block.size, block.size))
     cov[rows, columns] = values
-    # An element off the diagonal stands twice in the matrix, and its derivative is both.
+    # An element off the diagonal is in the matrix twice, and its derivative is the sum of both.
     slope[rows, columns] = np.where(rows == columns, score, score / 2)
     cov, slope = (matrix + np.tril(matrix, -1).T for matrix in (cov, slope))
     following = cov + 2 / count * cov @ slope @ cov

@@ -36,7 +36,7 @@ class Head:
     loglike: float
     periods: int
     met: int
-    """Observations that told a diffuse direction."""
+    """Observations that resolved a diffuse direction."""
     mean: Floats
     cov: Floats
 
@@ -54,7 +54,7 @@ class Headed:
 def headed(
     model: Callable[[Floats], Model], x: Floats, y: Floats, out_of_time: Clock, *, slopes: bool = True
 ) -> Headed:
-    """Run the heads of a series y [T, m] at coordinates x, and beside them for the derivatives.
+    """Run the heads of a series y [T, m] at coordinates x, and near them for the derivatives.
 
     Args:
         model: the model at coordinates; raises ModelError where there is none.
@@ -88,7 +88,7 @@ def headed(
 
 
 def _head(model: Model, y: Floats, periods: int | None, out_of_time: Clock) -> Head:
-    """Filter so many periods, or until float64 can go on."""
+    """Filter that many periods, or until float64 can go on."""
     # Imported here: a process that needs no multi-precision need not load it.
     from luna_serving.engines.statespace.multiprecision.arithmetic import ZERO, nearest
     from luna_serving.engines.statespace.multiprecision.cancellation import is_sound

@@ -16,12 +16,12 @@ Floats = NDArray[np.float64]
 # 1e-10 is divided by it: seven digits.
 STEP: Final = 1e-3
 STENCIL: Final = ((1, 8 / 12), (-1, -8 / 12), (2, -1 / 12), (-2, 1 / 12))
-# An eigenvalue of the information below this share of the largest is one that the data say nothing of.
+# An eigenvalue of the information below this share of the largest is one that the data do not determine.
 SINGULAR: Final = 1e-9
 # An eigenvalue of the Hessian is negative below this, of the largest and of coordinates of unit size: differences of
 # gradients are off by less.
 BENT: Final = 1e-5
-# The share of a parameter's direction in what the data say nothing of, above which it has no standard error.
+# The share of a parameter's direction in what the data do not determine, above which it has no standard error.
 LOADING: Final = 1e-3
 
 
@@ -32,7 +32,7 @@ class Information:
     objective: Objective
     x: Floats
     inner: NDArray[np.int_]
-    """The free coordinates that do not stand on a bound."""
+    """The free coordinates that are not on a bound."""
     hessian: Floats
 
     def newton_step(self, gradient: Floats) -> Floats | None:
@@ -103,7 +103,7 @@ def information(objective: Objective, x: Floats, gradients: Sequence[Evaluation]
 
 
 def _steps(objective: Objective, x: Floats) -> Floats:
-    # A variance is the square of its coordinate and may be small with a small error: the step must be small beside it.
+    # A variance is the square of its coordinate and may be small with a small error: so must the step.
     variances = objective.space.variances[objective.free]
     return STEP * np.where(variances & (x != 0), np.abs(x), np.maximum(1.0, np.abs(x)))
 

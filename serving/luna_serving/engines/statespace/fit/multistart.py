@@ -6,9 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.fit.information import Information
 from luna_serving.engines.statespace.fit.objective import Objective
 from luna_serving.engines.statespace.fit.parallel_search import Trace
-from luna_serving.engines.statespace.fit.quasi_newton import Evaluation, Stop
+from luna_serving.engines.statespace.fit.quasi_newton import Evaluation
+from luna_serving.engines.statespace.fit.stop import Stop
 from luna_serving.engines.statespace.model.model import Model
 
 Floats = NDArray[np.float64]
@@ -39,11 +41,13 @@ class Multistart:
     """The search that ended, or was continued, at the best."""
     best: Evaluation | None = None
     """At the objective's free coordinates."""
-    stop: Stop = "deadline"
+    stop: Stop = Stop.DEADLINE
     iterations: int = 0
     extra_evaluations: int = 0
     saddle: bool = False
     """The likelihood is bent upwards in some direction at the best."""
+    precision: Information | None = None
+    """At the best, once a pass of searches is finished."""
     above_zero: set[int] = field(default_factory=set)
     """Small variances that are not zero."""
 
@@ -58,7 +62,7 @@ class Multistart:
         if trace.best is None or -trace.best.value * objective.observations <= self.loglike + ZERO_COST:
             return False
         self.objective, self.best, self.iterations = objective, trace.best, trace.iterations
-        self.stop = trace.outcome.stop if trace.outcome is not None else "deadline"
+        self.stop = trace.outcome.stop if trace.outcome is not None else Stop.DEADLINE
         self.winner = trace
         self.above_zero.clear()
         return True
@@ -69,7 +73,7 @@ class Multistart:
         if trace.best is not None:
             self.objective, self.best = objective, trace.best
             self.iterations += trace.iterations
-            self.stop = trace.outcome.stop if trace.outcome is not None else "deadline"
+            self.stop = trace.outcome.stop if trace.outcome is not None else Stop.DEADLINE
 
     def improve(self, there: Evaluation, tolerance: float) -> None:
         """Take a Newton step's end if it is flatter there and no higher."""
@@ -79,8 +83,8 @@ class Multistart:
             return
         if there.value <= best.value + 1e-12 * max(1.0, abs(best.value)):
             self.best = there
-            if there.steepness <= tolerance and self.stop == "no further improvement":
-                self.stop = "gradient below tolerance"
+            if there.steepness <= tolerance and self.stop is Stop.NO_IMPROVEMENT:
+                self.stop = Stop.FLAT
 
     @property
     def loglike(self) -> float:
@@ -89,11 +93,11 @@ class Multistart:
 
     @property
     def converged(self) -> bool:
-        """Whether the best is a maximum, as far as the gradient and the Hessian tell."""
+        """Whether the best is a maximum, as far as the gradient and the Hessian show."""
         if self.best is None or self.saddle:
             return False
-        arrived = self.stop == "no further improvement" and self.best.steepness <= ROUGH
-        return arrived or self.stop == "gradient below tolerance"
+        arrived = self.stop is Stop.NO_IMPROVEMENT and self.best.steepness <= ROUGH
+        return arrived or self.stop is Stop.FLAT
 
     @property
     def agreed(self) -> int:
@@ -109,7 +113,7 @@ class Multistart:
 
     def nearly_zero(self) -> list[int]:
         """The free variances, among all k, that may be zero."""
-        if self.best is None or self.stop == "the likelihood has no maximum":
+        if self.best is None or self.stop is Stop.NO_MAXIMUM:
             return []
         whole = self.objective.whole(self.best.x)
         small = self.objective.free & self.objective.space.variances & (np.abs(whole) < NEAR_ZERO)

@@ -30,7 +30,7 @@ AFFINE: Final = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine:
-    """Lanes that are affine in the parameters, whatever their series: what they are at zero, and how they move."""
+    """Lanes that are affine in the parameters for any series: what they are at zero, and how they move."""
 
     zero: Lane
     """All parameters zero, and a series of one zero."""
@@ -220,10 +220,10 @@ def profile(points: Sequence[tuple[Objective, Floats]], out_of_time: Callable[[]
             answers.append((np.inf, x))
             continue
         loglike, slope, met = next(worth)
-        told = objective.observations - met
-        factor, scaled = 1 + 2 * slope / max(1, told), x
-        if objective.scales and told > 0 and np.isfinite(factor) and factor > 0:
-            loglike += told / 2 * (factor - 1 - np.log(factor))
+        regular = objective.observations - met
+        factor, scaled = 1 + 2 * slope / max(1, regular), x
+        if objective.scales and regular > 0 and np.isfinite(factor) and factor > 0:
+            loglike += regular / 2 * (factor - 1 - np.log(factor))
             scaled = np.where(objective.space.noise[objective.free], x * np.sqrt(factor), x)
         answers.append((-float(loglike) / objective.observations if np.isfinite(loglike) else np.inf, scaled))
     return answers

@@ -20,7 +20,7 @@ Evaluate = Callable[[Points], Sequence[Evaluation]]
 
 @dataclass(slots=True, eq=False)
 class Trace:
-    """A search's way so far."""
+    """A search so far."""
 
     outcome: Outcome | None = None
     """None: it was cut short, or never began."""
@@ -33,7 +33,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Elimination:
-    """After so many rounds, go on only with the searches that `keep` numbers."""
+    """After `rounds` rounds, only the searches whose numbers `keep` returns go on."""
 
     rounds: int
     keep: Callable[[Sequence[Trace]], Collection[int]]

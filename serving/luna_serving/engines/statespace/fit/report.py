@@ -1,26 +1,27 @@
-"""From a multistart's end to an answer."""
+"""The answer for one series, from the end of its searches."""
 
 import numpy as np
 
-from luna_serving.engines.statespace.fit.information import Information
 from luna_serving.engines.statespace.fit.multistart import Multistart
-from luna_serving.engines.statespace.fit.results import SeriesFit, WhyStopped
-from luna_serving.engines.statespace.recursions.filter import LOG_2PI
+from luna_serving.engines.statespace.fit.results import SeriesFit
+from luna_serving.engines.statespace.fit.stop import Stop
+from luna_serving.engines.statespace.model.observations import LOG_2PI
 from luna_serving.engines.statespace.results.series import Convention
 
 
-def report(multistart: Multistart, precision: Information | None, loglike: Convention) -> SeriesFit:
-    """The answer for one series. Without `precision` there are no standard errors."""
+def report(multistart: Multistart, loglike: Convention) -> SeriesFit:
+    """The answer for one series. Without `multistart.precision` there are no standard errors."""
     objective, space = multistart.objective, multistart.objective.space
     if multistart.best is None:
-        stopped: WhyStopped = "the likelihood is not finite at any start"
-        if multistart.stop == "deadline" and not multistart.evaluations:
-            stopped = "deadline"
+        stopped = Stop.NOT_FINITE
+        if multistart.stop is Stop.DEADLINE and not multistart.evaluations:
+            stopped = Stop.DEADLINE
         return unfit(space.names, stopped, multistart)
-    if multistart.stop == "the likelihood has no maximum":
+    if multistart.stop is Stop.NO_MAXIMUM:
         return unfit(space.names, multistart.stop, multistart)
     values = objective.values(multistart.best.x)
-    log_likelihood = multistart.loglike + (LOG_2PI / 2 * multistart.best.diffuse_told if loglike == "kfas" else 0.0)
+    log_likelihood = multistart.loglike + (LOG_2PI / 2 * multistart.best.diffuse_resolved if loglike == "kfas" else 0.0)
+    precision = multistart.precision
     errors = precision.standard_errors() if precision is not None else [None] * len(values)
     bound = space.at_bound(objective.whole(multistart.best.x)) | ~objective.free
     # As statsmodels counts: the free parameters and the states that start diffuse; periods, missing ones included.
@@ -42,7 +43,7 @@ def report(multistart: Multistart, precision: Information | None, loglike: Conve
     )
 
 
-def unfit(names: tuple[str, ...], why: WhyStopped, multistart: Multistart | None = None) -> SeriesFit:
+def unfit(names: tuple[str, ...], why: Stop, multistart: Multistart | None = None) -> SeriesFit:
     """The answer where there are no estimates."""
     nothing: dict[str, float | None] = dict.fromkeys(names)
     return SeriesFit(

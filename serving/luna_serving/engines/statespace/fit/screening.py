@@ -55,7 +55,7 @@ def search_widely(
     tolerance: float,
     max_iterations: int,
 ) -> list[Multistart]:
-    """Search from the best of many places; those that are the better for it.
+    """Search from the best of many places; return those that improved.
 
     Args:
         multistarts: for each of them `starts` searches less one, and one from its own start if `own`.
@@ -89,13 +89,13 @@ def search_widely(
     if not kept:
         # All ended, or time was out, before that round.
         keep(traces)
-    better: dict[int, Multistart] = {}
+    better: dict[Multistart, None] = {}
     for number, ((multistart, _, objective), trace) in enumerate(zip(begun, traces, strict=True)):
         if number not in kept:
             multistart.extra_evaluations += trace.evaluations
         elif multistart.enter(objective, trace):
-            better[id(multistart)] = multistart
-    return list(better.values())
+            better[multistart] = None
+    return list(better)
 
 
 def _value(trace: Trace) -> float:
@@ -103,7 +103,7 @@ def _value(trace: Trace) -> float:
 
 
 def _unlike(ranked: Sequence[tuple[int, float]], same: float, count: int) -> list[int]:
-    """So many of the best searches, those first whose values differ."""
+    """The `count` best searches, those first whose values differ."""
     first: list[int] = []
     again: list[int] = []
     last = -np.inf

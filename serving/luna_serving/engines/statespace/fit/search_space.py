@@ -52,7 +52,7 @@ class SearchSpace:
     constraints: tuple[str, ...] = field(init=False)
     """What binds each [k]."""
     variances: Mask = field(init=False)
-    """Which may be zero each by itself [k]."""
+    """Which may be zero independently of the others [k]."""
     noise: Mask = field(init=False)
     """Which are variances or belong to covariances: their coordinates go with the root of the noise [k]."""
     lags: Mask = field(init=False)
@@ -84,7 +84,7 @@ class SearchSpace:
         return np.where(self.lags, np.sinh(np.clip(x, -FARTHEST_LAG, FARTHEST_LAG)), x) * self.scale
 
     def coordinates(self, values: Floats) -> Floats:
-        """The other way round."""
+        """The coordinates of the wire's numbers."""
         return _coordinates(self.parameters, self.parameters.theta(values), self.scale)
 
     def jacobian(self, x: Floats) -> Floats:
@@ -109,7 +109,7 @@ class SearchSpace:
         return self.parameters.with_values(values)
 
     def at_bound(self, x: Floats) -> NDArray[np.bool_]:
-        """Which of the numbers stand on a bound, where their errors are not normal [k]."""
+        """Which of the numbers are on a bound, where their errors are not normal [k]."""
         values, theta, found = self.values(x), self.theta(x), []
         first = 0
         for each in self.parameters.free:

@@ -25,7 +25,7 @@ from luna_serving.engines.statespace.multiprecision.filter import Filtered, Row
 from luna_serving.engines.statespace.multiprecision.system import ExactSystem, Observed
 from luna_serving.engines.statespace.process.deadline import Clock, check
 
-# Of a diffuse direction's square: what the arithmetic leaves of one that the observations tell.
+# Of a diffuse direction's square: what the arithmetic leaves of one that the observations determine.
 TOLD: Final = 1e-60
 
 
@@ -186,7 +186,7 @@ def _combine(row: Row, later: Later) -> Smoothed:
 
 
 def _unseen(factor: Matrix, later: Later) -> Floats:
-    """Which states the observations leave diffuse [n]: A' N1 A projects on the directions that they tell."""
+    """Which states the observations leave diffuse [n]: A' N1 A projects on the directions that they determine."""
     assert later.adjoint is not None  # noqa: S101  the row is diffuse
     left = (factor - factor * (factor.transpose() * later.adjoint.n1 * factor)).mid()
     size = squared(factor.entries())

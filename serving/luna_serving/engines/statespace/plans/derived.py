@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.engines.statespace.model.model import over_time
+from luna_serving.engines.statespace.model.observations import LOG_2PI
 from luna_serving.engines.statespace.plans.threads import on_threads
-from luna_serving.engines.statespace.recursions.filter import LOG_2PI
 from luna_serving.engines.statespace.results.saved import Saved
 from luna_serving.engines.statespace.results.series import FullOutputs, SeriesResult
 

@@ -45,7 +45,7 @@ def per_series_on_gpu(
     *,
     interpret: bool = False,
 ) -> tuple[Floats, Moments]:
-    """As `per_series.per_series_filter`; covariances and gains in float64 whatever the precision of the means."""
+    """As `per_series.per_series_filter`; covariances and gains in float64 for either precision of the means."""
     from luna_serving.engines.statespace.gpu.per_series import Params, filter_series
 
     params = Params(lanes.transition, lanes.design, lanes.obs_var, lanes.state_intercept, lanes.state_cov)

@@ -45,7 +45,7 @@ def parallel_in_time_means(
 
 
 def pieces(length: int, overlap: int, threads: int) -> int:
-    """Into how many pieces to cut: a full tile a thread, or fewer that are 4 overlaps long."""
+    """Into how many pieces to cut: a full tile per thread, or fewer that are 4 overlaps long."""
     return min(WIDTHS[-1] * max(1, threads), length // (4 * overlap))
 
 

@@ -26,7 +26,7 @@ HEAD: Final = 16
 
 
 class _Heads(NamedTuple):
-    """Where each series stands after its first `HEAD` rows, and its means so far."""
+    """The moments of each series after its first `HEAD` rows, and its means so far."""
 
     means: NDArray[np.float64]  # [series, row, n]
     moments: Moments
@@ -51,7 +51,7 @@ def per_series_batch(items: Sequence[Item], precision: Precision, pool: Executor
         tails, _ = per_series_filter(lanes, y, heads.moments, pool=pool, threads=THREADS)
     means = np.concatenate([heads.means, tails], axis=1) if done else tails
     ends = np.array([done + len(series) for series in rest])
-    # What is not finite stays so: the last mean tells of all before it.
+    # What is not finite stays so: the last mean is finite only if all before it are.
     finite = np.isfinite(means[np.arange(len(items)), ends - 1]).all(axis=1).tolist()
     return [
         SeriesResult(model, means[place, :end], finite[place], None, precision=used)
@@ -81,7 +81,7 @@ def _heads(items: Sequence[Item]) -> _Heads | None:
 
 
 def model_arrays(models: Sequence[Model]) -> ModelArrays:
-    """The models' matrices, one a lane."""
+    """The models' matrices, one per lane."""
     distinct = list(dict.fromkeys(models))
     place_of = {model: place for place, model in enumerate(distinct)}
     places = [place_of[model] for model in models]

@@ -92,7 +92,7 @@ def smooth_chunk(
 
     `start` is the filter's carry before the chunk, `filtered` its `NEEDED` outputs, `back` comes from after it.
 
-    Outputs, time-major; rows past a series' end hold nothing of meaning:
+    Outputs, time-major; rows past a series' end are undefined:
 
     - `smoothed_state` [time, state, batch], `smoothed_state_cov` [time, state, state, batch].
     - `smoothed_state_diffuse` [time, state, batch]: the observations leave this state's variance infinite, up
@@ -118,7 +118,7 @@ def smooth_chunk(
         times, forward, run.written["r"], run.written["n"]
     )
     adjoint, outputs = smooth_diffuse(system, forward, y, factors, diffuse_end, run.written, back.adjoint, outputs)
-    # Once more, on what a loop has written down: what is computed anew for each entry may round differently.
+    # Once more, on what a loop has written: what XLA computes again for each entry may round differently.
     outputs["smoothed_state_cov"] = jax.vmap(symmetric)(outputs["smoothed_state_cov"])
     later = {"score": run.written["r"], "information": run.written["n"]}
     return Backward(run.r, run.n, adjoint), outputs | later

@@ -156,7 +156,7 @@ def _combine(
     """The smoothed moments where P|t = P*|t + κ A A' for the given A (Durbin & Koopman eq. 5.23 and 5.24)."""
     cov = rows.filtered_state_cov
     mean = rows.filtered_state + matvec(cov, r) + matvec(factor, matvec(transpose(factor), across.r1))
-    # A' N1 A projects on what the later observations tell about the diffuse directions; the rest stays diffuse.
+    # A' N1 A projects on the diffuse directions that later observations determine; the rest stays diffuse.
     told = matmul(transpose(factor), across.n1)
     unseen = factor - matmul(factor, matmul(told, factor))
     size = jnp.sum(factor * factor, axis=(0, 1))

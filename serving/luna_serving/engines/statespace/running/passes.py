@@ -1,6 +1,6 @@
 """One batch of series through all its chunks: forward with the filter, backward with the smoother.
 
-Outputs are collected series-major in NumPy, a row an observation. For the way back the filter's outputs of the last
+Outputs are collected series-major in NumPy, a row per observation. For the way back the filter's outputs of the last
 chunks are at hand; those of earlier ones are computed anew from the carry before the chunk, so that memory stays
 bounded.
 """
@@ -59,7 +59,7 @@ class Passed:
     group: Group
     items: list[Item]
     lanes: list[Lane]
-    system: System | None  # of simple models; others have one a chunk
+    system: System | None  # of simple models; others have one per chunk
     carry: Carry  # after the last observation of each series
     padded: int = 0  # rows of time, padding included
     outputs: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # [series, row, ...]
