@@ -18,8 +18,7 @@ from luna_serving.capabilities.kalman.wire.series import (
     limit_error,
     read_many,
 )
-from luna_serving.engines.statespace.fit.search_space import default_parameters
-from luna_serving.engines.statespace.kinds.parameters import NotEstimable, free_parameters
+from luna_serving.engines.statespace.api.description import NotEstimable, default_parameters, free_parameters
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.problems import FieldError

@@ -10,18 +10,18 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from luna_serving.engines.statespace.kinds import KINDS
-from luna_serving.engines.statespace.model.initial import (
+from luna_serving.engines.statespace.api.description import (
+    KINDS,
+    Algorithm,
     ApproximateDiffuse,
     Blocks,
     Diffuse,
     Initial,
     Known,
+    Model,
+    Saved,
     Stationary,
 )
-from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.results.saved import Saved
-from luna_serving.engines.statespace.results.series import Algorithm
 from luna_serving.wire.json_values import loads
 
 # Numbers a point of a model with m observed elements, n states and r shocks, for each output; zero: one a series.

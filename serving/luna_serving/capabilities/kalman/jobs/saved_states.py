@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from luna_serving.engines.statespace.model.checks import ModelError
-from luna_serving.engines.statespace.model.model import MAX_STATES
-from luna_serving.engines.statespace.results.saved import Digits, Saved
+from luna_serving.engines.statespace.api.description import MAX_STATES, Digits, ModelError, Saved
 from luna_serving.wire.strict import Numbers, Words
 
 ARRAYS = ("mean", "cov", "diffuse")

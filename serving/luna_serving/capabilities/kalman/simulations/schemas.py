@@ -5,7 +5,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, Field
 
 from luna_serving.capabilities.kalman.wire.schemas import ModelOrName, Plan
-from luna_serving.engines.statespace.model.model import MAX_STATES
+from luna_serving.engines.statespace.api.description import MAX_STATES
 from luna_serving.wire.strict import EXAMPLE, Series, Words
 
 # Beyond 2^53 a JSON reader that keeps numbers as float64 would send back another seed.

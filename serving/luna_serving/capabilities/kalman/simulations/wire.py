@@ -21,9 +21,7 @@ from luna_serving.capabilities.kalman.wire.series import (
     limit_error,
     read_many,
 )
-from luna_serving.engines.statespace.model.checks import LARGEST, ModelError
-from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.simulation.simulate import pinned
+from luna_serving.engines.statespace.api.description import LARGEST, Model, ModelError, pinned
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.problems import FieldError

@@ -29,9 +29,8 @@ from luna_serving.capabilities.kalman.wire.start_schemas import (
     Stationary,
     StationaryStates,
 )
-from luna_serving.engines.statespace.model.checks import ModelError
-from luna_serving.engines.statespace.model.model import MAX_STATES
-from luna_serving.engines.statespace.model.model import Model as BuiltModel
+from luna_serving.engines.statespace.api.description import MAX_STATES, ModelError
+from luna_serving.engines.statespace.api.description import Model as BuiltModel
 from luna_serving.wire import problems
 from luna_serving.wire.documents import MAX_ERRORS, cut, first, pointer_of
 from luna_serving.wire.problems import FieldError

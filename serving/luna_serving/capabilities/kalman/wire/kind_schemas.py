@@ -15,8 +15,7 @@ from luna_serving.capabilities.kalman.wire.structural_schemas import (
     Seasonal,
     Trend,
 )
-from luna_serving.engines.statespace.kinds.polynomial_trend import LARGEST_POWER
-from luna_serving.engines.statespace.model.model import MAX_STATES
+from luna_serving.engines.statespace.api.description import LARGEST_POWER, MAX_STATES
 from luna_serving.wire.strict import Numbers, Variance, Words
 
 Order = Annotated[int, Field(ge=0, le=MAX_STATES)]

@@ -32,8 +32,7 @@ from luna_serving.capabilities.kalman.wire.series import (
     too_long,
 )
 from luna_serving.dispatch.work import Work
-from luna_serving.engines.statespace.model.checks import ModelError
-from luna_serving.engines.statespace.results.saved import Saved
+from luna_serving.engines.statespace.api.description import ModelError, Saved
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object, refuse_mark
 from luna_serving.wire.problems import FieldError

@@ -9,7 +9,7 @@ from luna_serving.capabilities.kalman.jobs.saved_states import SavedState
 from luna_serving.capabilities.kalman.wire.kind_schemas import LocalLevel, Model
 from luna_serving.capabilities.kalman.wire.named_model import BY_WAY, NamedModel
 from luna_serving.capabilities.kalman.wire.outputs import description
-from luna_serving.engines.statespace.results.series import Algorithm
+from luna_serving.engines.statespace.api.description import Algorithm
 from luna_serving.wire.strict import EXAMPLE, Point, Series, Words
 
 ModelOrName = Annotated[Annotated[Model, Tag("described")] | Annotated[NamedModel, Tag("named")], BY_WAY]

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.engines.statespace.model.model import Model
+from luna_serving.engines.statespace.api.description import Model
 from luna_serving.wire import problems
 from luna_serving.wire.documents import NUMBERS, first, misfits
 from luna_serving.wire.problems import FieldError
