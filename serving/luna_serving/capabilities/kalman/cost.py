@@ -8,7 +8,7 @@ could not end in their time. Pure NumPy: the ingress calls it, and has no JAX.
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -47,16 +47,21 @@ def estimate(job: Job | SimulateJob | AppendJob) -> Estimate:
             return _of_series(job)
 
 
-def lane_of(job: Job | SimulateJob | AppendJob | FitJob) -> str:
+Lane = Literal["light", "heavy", "long", "fit"]
+
+
+def lane_of(job: Job | SimulateJob | AppendJob | FitJob) -> Lane:
     """The lane that a job is computed in: "light", "heavy", "long" or "fit"."""
-    if isinstance(job, FitJob):
-        return "fit"
-    if not job.heavy:
-        return "light"
-    if isinstance(job, SimulateJob) and job.series:
-        # The ingress cannot know whether float64 has enough digits; without, draws take a hundred times longer.
-        return "long"
-    return "long" if estimate(job).seconds > SHORT_S else "heavy"
+    match job:
+        case FitJob():
+            return "fit"
+        case _ if not job.heavy:
+            return "light"
+        case SimulateJob() if job.series:
+            # The ingress cannot know whether float64 has enough digits; without, draws take a hundred times longer.
+            return "long"
+        case _:
+            return "long" if estimate(job).seconds > SHORT_S else "heavy"
 
 
 def _of_series(job: Job) -> Estimate:

@@ -58,7 +58,7 @@ class Options:
     algorithm: Algorithm | None = None
     """None: the engine chooses."""
     precision: Literal["float64", "float32"] | None = None
-    """Of data and means, where a plan has both; everything else is float64. None: float32 on a GPU only."""
+    """The precision of data and means, where a plan has both; all else is float64. None: float32 on a GPU only."""
     pool: Executor | None = None
     """Where the plans may use a second core."""
     out_of_time: Clock = never

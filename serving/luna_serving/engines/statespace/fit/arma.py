@@ -135,7 +135,7 @@ def arma_in(space: SearchSpace, guess: Model, values: Floats, *, gaps: bool) -> 
     """The closed form of the models at the values [K] and about them, if they have one.
 
     Args:
-        space: what is estimated.
+        space: the estimated parameters.
         guess: the model at `values`.
         values: the wire's numbers.
         gaps: whether observations are missing, so that the differences stay in the state.

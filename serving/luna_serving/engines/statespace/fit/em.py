@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 MATRICES: Final = ("transition", "design", "obs_cov", "state_cov", "selection", "obs_intercept", "state_intercept")
 STARTS: Final = ("mean", "cov", "diffuse")
 AFFINE: Final = 1e-12
-# Of the objective, which is of about unit size: EM creeps, and smaller steps than this are rounding.
+# Smaller steps of the objective, which is of about unit size, are rounding: EM creeps.
 NO_IMPROVEMENT: Final = 1e-15
 
 
@@ -43,9 +43,9 @@ class Block:
     places: slice
     """Among all k."""
     size: int
-    """Of a covariance whose lower triangle they are; 0: one variance."""
+    """The size of the covariance whose lower triangle they are; 0: they are one variance."""
     shape: Floats
-    """Of a variance: D, or [T, ...] of them."""
+    """D of a variance, or [T, ...] of them."""
 
 
 def blocks(space: SearchSpace, values: Floats) -> list[Block]:

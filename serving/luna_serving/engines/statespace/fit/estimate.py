@@ -39,9 +39,9 @@ Floats = NDArray[np.float64]
 
 # Per observation and in coordinates of unit size: eight digits of an estimate, or more after a Newton step.
 TOLERANCE: Final[Mapping[Method, float]] = {"mle": 1e-8, "em": 1e-7}
-# Of a log-likelihood: the search's own, and the checked filter's at its end.
+# Relative: how far the search's log-likelihood and the checked filter's may differ at its end.
 AGREES: Final = 1e-7
-# Of one state and of two.
+# The smallest models, of one state and of two, and their fields.
 SMALLEST: Final = {"local_level": ("obs_var", "level_var"), "constant_velocity": ("dt", "obs_var", "accel_var")}
 
 

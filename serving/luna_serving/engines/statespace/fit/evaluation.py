@@ -1,4 +1,4 @@
-"""The clock and the engine for many multistarts at once: every stage of a fit asks here, and gets what time allows."""
+"""Evaluations for many searches at once, as far as time allows; every stage of a fit evaluates here."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""The objective where float64 loses the digits of a series' first rows: those in multi-precision, the rest as ever.
+"""The objective where float64 loses the digits of a series' first rows: those in multi-precision, the rest as usual.
 
 The derivative of the head is a central difference, which multi-precision makes as exact as the matrices are; where
 the head ends, the moments and their derivatives are the start of the lanes (`lanes.py`) of the rest.
@@ -61,7 +61,7 @@ def headed(
         x: where to evaluate.
         y: the series.
         out_of_time: looked at before each row.
-        slopes: whether derivatives are space.
+        slopes: whether derivatives are wanted.
 
     Raises:
         ModelError: no model has these parameters.

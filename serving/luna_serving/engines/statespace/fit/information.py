@@ -12,7 +12,7 @@ from luna_serving.engines.statespace.fit.quasi_newton import Evaluation
 
 Floats = NDArray[np.float64]
 
-# Of a coordinate of unit size. With four points the error goes with its fourth power, and the gradient's noise of
+# A coordinate is of about unit size. With four points the error goes with its fourth power, and the gradient's noise of
 # 1e-10 is divided by it: seven digits.
 STEP: Final = 1e-3
 STENCIL: Final = ((1, 8 / 12), (-1, -8 / 12), (2, -1 / 12), (-2, 1 / 12))
@@ -55,7 +55,7 @@ class Information:
         return direction
 
     def standard_errors(self) -> list[float | None]:
-        """Of all k values, by the delta method; None at a bound, and where the information is singular."""
+        """Standard errors of all k values (delta method); None at a bound or where the information is singular."""
         objective = self.objective
         errors: list[float | None] = [None] * len(objective.free)
         if not len(self.inner):

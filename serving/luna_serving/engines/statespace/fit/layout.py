@@ -38,12 +38,12 @@ class Form(NamedTuple):
 
     @property
     def moving_size(self) -> int:
-        """Of transition, state_intercept and state_cov."""
+        """How many numbers transition, state_intercept and state_cov have."""
         return 2 * self.states**2 + self.states
 
     @property
     def columns(self) -> int:
-        """Of the table: y, then design and obs_var, then how the state moves."""
+        """The table's columns: y, then design and obs_var, then how the state moves."""
         observing = self.states + 1 if self.observing_varies else 0
         return 1 + observing + (self.moving_size if self.moving_varies else 0)
 
@@ -116,7 +116,7 @@ def combine(weights: Sequence[float], tangents: Sequence[Tangent]) -> Tangent:
 
 
 class Scores(NamedTuple):
-    """Of each lane."""
+    """What the score program answers, one number per lane."""
 
     loglike: Floats
     slope: Floats

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 SAME: Final = 1e-4
 # A search that ends for rounding with no component of the gradient above this, per observation, has arrived.
 ROUGH: Final = 1e-5
-# Of a coordinate's unit (a start's standard deviation): a variance this far below its start may be zero.
+# In a coordinate's unit (a start's standard deviation): a variance this far below its start may be zero.
 NEAR_ZERO: Final = 1e-2
 # What setting a variance to zero may cost in log-likelihood and still be rounding and a search's end.
 ZERO_COST: Final = 1e-6
@@ -33,21 +33,21 @@ class Multistart:
     own: Floats
     """Coordinates of the model's own values."""
     guessed: Floats
-    """Of a guess from the data."""
+    """Coordinates of a guess from the data."""
     guess: Model
-    """From the data alone: what is of usual size."""
+    """The model of that guess."""
     traces: list[Trace] = field(default_factory=list)
     winner: Trace | None = None
     """The search that ended, or was continued, at the best."""
     best: Evaluation | None = None
-    """At the objective's free coordinates."""
+    """The best evaluation, at the objective's free coordinates."""
     stop: Stop = Stop.DEADLINE
     iterations: int = 0
     extra_evaluations: int = 0
     saddle: bool = False
     """The likelihood is bent upwards in some direction at the best."""
     precision: Information | None = None
-    """At the best, once a pass of searches is finished."""
+    """The information at the best, once a pass of searches is finished."""
     above_zero: set[int] = field(default_factory=set)
     """Small variances that are not zero."""
 
@@ -88,7 +88,7 @@ class Multistart:
 
     @property
     def loglike(self) -> float:
-        """Of the best; -inf where there is none."""
+        """The log-likelihood of the best; -inf where there is none."""
         return -np.inf if self.best is None else -self.best.value * self.objective.observations
 
     @property

@@ -51,7 +51,7 @@ class Objective:
     y: Floats  # [T, m]
     affine: Affine | None
     free: NDArray[np.bool_]
-    """Of all k parameters; the others are variances, and zero."""
+    """Which of all k parameters are free; the others are variances, and zero."""
     x: Floats
     """All k coordinates, where the search begins."""
     arma: Arma | None = None
@@ -245,9 +245,9 @@ class _Along(Enum):
     """Which derivatives a point's lanes have."""
 
     EACH = auto()
-    """By each free coordinate: a lane for each."""
+    """A lane for the derivative by each free coordinate."""
     SCALE = auto()
-    """By the logarithm of a factor of all variances: one lane."""
+    """One lane, for the derivative by the logarithm of a factor of all variances."""
 
 
 Lanes = list[tuple[Lane, Tangent | None]]

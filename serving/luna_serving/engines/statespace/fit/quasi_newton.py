@@ -20,10 +20,10 @@ from luna_serving.engines.statespace.fit.stop import Stop
 
 Floats = NDArray[np.float64]
 
-# Of the slope at the line's start: how much of it the value must fall by, and how flat the line must have become.
+# Shares of the slope at the line's start: what the value must fall by, and how flat the line must have become.
 DECREASE: Final = 1e-4
 FLATTER: Final = 0.9
-# Of the value's size: near the minimum its differences are rounding, and only the slope is left to judge by.
+# Relative to the value: near the minimum its differences are rounding, and only the slope is left to judge by.
 ROUNDING: Final = 1e-14
 # Coordinates are logarithms or of that kind: a step of 5 multiplies a variance by 148.
 LONGEST_STEP: Final = 5.0
@@ -50,7 +50,7 @@ class Evaluation:
     value: float
     gradient: Floats
     diffuse_resolved: int = 0
-    """Of a likelihood: observations that resolved a diffuse direction."""
+    """Observations that resolved a diffuse direction, where the function is a likelihood."""
 
     @property
     def defined(self) -> bool:

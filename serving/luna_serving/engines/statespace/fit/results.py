@@ -30,9 +30,9 @@ class SeriesFit:
     aic: float | None
     bic: float | None
     iterations: int
-    """Of the search that found the estimates."""
+    """Iterations of the search that found the estimates."""
     evaluations: int
-    """Of the log-likelihood, over all searches and the places looked at before them."""
+    """Evaluations of the log-likelihood, over all searches and the places looked at before them."""
     converged: bool
     why_stopped: Stop
     starts: int

@@ -21,8 +21,8 @@ Mask = NDArray[np.bool_]
 # Beyond these coordinates a bounded number is so near to its bound that the likelihood is flat: a partial
 # autocorrelation within 5e-5 of 1, a share within 6e-6 of 0 or 1.
 AT_BOUND: Final[Mapping[str, float]] = {"stationary": 100.0, "invertible": 100.0, "unit_interval": 12.0, "period": 12.0}
-# Of the guess's standard deviation: where a caller's is taken to, if it is further off. Beyond, a gradient is so small
-# that it says nothing, and at zero it vanishes.
+# Standard deviations of a caller are moved to within these multiples of the guess's: further off the gradient is so
+# small that it says nothing, and at zero it vanishes.
 NEAREST: Final = 1e-2
 FARTHEST: Final = 1e2
 # The sum of a guess's variances by the variance of the steps: where it is beyond these, the guess is not of their size.
@@ -46,9 +46,9 @@ class SearchSpace:
     build: Build
     scale: Floats
     explained: Deterministic | None = None
-    """Of the series that it was made for."""
+    """What explains the series that it was made for, without noise."""
     names: tuple[str, ...] = field(init=False)
-    """As the wire calls them."""
+    """The wire's names."""
     constraints: tuple[str, ...] = field(init=False)
     """What binds each [k]."""
     variances: Mask = field(init=False)

@@ -60,7 +60,7 @@ class Filtered(NamedTuple):
     """The state predicted after the last row, and below its covariance: the start of the rows that follow."""
     cov: Float[Array, "state state batch"]
     loglike: Float[Array, " batch"] | None
-    """Of the rows run, in float64, each observation's ½ ln 2π included; None unless asked for."""
+    """The log-likelihood of the rows run, in float64, each observation's ½ ln 2π included; None unless asked for."""
 
 
 class _Carry(NamedTuple):

@@ -25,7 +25,7 @@ SHARES: Final[Mapping[str, float]] = {
     "obs_var": 0.3,
 }
 DAMPING: Final = 0.9
-# Of an autoregression: nearer to a unit root the climb starts in a corner.
+# Partial autocorrelations are kept below it: nearer to a unit root the climb starts in a corner.
 STRONGEST: Final = 0.95
 FIRST_LAG: Final = 0.5
 

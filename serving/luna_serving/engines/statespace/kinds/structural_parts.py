@@ -21,7 +21,7 @@ from luna_serving.engines.statespace.model.initial import Diffuse, Known
 
 Floats = NDArray[np.float64]
 Words = Mapping[str, Any]
-# Of a wave's cosines and sines: 159 bits.
+# The parts of a wave's cosines and sines: 159 bits.
 PARTS: Final = 3
 # Numbers: 32 MB. A duration needs no rows in the request, which would bound it otherwise.
 LARGEST_TRANSITIONS: Final = 4_000_000

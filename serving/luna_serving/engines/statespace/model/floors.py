@@ -11,12 +11,12 @@ from luna_serving.engines.statespace.model.model import Model
 
 Floats = NDArray[np.float64]
 
-# Of a state's usual variance: what rounding leaves where observations determine the state exactly. Usual is the median
-# of its predictions, or what one shock brings into it if that is more; not a variance that the start alone makes large,
-# beyond this multiple of the model's own noise.
+# Relative to a state's usual variance: what rounding leaves where observations determine the state exactly. Usual is
+# the median of its predictions, or what one shock brings into it if that is more; not a variance that the start alone
+# makes large, beyond this multiple of the model's own noise.
 ZERO_VARIANCE: Final = 1e-15
 VAGUE: Final = 1e3
-# Of what flows into a state from others: a variance so small is zero, and their rounding.
+# Relative to what flows into a state from others: a variance below is zero, and the rounding of theirs.
 KNOWN: Final = 1e-12
 
 
@@ -29,7 +29,7 @@ class Floor:
 
     @classmethod
     def of(cls, model: Model, predicted: Floats) -> "Floor":
-        """By the predicted covariances [T, n, n]."""
+        """The floor that follows from predicted covariances [T, n, n]."""
         usual = VAGUE * _usual_noise(model)
         often = np.median(np.abs(np.diagonal(predicted, axis1=1, axis2=2)), axis=0)
         often = np.minimum(often, usual)

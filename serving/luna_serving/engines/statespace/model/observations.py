@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 # A pivot below this multiple of its diagonal entry is the rounding of zero: H is singular there.
 SINGULAR: Final = 1e-14
-# Of a correlation's smallest eigenvalue: whitening loses digits below.
+# Whitening loses digits where a correlation's smallest eigenvalue is below.
 WELL_CONDITIONED: Final = 1e-6
 LOG_2PI: Final = math.log(2 * math.pi)
 

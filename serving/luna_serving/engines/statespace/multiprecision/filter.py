@@ -31,11 +31,13 @@ from luna_serving.engines.statespace.multiprecision.system import INPUT_ROUNDING
 from luna_serving.engines.statespace.process.deadline import Clock, check
 from luna_serving.engines.statespace.results.saved import Saved
 
-# Of F's terms: what the rounding of a caller's matrices, 1e-16, leaves of a variance that should be zero is its square.
+# Relative to F's terms: what the rounding of a caller's matrices, 1e-16, leaves of a variance that should be zero is
+# its square.
 NO_VARIANCE: Final = 1e-28
-# Of the largest variances that a forecast's terms have had: what the arithmetic leaves of those that are known exactly.
+# Relative to the largest variances that a forecast's terms have had: what the arithmetic leaves of those that are known
+# exactly.
 KNOWN_EXACTLY: Final = 1e-80
-# Of a direction's size: what the arithmetic itself leaves of zero, and the 159 bits of a wave's transition.
+# Relative to a direction's size: what the arithmetic itself leaves of zero, and the 159 bits of a wave's transition.
 NOTHING: Final = 1e-40
 
 

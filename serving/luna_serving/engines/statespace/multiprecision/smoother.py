@@ -25,7 +25,7 @@ from luna_serving.engines.statespace.multiprecision.filter import Filtered, Row
 from luna_serving.engines.statespace.multiprecision.system import ExactSystem, Observed
 from luna_serving.engines.statespace.process.deadline import Clock, check
 
-# Of a diffuse direction's square: what the arithmetic leaves of one that the observations determine.
+# Relative to a diffuse direction's square: what the arithmetic leaves of one that the observations determine.
 TOLD: Final = 1e-60
 
 

@@ -98,7 +98,7 @@ def _supported(start: Moments) -> int:
 
 
 def _moments(carries: Sequence[tuple[_Tile, Carry]], states: int) -> Moments:
-    """Of all tiles, side by side."""
+    """The moments of all tiles, side by side."""
     means, covs = ([np.asarray(carry[part])[..., : tile.used] for tile, carry in carries] for part in (0, 1))
     return Moments(np.concatenate(means, axis=-1), unpacked(np.concatenate(covs, axis=-1), states))
 

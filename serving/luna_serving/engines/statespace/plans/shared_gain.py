@@ -135,7 +135,7 @@ def warm_up(most: int = COMPILED_STATES[-1]) -> int:
 
 
 def _rows(length: int) -> int:
-    """Of a table: from each row that a slab begins with, `ROWS`."""
+    """The rows of a table: `ROWS` from each row that a slab begins with."""
     return (-(-length // ROWS) + 1) * ROWS
 
 

@@ -133,6 +133,6 @@ def shared_gain_batch(
 
 
 def _least_deviation(model: Model, full: FullOutputs) -> float:
-    """Of any forecast of any element."""
+    """The smallest deviation of any forecast of any element."""
     cov = full.forecast_error_cov.reshape(-1, model.observed, model.observed)
     return float(np.sqrt(max(np.diagonal(cov, axis1=1, axis2=2).min(initial=np.inf), 0.0)))

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from luna_serving.engines.statespace.model.model import Model, over_time
 from luna_serving.engines.statespace.results.saved import Saved
 
-# Of the log-likelihood: kfas leaves out ½ ln 2π for each observation that a diffuse start used up.
+# The log-likelihood's convention: kfas leaves out ½ ln 2π for each observation that a diffuse start used up.
 Convention = Literal["full", "kfas"]
 Algorithm = Literal["shared_gain", "steady_state", "per_series", "parallel_in_time", "square_root", "multiprecision"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SignalMoments:
-    """Of design · state + obs_intercept."""
+    """Mean and variance of design · state + obs_intercept."""
 
     mean: NDArray[np.float64]  # [T, m]
     variance: NDArray[np.float64]  # [T, m]
@@ -69,7 +69,7 @@ class SmoothedOutputs:
     signal: SignalMoments | None = None
     """As `FullOutputs.filtered_signal`."""
     state_disturbance_var: NDArray[np.float64] | None = None
-    """Of each shock [T, r], where `disturbances` would cancel; None: compute it from N."""
+    """The variance of each shock [T, r], where `disturbances` would cancel; None: compute it from N."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +86,7 @@ class SeriesResult:
     plan: Algorithm = "per_series"
     """How it was computed."""
     precision: Literal["float64", "float32"] = "float64"
-    """Of data and means; gains and covariances are always float64."""
+    """The precision of data and means; gains and covariances are always float64."""
 
     @property
     def filtered_signal(self) -> NDArray[np.float64]:

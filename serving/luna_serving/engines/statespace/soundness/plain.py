@@ -12,7 +12,7 @@ from luna_serving.engines.statespace.running.prepared import prepare
 # data may contradict, they must be nearer.
 PLAIN_RANGE: Final = 1e10
 KNOWN_RANGE: Final = 1e5
-# Of a known start: beyond, a position and its slope may cancel.
+# The correlation of a known start beyond which a position and its slope may cancel.
 CORRELATED: Final = 0.9
 
 
