@@ -58,8 +58,6 @@ class BatchKey(NamedTuple):
     resumed: bool
     later: bool
     """Whether what later observations say of the disturbances is kept."""
-    pointer: str
-    """What a caller must change where no plan can answer."""
 
 
 def compute(
@@ -90,10 +88,10 @@ def compute(
     if len(fits) < len(jobs):
         started = time.perf_counter()
         for place, simulation in simulations.items():
-            answers |= _answers({place: simulation}, _simulate, "/observations", allowed)
+            answers |= _answers({place: simulation}, _simulate, _series_pointer, allowed)
         for key, own in _by_key(series).items():
-            answers |= _answers(own, partial(_run, key=key, cores=cores), key.pointer, allowed)
-        answers |= _answers(appends, append, "/values", allowed)
+            answers |= _answers(own, partial(_run, key=key, cores=cores), _series_pointer, allowed)
+        answers |= _answers(appends, append, _series_pointer, allowed)
         FILTER_SECONDS.observe(time.perf_counter() - started)
         POINTS.inc(sum(len(job.values) for job in series.values()) + sum(len(job.values) for job in appends.values()))
     return [answers[place] for place in range(len(jobs))]
@@ -102,7 +100,7 @@ def compute(
 def _answers(
     jobs: Mapping[int, OneJob],
     run: Callable[[Sequence[OneJob], Clock], Sequence[Answer]],
-    pointer: str,
+    pointer_to: Callable[[OneJob], str],
     allowed: TimeAllowed,
 ) -> dict[int, Answer]:
     """Answer jobs by place, in one run of those that still have time.
@@ -112,7 +110,7 @@ def _answers(
     Args:
         jobs: by place.
         run: answers jobs in order; raises OutOfTime, or what one of them causes.
-        pointer: to what a caller must change where no plan can answer.
+        pointer_to: a job's series, which the caller must change where no plan can answer.
         allowed: until when.
     """
     answers: dict[int, Answer] = {place: TimedOut() for place, job in jobs.items() if allowed.over_for([job])()}
@@ -128,11 +126,21 @@ def _answers(
             answers.update(dict.fromkeys(places, TimedOut()))
         except Exception as error:  # noqa: BLE001  `_no_answer` logs what it does not know
             if len(places) == 1:
-                answers[places[0]] = _no_answer(error, pointer)
+                answers[places[0]] = _no_answer(error, pointer_to(own[0]))
             else:
                 half = len(places) // 2
                 waiting += [places[half:], places[:half]]
     return answers
+
+
+def _series_pointer(job: Job | SimulateJob | AppendJob) -> str:
+    match job:
+        case AppendJob():
+            return "/values"
+        case Job(task="means"):
+            return "/results"
+        case _:
+            return "/observations"
 
 
 def _no_answer(error: Exception, pointer: str) -> Refused | Failed:
@@ -166,8 +174,7 @@ def _key(job: Job) -> BatchKey:
     elif job.task == "means" or set(job.outputs) == {"filtered_state"}:
         work = "means"
     later = not set(DISTURBANCES).isdisjoint(job.outputs)
-    pointer = "/results" if job.task == "means" else "/observations"
-    return BatchKey(work, job.loglike, job.algorithm, job.precision, job.starts is not None, later, pointer)
+    return BatchKey(work, job.loglike, job.algorithm, job.precision, job.starts is not None, later)
 
 
 def _simulate(jobs: Sequence[SimulateJob], out_of_time: Clock) -> list[bytes | Refused]:
