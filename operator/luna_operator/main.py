@@ -18,7 +18,7 @@ from luna_operator.settings import Settings
 from luna_operator.signals import set_on_signals
 from luna_store.accounts.api_keys import PepperMissing
 from luna_store.accounts.secrets import Secrets
-from luna_store.platform.json_logs import JsonLines
+from luna_store.platform.logs import configure
 from luna_store.platform.schema import SchemaMismatch, require_current
 
 log = logging.getLogger("luna.operator")
@@ -57,10 +57,8 @@ async def _until_signalled(settings: Settings, secrets: Secrets) -> None:
 
 
 def _log_as_json(level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Kopf tells of every event it sees.
+    configure(level=level, root="")
+    # Kopf logs every event that it sees.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 

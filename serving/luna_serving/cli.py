@@ -53,7 +53,7 @@ def _up(arguments: argparse.Namespace) -> int:
         raise CommandFailed(f"`luna up` needs the serving extra: pip install 'luna[serving]'. {error}.") from error
 
     limits = DemoLimits(arguments.quota, arguments.rate, arguments.burst)
-    return up(UpOptions(arguments.data_dir, arguments.port, limits))
+    return up(UpOptions(arguments.data_dir, arguments.port, limits, arguments.only, arguments.app))
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
@@ -194,6 +194,10 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--quota", type=_quota, metavar="N", help=f"units for {NAME} (500 at its first start)")
     up.add_argument("--rate", type=_rate, metavar="R", help=f"its calls a second (first {RATE_PER_SECOND:g})")
     up.add_argument("--burst", type=_burst, metavar="N", help=f"its calls at once (first {RATE_BURST})")
+    up.add_argument("--only", default="", metavar="A,B", help="capabilities to serve (default: all)")
+    up.add_argument(
+        "--app", default="luna_serving.app", metavar="MODULE", help="module with CAPABILITIES (default: %(default)s)"
+    )
     migrate = commands.add_parser("migrate", help="bring the database to this release's schema", parents=[folder])
     migrate.set_defaults(command=_migrate)
     migrate.add_argument(

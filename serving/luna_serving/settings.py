@@ -2,121 +2,189 @@
 
 They travel to the replicas inside the Serve application. Secrets do not: Serve keeps what it is given in its control
 store, so every process reads them from its own environment (`luna_store.accounts.secrets`).
+
+Each group is one frozen object that goes to the code that uses it. An environment variable is
+`LUNA_<GROUP>_<FIELD>`: LUNA_EDGE_MAX_BODY_BYTES is `edge.max_body_bytes`. A capability adds its own group.
 """
 
-from typing import Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+# Serve's own default target of an ingress replica would start a second one at 2 calls under way.
+ONGOING_PER_INGRESS = 64
 
 
-class Settings(BaseSettings):
-    """How the application behaves. Environment variables carry the prefix `LUNA_`; `build` takes the same names."""
+class Group(BaseModel):
+    """Settings of one part. A misspelt name is an error."""
 
-    model_config = SettingsConfigDict(env_prefix="LUNA_", frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ingress_replicas_min: int = Field(1, ge=1, description="Ingress replicas that always run.")
-    ingress_replicas_max: int = Field(1, ge=1, description="Ingress replicas under full load.")
-    kalman_replicas_min: int = Field(1, ge=1, description="Kalman replicas that always run.")
-    kalman_replicas_max: int = Field(1, ge=1, description="Kalman replicas under full load.")
-    ingress_cpus: float = Field(0.5, ge=0, description="CPU cores that Ray reserves for an ingress replica.")
-    kalman_cpus: float = Field(0.5, ge=0, description="CPU cores that Ray reserves for a Kalman replica.")
-    kalman_gpus: float = Field(0.0, ge=0, description="GPUs that Ray reserves for a Kalman replica; 0 runs on CPUs.")
 
-    kalman_warm_states: int = Field(
-        64,
-        ge=0,
-        le=64,
-        description="Models of at most so many states are compiled before a replica is ready, about a minute for all; "
-        "the first call of a larger one waits seconds for its compiler. `luna up` sets 2.",
-    )
+class Scaled(Group):
+    """Settings of a Serve deployment that scales."""
+
+    replicas_min: int = Field(1, ge=1, description="Replicas that always run.")
+    replicas_max: int = Field(1, ge=1, description="Replicas under full load.")
+    cpus: float = Field(0.5, ge=0, description="CPU cores that Ray reserves for a replica.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.replicas_min > self.replicas_max:
+            raise ValueError(f"replicas_min ({self.replicas_min}) must not exceed replicas_max ({self.replicas_max}).")
+        return self
+
+
+class EdgeSettings(Scaled):
+    """The ingress deployment: HTTP in, HTTP out."""
 
     max_body_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="Bytes of a request body; a larger one is answered 413."
     )
-    max_series_length: int = Field(1_000_000, gt=0, description="Points of one series; a longer one is answered 422.")
-    max_series_per_request: int = Field(1_000, gt=0, description="Series of one request; more are answered 422.")
-    max_answer_numbers: int = Field(
-        4_000_000, gt=0, description="Numbers that one answer may hold: at about 20 bytes each, 80 MB of JSON."
-    )
-
-    max_models: int = Field(
-        1_000,
-        gt=0,
-        description="Named models of one account: a page of names, not a data set; one more is answered 409.",
-    )
-    max_model_bytes: int = Field(
-        1024 * 1024,
-        gt=0,
-        description="Bytes of one named model, some 50,000 numbers; checking a larger one would hold up other calls.",
-    )
-    max_stored_model_bytes: int = Field(
-        64 * 1024 * 1024,
-        gt=0,
-        description="Bytes of all versions of an account's named models, 128 more for each; beyond is answered 409.",
-    )
-    model_cache_bytes: int = Field(
-        16 * 1024 * 1024,
-        gt=0,
-        description="JSON of the named models that an ingress replica keeps parsed: sixteen of the largest.",
-    )
-
     request_timeout_s: float = Field(
         30.0, gt=0, description="Seconds until a call is answered 408; a caller may ask for less."
     )
+    max_sockets: int = Field(
+        1_000, gt=0, description="WebSockets of one ingress replica; more are refused with 503 before the upgrade."
+    )
+    log_requests: bool = Field(
+        default=False, description="One JSON line per request; off by default: logging costs 10 % of throughput."
+    )
+
+
+class DispatchSettings(Group):
+    """Batching, in each ingress replica."""
+
+    max_queued: int = Field(2_000, gt=0, description="Calls that wait in one lane; more are answered 503 at once.")
+    max_batch: int = Field(
+        256, gt=0, description="Calls in one round trip to Redis and to a replica: bounds what one slow call delays."
+    )
+    max_batch_points: int = Field(262_144, gt=0, description="Points in one round trip to a replica, beyond one call.")
+    batches_in_flight: int = Field(
+        2, ge=1, description="Round trips under way at once: one debits while the one before computes."
+    )
+
+
+class AccessSettings(Group):
+    """The stores that decide about calls."""
+
     store_timeout_s: float = Field(
         1.0,
         gt=0,
         description="Seconds that Redis has to answer before Postgres takes over the debits, and Postgres before a "
         "named model comes from memory.",
     )
-    max_queued: int = Field(
-        2_000, gt=0, description="Calls that wait in one ingress replica; more are answered 503 at once."
-    )
-    max_batch: int = Field(
-        256, gt=0, description="Calls in one round trip to Redis and to the model: bounds what one slow call delays."
-    )
-    max_batch_points: int = Field(262_144, gt=0, description="Points in one round trip to the model, beyond one call.")
-    batches_in_flight: int = Field(
-        2, ge=1, description="Round trips under way at once: one debits while the one before computes."
-    )
-    stream_max_streams: int = Field(
-        100, gt=0, description="Streams of online filtering that an account may keep; another is refused with 409."
-    )
-    stream_unused_days: float = Field(
-        30.0, gt=0, le=36_500, description="Days after which an unused stream makes room for another of its account."
-    )
-    stream_max_points: int = Field(
-        1_000, gt=0, description="Points of one message of a stream; more are answered 422. It costs one unit."
-    )
-    stream_replay_points: int = Field(
-        1_000, gt=0, description="Points whose answers a stream keeps for a client that lost its connection."
-    )
-    stream_replay_numbers: int = Field(
-        200_000, gt=0, description="Numbers in these answers; where each is large, fewer are kept: 4 MB of text."
-    )
-    stream_max_lag: int = Field(
-        100, gt=0, description="Steps of a fixed-lag smoother; what a point costs to compute grows with them."
-    )
-    stream_max_message_bytes: int = Field(
-        1024 * 1024, gt=0, le=16 * 1024 * 1024, description="Bytes of one message; uvicorn itself takes up to 16 MiB."
-    )
-    stream_max_connections: int = Field(
-        1_000, gt=0, description="WebSockets of one ingress replica; more are refused with 503 before the upgrade."
-    )
-    stream_idle_s: float = Field(
-        900.0, gt=0, description="Seconds without a message after which a stream's connection is closed."
-    )
-    token_lifetime_s: int = Field(900, gt=0, description="Seconds that a token from /api/v1/auth/token is valid.")
-    log_requests: bool = Field(
-        default=False, description="One JSON line a request; off by default, for it costs a tenth of the throughput."
-    )
-    proxy: str = Field("serve", description="What stands in front: haproxy or serve; shown by /health/detailed.")
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        for name in ("ingress", "kalman"):
-            low, high = getattr(self, f"{name}_replicas_min"), getattr(self, f"{name}_replicas_max")
-            if low > high:
-                raise ValueError(f"{name}_replicas_min ({low}) must not exceed {name}_replicas_max ({high}).")
-        return self
+
+class TokenSettings(Group):
+    """Tokens of /api/v1/auth/token."""
+
+    lifetime_s: int = Field(900, gt=0, description="Seconds that a token is valid.")
+
+
+class WorkersSettings(Scaled):
+    """The deployment that hosts periodic work: retention, housekeeping."""
+
+    cpus: float = Field(0.0, ge=0, description="CPU cores that Ray reserves for a replica; it mostly waits.")
+
+
+class CapabilitySettings(Group):
+    """Settings of a capability; the base of those that compute nothing."""
+
+    def ceilings(self) -> Mapping[str, int]:
+        """The server's own limits, which those of an account can only lower, by the limit's name."""
+        return {}
+
+
+class ReplicaSettings(CapabilitySettings, Scaled):
+    """Settings of a capability that computes on replicas."""
+
+    gpus: float = Field(0.0, ge=0, description="GPUs that Ray reserves for a replica; 0 runs on CPUs.")
+
+    def ongoing(self, platform: "PlatformSettings") -> int:
+        """Calls under way at once in one replica, from all ingress replicas."""
+        return 4 * platform.dispatch.batches_in_flight + platform.edge.replicas_max
+
+
+class PlatformSettings(Group):
+    """What belongs to no capability."""
+
+    edge: EdgeSettings = EdgeSettings()
+    dispatch: DispatchSettings = DispatchSettings()
+    access: AccessSettings = AccessSettings()
+    token: TokenSettings = TokenSettings()
+    workers: WorkersSettings = WorkersSettings()
+    proxy: str = Field("serve", description="What listens in front: haproxy or serve; shown by /health/detailed.")
+    only: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="The capabilities to serve, separated by commas; all by default. `account` is always served."
+    )
+    hosts: dict[str, tuple[str, ...]] = Field(
+        {},
+        description='Deployments that host several capabilities, as JSON: {"compute": ["kalman", "indicators"]}; "*" '
+        "is every other one. A capability that is not named has a deployment of its own.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of an application."""
+
+    platform: PlatformSettings
+    capabilities: Mapping[str, CapabilitySettings]
+
+
+def read_settings(
+    groups: Mapping[str, type[CapabilitySettings]], arguments: Mapping[str, Any] | None = None
+) -> Settings:
+    """Read the settings of the platform and of capabilities.
+
+    Args:
+        groups: the settings of each capability, by its name.
+        arguments: groups with fields, which win over the environment's LUNA_ variables.
+
+    Raises:
+        ValidationError: a setting is unknown or out of its range; names it.
+    """
+    # A group without fields takes no variables: LUNA_ACCOUNT_ID is not a setting of the capability `account`.
+    known = {name: (group, group()) for name, group in groups.items() if group.model_fields}
+    fields: dict[str, Any] = {
+        name: (field.annotation, field) for name, field in PlatformSettings.model_fields.items()
+    } | known
+    reader = create_model("Settings", __base__=_FromEnvironment, **fields)
+    read = reader(**(arguments or {}))
+    own = {name: getattr(read, name) for name in PlatformSettings.model_fields}
+    return Settings(
+        PlatformSettings.model_validate(own),
+        {name: getattr(read, name) if name in known else group() for name, group in groups.items()},
+    )
+
+
+class _FromEnvironment(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="LUNA_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
+    )
+
+    @field_validator("only", mode="before", check_fields=False)  # create_model adds the field
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+def variables(groups: Mapping[str, type[CapabilitySettings]]) -> Iterable[tuple[str, Any]]:
+    """Every environment variable of the settings, with its pydantic field."""
+    for name, field in PlatformSettings.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, Group):
+            yield from ((f"LUNA_{name}_{inner}".upper(), f) for inner, f in group.model_fields.items())
+        else:
+            yield f"LUNA_{name}".upper(), field
+    for name, capability in groups.items():
+        yield from ((f"LUNA_{name}_{inner}".upper(), f) for inner, f in capability.model_fields.items())

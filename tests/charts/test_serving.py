@@ -12,10 +12,11 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 from tests.charts.rendering import CASES, containers, environment, of_kind, only, parsed, rendered, template
 
-from luna_serving.app import build
+from luna_serving.app import CAPABILITIES, build
 from luna_serving.local.loopback.ray_environment import ray_environment
-from luna_serving.settings import Settings
+from luna_serving.settings import read_settings, variables
 
+GROUPS = {each.name: each.settings for each in CAPABILITIES}
 PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
 # Of one machine: they keep ports closed and two Lunas apart, where a cluster has network policies and pods.
 OF_ONE_MACHINE = {
@@ -49,7 +50,8 @@ def test_serve_takes_the_configuration_and_the_application_its_arguments(case: s
     config = ServeDeploySchema.model_validate(yaml.safe_load(service(case)["serveConfigV2"]))
     [application] = config.applications
     assert (application.import_path, application.route_prefix) == ("luna_serving.app:build", "/")
-    assert application.args.keys() <= Settings.model_fields.keys()
+    # An argument that is no setting is refused.
+    assert read_settings(GROUPS, application.args)
     assert build(application.args)
 
 
@@ -63,7 +65,9 @@ def test_serves_replicas_scale_between_their_bounds() -> None:
 def test_settings_reach_the_application_as_they_are_written() -> None:
     [application] = yaml.safe_load(service("everything")["serveConfigV2"])["applications"]
     args = application["args"]
-    assert (args["request_timeout_s"], args["log_requests"], args["max_stored_model_bytes"]) == (60, True, 268435456)
+    assert (args["edge"]["request_timeout_s"], args["edge"]["log_requests"]) == (60, True)
+    assert args["kalman"]["max_stored_model_bytes"] == 268435456
+    assert args["hosts"] == {"compute": ["kalman"]}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -71,7 +75,7 @@ def test_every_ray_process_has_the_environment_that_luna_up_gives(case: str, tmp
     local = ray_environment({}, tmp_path, "haproxy", None, cores=8)
     shared = {name: value for name, value in local.items() if name not in OF_ONE_MACHINE}
     # One machine compiles little, and nothing reads Ray's metrics there.
-    for tuned in ("LUNA_KALMAN_WARM_STATES", "RAY_SERVE_HAPROXY_METRICS_ENABLED", "RAY_enable_metrics_collection"):
+    for tuned in ("LUNA_HOSTS", "RAY_SERVE_HAPROXY_METRICS_ENABLED", "RAY_enable_metrics_collection"):
         del shared[tuned]
     for container in ray_containers(case):
         given = environment(container)
@@ -82,13 +86,18 @@ def test_every_ray_process_has_the_environment_that_luna_up_gives(case: str, tmp
         program = Path(given["RAY_SERVE_HAPROXY_BINARY_PATH"])
         assert program.parent == Path("/opt/luna/bin")
         assert program.name in PYPROJECT["project"]["scripts"]
-        assert given["LUNA_KALMAN_WARM_STATES"] == ("2" if case == "dev" else "64")
         assert given["JAX_COMPILATION_CACHE_DIR"].startswith(given["XDG_CACHE_HOME"])
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_the_models_to_compile_are_a_setting_of_the_capability(case: str) -> None:
+    args = yaml.safe_load(service(case)["serveConfigV2"])["applications"][0]["args"]
+    assert args["kalman"]["warm_states"] == (2 if case == "dev" else 64)
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_every_luna_setting_that_a_pod_gets_is_one_of_the_application(case: str) -> None:
-    known = {f"LUNA_{name.upper()}" for name in Settings.model_fields} | {"LUNA_PEPPERS"}
+    known = {name for name, _ in variables(GROUPS)} | {"LUNA_PEPPERS"}
     for container in ray_containers(case):
         assert {name for name in environment(container) if name.startswith("LUNA_")} <= known
 
@@ -99,8 +108,8 @@ def test_no_replica_finds_room_on_the_head(case: str) -> None:
     assert spec["excludeHeadPodFromServeSvc"] is True
     assert spec["rayClusterConfig"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     args = yaml.safe_load(spec["serveConfigV2"])["applications"][0]["args"]
-    assert args["ingress_cpus"] > 0
-    assert args["kalman_cpus"] > 0
+    assert args["edge"]["cpus"] > 0
+    assert args["kalman"]["cpus"] > 0
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -109,10 +118,10 @@ def test_a_worker_offers_the_cores_that_a_replica_asks_for(case: str) -> None:
     for name, group in groups(case).items():
         resources = group["template"]["spec"]["containers"][0]["resources"]["requests"]
         offered = cores(resources["cpu"])
-        assert offered >= args["kalman_cpus"]
-        assert offered >= args["ingress_cpus"]
+        assert offered >= args["kalman"]["cpus"]
+        assert offered >= args["edge"]["cpus"]
         if name == "gpu":
-            assert resources["nvidia.com/gpu"] >= args["kalman_gpus"] > 0
+            assert resources["nvidia.com/gpu"] >= args["kalman"]["gpus"] > 0
 
 
 def cores(quantity: str) -> float:
@@ -127,9 +136,9 @@ def test_the_smallest_cluster_has_room_for_the_fewest_replicas(case: str) -> Non
         name: group["minReplicas"] * cores(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
         for name, group in groups(case).items()
     }
-    needed = args["ingress_replicas_min"] * args["ingress_cpus"]
-    kalman = args["kalman_replicas_min"] * args["kalman_cpus"]
-    if args["kalman_gpus"] == 0:
+    needed = args["edge"]["replicas_min"] * args["edge"]["cpus"]
+    kalman = args["kalman"]["replicas_min"] * args["kalman"]["cpus"]
+    if args["kalman"]["gpus"] == 0:
         needed += kalman
     assert room["cpu"] >= needed
 
@@ -137,10 +146,10 @@ def test_the_smallest_cluster_has_room_for_the_fewest_replicas(case: str) -> Non
 @pytest.mark.parametrize("case", ["default", "dev", "production"])
 def test_the_largest_cluster_has_room_for_the_most_replicas(case: str) -> None:
     args = yaml.safe_load(service(case)["serveConfigV2"])["applications"][0]["args"]
-    [group] = groups(case).values()
-    offered = cores(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
-    needed = sum(args[f"{kind}_replicas_max"] * args[f"{kind}_cpus"] for kind in ("ingress", "kalman"))
-    assert group["maxReplicas"] * offered >= needed
+    [workers] = groups(case).values()
+    offered = cores(workers["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+    needed = sum(args[group]["replicas_max"] * args[group]["cpus"] for group in ("edge", "kalman"))
+    assert workers["maxReplicas"] * offered >= needed
 
 
 def test_the_chart_names_the_version_of_ray_that_is_installed() -> None:

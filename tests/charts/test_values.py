@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from tests.charts.rendering import CHART, VALUES, ChartRefusedError, template
 
-from luna_serving.settings import Settings
+from luna_serving.app import CAPABILITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
-
-# Settings of the application that have a value of their own, outside serving.settings.
-ELSEWHERE = {
-    "ingress_replicas_min",
-    "ingress_replicas_max",
-    "ingress_cpus",
-    "kalman_replicas_min",
-    "kalman_replicas_max",
-    "kalman_cpus",
-    "kalman_gpus",
-    "kalman_warm_states",
-    "proxy",
-}
 
 
 @pytest.mark.parametrize(
@@ -45,15 +33,15 @@ ELSEWHERE = {
         ("operator.logLevel", "info"),
         ("operator.extraEnv", {"NAME": "value"}),
         ("operator.spread", "soft"),
-        ("serving.kalman.replicas.min", 0),
-        ("serving.kalman.cpus", 0),
-        ("serving.kalman.gpus", -1),
-        ("serving.kalman.warmStates", 65),
+        ("serving.capabilities.kalman.replicas.min", 0),
+        ("serving.capabilities.kalman.cpus", 0),
+        ("serving.capabilities.kalman.gpus", -1),
+        ("serving.capabilities.kalman.settings.warm_states", 65),
         ("serving.rayVersion", "nightly"),
         ("serving.rayAuth", "none"),
-        ("serving.settings.request_timeout_s", 0),
-        ("serving.settings.request_timeout", 30),
-        ("serving.settings.max_batch", 1.5),
+        ("serving.settings.edge.request_timeout_s", 0),
+        ("serving.settings.edge.request_timeout", 30),
+        ("serving.settings.dispatch.max_batch", 1.5),
         ("serving.upgrade.type", "Recreate"),
         ("serving.upgrade.stepSizePercent", 101),
         ("serving.upgrade.initializingTimeout", "30"),
@@ -101,10 +89,13 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(field: str, value: Any) 
         ({"database.existingSecret": "mine"}, "set postgres.enabled to false"),
         ({"redis.existingSecret": "mine"}, "set valkey.enabled to false"),
         ({"serving.ingress.replicas.min": 9}, r"serving.ingress.replicas.min \(9\) must not exceed"),
-        ({"serving.kalman.replicas.min": 9}, r"serving.kalman.replicas.min \(9\) must not exceed"),
+        (
+            {"serving.capabilities.kalman.replicas.min": 9},
+            r"serving.capabilities.kalman.replicas.min \(9\) must not exceed",
+        ),
         ({"serving.workers.cpu.min": 9}, r"serving.workers.cpu.min \(9\) must not exceed"),
-        ({"serving.kalman.gpus": 1}, "set serving.workers.gpu.enabled"),
-        ({"serving.workers.gpu.enabled": True}, "set serving.kalman.gpus"),
+        ({"serving.capabilities.kalman.gpus": 1}, "set serving.workers.gpu.enabled"),
+        ({"serving.workers.gpu.enabled": True}, "set serving.capabilities.kalman.gpus"),
         ({"valkey.enabled": False, "redis.existingSecret": "mine"}, "set serving.gcsFaultTolerance.redisAddress"),
         ({"serving.upgrade.type": "NewClusterWithIncrementalUpgrade"}, "serving.upgrade.gatewayClassName"),
         ({"ingress.enabled": True, "ingress.tls.enabled": True}, "ingress.tls.enabled needs ingress.host"),
@@ -144,7 +135,7 @@ def test_the_schema_knows_exactly_the_values_of_values_yaml() -> None:
             yield from agree(schema["properties"][name], value[name], f"{path}.{name}")
 
     # Helm passes `global` on; the settings' defaults are the application's; claims are rare.
-    allowed = re.compile(r"\.(global|settings\.\w+|(requests|limits|claims)) has no default$")
+    allowed = re.compile(r"\.(global|settings(\.\w+)+|(requests|limits|claims)) has no default$")
     assert [complaint for complaint in agree(SCHEMA, DEFAULTS, "") if not allowed.search(complaint)] == []
 
 
@@ -164,10 +155,10 @@ def test_every_value_is_described() -> None:
     assert [path for path in undescribed(SCHEMA, "") if not plain.search(path)] == []
 
 
-def test_the_schema_knows_every_setting_of_the_application_with_its_range() -> None:
-    described = SCHEMA["properties"]["serving"]["properties"]["settings"]["properties"]
-    known = Settings.model_json_schema()["properties"]
-    assert described.keys() == known.keys() - ELSEWHERE
-    limits = ("type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "description")
-    for name, field in described.items():
-        assert field == {limit: known[name][limit] for limit in limits if limit in known[name]}, name
+def test_the_schema_says_of_settings_what_the_application_says() -> None:
+    generate = runpy.run_path(str(CHART.parent / "generate.py"))
+    assert generate["with_settings"](json.loads(json.dumps(SCHEMA))) == SCHEMA, "run: python charts/generate.py"
+
+
+def test_the_chart_has_values_for_every_capability_that_has_settings() -> None:
+    assert DEFAULTS["serving"]["capabilities"].keys() == {c.name for c in CAPABILITIES if c.settings.model_fields}

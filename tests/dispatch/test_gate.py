@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry
 from tests.store.stores import PEPPERS, Caller, Store
 
 from luna_serving.access.admission import Admission
@@ -19,6 +20,7 @@ from luna_serving.dispatch.estimates import Estimate
 from luna_serving.dispatch.gate import Call, Gate, GateLimits, Sharing
 from luna_serving.dispatch.outcomes import Refused, ReplicaUnavailable, TimedOut
 from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_serving.wire.problems import Problem
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.api_keys import ApiKey
@@ -38,7 +40,12 @@ def admission_of(store: Store, timeout_s: float = 4.0) -> Admission:
 def gate(store: Store, compute: Compute, **limits: Any) -> tuple[Gate, Admission]:
     admission = admission_of(store)
     defaults = {"max_batch": 100, "max_batch_points": 1000, "max_queued": 100, "batches_in_flight": 1}
-    return Gate(admission, compute, GateLimits(**(defaults | {"request_timeout_s": 5.0} | limits))), admission
+    return Gate(
+        admission,
+        compute,
+        GateLimits(**(defaults | {"request_timeout_s": 5.0} | limits)),
+        DispatchMetrics(CollectorRegistry()).of("kalman"),
+    ), admission
 
 
 def call(caller: Caller, units: int = 1, *, gone: bool = False) -> Call:
@@ -205,7 +212,11 @@ async def test_what_takes_more_than_twice_its_time_is_refused_before_it_is_charg
     admission = admission_of(store)
     limits = GateLimits(100, 1000, 100, 1, 5.0)
     estimated = Gate(
-        admission, echo, limits, estimate=lambda job: Estimate(seconds, "/draws", 200, "draws") if job else None
+        admission,
+        echo,
+        limits,
+        DispatchMetrics(CollectorRegistry()).of("kalman"),
+        estimate=lambda job: Estimate(seconds, "/draws", 200, "draws") if job else None,
     )
     (answer,) = await outcomes(estimated, call(caller, 1), seconds=5.0)
     if served:
@@ -264,7 +275,7 @@ async def test_strangers_stop_nobody_while_postgres_hangs(
         limits = GateLimits(
             max_batch=100, max_batch_points=1000, max_queued=100, batches_in_flight=2, request_timeout_s=5.0
         )
-        served = Gate(admission, echo, limits)
+        served = Gate(admission, echo, limits, DispatchMetrics(CollectorRegistry()).of("kalman"))
         callers = Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), admission)
         assert (await outcomes(served, call(caller)))[0][0] == "job 1"
         family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
@@ -306,7 +317,13 @@ async def test_an_account_leaves_a_place_for_others_whatever_its_calls_take(stor
         return jobs
 
     limits = GateLimits(1, 1000, 100, 2, 5.0)
-    served = Gate(admission_of(store), compute, limits, sharing=Sharing(per_account=1))
+    served = Gate(
+        admission_of(store),
+        compute,
+        limits,
+        DispatchMetrics(CollectorRegistry()).of("kalman"),
+        sharing=Sharing(per_account=1),
+    )
     slow = [asyncio.create_task(outcomes(served, Call(slow_one.debit(1), "slow", 1, lambda: False))) for _ in range(3)]
     await asyncio.sleep(0.1)
     started = time.monotonic()

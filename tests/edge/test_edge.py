@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from prometheus_client import CollectorRegistry
 from tests.store.stores import PEPPERS, Caller, Store
 
 from luna_serving.access.admission import Admission
@@ -20,6 +21,7 @@ from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.work import Work
 from luna_serving.edge.asgi import PARSE_FIRST_BYTES, Edge, Operation
+from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.api_keys import ApiKey
 
 SMALL = b'{"results":[1.0]}'
@@ -40,7 +42,11 @@ async def ingress(
     async def rest(*_: object) -> None:
         raise AssertionError
 
-    operation = Operation("kalman", Gate(admission, compute, GateLimits(10, 1000, 10, 1, 5.0)), parse)
+    operation = Operation(
+        "kalman",
+        Gate(admission, compute, GateLimits(10, 1000, 10, 1, 5.0), DispatchMetrics(CollectorRegistry()).of("kalman")),
+        parse,
+    )
     callers = Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), admission)
     with ThreadPoolExecutor(1) as aside:
         edge = Edge(

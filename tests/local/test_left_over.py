@@ -18,7 +18,7 @@ from .conftest import end_by_id, gone_within, runs
 # Starts both servers in a worker thread that then ends, and is killed.
 KILLED_LUNA = """
 import os, pathlib, signal, sys, threading, time
-from luna_serving.local import spawn
+from luna_serving.local.servers import spawn
 from luna_serving.local.servers.postgres import PostgresServer
 from luna_serving.local.servers.valkey import ValkeyServer
 import psycopg, redis

@@ -351,9 +351,9 @@ def test_an_application_that_cannot_start_is_told_with_its_log(starts: Callable[
 
 
 def test_a_setting_out_of_its_range_is_named_before_anything_starts(starts: Callable[..., Up]) -> None:
-    run = starts("setting", LUNA_MAX_BATCH="0")
+    run = starts("setting", LUNA_DISPATCH_MAX_BATCH="0")
     assert run.process.wait(20) == 1
-    assert "LUNA_MAX_BATCH" in run.err.read_text()
+    assert "LUNA_DISPATCH_MAX_BATCH" in run.err.read_text()
     assert not (run.data_dir / "postgres").exists()
 
 

@@ -121,7 +121,7 @@ class Luna:
             return psutil.Popen(command, env=environment, stdout=output, stderr=output)
 
     def kalman_replica(self) -> psutil.Process | None:
-        return self._descendant(r"ServeReplica:luna:kalman")
+        return self._descendant(r"ServeReplica:luna:compute")
 
     def _descendant(self, pattern: str) -> psutil.Process | None:
         for process in psutil.Process(self.process.pid).children(recursive=True):
@@ -156,8 +156,8 @@ def luna_on(folder: Path, *, database_url: str, redis_url: str, peppers: str = P
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "LUNA_PEPPERS": peppers,
-        "LUNA_INGRESS_REPLICAS_MIN": "2",
-        "LUNA_INGRESS_REPLICAS_MAX": "2",
+        "LUNA_EDGE_REPLICAS_MIN": "2",
+        "LUNA_EDGE_REPLICAS_MAX": "2",
     }
     command = [sys.executable, "-m", "luna_serving.cli", "up", "--port", str(port), "--data-dir", str(data)]
     with log.open("wb") as output:

@@ -20,13 +20,12 @@ RAY_AUTH_MODE and the token come from KubeRay (authOptions).
 - {name: RAY_enable_metrics_collection, value: {{ $serving.rayMetrics | ternary "1" "0" | quote }}}
 - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
 - {name: LUNA_PROXY, value: haproxy}
-- {name: LUNA_KALMAN_WARM_STATES, value: {{ $serving.kalman.warmStates | quote }}}
 - {name: XDG_CACHE_HOME, value: /var/cache/luna}
 - {name: JAX_COMPILATION_CACHE_DIR, value: /var/cache/luna/jax}
 - {name: JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS, value: "0"}
 {{- end -}}
 
-{{/* What Serve runs. Fields of luna_serving.settings; they win over LUNA_ variables. */}}
+{{/* What Serve runs. Groups of luna_serving.settings; they win over LUNA_ variables. */}}
 {{- define "luna.serveConfig" -}}
 {{- $serving := .Values.serving -}}
 proxy_location: EveryNode
@@ -43,17 +42,46 @@ applications:
     import_path: luna_serving.app:build
     args:
       proxy: haproxy
-      ingress_replicas_min: {{ int $serving.ingress.replicas.min }}
-      ingress_replicas_max: {{ int $serving.ingress.replicas.max }}
-      ingress_cpus: {{ $serving.ingress.cpus }}
-      kalman_replicas_min: {{ int $serving.kalman.replicas.min }}
-      kalman_replicas_max: {{ int $serving.kalman.replicas.max }}
-      kalman_cpus: {{ $serving.kalman.cpus }}
-      kalman_gpus: {{ $serving.kalman.gpus }}
-      kalman_warm_states: {{ int $serving.kalman.warmStates }}
-      {{- range $name, $value := $serving.settings }}
-      {{ $name }}: {{ toJson $value }}
+      {{- $served := list }}
+      {{- $groups := deepCopy $serving.settings }}
+      {{- $_ := set $groups "edge" (merge (include "luna.scaled" $serving.ingress | fromYaml) (get $groups "edge" | default dict)) }}
+      {{- $_ := set $groups "workers" (merge (include "luna.scaled" $serving.background | fromYaml) (get $groups "workers" | default dict)) }}
+      {{- range $name, $capability := $serving.capabilities }}
+      {{- if $capability.enabled }}
+      {{- $served = append $served $name }}
+      {{- $own := $capability.settings | default dict }}
+      {{- if $capability.replicas }}
+      {{- $own = merge (include "luna.scaled" $capability | fromYaml) (dict "gpus" $capability.gpus) $own }}
       {{- end }}
+      {{- if $own }}
+      {{- $_ := set $groups $name $own }}
+      {{- end }}
+      {{- end }}
+      {{- end }}
+      only: {{ toJson (sortAlpha $served) }}
+      hosts: {{ toJson $serving.hosts }}
+      {{- range $name, $group := $groups }}
+      {{ $name }}: {{ toJson $group }}
+      {{- end }}
+{{- end -}}
+
+{{/* The replicas of a deployment, as the settings have them. Takes values with `replicas` and `cpus`. */}}
+{{- define "luna.scaled" -}}
+replicas_min: {{ int .replicas.min }}
+replicas_max: {{ int .replicas.max }}
+cpus: {{ .cpus }}
+{{- end -}}
+
+{{/* The smallest part of a GPU that a replica asks for; 0 where none does. */}}
+{{- define "luna.gpus" -}}
+{{- $least := 0.0 -}}
+{{- range .Values.serving.capabilities -}}
+{{- $gpus := float64 (.gpus | default 0) -}}
+{{- if and .enabled (gt $gpus 0.0) (or (eq $least 0.0) (lt $gpus $least)) -}}
+{{- $least = $gpus -}}
+{{- end -}}
+{{- end -}}
+{{- $least -}}
 {{- end -}}
 
 {{/* The volumes that stand in for a writable root. Takes (list $ $group). */}}
@@ -158,9 +186,10 @@ template:
           {{- end }}
           {{- include "luna.rayEnv" $root | nindent 10 }}
           {{- include "luna.secretsEnv" $root | nindent 10 }}
-          {{- if and $gpu (lt (float64 $serving.kalman.gpus) 1.0) }}
+          {{- $share := float64 (include "luna.gpus" $root) }}
+          {{- if and $gpu (lt $share 1.0) }}
           # Replicas that share a GPU share its memory: each would take three quarters of it.
-          - {name: XLA_PYTHON_CLIENT_MEM_FRACTION, value: {{ mulf 0.9 $serving.kalman.gpus | quote }}}
+          - {name: XLA_PYTHON_CLIENT_MEM_FRACTION, value: {{ mulf 0.9 $share | quote }}}
           {{- end }}
           {{- with $serving.extraEnv }}
           {{- toYaml . | nindent 10 }}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from luna_store.platform.json_logs import JsonLines
+from luna_store.platform.logs import configure
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 from luna_store.settlement.settlement import Settler
@@ -28,9 +27,7 @@ _LAST_ROUND_S = 2.0
 
 def run(servers: Servers, *, json_logs: bool) -> None:
     """Settle until SIGTERM or SIGINT, then once more for what has gathered meanwhile."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if json_logs else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    configure("json" if json_logs else "text")
     asyncio.run(_settle(servers.database_url, servers.redis_url))
 
 

@@ -13,7 +13,7 @@ from luna_serving.access.admission import Admission
 from luna_serving.dispatch.coalescer import Coalescer, QueueFull
 from luna_serving.dispatch.estimates import Estimate, too_long
 from luna_serving.dispatch.outcomes import Failed, Refused, ReplicaUnavailable, TimedOut
-from luna_serving.telemetry.metrics import BATCH_CALLS, MODEL_SECONDS, QUEUED, UNITS
+from luna_serving.telemetry.metrics import UNITS, GateMetrics
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.quota.debits import Debit, Decision, StoreUnavailable
@@ -78,6 +78,7 @@ class Gate:
         admission: Admission,
         compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]],
         limits: GateLimits,
+        metrics: GateMetrics,
         within: Callable[[Any, float], Any] = lambda job, _: job,
         estimate: Callable[[Any], Estimate | None] = lambda _: None,
         sharing: Sharing = Sharing(),
@@ -88,6 +89,7 @@ class Gate:
             admission: who may.
             compute: answers jobs in their order, each with a result or `Refused`; raises ReplicaUnavailable.
             limits: batch and queue sizes.
+            metrics: of the capability; its gates share them.
             within: what is sent of a job whose call has so many seconds left; by default the job.
             estimate: how long a job takes; a call that cannot end in its time is refused before it is charged.
             sharing: how its calls share the model.
@@ -96,6 +98,7 @@ class Gate:
         self._within = within
         self._compute = compute
         self._limits = limits
+        self._metrics = metrics
         self._estimate = estimate
         self._counted = 0
         self._coalescer: Coalescer[Call] = Coalescer(
@@ -137,7 +140,7 @@ class Gate:
         finally:
             timer.cancel()
             # Several gates share the gauge.
-            QUEUED.inc(self._coalescer.queued - self._counted)
+            self._metrics.queued.inc(self._coalescer.queued - self._counted)
             self._counted = self._coalescer.queued
 
     @staticmethod
@@ -149,7 +152,7 @@ class Gate:
         calls = [call for call in batch if not call.answer.done() and not _hung_up(call)]
         if not calls:
             return
-        BATCH_CALLS.observe(len(calls))
+        self._metrics.batch_calls.observe(len(calls))
         try:
             decisions = await self._admission.admit([call.debit for call in calls])
         except Exception:
@@ -191,7 +194,7 @@ class Gate:
             log.exception("the model failed")
             return
         finally:
-            MODEL_SECONDS.observe(time.perf_counter() - started)
+            self._metrics.replica_seconds.observe(time.perf_counter() - started)
         if len(answers) != len(calls):
             log.error("the model answered %d of %d jobs", len(answers), len(calls))
             self._undo(calls, problems.internal)

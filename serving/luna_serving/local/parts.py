@@ -76,8 +76,8 @@ class Parts:
         self._settlement = SettlementProcess(self.logs / "settlement.log", self._environment)
         self._settlement.start()
 
-    def start_serve(self, port: int, peppers: str) -> Proxy:
-        """Start Ray and Serve with the application, and return at once; `serve_died` tells how it goes."""
+    def start_serve(self, port: int, peppers: str, app: str) -> Proxy:
+        """Start Ray and Serve with the application of a module, and return at once; `serve_died` says how it goes."""
         run_dir = self._run.path
         token = os.open(run_dir / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(token, "w") as file:
@@ -98,6 +98,7 @@ class Parts:
             "luna_serving.local.loopback.serve_process",
             str(port),
             str(self._run.ray),
+            app,
         ]
         self._serve = ServerProcess(command, log_file=self.logs / "serve.log", env=environment)
         return proxy

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
 import sys
 import time
 from contextlib import nullcontext
@@ -46,6 +47,10 @@ class PartDied(LocalServerError):
     """A part that cannot be started again ended while Luna ran; start Luna again, its data is kept."""
 
 
+APP = "luna_serving.app"
+# No settings of the application.
+OTHER_VARIABLES = frozenset({"LUNA_PEPPERS", "LUNA_PROXY"})
+
 # On two cores that others keep busy as well it has taken 95 s.
 _READY_S = 300.0
 _WATCH_EVERY_S = 0.2
@@ -59,6 +64,10 @@ class UpOptions:
     port: int
     """0 for any free one."""
     limits: DemoLimits
+    only: str = ""
+    """The capabilities to serve, separated by commas; all by default."""
+    app: str = APP
+    """The module whose CAPABILITIES are served."""
 
 
 def up(options: UpOptions) -> int:
@@ -104,7 +113,7 @@ def _run(options: UpOptions, folder: DataFolder, progress: Progress, signals: Si
 
 def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progress) -> None:
     begun = time.monotonic()
-    _check_settings()
+    _check_settings(options)
     port = _usable(options.port)
     given = {name for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
     if "DATABASE_URL" not in given:
@@ -118,7 +127,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
         account = _prepare(folder, parts, peppers, options.limits)
     parts.start_settlement()
     with progress.step(f"Ray Serve on {LOOPBACK}:{port}"):
-        proxy = parts.start_serve(port, peppers)
+        proxy = parts.start_serve(port, peppers, options.app)
         _wait_until_ready(parts, port)
     if proxy == "serve":
         progress.say("Serve's own proxy stands in front. HAProxy, on Linux only, is several times faster")
@@ -155,17 +164,17 @@ def _clear_left_over(folder: DataFolder, progress: Progress) -> None:
             progress.say(f"Ended {ended} processes of an earlier Luna that was killed")
 
 
-def _check_settings() -> None:
-    from pydantic import ValidationError
-
-    from luna_serving.settings import Settings
-
-    try:
-        Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = f"LUNA_{first['loc'][0]}".upper() if first["loc"] else "The settings"
-        raise CannotStart(f"{name} cannot be used: {first['msg']}") from error
+def _check_settings(options: UpOptions) -> None:
+    """Refuse settings that the application cannot be built with, before anything has started."""
+    if options.only:
+        os.environ["LUNA_ONLY"] = options.only
+    if options.app == APP and not any(name.startswith("LUNA_") and name not in OTHER_VARIABLES for name in os.environ):
+        return
+    # In a process of its own: what the application imports would stay in this one's memory.
+    check = [sys.executable, "-m", "luna_serving.local.loopback.application", options.app]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)  # noqa: S603  our own module
+    if done.returncode:
+        raise CannotStart(done.stderr.strip().rpartition("\n")[2])
 
 
 def _usable(port: int) -> int:

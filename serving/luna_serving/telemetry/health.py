@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,19 +19,26 @@ class Checkup:
 
     at: float
     states: dict[str, State]
-
-    @property
-    def ready(self) -> bool:
-        """Calls can be served: a model, and either store for the debits."""
-        return self.states["model"] == "up" and "up" in (self.states["redis"], self.states["postgres"])
+    ready: bool
+    """Calls can be served: one of the stores and every critical dependency is up."""
 
 
 class Health:
     """Asks the dependencies, at most once a second."""
 
-    def __init__(self, checks: dict[str, Callable[[], Awaitable[object]]]) -> None:
-        """Prepare the checks of `redis`, `postgres` and `model`; one that raises or hangs means down."""
-        self._checks = checks
+    def __init__(
+        self,
+        stores: Mapping[str, Callable[[], Awaitable[object]]],
+        critical: Mapping[str, Callable[[], Awaitable[object]]],
+    ) -> None:
+        """Prepare the checks; one that raises or hangs means down.
+
+        Args:
+            stores: by name; one of them is enough for the debits.
+            critical: by name, what calls cannot be served without: the hosts that compute.
+        """
+        self._stores = frozenset(stores)
+        self._checks = {**stores, **critical}
         self._last: Checkup | None = None
         self._lock = asyncio.Lock()
 
@@ -40,8 +47,13 @@ class Health:
         async with self._lock:
             if self._last is None or time.monotonic() - self._last.at > FRESH_S:
                 states = await asyncio.gather(*(_state(check) for check in self._checks.values()))
-                self._last = Checkup(time.monotonic(), dict(zip(self._checks, states, strict=True)))
+                self._last = self._found(dict(zip(self._checks, states, strict=True)))
             return self._last
+
+    def _found(self, states: dict[str, State]) -> Checkup:
+        up = {name for name, state in states.items() if state == "up"}
+        ready = not up.isdisjoint(self._stores) and up | self._stores == states.keys()
+        return Checkup(time.monotonic(), states, ready)
 
 
 async def _state(check: Callable[[], Awaitable[object]]) -> State:

@@ -1,5 +1,6 @@
 """What this process counts. `metrics_board` adds the processes up, so /metrics shows the whole application."""
 
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -39,12 +40,36 @@ REQUEST_SECONDS = Bound(
 DEBITS = Bound(_counter("luna_debits_total", "Decisions on debits, by store and outcome.", "store", "outcome"))
 UNITS = Bound(_counter("luna_units_total", "Units (series) that were served, by route.", "route"))
 REFUNDS = _counter("luna_refunds_total", "Debits given back because the call failed on our side.")
-BATCH_CALLS = Histogram(
-    "luna_batch_calls", "Calls that shared a round trip to the stores and the model.", buckets=SIZES, registry=LUNA
-)
-MODEL_SECONDS = Histogram(
-    "luna_model_seconds", "Time of one round trip to a model deployment.", buckets=SECONDS, registry=LUNA
-)
-QUEUED = Gauge("luna_queued_calls", "Calls that wait for a round trip.", registry=LUNA)
 FALLBACK = Gauge("luna_redis_gone", "Ingress replicas whose debits Postgres takes at present.", registry=LUNA)
 SOCKETS = Gauge("luna_open_sockets", "WebSocket connections that are open.", registry=LUNA)
+
+
+@dataclass(frozen=True, slots=True)
+class GateMetrics:
+    """Batches and the queue of one capability."""
+
+    batch_calls: Histogram
+    replica_seconds: Histogram
+    queued: Gauge
+
+
+class DispatchMetrics:
+    """Batches, round trips and queues, by capability: two capabilities never add up to one series."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["capability"]
+        self._batch_calls = Histogram(
+            "luna_batch_calls", "Calls that shared a round trip.", labels, buckets=SIZES, registry=registry
+        )
+        self._replica_seconds = Histogram(
+            "luna_replica_seconds", "Time of a round trip to a replica.", labels, buckets=SECONDS, registry=registry
+        )
+        self._queued = Gauge("luna_queued_calls", "Calls that wait for a round trip.", labels, registry=registry)
+
+    def of(self, capability: str) -> GateMetrics:
+        """Those of one capability."""
+        return GateMetrics(
+            self._batch_calls.labels(capability),
+            self._replica_seconds.labels(capability),
+            self._queued.labels(capability),
+        )

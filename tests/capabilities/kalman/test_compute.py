@@ -212,7 +212,7 @@ def test_jobs_of_every_type_may_share_a_batch() -> None:
 async def test_a_probe_neither_computes_nor_counts() -> None:
     replica = object.__new__(KalmanReplica)
     before = samples("luna_kalman_seconds_count")
-    await replica.ping()
+    replica.ping()
     assert await replica.compute([]) == []
     assert samples("luna_kalman_seconds_count") == before
     compute([job([1.0])])

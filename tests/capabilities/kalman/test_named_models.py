@@ -11,7 +11,7 @@ import httpx
 import orjson
 import psutil
 import pytest
-from luna_serving.capabilities.kalman.store.models import Expectation, ModelLimits, Models
+from prometheus_client import CollectorRegistry
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.store.stores import PEPPERS, Caller, Store
@@ -25,6 +25,7 @@ from luna_serving.capabilities.kalman.models import lookup as named_models
 from luna_serving.capabilities.kalman.models.cache import MAX_NAMES, ModelCache
 from luna_serving.capabilities.kalman.models.documents import expectation, read_document, versions_of
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
+from luna_serving.capabilities.kalman.store.models import Expectation, ModelLimits, Models
 from luna_serving.capabilities.kalman.wire.forms import read_model_alone
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
 from luna_serving.capabilities.kalman.wire.requests import Wire
@@ -32,6 +33,7 @@ from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.edge.asgi import Edge, Operation
 from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_serving.wire.problems import Problem
 from luna_store.accounts.accounts import Accounts, AccountSpec
 from luna_store.accounts.api_keys import ApiKey
@@ -249,7 +251,7 @@ async def served(store: Store, models: Models, headers: dict[str, str], path: st
     async def compute(jobs: Any) -> list[bytes]:
         return [orjson.dumps(job.model.build().obs_cov.tolist()) for job in jobs]
 
-    gate = Gate(admission, compute, GateLimits(10, 1000, 10, 1, 5.0))
+    gate = Gate(admission, compute, GateLimits(10, 1000, 10, 1, 5.0), DispatchMetrics(CollectorRegistry()).of("kalman"))
     parse = over(models).resolving(Wire(LIMITS).parse_original)
     callers = Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), admission)
 

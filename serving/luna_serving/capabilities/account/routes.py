@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -44,17 +44,14 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(
-    callers: Callers, accounts: Accounts, engine: AsyncEngine, *, max_series_length: int, max_series_per_request: int
-) -> APIRouter:
+def router(callers: Callers, accounts: Accounts, engine: AsyncEngine, *, ceilings: Mapping[str, int]) -> APIRouter:
     """Build the routes.
 
     Args:
         callers: who may see what.
         accounts: what they see.
         engine: where the ledger is.
-        max_series_length: the server's own limit of points of a series, which an account's can only lower.
-        max_series_per_request: the same of series in a call.
+        ceilings: the server's own limits by name, which an account's can only lower.
     """
     routes = APIRouter(tags=["account"], responses=REFUSALS)
 
@@ -79,6 +76,7 @@ def router(
     async def account(found: Own) -> dict[str, Any]:
         info, standing = found
         ends = window_end(info.quota_window, info.window_started_at)
+        own = {"max_series_length": standing.max_length, "max_series_per_request": standing.max_series}
         return {
             "account_id": info.id,
             "account_name": info.account_name,
@@ -95,8 +93,7 @@ def router(
             "rate_limit": {"requests_per_second": info.rate_per_second, "burst": info.rate_burst},
             "allowed_models": info.allowed_models,
             "limits": {
-                "max_series_length": min(max_series_length, standing.max_length or max_series_length),
-                "max_series_per_request": min(max_series_per_request, standing.max_series or max_series_per_request),
+                **{name: min(most, own.get(name) or most) for name, most in ceilings.items()},
                 "history_days": info.history_days,
             },
             "expires_at": info.expires_at,

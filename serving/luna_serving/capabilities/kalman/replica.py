@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from luna_serving.capabilities.kalman.compute import Answer, AnyJob, compute
 from luna_serving.capabilities.kalman.cost import lane_of
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
+from luna_serving.capabilities.kalman.settings import KalmanSettings
 from luna_serving.engines.statespace.api.description import MAX_STATES
-from luna_serving.telemetry.board_deployment import Reporter
 
 # Threads per lane. XLA uses the cores by itself, and the event loop stays free to receive the next batch. Long calls
 # and fits have several threads, so that the operating system shares the cores among their accounts: the gates admit one
@@ -30,25 +30,24 @@ SWITCH_S: Final = 0.001
 class KalmanReplica:
     """Computes batches of jobs. It is ready once what it is to compile ahead is compiled."""
 
-    async def __init__(self, metrics: Any, warm_states: int) -> None:  # type: ignore[misc]  # noqa: ANN401  Serve awaits it
+    def __init__(self, settings: KalmanSettings) -> None:
         sys.setswitchinterval(SWITCH_S)
+        self._warm_states = settings.warm_states
         self._lanes = {name: ThreadPoolExecutor(count, thread_name_prefix=name) for name, count in THREADS.items()}
         self._cores = ThreadPoolExecutor(CORES, thread_name_prefix="cores")
-        await self.warm_up(warm_states)
-        Reporter(metrics).start("kalman")
 
-    async def warm_up(self, states: int) -> None:
-        """Compile the programs of models of up to `states` states; 0 compiles none, `MAX_STATES` all.
+    async def warm_up(self) -> None:
+        """Compile the programs of models of up to `warm_states` states; 0 compiles none, `MAX_STATES` all.
 
         Those of the smallest models' fits are compiled in the background: a fit that comes meanwhile waits for them,
         as it would have for its own.
         """
-        await asyncio.get_running_loop().run_in_executor(self._lanes["light"], _compile_ahead, states)
-        if states > 0:
+        await asyncio.get_running_loop().run_in_executor(self._lanes["light"], _compile_ahead, self._warm_states)
+        if self._warm_states > 0:
             self._lanes["fit"].submit(_compile_fits_ahead)
 
-    async def ping(self) -> None:
-        """Answer a probe from the event loop: nothing is computed or counted, and no batch delays it."""
+    def ping(self) -> None:
+        """Answer a probe: nothing is computed or counted, and no batch delays it."""
 
     async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[Answer]:
         """Answer jobs of one lane, as a gate sends them, in their order: JSON, or why there is none.

@@ -72,8 +72,10 @@ def ray_environment(
         cores: of this machine.
     """
     tunable = {
-        # All that there is to compile would take a minute before the first call.
-        "LUNA_KALMAN_WARM_STATES": "2",
+        # A process with JAX costs 0.3 GB and seconds of CPU: here all that computes shares one.
+        "LUNA_HOSTS": '{"compute": ["*"]}',
+        # Ray's default is 15: whatever else runs on the machine would come first (docs/decisions/0005).
+        "RAY_worker_niceness": "0",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         # A batch of series travels to the model in one message; Serve's default is 4 MiB, for both ends.
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(_MESSAGE_BYTES),

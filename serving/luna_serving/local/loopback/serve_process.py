@@ -1,7 +1,7 @@
 """The process that runs Ray and Serve: a child of `luna up`, which thereby stays able to answer a Ctrl-C.
 
-Run as `python -m luna_serving.local.loopback.serve_process PORT RAY_DIR`, in the environment of `ray_environment`. It
-ends on SIGTERM, and when the process that started it is gone.
+Run as `python -m luna_serving.local.loopback.serve_process PORT RAY_DIR APP`, in the environment of `ray_environment`.
+It ends on SIGTERM, and when the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from luna_serving.local.data_folder.ports import LOOPBACK
+from luna_serving.local.loopback.application import of_application
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    from luna_serving.settings import Settings
 
 # Series travel through gRPC, not through Ray's object store.
 _OBJECT_STORE_BYTES = 200 * 1024 * 1024
@@ -29,8 +28,8 @@ _OBJECT_STORE_BYTES = 200 * 1024 * 1024
 STOP_S = 6.0
 
 
-def serve(port: int, ray_dir: str) -> None:
-    """Start Ray, Serve and the application; return when one of them has died.
+def serve(port: int, ray_dir: str, app: str) -> None:
+    """Start Ray, Serve and the application of the module `app`; return when one of them has died.
 
     Raises:
         RuntimeError: the application did not start.
@@ -40,13 +39,13 @@ def serve(port: int, ray_dir: str) -> None:
     from ray.serve.config import HTTPOptions
     from ray.serve.schema import LoggingConfig
 
-    from luna_serving.app import build
-    from luna_serving.settings import Settings
+    from luna_serving.app import application, cores_reserved
 
-    application = build({})
+    capabilities, settings = of_application(app)
+    built = application(capabilities)
     ray.init(
         address="local",  # not whatever cluster happens to run here
-        num_cpus=max(os.cpu_count() or 1, _cores_reserved(Settings())),
+        num_cpus=max(os.cpu_count() or 1, ceil(cores_reserved(capabilities, settings))),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.WARNING,
@@ -57,19 +56,12 @@ def serve(port: int, ray_dir: str) -> None:
     signal.signal(signal.SIGTERM, _stop)  # Ray has put its own in place
     quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
     ray_serve.start(http_options=HTTPOptions(host=LOOPBACK, port=port), logging_config=quiet)
-    ray_serve.run(application, name="luna", route_prefix="/", logging_config=quiet)
+    ray_serve.run(built, name="luna", route_prefix="/", logging_config=quiet)
     print("the application runs", flush=True)  # noqa: T201  into the log
     node: Any = ray._private.worker._global_node  # noqa: SLF001  Ray offers no other way to ask
     while not (dead := node.dead_processes()):
         time.sleep(0.5)
     raise RuntimeError(f"Ray's process {dead[0][0]} died")
-
-
-def _cores_reserved(settings: Settings) -> int:
-    """What the replicas reserve at most: here a reservation is no promise, but without one a replica waits for ever."""
-    ingress = settings.ingress_replicas_max * settings.ingress_cpus
-    kalman = settings.kalman_replicas_max * settings.kalman_cpus
-    return ceil(ingress + kalman)
 
 
 def shut_down() -> None:
@@ -103,11 +95,11 @@ def _stop_with(parent: int) -> None:
 
 def main() -> None:
     """Run until told to stop."""
-    port, ray_dir = int(sys.argv[1]), sys.argv[2]
+    port, ray_dir, app = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
     try:
-        serve(port, ray_dir)
+        serve(port, ray_dir, app)
     finally:
         shut_down()
 

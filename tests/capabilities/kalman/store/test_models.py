@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from tests.store.stores import Store
+
 from luna_serving.capabilities.kalman.store.models import (
     NAMES_PER_MODEL,
     VERSION_OVERHEAD_BYTES,
@@ -15,8 +17,6 @@ from luna_serving.capabilities.kalman.store.models import (
     ModelNotFound,
     Models,
 )
-from tests.store.stores import Store
-
 from luna_store.accounts.accounts import AccountNotFound
 from luna_store.platform.schema import migrate
 from luna_store.platform.table import NAMING

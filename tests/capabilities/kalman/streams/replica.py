@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
+from prometheus_client import CollectorRegistry
 from tests.store.stores import PEPPERS, Store
 
 from luna_serving.access.admission import Admission
@@ -13,11 +13,13 @@ from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
+from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
 from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamLimits
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
 from luna_serving.capabilities.kalman.streams.session import Desk, SessionLimits
 from luna_serving.dispatch.gate import Gate, GateLimits
+from luna_serving.telemetry.metrics import DispatchMetrics
 
 LEVEL = {"kind": "local_level", "obs_var": 2.0, "level_var": 0.5}
 
@@ -44,7 +46,7 @@ class Replica:
         )
         self.desk = Desk(
             KalmanStreams(store.engine, StreamLimits(10, timedelta(days=1)), timeout_s=limits.get("store_s", 4.0)),
-            Gate(self.admission, compute, gate_limits),
+            Gate(self.admission, compute, gate_limits, DispatchMetrics(CollectorRegistry()).of("kalman")),
             self.admission,
             Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), self.admission),
             NamedModels(Models(store.engine, ModelLimits(10, 10_000)), cache_bytes=10_000, timeout_s=1),

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
 from tests.capabilities.kalman.streams.replica import LEVEL, Replica, count
 from tests.store.stores import PEPPERS, Caller, Store
 
 from luna_serving.access.credentials import Credential
+from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
 from luna_serving.capabilities.kalman.streams.job import AppendJob
 from luna_serving.capabilities.kalman.streams.session import Session
 from luna_serving.dispatch.outcomes import ReplicaUnavailable

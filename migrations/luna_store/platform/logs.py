@@ -1,0 +1,63 @@
+"""Log lines: JSON for collectors or text for people, with the request and the account that they belong to.
+
+Every process of Luna calls `configure` once. Modules log through `logging.getLogger("luna.<part>")`; keyword facts go
+through `extra={"facts": {...}}` and become members of the JSON object.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import Any, Final, Literal, TextIO
+
+import structlog
+
+ROOT: Final = "luna"
+
+Format = Literal["json", "text"]
+Event = MutableMapping[str, Any]
+
+# What is being worked on: members of every line that is logged meanwhile. One variable with a small mapping: setting it
+# costs 0.1 µs, which a request can pay whether it logs or not.
+CONTEXT: ContextVar[dict[str, Any] | None] = ContextVar("luna_log_context", default=None)
+
+
+def configure(form: Format = "json", level: str = "INFO", stream: TextIO | None = None, root: str = ROOT) -> None:
+    """Send the lines of a logger and of all below it to a stream, in place of what was configured before.
+
+    Args:
+        form: one JSON object per line, or text.
+        level: the least severe level that is logged.
+        stream: standard error by default.
+        root: the logger; the empty name is that of all libraries, too.
+    """
+    rendered: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=False)]
+        if form == "json"
+        # A traceback with local variables would print secrets.
+        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            _facts,
+            structlog.processors.EventRenamer("message"),
+        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
+    )
+    if form == "text":
+        formatter.foreign_pre_chain = (formatter.foreign_pre_chain or [])[:-1]  # the console wants the event's own name
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(formatter)
+    logger = logging.getLogger(root)
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def _facts(logger: object, method: str, event: Event) -> Event:
+    del logger, method
+    record: logging.LogRecord = event["_record"]
+    return {**event, **(CONTEXT.get() or {}), **getattr(record, "facts", {})}

@@ -1,0 +1,84 @@
+"""OpenTelemetry traces over OTLP/HTTP: off unless an endpoint is named, and then free of cost per request.
+
+Propagation is W3C Trace Context (https://www.w3.org/TR/trace-context/): a `traceparent` of the caller is continued.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Self
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Link, Span, SpanKind, get_current_span, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+HEADER: Final = "traceparent"
+
+
+class Traces:
+    """Starts the spans of one process."""
+
+    def __init__(self, service: str, exporter: SpanExporter, ratio: float = 1.0) -> None:
+        """Send spans to an exporter.
+
+        Args:
+            service: the `service.name` of this process.
+            exporter: where finished spans go, in batches, from a thread of its own.
+            ratio: the share of traces that are recorded where the caller has not decided.
+        """
+        self._provider = TracerProvider(
+            sampler=ParentBased(TraceIdRatioBased(ratio)), resource=Resource.create({"service.name": service})
+        )
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("luna")
+
+    @classmethod
+    def to(cls, endpoint: str, service: str, ratio: float = 1.0) -> Self | None:
+        """Traces to the collector at an OTLP/HTTP endpoint, such as http://collector:4318/v1/traces; None without."""
+        if not endpoint:
+            return None
+        # Imported here: it takes 0.2 s, and traces are off by default.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        return cls(service, OTLPSpanExporter(endpoint=endpoint), ratio)
+
+    def server(self, name: str, traceparent: str | None) -> Span:
+        """A span of a request, in the caller's trace if it has one."""
+        return self._tracer.start_span(name, context=context_of(traceparent), kind=SpanKind.SERVER)
+
+    def batch(self, name: str, of: Sequence[Span | str]) -> Span:
+        """A span of work for several requests, in the trace of the first and linked to all.
+
+        Args:
+            name: of the span.
+            of: the requests' spans, or the `traceparent`s of those of another process.
+        """
+        contexts = [context_of(each) if isinstance(each, str) else set_span_in_context(each, Context()) for each in of]
+        links = [Link(get_current_span(context).get_span_context()) for context in contexts]
+        return self._tracer.start_span(
+            name, context=contexts[0] if contexts else None, links=[link for link in links if link.context.is_valid]
+        )
+
+    def child(self, name: str, traceparent: str) -> Span:
+        """A span in the trace of another process."""
+        return self._tracer.start_span(name, context=context_of(traceparent))
+
+    def close(self) -> None:
+        """Send what is left; takes the exporter's time-out at most."""
+        self._provider.shutdown()
+
+
+def context_of(traceparent: str | None) -> Context:
+    """The context that a `traceparent` header names; an empty one where it names none."""
+    carrier: Mapping[str, str] = {HEADER: traceparent} if traceparent else {}
+    return _PROPAGATOR.extract(carrier, Context())
+
+
+def traceparent_of(span: Span) -> str:
+    """The header by which another process continues a span's trace."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier, set_span_in_context(span, Context()))
+    return carrier.get(HEADER, "")

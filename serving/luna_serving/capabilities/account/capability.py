@@ -1,0 +1,25 @@
+"""The account capability's declaration: every application serves it."""
+
+from typing import Final
+
+from luna_serving.capabilities.account import routes, token_routes
+from luna_serving.capabilities.contract import Capability, Platform, Routes
+from luna_serving.settings import CapabilitySettings
+
+
+class AccountSettings(CapabilitySettings):
+    """None of its own."""
+
+
+def serve(platform: Platform, settings: AccountSettings) -> Routes:
+    """Wire the routes in an ingress replica."""
+    del settings
+    return Routes(
+        routers=[
+            token_routes.router(platform.authenticator, platform.authorization, platform.tokens),
+            routes.router(platform.authorization, platform.accounts, platform.engine, ceilings=platform.ceilings),
+        ]
+    )
+
+
+ACCOUNT: Final = Capability(name="account", settings=AccountSettings, serve=serve)

@@ -1,0 +1,84 @@
+"""What a capability is: one declaration, from which the application, the chart's checks and the tests are built."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from luna_serving.access.admission import Admission
+from luna_serving.access.authorization import Callers
+from luna_serving.access.credentials import Authenticator
+from luna_serving.access.tokens import Tokens
+from luna_serving.dispatch.gate import GateLimits
+from luna_serving.dispatch.host import Replica
+from luna_serving.edge.asgi import Operation
+from luna_serving.edge.sockets import SocketRoute
+from luna_serving.settings import CapabilitySettings, PlatformSettings
+from luna_serving.telemetry.metrics import DispatchMetrics
+from luna_store.accounts.accounts import Accounts
+from luna_store.platform.table import Table
+
+Compute = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
+"""Sends jobs to a replica and answers each, in order. Raises ReplicaUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the composition root has wired in an ingress replica, for its capabilities."""
+
+    settings: PlatformSettings
+    engine: AsyncEngine
+    redis: Redis
+    accounts: Accounts
+    admission: Admission
+    authorization: Callers
+    authenticator: Authenticator
+    tokens: Tokens
+    registry: CollectorRegistry
+    ceilings: Mapping[str, int]
+    """The server's own limits, of all capabilities, by the limit's name."""
+    compute: Mapping[str, Compute]
+    """By the capability's name; only those that have replicas."""
+    gate_limits: GateLimits
+    dispatch_metrics: DispatchMetrics
+    store_answer_s: float
+    """Seconds that a question to Postgres may take: longer than a rebuild waits for a row's lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """What a capability serves."""
+
+    operations: Sequence[Operation] = ()
+    """Hot routes, answered in front of FastAPI."""
+    routers: Sequence[APIRouter] = ()
+    sockets: Sequence[SocketRoute] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One capability. Adding it to `app.CAPABILITIES` is all that makes it part of the application."""
+
+    name: str
+    """Settings group, metric label, chart key, route tag, docs page, test folder."""
+    settings: type[CapabilitySettings]
+    serve: Callable[[Platform, Any], Routes]
+    """Called once in each ingress replica, with this capability's settings."""
+    replica: type[Replica] | None = None
+    """Computes; its module imports neither stores nor the edge."""
+    grants: frozenset[str] = frozenset()
+    """The names that `allowed.<name>` of an Account or Tier may hold."""
+    limits: tuple[str, ...] = ()
+    """Names of the entries of `luna_store.limits` that its calls are held to."""
+    tables: tuple[type[Table], ...] = ()
+    """Its own tables, all declared in its `store/tables.py`."""
+    loops: tuple[Any, ...] = field(default=())
+    """Periodic work, each loop under a lease of its own."""
+    local: Mapping[str, str] = field(default_factory=dict)
+    """Its settings in `luna up`, where nobody sets others: what one machine wants instead of the defaults."""
+    forget: Callable[[Platform, int], Awaitable[None]] | None = None
+    """Removes what it keeps of an account outside Postgres."""

@@ -1,0 +1,80 @@
+"""The Kalman capability's declaration: what it serves, and what it needs of the platform."""
+
+from datetime import timedelta
+from typing import Final
+
+from luna_serving.capabilities.contract import Capability, Platform, Routes
+from luna_serving.capabilities.kalman.lanes import kalman_lanes
+from luna_serving.capabilities.kalman.models import routes as model_routes
+from luna_serving.capabilities.kalman.models.lookup import NamedModels
+from luna_serving.capabilities.kalman.replica import KalmanReplica
+from luna_serving.capabilities.kalman.routes import operations
+from luna_serving.capabilities.kalman.settings import KalmanSettings
+from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
+from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamLimits
+from luna_serving.capabilities.kalman.store.tables import KalmanStream, KalmanStreamAnswer, ModelVersion, NamedModel
+from luna_serving.capabilities.kalman.streams import routes as stream_routes
+from luna_serving.capabilities.kalman.streams.protocol import StreamRules
+from luna_serving.capabilities.kalman.streams.session import ROUTE as STREAM
+from luna_serving.capabilities.kalman.streams.session import Desk, SessionLimits
+from luna_serving.capabilities.kalman.wire.series import MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST, Limits
+from luna_serving.edge.sockets import SocketRoute
+from luna_serving.engines.statespace.api.description import KINDS
+
+NAME: Final = "kalman"
+
+
+def serve(platform: Platform, settings: KalmanSettings) -> Routes:
+    """Wire the routes in an ingress replica."""
+    common = platform.settings
+    models = Models(platform.engine, ModelLimits(settings.max_models, settings.max_stored_model_bytes))
+    named = NamedModels(models, cache_bytes=settings.model_cache_bytes, timeout_s=common.access.store_timeout_s)
+    lanes = kalman_lanes(
+        platform.admission, platform.compute[NAME], platform.gate_limits, platform.dispatch_metrics.of(NAME)
+    )
+    limits = Limits(settings.max_series_length, settings.max_series_per_request, settings.max_answer_numbers)
+    streams = KalmanStreams(
+        platform.engine,
+        StreamLimits(settings.stream_max_streams, timedelta(days=settings.stream_unused_days)),
+        timeout_s=platform.store_answer_s,
+    )
+    desk = Desk(
+        streams,
+        lanes,
+        platform.admission,
+        platform.authorization,
+        named,
+        StreamRules(
+            settings.stream_max_points,
+            settings.stream_replay_points,
+            settings.stream_replay_numbers,
+            settings.stream_max_lag,
+        ),
+        SessionLimits(settings.stream_idle_s, settings.stream_max_message_bytes, common.edge.request_timeout_s),
+    )
+    return Routes(
+        operations=operations(lanes, limits, named),
+        routers=[
+            model_routes.router(
+                platform.authorization,
+                models,
+                max_bytes=settings.max_model_bytes,
+                timeout_s=common.edge.request_timeout_s,
+            ),
+            stream_routes.router(platform.authorization, streams),
+        ],
+        sockets=[SocketRoute(STREAM, desk.serve)],
+    )
+
+
+KALMAN: Final = Capability(
+    name=NAME,
+    settings=KalmanSettings,
+    serve=serve,
+    replica=KalmanReplica,
+    grants=frozenset(KINDS),
+    limits=(MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST),
+    # All that there is to compile would take a minute before the first call.
+    local={"warm_states": "2"},
+    tables=(NamedModel, ModelVersion, KalmanStream, KalmanStreamAnswer),
+)

@@ -1,0 +1,121 @@
+"""The Serve deployments that an application is made of."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ray import serve
+
+from luna_serving.dispatch.host import ComputeHost
+from luna_serving.edge.deployment import IngressReplica
+from luna_serving.settings import ONGOING_PER_INGRESS, PlatformSettings, ReplicaSettings, Scaled
+from luna_serving.telemetry.board_deployment import MetricsReplica
+
+# Serve's queue is not where calls wait: the gates' queues are, which know deadlines and refunds.
+UNBOUNDED = 100_000
+# Serve's default looks every 2 s whether calls are still under way: a stop would take that long at least.
+SHUTDOWN_LOOK_S = 0.1
+OTHERS = "*"
+
+
+def metrics_board() -> Any:  # noqa: ANN401  Serve's Application is generic
+    """The process that adds the metrics of all others up."""
+    return serve.deployment(
+        name="metrics",
+        graceful_shutdown_wait_loop_s=SHUTDOWN_LOOK_S,
+        num_replicas=1,
+        max_ongoing_requests=100,
+        ray_actor_options={"num_cpus": 0},
+    )(MetricsReplica).bind()
+
+
+def compute_host(
+    board: Any,  # noqa: ANN401  a bound deployment
+    name: str,
+    members: Mapping[str, tuple[Any, ReplicaSettings]],
+    platform: PlatformSettings,
+) -> Any:  # noqa: ANN401
+    """A host of the replicas of one or more capabilities.
+
+    It has as many replicas as the most demanding of them, and reserves what the most demanding of them needs.
+
+    Args:
+        board: the metrics board.
+        name: the deployment's.
+        members: by capability, the class that computes and its settings.
+        platform: the settings of the rest.
+    """
+    settings = [each for _, each in members.values()]
+    return serve.deployment(
+        name=name,
+        graceful_shutdown_wait_loop_s=SHUTDOWN_LOOK_S,
+        max_ongoing_requests=sum(each.ongoing(platform) for each in settings),
+        ray_actor_options={
+            "num_cpus": max(each.cpus for each in settings),
+            "num_gpus": max(each.gpus for each in settings),
+        },
+        graceful_shutdown_timeout_s=platform.edge.request_timeout_s,
+        **_replicas(
+            max(each.replicas_min for each in settings),
+            max(each.replicas_max for each in settings),
+            platform.dispatch.batches_in_flight,
+        ),
+    )(ComputeHost).bind(board, name, dict(members))
+
+
+def ingress(edge: Scaled, timeout_s: float, *arguments: Any) -> serve.Application:  # noqa: ANN401
+    """The HTTP edge. `arguments` are those of `IngressReplica`."""
+    deployment = serve.deployment(
+        name="ingress",
+        max_ongoing_requests=UNBOUNDED,
+        ray_actor_options={"num_cpus": edge.cpus},
+        graceful_shutdown_timeout_s=timeout_s,
+        **_replicas(edge.replicas_min, edge.replicas_max, ONGOING_PER_INGRESS),
+    )(serve.ingress()(IngressReplica))
+    application: serve.Application = deployment.bind(*arguments)
+    return application
+
+
+def _replicas(low: int, high: int, target: float) -> dict[str, Any]:
+    if low == high:
+        return {"num_replicas": low}
+    return {"autoscaling_config": {"min_replicas": low, "max_replicas": high, "target_ongoing_requests": target}}
+
+
+def cores_reserved(platform: PlatformSettings, hosts: Sequence[Sequence[ReplicaSettings]]) -> float:
+    """CPU cores that all deployments reserve at most, with every replica running."""
+    scaled: list[tuple[int, float]] = [(each.replicas_max, each.cpus) for each in (platform.edge, platform.workers)]
+    scaled += [(max(m.replicas_max for m in host), max(m.cpus for m in host)) for host in hosts]
+    return sum(count * cpus for count, cpus in scaled)
+
+
+def assigned(
+    served: Sequence[str], hosts: Mapping[str, Sequence[str]], known: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """The capabilities of each host, by the host's name; a capability that no host names has one of its own.
+
+    Args:
+        served: the capabilities that compute and are served.
+        hosts: what the settings say; "*" is every capability that no host names.
+        known: all capabilities that compute; a host may name one that is not served.
+
+    Raises:
+        ValueError: a capability is unknown or named twice.
+    """
+    named = [name for members in hosts.values() for name in members]
+    for name in named:
+        if named.count(name) > 1:
+            raise ValueError(f"hosts names {name!r} twice: a capability has one host.")
+        if name not in {*known, OTHERS}:
+            raise ValueError(f"hosts names {name!r}, which no capability that computes is called: use {_names(known)}.")
+    left = [name for name in served if name not in named]
+    found = {
+        host: tuple(m for member in members for m in (left if member == OTHERS else [member]) if m in served)
+        for host, members in hosts.items()
+    }
+    if OTHERS not in named:
+        found |= {name: (name,) for name in left}
+    return {host: members for host, members in found.items() if members}
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names)

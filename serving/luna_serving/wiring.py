@@ -1,0 +1,134 @@
+"""Wires an ingress replica: stores, access, dispatch, and every capability's routes."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import text
+
+from luna_serving.access.admission import Admission
+from luna_serving.access.authorization import Callers
+from luna_serving.access.credentials import Authenticator
+from luna_serving.access.tokens import Tokens
+from luna_serving.capabilities.contract import Capability, Platform
+from luna_serving.dispatch.gate import GateLimits
+from luna_serving.dispatch.replica_call import on_replica
+from luna_serving.edge import operations_routes
+from luna_serving.edge.asgi import Edge
+from luna_serving.edge.deployment import Connected
+from luna_serving.edge.fastapi_app import build_api
+from luna_serving.edge.sockets import Sockets
+from luna_serving.settings import Settings
+from luna_serving.telemetry.board_deployment import Reporter
+from luna_serving.telemetry.health import Health
+from luna_serving.telemetry.metrics import LUNA, DispatchMetrics
+from luna_store.accounts.accounts import Accounts
+from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.postgres_quota import PostgresQuota
+from luna_store.accounts.secrets import Secrets
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import RedisQuota, redis_client
+
+# Longer than a rebuild waits for a row's lock, shorter than a caller waits for anything.
+STORE_ANSWER_S: Final = 4.0
+
+
+async def connect(
+    capabilities: Sequence[Capability],
+    settings: Settings,
+    board: Any,  # noqa: ANN401  a DeploymentHandle
+    hosts: Mapping[str, Any],
+) -> Connected:
+    """Wire an ingress replica, in its own process and on its own loop.
+
+    Args:
+        capabilities: what it serves.
+        settings: of the platform and of each capability.
+        board: the handle of the metrics board.
+        hosts: by capability, the handle of the deployment that computes for it.
+    """
+    platform = await wire_platform(capabilities, settings, hosts)
+    common = settings.platform
+    routes = [each.serve(platform, settings.capabilities[each.name]) for each in capabilities]
+    reporter = Reporter(board)
+    reporter.start("ingress")
+
+    async def ask_postgres() -> None:
+        async with platform.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    pings = {name: partial(handle.ping.remote, name) for name, handle in hosts.items()}
+    health = Health({"redis": platform.redis.ping, "postgres": ask_postgres}, pings)
+
+    def facts() -> dict[str, Any]:
+        return {"proxy": common.proxy, "debits_from": "postgres" if platform.admission.redis_gone else "redis"}
+
+    operations = [operation for each in routes for operation in each.operations]
+    api = build_api(
+        operations,
+        [operations_routes.router(health, reporter, facts), *(router for each in routes for router in each.routers)],
+        platform.authorization.own_standing,
+    )
+    # One large body at a time: several would take the interpreter from the event loop more often, and none be quicker.
+    parser_pool = ThreadPoolExecutor(1, "large-body")
+    edge = Edge(
+        operations,
+        platform.authorization,
+        api,
+        Sockets(
+            [socket for each in routes for socket in each.sockets],
+            platform.authorization,
+            max_connections=common.edge.max_sockets,
+        ),
+        parser_pool,
+        max_body_bytes=common.edge.max_body_bytes,
+        timeout_s=common.edge.request_timeout_s,
+        log_requests=common.edge.log_requests,
+    )
+
+    async def close() -> None:
+        parser_pool.shutdown(wait=False, cancel_futures=True)
+        await platform.admission.settle_refunds()
+        await platform.redis.aclose()
+        await platform.engine.dispose()
+
+    return Connected(edge, close)
+
+
+async def wire_platform(capabilities: Sequence[Capability], settings: Settings, hosts: Mapping[str, Any]) -> Platform:
+    """What the capabilities of an ingress replica share."""
+    common = settings.platform
+    secrets = Secrets.from_environment()
+    engine = async_engine(secrets.database_url.get_secret_value())
+    redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=common.access.store_timeout_s)
+    accounts = Accounts(engine, secrets.peppers)
+    admission = Admission(
+        redis,
+        RedisQuota(redis),
+        PostgresQuota(engine, timeout_s=STORE_ANSWER_S),
+        AccountCache(engine, redis),
+        accounts,
+        timeout_s=STORE_ANSWER_S,
+    )
+    tokens = Tokens(secrets.peppers, common.token.lifetime_s)
+    authenticator = Authenticator(secrets.peppers, tokens)
+    return Platform(
+        settings=common,
+        engine=engine,
+        redis=redis,
+        accounts=accounts,
+        admission=admission,
+        authorization=Callers(authenticator, admission),
+        authenticator=authenticator,
+        tokens=tokens,
+        registry=LUNA,
+        ceilings={n: most for c in capabilities for n, most in settings.capabilities[c.name].ceilings().items()},
+        compute={name: partial(on_replica, partial(handle.compute.remote, name)) for name, handle in hosts.items()},
+        gate_limits=GateLimits(
+            **common.dispatch.model_dump(),
+            request_timeout_s=common.edge.request_timeout_s,
+        ),
+        dispatch_metrics=DispatchMetrics(LUNA),
+        store_answer_s=STORE_ANSWER_S,
+    )

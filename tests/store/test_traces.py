@@ -1,0 +1,99 @@
+"""Traces: off without an endpoint; with one, a caller's trace goes on from process to process."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from luna_store.platform.traces import Traces, traceparent_of
+
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+TRACE = 0x0AF7651916CD43DD8448EB211C80319C
+
+
+@pytest.fixture
+def exporter() -> SpanExporter:
+    return InMemorySpanExporter()
+
+
+def test_without_an_endpoint_there_are_none() -> None:
+    assert Traces.to("", "luna") is None
+
+
+def test_the_callers_trace_goes_on_through_a_batch_into_another_process(exporter: InMemorySpanExporter) -> None:
+    others = InMemorySpanExporter()
+    edge, replica = Traces("edge", exporter), Traces("replica", others)
+    call, other = edge.server("kalman", CALLER), edge.server("kalman", None)
+    batch = edge.batch("batch", [call, other])
+    compute = replica.child("compute", traceparent_of(batch))
+    for span in (compute, batch, call, other):
+        span.end()
+    edge.close()
+    replica.close()
+    finished = [*exporter.get_finished_spans(), *others.get_finished_spans()]
+    spans = {span.name: span for span in finished if span.context.trace_id == TRACE}
+    assert set(spans) == {"kalman", "batch", "compute"}
+    assert spans["kalman"].parent.span_id == 0xB7AD6B7169203331
+    assert spans["batch"].parent.span_id == spans["kalman"].context.span_id
+    assert spans["compute"].parent.span_id == spans["batch"].context.span_id
+    assert [link.context.span_id for link in spans["batch"].links] == [
+        call.get_span_context().span_id,
+        other.get_span_context().span_id,
+    ]
+
+
+def test_what_the_caller_decided_not_to_record_is_not_recorded(exporter: InMemorySpanExporter) -> None:
+    traces = Traces("edge", exporter)
+    traces.server("kalman", CALLER[:-1] + "0").end()
+    traces.close()
+    assert exporter.get_finished_spans() == ()
+
+
+def test_a_header_that_is_none_begins_a_trace(exporter: InMemorySpanExporter) -> None:
+    traces = Traces("edge", exporter)
+    traces.server("kalman", "nonsense").end()
+    traces.close()
+    (span,) = exporter.get_finished_spans()
+    assert span.parent is None
+
+
+class Collector(BaseHTTPRequestHandler):
+    received: ClassVar[list[ExportTraceServiceRequest]] = []
+
+    def do_POST(self) -> None:
+        import gzip
+
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        self.received.append(ExportTraceServiceRequest.FromString(body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def collector() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1/traces"
+    server.shutdown()
+
+
+def test_a_collector_receives_the_spans_over_http(collector: str) -> None:
+    traces = Traces.to(collector, "luna-test")
+    assert traces is not None
+    traces.server("kalman", CALLER).end()
+    traces.close()
+    (request,) = Collector.received
+    (resource,) = request.resource_spans
+    assert json.dumps({a.key: a.value.string_value for a in resource.resource.attributes}).count("luna-test") == 1
+    assert resource.scope_spans[0].spans[0].trace_id == TRACE.to_bytes(16, "big")
