@@ -1,4 +1,4 @@
-"""`python -m benchmarks.statespace`: Luna's filter beside five libraries, on the same series in one run.
+"""`python -m benchmarks.statespace`: Luna's filter and five libraries, on the same series in one run.
 
 All answers are compared before anything is timed. Then Luna and the peers take turns, so that what else runs on the
 machine disturbs neighbours alike; a figure is the median over the rounds.
@@ -21,7 +21,7 @@ from rich.console import Console
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 
 from . import report
-from .luna import ArrayPlan, FilterBatch, InBlocks
+from .luna import FilterBatch
 from .measure import Cell, check_all, measure
 from .peers import NAMES, load
 from .plot import can_plot, plot
@@ -139,7 +139,7 @@ def main(arguments: list[str]) -> int:
     bandwidth = copy_bandwidth(20, options.threads)
     try:
         with ThreadPoolExecutor(options.threads) if options.threads > 1 else nullcontext() as pool:
-            luna = [FilterBatch(pool), ArrayPlan(pool, options.threads), InBlocks(pool, options.threads)]
+            luna = [FilterBatch(pool)]
             cells = run(options, luna, peers, say)
     except KeyboardInterrupt:
         say.print("interrupted", style="yellow")

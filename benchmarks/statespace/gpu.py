@@ -1,4 +1,4 @@
-"""`python -m benchmarks.statespace.gpu`: the GPU kernels beside `lax.scan` and a copy of memory on the same GPU.
+"""`python -m benchmarks.statespace.gpu`: the GPU kernels next to `lax.scan` and a copy of memory on the same GPU.
 
 Every kernel is first compared with the scan, which is written without it; a wrong answer ends the run. Then all take
 turns, so that whatever else the GPU does hits neighbours alike, and a row is the median of its rounds. The limit is

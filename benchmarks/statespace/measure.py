@@ -25,7 +25,7 @@ class Timed:
 
     name: str
     measured: Size
-    """The whole cell, or the smaller call that stands for it."""
+    """The whole cell, or the smaller call measured in its place."""
     seconds: list[float] = field(default_factory=list)
     """Of one call, a round."""
 

@@ -1,13 +1,13 @@
 """Steps a second of each plan, and how much of this machine's copy bandwidth that is.
 
     python -m benchmarks.statespace.plans --rounds 10 --threads 2
-    python -m benchmarks.statespace.plans --only "float64, in blocks"
+    python -m benchmarks.statespace.plans --only "shared gain, float64"
 
-A step is one period of one series. Each figure is a whole call, one of 20 in a row after 10 that are not timed, as when
-one batch follows the other: one NumPy array `[series, period]` in and one
-`[series, period, state]` out, or both in blocks, as the compiled programs read and write them. Gains and steady states
-are computed before, once for all series, and are not part of it. The plans take turns, so that what else runs on
-the machine disturbs them alike; best and median are over all timed calls.
+A step is one period of one series. These are the engine's inner loops, for its developers; users cannot call them.
+Each figure is a whole call, one of 20 in a row after 10 that are not timed, as when one batch follows the other: one
+NumPy array `[series, period]` in and one `[series, period, state]` out. Gains and steady states are computed before,
+once for all series, and are not timed. The plans take turns, so that what else runs on the machine disturbs them alike;
+best and median are over all timed calls.
 """
 
 import argparse
@@ -20,12 +20,11 @@ from typing import TypedDict
 import numpy as np
 
 from luna_serving.engines.statespace.plans import per_series, shared_gain
-from luna_serving.engines.statespace.plans.blocks import Blocks, Packed, packed
 from luna_serving.engines.statespace.plans.memory import Floats, Precision
 from luna_serving.engines.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.engines.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
+from luna_serving.engines.statespace.plans.per_series import ModelArrays, Moments, per_series_filter
 from luna_serving.engines.statespace.plans.recurrence import Recurrence, recurrence
-from luna_serving.engines.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
+from luna_serving.engines.statespace.plans.shared_gain import shared_gain_filter
 from luna_serving.engines.statespace.plans.steady_state import steady_means
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 
@@ -65,13 +64,15 @@ def gains(length: int) -> tuple[Recurrence, np.ndarray]:
     return recurrence(np.array(rows), TRANSITION, DESIGN, np.zeros(2), np.zeros(1)), cov
 
 
-def lanes(batch: int) -> tuple[Lanes, Moments]:
-    """The same model once a series."""
+def lanes(batch: int) -> tuple[ModelArrays, Moments]:
+    """The same model, once per series."""
 
     def repeated(array: np.ndarray) -> np.ndarray:
         return np.repeat(array[..., None], batch, axis=-1)
 
-    model = Lanes(*map(repeated, (TRANSITION, DESIGN[0], np.array(OBS_VAR), STATE_COV, np.zeros(2), np.array(0.0))))
+    model = ModelArrays(
+        *map(repeated, (TRANSITION, DESIGN[0], np.array(OBS_VAR), STATE_COV, np.zeros(2), np.array(0.0)))
+    )
     return model, Moments(np.zeros((2, batch)), repeated(100 * np.eye(2)))
 
 
@@ -88,35 +89,13 @@ def plans(pool: Executor | None, threads: int) -> list[Plan]:
     phi, gain = recurrent.phi[-1], recurrent.gain[-1]
     spread: Spread = {"pool": pool, "threads": threads}
 
-    held: list[Blocks] = []
-
-    def hold(blocks: Callable[[], Blocks]) -> None:
-        # As whoever filters one batch after the other does: what was read may be written over.
-        while held:
-            held.pop().release()
-        held.append(blocks())
-
-    def shared(data: Packed, precision: Precision) -> Callable[[], None]:
-        table = Table.of(recurrent, precision)
-        return lambda: hold(lambda: shared_gain_means(table, data, start, **spread))
-
     def turned(precision: Precision) -> Callable[[], Floats]:
         return lambda: shared_gain_filter(recurrent, y, start, precision=precision, **spread)
 
     steps, double, single = SERIES * PERIODS, np.float64, np.float32
-    laid = {precision: packed(y, precision, threads=threads) for precision in (double, single)}
-    laid_holes = packed(holes, threads=threads)
     return [
-        Plan("shared gain, float64, in blocks", steps, 24, shared(laid[double], double)),
-        Plan("shared gain, float32, in blocks", steps, 12, shared(laid[single], single)),
         Plan("shared gain, float64", steps, 24, turned(double)),
         Plan("shared gain, float32 inside", steps, 24, turned(single)),
-        Plan(
-            "per series, scattered gaps, in blocks",
-            steps,
-            24,
-            lambda: hold(lambda: per_series_means(many[0], laid_holes, many[1], **spread)[0]),
-        ),
         Plan(
             "per series, scattered gaps",
             steps,

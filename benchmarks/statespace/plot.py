@@ -8,9 +8,8 @@ from typing import Any, Final
 from .measure import Cell
 from .workload import Task
 
-# Colours of Okabe & Ito: told apart by who does not see red or green. The same peer has the same one in every panel.
+# Colours of Okabe & Ito, which colour-blind readers can tell apart. A peer has the same colour in every panel.
 STYLES: Final[Mapping[str, tuple[str, str]]] = {
-    "plan": ("#D55E00", "s"),
     "filter_batch": ("#E69F00", "o"),
     "statsmodels": ("#0072B2", "v"),
     "simdkalman": ("#009E73", "^"),
@@ -18,7 +17,7 @@ STYLES: Final[Mapping[str, tuple[str, str]]] = {
     "pykalman": ("#CC79A7", "x"),
     "filterpy": ("#000000", "+"),
 }
-LUNA: Final = ("plan", "filter_batch")
+LUNA: Final = ("filter_batch",)
 # Lengths whose scaling over the number of series is drawn, if they were measured.
 LENGTHS: Final = (100, 1000)
 

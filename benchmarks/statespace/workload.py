@@ -47,7 +47,7 @@ class Task(Enum):
 
 
 class Size(NamedTuple):
-    """So many series of so many periods."""
+    """A number of series and of their periods."""
 
     series: int
     periods: int
@@ -87,7 +87,7 @@ class Contender(Protocol):
     """Where its whole call takes too long, of what a shorter one has fewer; None: it is always measured whole."""
 
     def prepare(self, task: Task, y: Floats) -> Prepared | None:
-        """Lay out the series [B, T], NaN where missing; None where it cannot do that at all."""
+        """Lay out the series [B, T], NaN where missing; None where it cannot."""
         ...
 
 
@@ -131,6 +131,6 @@ def _close(what: str, found: Floats, expected: Floats) -> None:
 
 
 def grid(series_: Iterable[int], periods: Iterable[int], most: int) -> list[Size]:
-    """All pairs of at most so many steps."""
+    """All pairs of at most `most` steps."""
     pairs = [Size(b, t) for t in periods for b in series_]
     return [size for size in pairs if size.steps <= most]

@@ -45,13 +45,13 @@ def test_a_quick_run_measures_luna_beside_statsmodels_at_every_task(tmp_path, ca
     seen = json.loads(file.read_text())
     assert {cell["task"] for cell in seen["cells"]} == {"means", "gaps", "full"}
     for cell in seen["cells"]:
-        ways = ["filter_batch"] if cell["task"] == "full" else ["filter_batch", "plan", "blocks"]
+        ways = ["filter_batch"]
         assert [way["name"] for way in cell["luna"]] == ways
         assert [peer["name"] for peer in cell["peers"]] == ["statsmodels"]
         assert all(each["steps_per_s"] > 0 for each in (*cell["luna"], *cell["peers"]))
     printed = capsys.readouterr().out
-    rows = re.findall(r"^ +1024 +1000  (filter_batch|plan|blocks) +\S+ [kMG] +\S+ % +\S+$", printed, re.MULTILINE)
-    assert rows == [*2 * ["filter_batch", "plan", "blocks"], "filter_batch"]
+    rows = re.findall(r"^ +1024 +1000  (filter_batch) +\S+ [kMG] +\S+ % +\S+$", printed, re.MULTILINE)
+    assert rows == 3 * ["filter_batch"]
     assert picture.exists() == can_plot()
 
 

@@ -2,18 +2,24 @@
 
 import json
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.jobs.job import Job
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.output_sizes import FILTERED, FORECASTS
-from luna_serving.capabilities.kalman.replica import compute
+from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
+from luna_serving.capabilities.kalman.replica import KalmanReplica, compute
+from luna_serving.capabilities.kalman.simulations.job import SimulateJob
+from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.capabilities.kalman.wire.schemas import DEFAULT_MODEL
 from luna_serving.dispatch.outcomes import Refused
 from luna_serving.engines.statespace.process.jax_process import configure_jax
+from luna_serving.telemetry.metrics import LUNA
 
 configure_jax()
 NAN = math.nan
@@ -171,3 +177,51 @@ def test_a_neighbours_overflow_is_nobody_elses_warning() -> None:
         job([1.0, 2.0], model=TREND, outputs=("loglike",)), job([1e308, -1e308], model=TREND, outputs=("loglike",))
     )
     assert good["plan"]["warnings"] == []
+
+
+def test_a_bad_job_is_found_by_halves_and_spares_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = ModelSpec.of("local_level", {"obs_var": -1.0, "level_var": 0.1})
+    runs: list[int] = []
+    build = ModelSpec.build
+
+    def counted(spec: ModelSpec) -> object:
+        runs.append(1)
+        return build(spec)
+
+    jobs = [job([float(i), 2.0]) for i in range(256)]
+    expected = compute(jobs)
+    jobs[100] = job([1.0], model=bad)
+    monkeypatch.setattr(ModelSpec, "build", counted)
+    found = compute(jobs)
+    refused = found[100]
+    assert isinstance(refused, Refused)
+    assert refused.pointer == "/model/obs_var"
+    assert [answer for i, answer in enumerate(found) if i != 100] == [a for i, a in enumerate(expected) if i != 100]
+    assert len(runs) < 3 * len(jobs), "each run builds its jobs' models: halves of a batch, not 256 runs of one"
+
+
+def test_jobs_of_every_type_may_share_a_batch() -> None:
+    stream = AppendJob(KNOWN, None, np.array([1.0, 2.0]), ("filtered_state",), 3.0, 0)
+    fit = FitJob(DEFAULT_MODEL, (np.arange(20.0) % 5,), ("obs_var",), "mle", 1, 20, "full", seconds=60.0)
+    draws = SimulateJob(KNOWN, 2, 0, ("states",), length=3)
+    jobs = [fit, draws, job([1.0]), stream, job([2.0])]
+    answers = compute(jobs, TimeAllowed(time.monotonic()))
+    assert [json.loads(answers[i]) for i in (2, 4)] == [[1.0], [2.0]]
+    assert isinstance(answers[3], Appended)
+    assert set(json.loads(answers[0])) == set(json.loads(answers[1])) - {"seed"}
+
+
+async def test_a_probe_neither_computes_nor_counts() -> None:
+    replica = object.__new__(KalmanReplica)
+    before = samples("luna_kalman_seconds_count")
+    replica.ping()
+    assert await replica.compute([]) == []
+    assert samples("luna_kalman_seconds_count") == before
+    compute([job([1.0])])
+    assert samples("luna_kalman_seconds_count") == before + 1
+
+
+def samples(name: str) -> float:
+    found = LUNA.get_sample_value(name)
+    assert found is not None
+    return found

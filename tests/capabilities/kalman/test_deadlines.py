@@ -66,13 +66,14 @@ def test_jobs_of_a_batch_keep_their_own_deadlines() -> None:
 def test_an_abandoned_fit_stops_as_if_its_time_were_over() -> None:
     job = FitJob(ARIMA, (np.random.default_rng(1).normal(size=50),), ("var",), "mle", 1, 10, "full", seconds=1000.0)
     looks = iter(range(10_000))
-    fit_jobs([job], 0.0, lambda: 0.0, lambda: next(looks) >= 2)
+    fit_jobs([job], TimeAllowed(0.0, lambda: next(looks) >= 2, lambda: 0.0))
     assert next(looks) < 20
 
 
 async def test_a_cancelled_call_frees_its_thread_within_a_fifth_of_a_second() -> None:
     replica = object.__new__(KalmanReplica)
     replica._lanes = {name: ThreadPoolExecutor(count) for name, count in THREADS.items()}
+    replica._cores = ThreadPoolExecutor(1)
     compute([given(1, 1)])
     call = asyncio.create_task(replica.compute([replace(given(140, 20), seconds=1000.0)]))
     await asyncio.sleep(0.3)

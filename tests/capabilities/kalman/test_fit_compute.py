@@ -12,6 +12,7 @@ from luna_serving.capabilities.kalman.fits.compute import fit_jobs
 from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.fits.schemas import FitAnswer
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
+from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
 from luna_serving.dispatch.outcomes import Refused
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 
@@ -27,7 +28,7 @@ def job(*series: np.ndarray, fields: dict[str, Any] | None = None, **changes: An
 
 
 def answer(each: FitJob) -> dict[str, Any]:
-    (answered,) = fit_jobs([each], time.monotonic())
+    (answered,) = fit_jobs([each], TimeAllowed(time.monotonic()))
     assert isinstance(answered, bytes), answered
     found: dict[str, Any] = json.loads(answered)
     FitAnswer.model_validate(found)
@@ -55,7 +56,7 @@ def test_each_series_has_an_answer_of_its_own_also_where_there_are_no_estimates(
 
 
 def test_a_fit_that_is_too_large_for_its_time_answers_in_time_with_its_best() -> None:
-    fit_jobs([job(NILE)], time.monotonic())
+    fit_jobs([job(NILE)], TimeAllowed(time.monotonic()))
     series = np.random.default_rng(1).normal(size=(60, 1500)).cumsum(axis=1)
     begun = time.monotonic()
     results = answer(job(*series, starts=20, seconds=1.0))["results"]
@@ -65,7 +66,7 @@ def test_a_fit_that_is_too_large_for_its_time_answers_in_time_with_its_best() ->
 
 
 def test_time_that_is_too_short_for_anything_is_said_and_not_charged() -> None:
-    (answered,) = fit_jobs([job(NILE, seconds=0.0)], time.monotonic())
+    (answered,) = fit_jobs([job(NILE, seconds=0.0)], TimeAllowed(time.monotonic()))
     assert isinstance(answered, Refused)
     assert answered.pointer == "/observations"
 
@@ -73,7 +74,7 @@ def test_time_that_is_too_short_for_anything_is_said_and_not_charged() -> None:
 def test_em_says_which_parameter_it_has_no_step_for() -> None:
     spec = ModelSpec.of("arima", {"order": [1, 0, 0], "ar": [0.5], "var": 1.0})
     each = FitJob(spec, (NILE,), ("var", "ar"), "em", 1, 10, "full", 60.0)
-    (answered,) = fit_jobs([each], time.monotonic())
+    (answered,) = fit_jobs([each], TimeAllowed(time.monotonic()))
     assert isinstance(answered, Refused)
     assert answered.pointer == "/method"
     assert answered.detail.startswith("var ")

@@ -22,6 +22,7 @@ from tests.engines.statespace.oracles.wire_models import system_of
 
 from luna_serving.capabilities.kalman.fits.compute import fit_jobs
 from luna_serving.capabilities.kalman.fits.wire import parse_fit
+from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
 
@@ -97,7 +98,7 @@ def test_a_regressor_that_nearly_equals_the_data_leaves_a_variance_to_estimate()
     _, body, expected = report("regressor_nearly_equal_to_the_data")
     work = parse_fit(Limits(10_000, 10, 1_000_000), orjson.dumps(body))
     assert isinstance(work, KalmanWork)
-    (answer,) = fit_jobs([replace(work.job, seconds=60.0)], time.monotonic())
+    (answer,) = fit_jobs([replace(work.job, seconds=60.0)], TimeAllowed(time.monotonic()))
     assert isinstance(answer, bytes), answer
     (fit,) = json.loads(answer)["results"]
     assert fit["estimates"]["obs_var"] == pytest.approx(expected["obs_var"], rel=EXACT, abs=0)

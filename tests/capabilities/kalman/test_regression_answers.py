@@ -11,6 +11,7 @@ import pytest
 
 from luna_serving.capabilities.kalman.fits.compute import fit_jobs
 from luna_serving.capabilities.kalman.fits.wire import parse_fit
+from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
 from luna_serving.capabilities.kalman.replica import compute
 from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
 from luna_serving.capabilities.kalman.wire.model import read_model
@@ -86,7 +87,7 @@ def test_a_fit_answers_a_model_that_the_wire_takes_again() -> None:
     for words in (TREND, model):
         work = parse_fit(LIMITS, orjson.dumps({"model": words, **body}))
         assert isinstance(work, KalmanWork)
-        (answer,) = fit_jobs([replace(work.job, seconds=120.0)], time.monotonic())
+        (answer,) = fit_jobs([replace(work.job, seconds=120.0)], TimeAllowed(time.monotonic()))
         assert isinstance(answer, bytes), answer
         fit = json.loads(answer)["results"][0]
         assert fit["converged"]
@@ -127,7 +128,7 @@ def test_a_day_of_week_season_of_hourly_data_has_six_states_and_goes_on_in_the_f
     body = {"model": {**model, "seasonal": {"period": 7, "duration": 24, "var": 0.1}}, "observations": [y]}
     work = parse_fit(LIMITS, orjson.dumps({**body, "free": ["obs_var", "seasonal.var"], "starts": 1}))
     assert isinstance(work, KalmanWork)
-    (answer,) = fit_jobs([replace(work.job, seconds=120.0)], time.monotonic())
+    (answer,) = fit_jobs([replace(work.job, seconds=120.0)], TimeAllowed(time.monotonic()))
     assert isinstance(answer, bytes), answer
     estimates = json.loads(answer)["results"][0]["model"]
     assert estimates["obs_var"] == pytest.approx(0.01, rel=0.2)

@@ -10,7 +10,7 @@ from luna_serving.engines.statespace.batch import Options, filter_batch, forecas
 from luna_serving.engines.statespace.kinds import constant_acceleration, local_level, local_linear_trend
 from luna_serving.engines.statespace.model.initial import ApproximateDiffuse, Diffuse, Known, Stationary
 from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.plans.choose import PlanError
+from luna_serving.engines.statespace.results.refusals import PlanError
 from luna_serving.engines.statespace.results.series import SeriesResult
 
 LEVEL = local_level(obs_var=1.0, level_var=0.5)

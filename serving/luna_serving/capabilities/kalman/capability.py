@@ -20,7 +20,7 @@ from luna_serving.capabilities.kalman.streams.protocol import StreamRules
 from luna_serving.capabilities.kalman.streams.session import SessionLimits, StreamService
 from luna_serving.capabilities.kalman.wire.series import MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST, Limits
 from luna_serving.edge.sockets import SocketRoute
-from luna_serving.engines.statespace.kinds import KINDS
+from luna_serving.engines.statespace.api.description import KINDS
 from luna_store.platform.postgres import ANSWER_S
 
 NAME: Final = "kalman"

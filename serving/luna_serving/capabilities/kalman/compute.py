@@ -1,30 +1,42 @@
-"""A replica's work on a batch of calls: those that want the same of the engine are computed together."""
+"""A replica's work on a batch of calls: those that ask the engine for the same are computed in one engine call."""
 
 import logging
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from itertools import accumulate, pairwise
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Counter, Histogram
 
+from luna_serving.capabilities.kalman.fits.compute import fit_jobs
+from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.jobs.answers import render
 from luna_serving.capabilities.kalman.jobs.job import Job, Precision
 from luna_serving.capabilities.kalman.jobs.output_sizes import DISTURBANCES
-from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
+from luna_serving.capabilities.kalman.jobs.time_allowed import NO_DEADLINE, TimeAllowed, Timed
 from luna_serving.capabilities.kalman.simulations.compute import simulate_job
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.streams.compute import append
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.dispatch.outcomes import Failed, Refused, TimedOut
-from luna_serving.engines.statespace.model.checks import ModelError
-from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.process.deadline import Clock, OutOfTime, check
-from luna_serving.engines.statespace.results.saved import Saved
-from luna_serving.engines.statespace.results.series import Algorithm, Convention, ForecastResult, SeriesResult
+from luna_serving.engines.statespace.api.description import (
+    Algorithm,
+    Clock,
+    Convention,
+    ForecastResult,
+    Model,
+    ModelError,
+    OutOfTime,
+    PlanError,
+    Saved,
+    SeriesResult,
+    Unanswered,
+    check,
+)
 from luna_serving.telemetry.metrics import LUNA, SECONDS
 
 log = logging.getLogger("luna.kalman")
@@ -32,14 +44,13 @@ log = logging.getLogger("luna.kalman")
 FILTER_SECONDS = Histogram("luna_kalman_seconds", "Time to filter a batch of calls.", buckets=SECONDS, registry=LUNA)
 POINTS = Counter("luna_kalman_points_total", "Observations that were filtered.", registry=LUNA)
 
-# What plans may use beside the calling thread: compiled loops run outside the interpreter's lock.
-CORES: Final = ThreadPoolExecutor(2, thread_name_prefix="cores")
+AnyJob = Job | SimulateJob | AppendJob | FitJob
+Answer = bytes | Appended | Refused | Failed | TimedOut
+OneJob = TypeVar("OneJob", bound=Timed)
 
-NO_DEADLINE: Final = TimeAllowed()
 
-
-class Wish(NamedTuple):
-    """What a call wants of the engine; calls with the same wish share a batch."""
+class BatchKey(NamedTuple):
+    """What a call asks of the engine; calls with the same key share an engine call."""
 
     work: Literal["means", "full", "smooth", "forecast"]  # means and full are the filter's two variants
     loglike: Convention
@@ -47,121 +58,148 @@ class Wish(NamedTuple):
     precision: Precision | None
     resumed: bool
     later: bool
-    """What later observations say, for the disturbances: kept only where they are asked for."""
+    """Whether what later observations say of the disturbances is kept."""
 
 
 def compute(
-    jobs: Sequence[Job | SimulateJob | AppendJob], allowed: TimeAllowed = NO_DEADLINE
-) -> list[bytes | Appended | Refused | Failed | TimedOut]:
-    """Answer jobs in their order: JSON, or why there is none."""
-    started = time.perf_counter()
-    answers: dict[int, bytes | Appended | Refused | Failed | TimedOut] = {}
-    groups: dict[Wish, list[int]] = {}
-    batched: dict[int, Job] = {}
-    streamed: dict[int, AppendJob] = {}
-    for i, job in enumerate(jobs):
-        if allowed.over_for([job])():
-            answers[i] = TimedOut()
-        elif isinstance(job, SimulateJob):
-            answers[i] = _simulated(job, allowed.over_for([job]))
-        elif isinstance(job, AppendJob):
-            streamed[i] = job
-        else:
-            batched[i] = job
-            groups.setdefault(_wish(job), []).append(i)
-    for wish, members in groups.items():
-        answers.update(zip(members, _answers([batched[i] for i in members], wish, allowed), strict=True))
-    answers.update(zip(streamed, _appended(list(streamed.values()), allowed), strict=True))
-    FILTER_SECONDS.observe(time.perf_counter() - started)
-    POINTS.inc(sum(len(job.values) for job in batched.values()) + sum(len(job.values) for job in streamed.values()))
-    return [answers[i] for i in range(len(jobs))]
+    jobs: Sequence[AnyJob], allowed: TimeAllowed = NO_DEADLINE, cores: Executor | None = None
+) -> Sequence[Answer]:
+    """Answer jobs in their order: JSON, or why there is none.
+
+    Args:
+        jobs: of any types; those of one type share engine calls where they can.
+        allowed: until when. A job whose time is over is `TimedOut`; a fit answers with its best so far.
+        cores: where the engine's plans may use a second core; None computes on the calling thread only.
+    """
+    series: dict[int, Job] = {}
+    simulations: dict[int, SimulateJob] = {}
+    appends: dict[int, AppendJob] = {}
+    fits: dict[int, FitJob] = {}
+    for place, job in enumerate(jobs):
+        match job:
+            case Job():
+                series[place] = job
+            case SimulateJob():
+                simulations[place] = job
+            case AppendJob():
+                appends[place] = job
+            case FitJob():
+                fits[place] = job
+    answers: dict[int, Answer] = dict(zip(fits, fit_jobs(list(fits.values()), allowed), strict=True))
+    if len(fits) < len(jobs):
+        started = time.perf_counter()
+        for place, simulation in simulations.items():
+            answers |= _answers({place: simulation}, _simulate, _series_pointer, allowed)
+        for key, own in _by_key(series).items():
+            answers |= _answers(own, partial(_run, key=key, cores=cores), _series_pointer, allowed)
+        answers |= _answers(appends, append, _series_pointer, allowed)
+        FILTER_SECONDS.observe(time.perf_counter() - started)
+        POINTS.inc(sum(len(job.values) for job in series.values()) + sum(len(job.values) for job in appends.values()))
+    return [answers[place] for place in range(len(jobs))]
 
 
-def _simulated(job: SimulateJob, out_of_time: Clock) -> bytes | Refused | TimedOut:
-    from luna_serving.engines.statespace.soundness.checked import Unanswered
+def _answers(
+    jobs: Mapping[int, OneJob],
+    run: Callable[[Sequence[OneJob], Clock], Sequence[Answer]],
+    pointer_to: Callable[[OneJob], str],
+    allowed: TimeAllowed,
+) -> dict[int, Answer]:
+    """Answer jobs by place, in one run of those that still have time.
 
-    try:
-        return simulate_job(job, out_of_time)
-    except OutOfTime:
-        return TimedOut()
-    except Unanswered as e:
-        return Refused("/observations", _sentence(e))
+    Where a run fails, each half is run by itself, so that one bad job of 256 costs 16 more runs, not 256.
+
+    Args:
+        jobs: by place.
+        run: answers jobs in order; raises OutOfTime, or what one of them causes.
+        pointer_to: a job's series, which the caller must change where no plan can answer.
+        allowed: until when.
+    """
+    answers: dict[int, Answer] = {place: TimedOut() for place, job in jobs.items() if allowed.over_for([job])()}
+    waiting = [[place for place in jobs if place not in answers]]
+    while waiting:
+        places = waiting.pop()
+        own = [jobs[place] for place in places]
+        if not own:
+            continue
+        try:
+            answers.update(zip(places, run(own, allowed.over_for(own)), strict=True))
+        except OutOfTime:
+            answers.update(dict.fromkeys(places, TimedOut()))
+        except Exception as error:  # noqa: BLE001  `_no_answer` logs what it does not know
+            if len(places) == 1:
+                answers[places[0]] = _no_answer(error, pointer_to(own[0]))
+            else:
+                half = len(places) // 2
+                waiting += [places[half:], places[:half]]
+    return answers
 
 
-def _appended(jobs: list[AppendJob], allowed: TimeAllowed) -> Sequence[Appended | Refused | TimedOut]:
-    if not jobs:
-        return []
-    from luna_serving.engines.statespace.soundness.checked import Unanswered
-
-    try:
-        return append(jobs, allowed.over_for(jobs))
-    except OutOfTime:
-        return [TimedOut()] * len(jobs)
-    except Unanswered as e:
-        if len(jobs) > 1:
-            return [answer for job in jobs for answer in _appended([job], allowed)]
-        return [Refused("/values", _sentence(e))]
+def _series_pointer(job: Job | SimulateJob | AppendJob) -> str:
+    match job:
+        case AppendJob():
+            return "/values"
+        case Job(task="means"):
+            return "/results"
+        case _:
+            return "/observations"
 
 
-def _sentence(error: Exception) -> str:
-    text = str(error)
+def _no_answer(error: Exception, pointer: str) -> Refused | Failed:
+    match error:
+        case ModelError():
+            return Refused(f"/model{error.pointer}", _sentence(error.message))
+        case PlanError():
+            return Refused("/algorithm", f"{error}.")
+        case Unanswered():
+            return Refused(pointer, _sentence(str(error)))
+        case _:
+            log.error("a call failed", exc_info=error)
+            return Failed()
+
+
+def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _wish(job: Job) -> Wish:
+def _by_key(jobs: Mapping[int, Job]) -> dict[BatchKey, dict[int, Job]]:
+    groups: dict[BatchKey, dict[int, Job]] = {}
+    for place, job in jobs.items():
+        groups.setdefault(_key(job), {})[place] = job
+    return groups
+
+
+def _key(job: Job) -> BatchKey:
     work: Literal["means", "full", "smooth", "forecast"] = "full"
     if job.task in {"smooth", "forecast"}:
         work = "smooth" if job.task == "smooth" else "forecast"
     elif job.task == "means" or set(job.outputs) == {"filtered_state"}:
         work = "means"
     later = not set(DISTURBANCES).isdisjoint(job.outputs)
-    return Wish(work, job.loglike, job.algorithm, job.precision, job.starts is not None, later)
+    return BatchKey(work, job.loglike, job.algorithm, job.precision, job.starts is not None, later)
 
 
-def _answers(jobs: list[Job], wish: Wish, allowed: TimeAllowed) -> list[bytes | Refused | Failed | TimedOut]:
-    """Answer jobs of one wish together; where one cannot be answered as it wishes, each alone."""
-    from luna_serving.engines.statespace.plans.choose import PlanError
-    from luna_serving.engines.statespace.soundness.checked import Unanswered
-
-    try:
-        return [*_run(jobs, wish, allowed.over_for(jobs))]
-    except OutOfTime:
-        return [TimedOut()] * len(jobs)
-    except Exception as e:
-        if len(jobs) > 1:
-            return [answer for job in jobs for answer in _answers([job], wish, allowed)]
-        if isinstance(e, ModelError):
-            return [Refused(f"/model{e.pointer}", f"{e.message[:1].upper()}{e.message[1:]}.")]
-        if isinstance(e, PlanError):
-            return [Refused("/algorithm", f"{e}.")]
-        if isinstance(e, Unanswered):
-            return [
-                Refused(
-                    "/results" if wish.work == "means" and jobs[0].task == "means" else "/observations",
-                    f"{str(e)[:1].upper()}{str(e)[1:]}.",
-                )
-            ]
-        log.exception("a call failed")
-        return [Failed()]
+def _simulate(jobs: Sequence[SimulateJob], out_of_time: Clock) -> list[bytes | Refused]:
+    return [simulate_job(job, out_of_time) for job in jobs]
 
 
-def _run(jobs: list[Job], wish: Wish, out_of_time: Clock) -> list[bytes | Refused]:
-    from luna_serving.engines.statespace.batch import Options, filter_batch, forecast_batch, smooth_batch
+def _run(jobs: Sequence[Job], out_of_time: Clock, *, key: BatchKey, cores: Executor | None) -> list[bytes | Refused]:
+    # Imported here: a process that only names this deployment needs no JAX.
+    from luna_serving.engines.statespace.api.compute import Options, filter_batch, forecast_batch, smooth_batch
 
     items = [item for job in jobs for item in _series(job)]
-    starts = _starts(jobs) if wish.resumed else None
-    options = Options(wish.algorithm, wish.precision, CORES, out_of_time)
+    starts = _starts(jobs) if key.resumed else None
+    options = Options(key.algorithm, key.precision, cores, out_of_time)
     results: Sequence[SeriesResult] | Sequence[ForecastResult]
-    match wish.work:
+    match key.work:
         case "smooth":
-            batch = smooth_batch(items, loglike=wish.loglike, starts=starts, later=wish.later, options=options)
+            batch = smooth_batch(items, loglike=key.loglike, starts=starts, later=key.later, options=options)
             results, report = batch.series, batch.report
         case "forecast":
             steps = [job.steps for job in jobs for _ in job.lengths]
-            forecast = forecast_batch(items, steps, loglike=wish.loglike, starts=starts, options=options)
+            forecast = forecast_batch(items, steps, loglike=key.loglike, starts=starts, options=options)
             results, report = forecast.series, forecast.report
         case _:
-            batch = filter_batch(items, wish.work, loglike=wish.loglike, starts=starts, options=options)
+            batch = filter_batch(items, key.work, loglike=key.loglike, starts=starts, options=options)
             results, report = batch.series, batch.report
     series = iter(results)
     answers: list[bytes | Refused] = []

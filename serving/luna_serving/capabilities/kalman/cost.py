@@ -2,13 +2,13 @@
 
 Measured once on a server core, with the engine's programs compiled. An estimate is at most about twice the time that
 the same core takes, where it is above 0.1 s: it decides which calls wait for which, and which are refused because they
-could not end in their time. Pure NumPy: the ingress asks it, and has no JAX.
+could not end in their time. Pure NumPy: the ingress calls it, and has no JAX.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -17,12 +17,9 @@ from luna_serving.capabilities.kalman.jobs.job import Job
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.streams.job import AppendJob
 from luna_serving.dispatch.estimates import Estimate
-from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.model.observations import collapses
-from luna_serving.engines.statespace.running.prepared import needs_square_root
-from luna_serving.engines.statespace.soundness.plain import is_plain
+from luna_serving.engines.statespace.api.description import Model, collapses, is_plain, needs_square_root
 
-# Up to so many seconds a call shares its lane with others like it; beyond, it is computed beside them.
+# Seconds up to which a call shares its lane with others like it; longer ones run in a lane of their own.
 SHORT_S: Final = 0.1
 
 # By the number of states, padded to the next: how many series cost what one does, and microseconds of a row of them,
@@ -35,12 +32,12 @@ ROOT: Final = (4.5, 4.5, 4.5, 2, 2, 1.5, 1.8)
 NUMBER_US: Final = 0.03
 # Microseconds of a stream of random numbers.
 STREAM_US: Final = 20.0
-# What a call costs beside its numbers.
+# Seconds of a call besides those of its numbers.
 CALL_S: Final = 0.001
 
 
 def estimate(job: Job | SimulateJob | AppendJob) -> Estimate:
-    """What a job takes, and what a caller would send less of."""
+    """How many seconds a job takes, and what a caller should send less of."""
     match job:
         case SimulateJob():
             return Estimate(_simulation_s(job), "/draws", job.draws, "draws")
@@ -50,16 +47,21 @@ def estimate(job: Job | SimulateJob | AppendJob) -> Estimate:
             return _of_series(job)
 
 
-def lane_of(job: Job | SimulateJob | AppendJob | FitJob) -> str:
-    """Which calls it is computed beside: "light", "heavy", "long" or "fit"."""
-    if isinstance(job, FitJob):
-        return "fit"
-    if not job.heavy:
-        return "light"
-    if isinstance(job, SimulateJob) and job.series:
-        # The ingress cannot see whether float64 has enough digits; where it has not, draws take a hundred times longer.
-        return "long"
-    return "long" if estimate(job).seconds > SHORT_S else "heavy"
+Lane = Literal["light", "heavy", "long", "fit"]
+
+
+def lane_of(job: Job | SimulateJob | AppendJob | FitJob) -> Lane:
+    """The lane that a job is computed in: "light", "heavy", "long" or "fit"."""
+    match job:
+        case FitJob():
+            return "fit"
+        case _ if not job.heavy:
+            return "light"
+        case SimulateJob() if job.series:
+            # The ingress cannot know whether float64 has enough digits; without, draws take a hundred times longer.
+            return "long"
+        case _:
+            return "long" if estimate(job).seconds > SHORT_S else "heavy"
 
 
 def _of_series(job: Job) -> Estimate:
@@ -119,11 +121,4 @@ def _batches_s(model: Model, lengths: Sequence[int], *, smooth: bool = False) ->
         size = max(size, 2)
     width, us = (SMOOTH if smooth else FILTER)[size]
     longest = sorted(lengths, reverse=True)[::width]
-    return CALL_S + sum(longest) * rows * us * (ROOT[size] if _rooted(model) else 1.0) * 1e-6
-
-
-def _rooted(model: Model) -> bool:
-    kept: bool | None = model.derived.get("cost of a square root")
-    if kept is None:
-        kept = model.derived["cost of a square root"] = needs_square_root(model)
-    return kept
+    return CALL_S + sum(longest) * rows * us * (ROOT[size] if needs_square_root(model) else 1.0) * 1e-6

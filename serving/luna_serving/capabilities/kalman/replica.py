@@ -3,82 +3,80 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from luna_serving.capabilities.kalman.compute import compute
+from luna_serving.capabilities.kalman.compute import Answer, AnyJob, compute
 from luna_serving.capabilities.kalman.cost import lane_of
-from luna_serving.capabilities.kalman.fits.compute import fit_jobs, warm_up_fits
-from luna_serving.capabilities.kalman.fits.job import FitJob
-from luna_serving.capabilities.kalman.jobs.job import Job
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
 from luna_serving.capabilities.kalman.settings import KalmanSettings
-from luna_serving.capabilities.kalman.simulations.job import SimulateJob
-from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
-from luna_serving.dispatch.outcomes import Failed, Refused, TimedOut
-from luna_serving.engines.statespace.model.model import MAX_STATES
-from luna_serving.engines.statespace.process.jax_process import configure_jax
+from luna_serving.engines.statespace.api.description import MAX_STATES
 
-AnyJob = Job | SimulateJob | AppendJob | FitJob
-
-# Threads of each lane: XLA uses the cores by itself, and the event loop stays free to receive the next batch. Long
-# calls and fits run beside each other, so that the operating system shares the cores among the accounts that they are
-# of: the gates let one of an account through at a time. Of heavy batches two of an account, so that a third thread is
-# left for another's.
+# Threads per lane. XLA uses the cores by itself, and the event loop stays free to receive the next batch. Long calls
+# and fits have several threads, so that the operating system shares the cores among their accounts: the gates admit one
+# per account at a time. They admit two heavy batches per account, so that a third thread is left for another's.
 THREADS: Final = MappingProxyType({"light": 1, "heavy": 3, "long": 4, "fit": 4})
-# How long a thread may keep the interpreter where another waits for it: by default 5 ms, which four long calls would
-# make 20 for each step of a light one.
+# Threads that the engine's plans may use next to a lane's own: compiled loops run outside the interpreter's lock.
+CORES: Final = 2
+# How long a thread may keep the interpreter while another waits for it: by default 5 ms, with which four long calls
+# would delay each step of a light one by 20 ms.
 SWITCH_S: Final = 0.001
 
 
 class KalmanReplica:
-    """Computes. `warm_up` compiles models of up to `warm_states` states; with all of them, nothing compiles later."""
+    """Computes batches of jobs. It is ready once what it is to compile ahead is compiled."""
 
     def __init__(self, settings: KalmanSettings) -> None:
         sys.setswitchinterval(SWITCH_S)
         self._warm_states = settings.warm_states
         self._lanes = {name: ThreadPoolExecutor(count, thread_name_prefix=name) for name, count in THREADS.items()}
+        self._cores = ThreadPoolExecutor(CORES, thread_name_prefix="cores")
 
     async def warm_up(self) -> None:
-        """Compile; the replica is ready afterwards."""
-        await asyncio.get_running_loop().run_in_executor(self._lanes["light"], _warm_up, self._warm_states)
+        """Compile the programs of models of up to `warm_states` states; 0 compiles none, `MAX_STATES` all.
+
+        Those of the smallest models' fits are compiled in the background: a fit that comes meanwhile waits for them,
+        as it would have for its own.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._lanes["light"], _compile_ahead, self._warm_states)
         if self._warm_states > 0:
-            self._lanes["fit"].submit(warm_up_fits)
+            self._lanes["fit"].submit(_compile_fits_ahead)
 
     def ping(self) -> None:
-        """The process answers: there is nothing else that could fail."""
+        """Answer a probe: nothing is computed or counted, and no batch delays it."""
 
-    async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[bytes | Appended | Refused | Failed | TimedOut]:
-        """Answer jobs in their order: JSON, or why there is none. Each lane has a gate, so a batch is of one lane.
+    async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[Answer]:
+        """Answer jobs of one lane, as a gate sends them, in their order: JSON, or why there is none.
 
-        Cancelled, it stops within 0.2 s, but for a compiled program under way.
+        Cancelled, it stops within 0.2 s, or when a compiled program that is running ends.
         """
-        arrived, abandoned = time.monotonic(), Event()
-        fits = [job for job in jobs if isinstance(job, FitJob)]
-        others = [job for job in jobs if not isinstance(job, FitJob)]
-        if fits:
-            work: Callable[[], Any] = partial(fit_jobs, fits, arrived, abandoned=abandoned.is_set)
-        else:
-            work = partial(compute, others, TimeAllowed(arrived, abandoned.is_set))
-        lane = self._lanes[lane_of(jobs[0]) if jobs else "light"]
+        if not jobs:
+            return []
+        abandoned = Event()
+        work = partial(compute, jobs, TimeAllowed(time.monotonic(), abandoned.is_set), self._cores)
         try:
-            answers: Sequence[Any] = await asyncio.get_running_loop().run_in_executor(lane, work)
+            return await asyncio.get_running_loop().run_in_executor(self._lanes[lane_of(jobs[0])], work)
         except asyncio.CancelledError:
-            # The thread goes on until its loops look.
+            # The thread runs on until the engine's loops look at their clock.
             abandoned.set()
             raise
-        return answers
 
 
-def _warm_up(states: int) -> None:
-    # Imported here: whoever only names this deployment needs no jax.
-    from luna_serving.engines.statespace.warm_up import warm_up, warm_up_plans
+def _compile_ahead(states: int) -> None:
+    # Imported here: a process that only names this deployment needs no JAX.
+    from luna_serving.engines.statespace.api.compute import configure_jax, warm_up, warm_up_plans
 
     configure_jax()
     warm_up(states=states)
     if states >= MAX_STATES:
         warm_up_plans()
+
+
+def _compile_fits_ahead() -> None:
+    from luna_serving.engines.statespace.api.compute import warm_up_fits
+
+    warm_up_fits()

@@ -4,7 +4,7 @@ A series' answer never depends on its neighbours: lanes of a batch do not mix, a
 batch a known shape is neither computed (time) nor read (lanes). All of these block until done (keep them off
 the event loop) and are safe to call from several threads. An item is (y, model): y is float64 `[T]` or `[T, m]`,
 NaN where missing, of any length, also none; a model that varies in time covers the series, and its forecasts.
-`starts` go on from where earlier calls stopped (`SeriesResult.saved`), None from the model's own start.
+`starts` go on from where earlier calls stopped (`SeriesResult.saved`), None begins at the model's own start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,16 @@ import numpy as np
 
 from luna_serving.engines.statespace.model.checks import ModelError
 from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.plans.choose import Part, PlanError, choose
-from luna_serving.engines.statespace.plans.lanes import side_by_side
+from luna_serving.engines.statespace.plans.choose import Part, choose
 from luna_serving.engines.statespace.plans.long import in_pieces, steady
 from luna_serving.engines.statespace.plans.memory import Precision
-from luna_serving.engines.statespace.plans.together import together
+from luna_serving.engines.statespace.plans.per_series_batch import per_series_batch
+from luna_serving.engines.statespace.plans.shared_gain_batch import shared_gain_batch
 from luna_serving.engines.statespace.process.deadline import Clock, never
 from luna_serving.engines.statespace.process.jax_process import require_float64
 from luna_serving.engines.statespace.recursions.filter import Variant
 from luna_serving.engines.statespace.results.quality import overflows, warnings_of
+from luna_serving.engines.statespace.results.refusals import PlanError
 from luna_serving.engines.statespace.results.series import (
     Algorithm,
     BatchReport,
@@ -57,11 +58,11 @@ class Options:
     algorithm: Algorithm | None = None
     """None: the engine chooses."""
     precision: Literal["float64", "float32"] | None = None
-    """Of data and means, where a plan has both; everything else is float64. None: float32 on a GPU only."""
+    """The precision of data and means, where a plan has both; all else is float64. None: float32 on a GPU only."""
     pool: Executor | None = None
     """Where the plans may use a second core."""
     out_of_time: Clock = never
-    """Looked at between steps of what takes long."""
+    """Called between the steps of long work."""
 
 
 DEFAULT: Final = Options()
@@ -115,7 +116,7 @@ def filter_batch(
 
 
 def _special(part: Part, items: Sequence[Item], work: Work, options: Options) -> list[SeriesResult] | None:
-    """Answers of the plans beside the engine's own filter; None where a plan gives up, or is the engine's own."""
+    """Answers of the plans other than the engine's own filter; None where a plan gives up, or is the engine's own."""
     if not (part.plan in UNFIT or part.lanes):
         return None
     own = [items[place] for place in part.places]
@@ -125,14 +126,14 @@ def _special(part: Part, items: Sequence[Item], work: Work, options: Options) ->
     precision: Precision = np.float32 if wanted == "float32" else np.float64
     match part.plan:
         case "shared_gain":
-            return together(own, work.variant, work.loglike, precision, options.pool)
+            return shared_gain_batch(own, work.variant, work.loglike, precision, options.pool)
         case "steady_state":
             return steady(own, options.pool)
         case "parallel_in_time":
             single = in_pieces(own[0], options.pool)
             return None if single is None else [single]
         case "per_series" if part.lanes:
-            return side_by_side(own, precision, options.pool)
+            return per_series_batch(own, precision, options.pool)
         case _:
             return None
 
@@ -168,7 +169,7 @@ def forecast_batch(
     """Filter each series and forecast it, the first `steps[0]` periods beyond its end and so on; zero is none.
 
     While the start is still diffuse the variance is +inf: nothing observed bears on the forecast. Steps are
-    data: no horizon compiles anything. Memory goes with the longest horizon of all series.
+    data: no horizon compiles anything. Memory grows with the longest horizon of all series.
 
     Raises:
         ModelError: a model does not fit its series, or does not cover its forecasts.

@@ -1,4 +1,4 @@
-"""Compiling ahead of time: every program that a call can ask for, in the order in which calls are likely to."""
+"""Compiling ahead of time: every program that a call can ask for, the most usual first."""
 
 import time
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def compile_shape(shape: Shape) -> None:
 
 
 def _example(kind: Kind, periods: int) -> Model:
-    """Some model of a kind, which covers so many periods."""
+    """A model of a kind that covers that many periods."""
     n = kind.states if kind.simple else max(kind.states - 1, 3)
     transition = np.broadcast_to(np.eye(n), (periods, n, n)) if kind.varies else np.eye(n)
     return Model(transition=transition, design=np.ones((1, n)), obs_cov=np.eye(1), state_cov=np.eye(n))

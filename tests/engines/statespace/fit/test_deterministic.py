@@ -6,6 +6,7 @@ import pytest
 
 from luna_serving.engines.statespace.fit.estimate import fit_batch
 from luna_serving.engines.statespace.fit.results import SeriesFit
+from luna_serving.engines.statespace.fit.stop import Stop
 from luna_serving.engines.statespace.model.initial import Known
 
 from .cases import Case
@@ -92,7 +93,7 @@ EXACT = {
 @pytest.mark.parametrize("case", EXACT.values(), ids=EXACT)
 def test_a_series_that_the_model_explains_exactly_has_no_maximum(case: tuple) -> None:
     fit = fitted(*case)
-    assert fit.why_stopped == "the likelihood has no maximum"
+    assert fit.why_stopped == Stop.NO_MAXIMUM
     assert set(fit.estimates.values()) == {None}
 
 

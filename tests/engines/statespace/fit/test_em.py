@@ -8,9 +8,9 @@ from tests.engines.statespace.peer import statsmodels_smoother
 
 from luna_serving.engines.statespace.fit.em import blocks, climb
 from luna_serving.engines.statespace.fit.estimate import fit_batch
-from luna_serving.engines.statespace.fit.objective import Subject, evaluate
+from luna_serving.engines.statespace.fit.objective import Objective, evaluate
 from luna_serving.engines.statespace.fit.results import NoClosedForm
-from luna_serving.engines.statespace.fit.wanted import want
+from luna_serving.engines.statespace.fit.search_space import search_space
 
 from .cases import Case, autoregression, walk
 
@@ -35,14 +35,14 @@ TREND = Case(
 
 def way(case: Case, steps: int) -> tuple[list[float], list[np.ndarray]]:
     """Log-likelihoods and values of so many EM steps from the case's own values."""
-    wanted, (own, _) = want(case.kind, case.fields, case.build, case.free, case.y)
-    subject = Subject(wanted, case.y, None, np.ones(len(own), dtype=bool), own)
-    search = climb(subject, blocks(wanted, wanted.values(own)), tolerance=0.0, max_iterations=steps)
+    space, (own, _) = search_space(case.kind, case.fields, case.build, case.free, case.y)
+    objective = Objective(space, case.y, None, np.ones(len(own), dtype=bool), own)
+    search = climb(objective, blocks(space, space.values(own)), tolerance=0.0, max_iterations=steps)
     point, loglikes, values = next(search), [], []
     for _ in range(steps + 1):
-        (there,) = evaluate([(subject, point.x)], lambda: False)
-        loglikes.append(-there.value * subject.observations)
-        values.append(subject.values(point.x))
+        (there,) = evaluate([(objective, point.x)], lambda: False)
+        loglikes.append(-there.value * objective.observations)
+        values.append(objective.values(point.x))
         try:
             point = search.send(there)
         except StopIteration:

@@ -11,6 +11,7 @@ from statsmodels.tsa.statespace.structural import UnobservedComponents
 
 from luna_serving.engines.statespace.fit.estimate import Task, fit_batch
 from luna_serving.engines.statespace.fit.results import SeriesFit
+from luna_serving.engines.statespace.fit.stop import Stop
 
 from .cases import Case, autoregression, walk
 
@@ -131,7 +132,7 @@ def test_a_series_in_a_small_unit_is_fitted_the_same_beside_one_in_a_large(nile)
 
 def test_a_constant_series_has_no_maximum_and_no_estimates() -> None:
     fit = fitted(level(np.full((50, 1), 3.0)))
-    assert fit.why_stopped == "the likelihood has no maximum"
+    assert fit.why_stopped == Stop.NO_MAXIMUM
     assert not fit.converged
     assert fit.estimates == {"obs_var": None, "level_var": None}
     assert fit.fields is None
@@ -139,7 +140,7 @@ def test_a_constant_series_has_no_maximum_and_no_estimates() -> None:
 
 def test_too_few_observations_are_said_and_stop_no_neighbour() -> None:
     short, fit = fit_batch(level(walk(0, 1)).task(), [np.array([[1.0], [np.nan], [2.0]]), walk(1, 50)], lambda: False)
-    assert short.why_stopped == "too few observations"
+    assert short.why_stopped == Stop.TOO_FEW_OBSERVATIONS
     assert short.loglike is None
     assert fit.converged
 
@@ -147,7 +148,7 @@ def test_too_few_observations_are_said_and_stop_no_neighbour() -> None:
 @pytest.mark.parametrize("unit", [1e-150, 1e150])
 def test_numbers_past_any_variance_stop_no_neighbour(unit: float) -> None:
     beyond, fit = fit_batch(level(walk(0, 1)).task(), [unit * walk(1, 20), walk(1, 50)], lambda: False)
-    assert beyond.why_stopped == "the likelihood is not finite at any start"
+    assert beyond.why_stopped == Stop.NOT_FINITE
     assert beyond.estimates == {"obs_var": None, "level_var": None}
     assert fit.converged
 
@@ -166,7 +167,7 @@ def test_a_parameter_that_the_series_does_not_tell_has_no_standard_error() -> No
 def test_a_deadline_leaves_the_best_so_far(nile) -> None:
     looks = iter(range(10_000))
     (fit,) = fit_batch(level(nile[:, None]).task(), [nile[:, None]], lambda: next(looks) > 12)
-    assert fit.why_stopped == "deadline"
+    assert fit.why_stopped == Stop.DEADLINE
     assert not fit.converged
     assert fit.evaluations > 0
     assert fit.loglike is not None
@@ -176,7 +177,7 @@ def test_a_deadline_leaves_the_best_so_far(nile) -> None:
 
 def test_a_deadline_that_is_over_leaves_nothing_but_the_reason(nile) -> None:
     (fit,) = fit_batch(level(nile[:, None]).task(), [nile[:, None]], lambda: True)
-    assert fit.why_stopped == "deadline"
+    assert fit.why_stopped == Stop.DEADLINE
     assert fit.loglike is None
 
 

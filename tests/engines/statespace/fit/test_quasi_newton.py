@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der
 
+from luna_serving.engines.statespace.fit.parallel_search import run_in_parallel
 from luna_serving.engines.statespace.fit.quasi_newton import Evaluation, minimise
-from luna_serving.engines.statespace.fit.together import run_together
+from luna_serving.engines.statespace.fit.stop import Stop
 
 
 def rosenbrock(x: np.ndarray) -> Evaluation:
@@ -22,12 +23,12 @@ def within_a_disc(x: np.ndarray) -> Evaluation:
 
 def searched(function, *starts, **options):
     searches = [minimise(np.array(start), tolerance=1e-9, **({"max_iterations": 300} | options)) for start in starts]
-    return run_together(searches, lambda points: [function(x) for _, x in points])
+    return run_in_parallel(searches, lambda points: [function(x) for _, x in points])
 
 
 def test_searches_side_by_side_each_find_the_minimum() -> None:
     for trace in searched(rosenbrock, [-1.2, 1.0], [0.0] * 5, [2.0] * 10):
-        assert trace.outcome.stop == "gradient below tolerance"
+        assert trace.outcome.stop == Stop.FLAT
         np.testing.assert_allclose(trace.best.x, 1.0, rtol=1e-8)
 
 
@@ -39,17 +40,17 @@ def test_a_search_turns_back_where_the_function_is_not_defined() -> None:
 
 def test_a_search_says_that_its_iterations_ran_out_and_keeps_its_best() -> None:
     (trace,) = searched(rosenbrock, [-1.2, 1.0], max_iterations=5)
-    assert trace.outcome.stop == "iteration limit"
+    assert trace.outcome.stop == Stop.ITERATION_LIMIT
     assert trace.iterations == 5
     assert trace.best.value < rosen(np.array([-1.2, 1.0]))
 
 
 def test_a_function_without_a_minimum_is_said_to_have_none() -> None:
     (trace,) = searched(lambda x: Evaluation(x, float(np.sum(x)), np.ones(2)), [0.0, 0.0], floor=-100.0)
-    assert trace.outcome.stop == "the likelihood has no maximum"
+    assert trace.outcome.stop == Stop.NO_MAXIMUM
 
 
 def test_a_function_that_contradicts_its_gradient_is_given_up() -> None:
     (trace,) = searched(lambda x: Evaluation(x, float(x @ x), -2 * x), [1.0, 1.0])
-    assert trace.outcome.stop == "no further improvement"
+    assert trace.outcome.stop == Stop.NO_IMPROVEMENT
     assert trace.best.value == pytest.approx(2.0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from luna_serving.engines.statespace.batch import filter_batch
-from luna_serving.engines.statespace.fit.objective import Subject, affine_in, evaluate
-from luna_serving.engines.statespace.fit.wanted import want
+from luna_serving.engines.statespace.fit.objective import Objective, affine_in, evaluate
+from luna_serving.engines.statespace.fit.search_space import search_space
 from luna_serving.engines.statespace.model.initial import Known
 
 from .cases import Case, autoregression, walk
@@ -72,32 +72,32 @@ def loglike(case: Case, values: np.ndarray, parameters) -> float:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_value_and_gradient_are_those_of_the_engines_log_likelihood(case: Case) -> None:
-    wanted, (own, _) = want(case.kind, case.fields, case.build, case.free, case.y)
-    subject = Subject(wanted, case.y, affine_in(wanted, wanted.values(own)), np.ones(len(own), dtype=bool), own)
-    (there,) = evaluate([(subject, own)], lambda: False)
-    scale = subject.observations
-    assert -there.value * scale == pytest.approx(loglike(case, wanted.values(own), wanted.parameters), rel=1e-12)
+    space, (own, _) = search_space(case.kind, case.fields, case.build, case.free, case.y)
+    objective = Objective(space, case.y, affine_in(space, space.values(own)), np.ones(len(own), dtype=bool), own)
+    (there,) = evaluate([(objective, own)], lambda: False)
+    scale = objective.observations
+    assert -there.value * scale == pytest.approx(loglike(case, space.values(own), space.parameters), rel=1e-12)
     expected = []
     for i in range(len(own)):
         step = 1e-5 * np.eye(len(own))[i] * max(1.0, abs(own[i]))
-        ahead, behind = (loglike(case, wanted.values(own + s), wanted.parameters) for s in (step, -step))
+        ahead, behind = (loglike(case, space.values(own + s), space.parameters) for s in (step, -step))
         expected.append((ahead - behind) / (2 * step[i]))
     np.testing.assert_allclose(-there.gradient * scale, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_a_series_longer_than_a_chunk_is_one_sum() -> None:
     case = Case("local_level", {"obs_var": 1.0, "level_var": 0.5}, ("obs_var", "level_var"), walk(8, 700))
-    wanted, (own, _) = want(case.kind, case.fields, case.build, case.free, case.y)
-    subject = Subject(wanted, case.y, None, np.ones(2, dtype=bool), own)
-    (there,) = evaluate([(subject, own)], lambda: False)
-    expected = loglike(case, wanted.values(own), wanted.parameters)
-    assert -there.value * subject.observations == pytest.approx(expected, rel=1e-12)
+    space, (own, _) = search_space(case.kind, case.fields, case.build, case.free, case.y)
+    objective = Objective(space, case.y, None, np.ones(2, dtype=bool), own)
+    (there,) = evaluate([(objective, own)], lambda: False)
+    expected = loglike(case, space.values(own), space.parameters)
+    assert -there.value * objective.observations == pytest.approx(expected, rel=1e-12)
 
 
 def test_no_model_is_worth_nothing_and_stops_no_neighbour() -> None:
     case = CASES["diffuse"]
-    wanted, (own, _) = want(case.kind, case.fields, case.build, case.free, case.y)
-    subject = Subject(wanted, case.y, None, np.ones(3, dtype=bool), own)
-    there, nowhere = evaluate([(subject, own), (subject, np.zeros(3))], lambda: False)
+    space, (own, _) = search_space(case.kind, case.fields, case.build, case.free, case.y)
+    objective = Objective(space, case.y, None, np.ones(3, dtype=bool), own)
+    there, nowhere = evaluate([(objective, own), (objective, np.zeros(3))], lambda: False)
     assert there.defined
     assert not nowhere.defined

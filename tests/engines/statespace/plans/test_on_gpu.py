@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from luna_serving.engines.statespace.kinds import local_linear_trend
-from luna_serving.engines.statespace.plans.lanes import lanes_of
 from luna_serving.engines.statespace.plans.on_gpu import kernels_run, per_series_on_gpu, shared_gain_on_gpu
 from luna_serving.engines.statespace.plans.per_series import Moments, per_series_filter
+from luna_serving.engines.statespace.plans.per_series_batch import model_arrays
 from luna_serving.engines.statespace.plans.shared_gain import shared_gain_filter
-from luna_serving.engines.statespace.plans.together import probe
+from luna_serving.engines.statespace.plans.shared_gain_batch import probe
 
 TREND = local_linear_trend(obs_var=1.0, level_var=0.5, trend_var=0.1)
 
@@ -31,8 +31,8 @@ def test_the_kernel_a_series_answers_as_the_plan(precision, atol):
     y = rng.normal(size=(3, 30))
     y[rng.random((3, 30)) < 0.2] = np.nan
     start = Moments(np.zeros((2, 3)), np.repeat(np.eye(2)[:, :, None], 3, axis=2))
-    ours, after = per_series_on_gpu(lanes_of(models), y, start, precision, interpret=True)
-    theirs, expected = per_series_filter(lanes_of(models), y, start)
+    ours, after = per_series_on_gpu(model_arrays(models), y, start, precision, interpret=True)
+    theirs, expected = per_series_filter(model_arrays(models), y, start)
     np.testing.assert_allclose(ours, theirs, atol=atol)
     np.testing.assert_allclose(after.cov, expected.cov, atol=1e-12)
 

@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engines.statespace.plans.textbook import Filtered, Matrices, drawn, holes, textbook
 
-from luna_serving.engines.statespace.plans.blocks import packed
 from luna_serving.engines.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.engines.statespace.plans.per_series import Lanes, Moments, per_series_filter, per_series_means
+from luna_serving.engines.statespace.plans.per_series import ModelArrays, Moments, per_series_filter
 from luna_serving.engines.statespace.plans.recurrence import Recurrence, period_gains, recurrence, settled
-from luna_serving.engines.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
+from luna_serving.engines.statespace.plans.shared_gain import shared_gain_filter
 from luna_serving.engines.statespace.plans.steady_state import steady_means
 
 seeds = st.integers(0, 2**32 - 1)
@@ -29,11 +28,11 @@ def gains_of(model: Matrices, reference: Filtered) -> Recurrence:
     )
 
 
-def lanes_of(models: list[Matrices]) -> Lanes:
+def model_arrays(models: list[Matrices]) -> ModelArrays:
     def side_by_side(name: str) -> np.ndarray:
         return np.stack([getattr(model, name)[0] for model in models], axis=-1)
 
-    return Lanes(
+    return ModelArrays(
         transition=side_by_side("transition"),
         design=side_by_side("design")[0],
         obs_var=side_by_side("obs_cov")[0, 0],
@@ -71,7 +70,7 @@ def test_each_series_has_its_own_gaps_and_model(seed, n, length, batch, intercep
     y = rng.normal(size=(length, batch))
     y[holes(rng, y.shape, 0.3)] = np.nan
     references = [textbook(model, y[:, [series]]) for series, model in enumerate(models)]
-    means, after = per_series_filter(lanes_of(models), y.T, starts_of(models))
+    means, after = per_series_filter(model_arrays(models), y.T, starts_of(models))
     near(means, np.stack([reference.array("mean") for reference in references]))
     near(after.mean, np.stack([reference.predicted_mean[-1] for reference in references], axis=-1))
     near(after.cov, np.stack([reference.predicted_cov[-1] for reference in references], axis=-1))
@@ -127,22 +126,18 @@ def trend(n: int, length: int, variances: list[float], obs_var: float = 1.0, sta
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(("length", "batch"), [(1, 1), (513, 33), (1100, 600)])
-def test_blocks_and_threads_change_no_digit(length, batch, threads):
+def test_threads_change_no_digit(length, batch, threads):
     model = trend(2, length, [0.1, 0.01])
     gains = gains_of(model, textbook(model, np.zeros((length, 1))))
     y = np.random.default_rng(0).normal(size=(batch, length))
-    start, lanes, starts = np.zeros((2, batch)), lanes_of([model] * batch), starts_of([model] * batch)
-    laid = packed(y, threads=threads)
+    start, lanes, starts = np.zeros((2, batch)), model_arrays([model] * batch), starts_of([model] * batch)
     with ThreadPoolExecutor(threads) as pool:
         whole = shared_gain_filter(gains, y, start, pool=pool, threads=threads)
         own, after = per_series_filter(lanes, y, starts, pool=pool, threads=threads)
-        blocks = shared_gain_means(Table.of(gains), laid, start, pool=pool, threads=threads)
-        own_blocks, own_after = per_series_means(lanes, laid, starts, pool=pool, threads=threads)
+    unspread, own_after = per_series_filter(lanes, y, starts)
     near(own, whole)
-    assert (blocks.length, blocks.batch) == (length, batch)
     for place in {0, batch // 2, batch - 1}:
-        np.testing.assert_array_equal(blocks.series(place), whole[place])
-        np.testing.assert_array_equal(own_blocks.series(place), own[place])
+        np.testing.assert_array_equal(unspread[place], own[place])
         alone = shared_gain_filter(gains, y[[place]], start[:, [place]])
         near(whole[place], alone[0], 1e-15)
         near(whole[place], textbook(model, y[place][:, None]).array("mean"))
@@ -152,16 +147,14 @@ def test_blocks_and_threads_change_no_digit(length, batch, threads):
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_memory_that_was_released_is_written_over_and_nothing_shines_through(n, precision):
+def test_memory_is_used_again_and_nothing_shines_through(n, precision):
     model = trend(n, 1500, [0.1] * n)
     gains = gains_of(model, textbook(model, np.zeros((1500, 1))))
     rng = np.random.default_rng(n)
     one, other = rng.normal(size=(2, 700, 1500))
     start, expected = np.zeros((n, 700)), []
     for y in (one, other, one):
-        blocks = shared_gain_means(Table.of(gains, precision), packed(y, precision), start)
-        expected.append(np.stack([blocks.series(place) for place in range(0, 700, 90)]))
-        blocks.release()
+        expected.append(shared_gain_filter(gains, y, start, precision=precision)[::90])
         # What was observed there before is infinite, and beyond the tile's own series.
         shared_gain_filter(gains, np.full((520, 1500), np.inf), np.zeros((n, 520)), precision=precision)
         filtered = shared_gain_filter(gains, y, start, precision=precision)
@@ -202,7 +195,7 @@ def test_one_long_series_with_gaps_may_be_cut(n, variances):
     y = 1e4 + rng.normal(size=length).cumsum()
     y[holes(rng, y.shape, 0.1)] = np.nan
     y[20_000:20_050] = np.nan
-    lanes, start = lanes_of([model]), starts_of([model])
+    lanes, start = model_arrays([model]), starts_of([model])
     result = parallel_in_time_means(lanes, y, start)
     assert result is not None
     means, after = result
@@ -217,42 +210,19 @@ def test_what_does_not_forget_is_not_cut():
     length = 20_000
     y = np.random.default_rng(0).normal(size=length)
     never = trend(1, length, [0.0])
-    assert parallel_in_time_means(lanes_of([never]), y, starts_of([never])) is None
+    assert parallel_in_time_means(model_arrays([never]), y, starts_of([never])) is None
     model = trend(1, length, [0.1])
     # The seams of a series that is mostly gap cannot agree, though its beginning forgets at once.
     y[1000:] = np.nan
-    assert parallel_in_time_means(lanes_of([model]), y, starts_of([model])) is None
+    assert parallel_in_time_means(model_arrays([model]), y, starts_of([model])) is None
 
 
 def test_a_short_series_is_not_cut():
     model = trend(1, 1000, [0.1])
-    assert parallel_in_time_means(lanes_of([model]), np.zeros(1000), starts_of([model])) is None
+    assert parallel_in_time_means(model_arrays([model]), np.zeros(1000), starts_of([model])) is None
 
 
 def test_more_states_than_are_compiled_are_refused_by_name():
     model = trend(5, 3, [1.0] * 5)
     with pytest.raises(ValueError, match="got 5"):
-        per_series_filter(lanes_of([model]), np.zeros((1, 3)), starts_of([model]))
-    gains = gains_of(model, textbook(model, np.zeros((3, 1))))
-    with pytest.raises(ValueError, match=r"\(1, 2, 3, 4\) states"):
-        Table.of(gains)
-
-
-def test_a_place_outside_the_batch_is_an_error():
-    model = trend(1, 3, [1.0])
-    means, _ = per_series_means(lanes_of([model]), packed(np.zeros((1, 3))), starts_of([model]))
-    with pytest.raises(IndexError, match="fewer series"):
-        means.series(1)
-
-
-def test_more_periods_than_there_are_gains_for_are_refused():
-    model = trend(1, 3, [1.0])
-    gains = Table.of(gains_of(model, textbook(model, np.zeros((3, 1)))))
-    with pytest.raises(ValueError, match="gains for 3 periods; the observations have 4"):
-        shared_gain_means(gains, packed(np.zeros((1, 4))), np.zeros((1, 1)))
-
-
-def test_observations_packed_in_another_format_are_refused():
-    model = trend(1, 3, [1.0])
-    with pytest.raises(ValueError, match="packed in float32, not float64"):
-        per_series_means(lanes_of([model]), packed(np.zeros((1, 3)), np.float32), starts_of([model]))
+        per_series_filter(model_arrays([model]), np.zeros((1, 3)), starts_of([model]))

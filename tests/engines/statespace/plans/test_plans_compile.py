@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from tests.engines.statespace.plans.test_plans import lanes_of, starts_of, trend
+from tests.engines.statespace.plans.test_plans import model_arrays, starts_of, trend
 
 from luna_serving.engines.statespace.plans import per_series, shared_gain
-from luna_serving.engines.statespace.plans.blocks import packed
 from luna_serving.engines.statespace.plans.parallel_in_time import parallel_in_time_means
-from luna_serving.engines.statespace.plans.per_series import per_series_filter, per_series_means
+from luna_serving.engines.statespace.plans.per_series import per_series_filter
 from luna_serving.engines.statespace.plans.recurrence import Recurrence
-from luna_serving.engines.statespace.plans.shared_gain import Table, shared_gain_filter, shared_gain_means
+from luna_serving.engines.statespace.plans.shared_gain import shared_gain_filter
 from luna_serving.engines.statespace.plans.steady_state import steady_means
 from luna_serving.engines.statespace.plans.tiles import WIDTHS, tiles
 
@@ -28,11 +27,9 @@ def test_after_the_warm_ups_nothing_compiles(compilations):
         steady_means(np.eye(n) / 2, np.ones((n, 1)), np.zeros(n), y[:, :, None], start.T)
         if n <= 4:
             models = [trend(n, 1, [0.1] * n)] * batch
-            per_series_filter(lanes_of(models), y, starts_of(models), threads=threads)
-            shared_gain_means(Table.of(gains, precision), packed(y, precision), start)
-            per_series_means(lanes_of(models), packed(y), starts_of(models))
+            per_series_filter(model_arrays(models), y, starts_of(models), threads=threads)
     one = [trend(1, 1, [0.1])]
-    assert parallel_in_time_means(lanes_of(one), rng.normal(size=20_000), starts_of(one)) is not None
+    assert parallel_in_time_means(model_arrays(one), rng.normal(size=20_000), starts_of(one)) is not None
     assert compilations == []
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from tests.engines.statespace.exact import fractions, product, total, turned
-from tests.engines.statespace.plans.test_plans import lanes_of, starts_of, trend
+from tests.engines.statespace.plans.test_plans import model_arrays, starts_of, trend
 from tests.engines.statespace.plans.textbook import textbook
 
 from luna_serving.engines.statespace.plans.per_series import per_series_filter
@@ -36,7 +36,7 @@ def plan_off(n, prior, disturbances):
     model.design = model.design + 0.3 * np.eye(1, n, k=1)
     y = 1e6 * rng.normal(size=12)
     y[[4, 5]] = np.nan
-    means, _ = per_series_filter(lanes_of([model]), y[None], starts_of([model]))
+    means, _ = per_series_filter(model_arrays([model]), y[None], starts_of([model]))
     expected = exact_means(model.transition[0], model.design[0], 1.0, model.state_cov[0], model.cov, y)
     scale = np.abs(expected).max(axis=0)
     loop = textbook(model, y[:, None]).array("mean")

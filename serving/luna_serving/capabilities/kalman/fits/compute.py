@@ -1,7 +1,6 @@
 """A replica's work for `/kalman/fit`: a job to the JSON of its answer, within its time."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -12,44 +11,43 @@ from luna_serving.capabilities.kalman.jobs.answers import plan_of
 from luna_serving.capabilities.kalman.jobs.model_spec import build_model
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
 from luna_serving.dispatch.outcomes import Refused
-from luna_serving.engines.statespace.fit.results import NoClosedForm, SeriesFit
-from luna_serving.engines.statespace.model.checks import ModelError
-from luna_serving.engines.statespace.process.deadline import Clock, never
-from luna_serving.engines.statespace.results.series import BatchReport
+from luna_serving.engines.statespace.api.description import (
+    BatchReport,
+    Clock,
+    Method,
+    ModelError,
+    NoClosedForm,
+    SeriesFit,
+    Stop,
+)
 
 NOTHING: Final = (
     "Are too much for the time allowed: no series came to a first estimate. Send fewer or shorter ones, "
     "or allow more time with X-Request-Timeout-Seconds."
 )
-ALGORITHMS: Final = {"mle": "bfgs", "em": "em"}
+ALGORITHMS: Final[Mapping[Method, str]] = {"mle": "bfgs", "em": "em"}
+WHY_STOPPED: Final[Mapping[Stop, str]] = {
+    Stop.FLAT: "gradient below tolerance",
+    Stop.NO_IMPROVEMENT: "no further improvement",
+    Stop.ITERATION_LIMIT: "iteration limit",
+    Stop.DEADLINE: "deadline",
+    Stop.NO_MAXIMUM: "the likelihood has no maximum",
+    Stop.TOO_FEW_OBSERVATIONS: "too few observations",
+    Stop.NOT_FINITE: "the likelihood is not finite at any start",
+}
 
 
-def fit_jobs(
-    jobs: Sequence[FitJob],
-    arrived: float,
-    clock: Callable[[], float] = time.monotonic,
-    abandoned: Clock = never,
-) -> list[bytes | Refused]:
-    """Answer jobs one after the other.
-
-    Args:
-        jobs: each with the seconds that it may take.
-        arrived: when they came, by `clock`.
-        clock: seconds.
-        abandoned: whether nobody waits for the answers any more; a fit then stops as if its time were over.
-    """
-    allowed = TimeAllowed(arrived, abandoned, clock)
+def fit_jobs(jobs: Sequence[FitJob], allowed: TimeAllowed) -> list[bytes | Refused]:
+    """Answer jobs one after the other, each by its best so far once its time is over or its caller is gone."""
     return [_fit(job, allowed.over_for([job])) for job in jobs]
 
 
-def _fit(job: FitJob, out_of_time: Callable[[], bool]) -> bytes | Refused:
-    # Imported here: whoever only names this deployment needs no jax.
-    import jax
-
-    from luna_serving.engines.statespace.fit.estimate import Task, fit_batch
+def _fit(job: FitJob, out_of_time: Clock) -> bytes | Refused:
+    # Imported here: a process that only names this deployment needs no JAX.
+    from luna_serving.engines.statespace.api.compute import FitTask, device, fit_batch
 
     kind = job.model.kind
-    task = Task(
+    task = FitTask(
         kind=kind,
         fields=job.model.fields(),
         build=partial(build_model, kind, periods=job.model.periods),
@@ -65,11 +63,11 @@ def _fit(job: FitJob, out_of_time: Callable[[], bool]) -> bytes | Refused:
         return Refused(f"/model{e.pointer}", f"{e.message}.")
     except NoClosedForm as e:
         return Refused("/method", f"{e.name} {e.message}.")
-    if all(each.why_stopped == "deadline" and each.loglike is None for each in fits):
+    if all(each.why_stopped is Stop.DEADLINE and each.loglike is None for each in fits):
         # An answer without an estimate is not worth its charge.
         return Refused("/observations", NOTHING)
     shape = (len(job.series), max(map(len, job.series)))
-    plan = plan_of(BatchReport(ALGORITHMS[job.method], "float64", jax.default_backend(), shape, 1, _warnings(fits)))
+    plan = plan_of(BatchReport(ALGORITHMS[job.method], "float64", device(), shape, 1, _warnings(fits)))
     return orjson.dumps({"plan": plan, "results": [_answer(kind, each) for each in fits]})
 
 
@@ -86,7 +84,7 @@ def _answer(kind: str, fit: SeriesFit) -> dict[str, object]:
         "iterations": fit.iterations,
         "evaluations": fit.evaluations,
         "converged": fit.converged,
-        "why_stopped": fit.why_stopped,
+        "why_stopped": WHY_STOPPED[fit.why_stopped],
         "starts": fit.starts,
         "agreed": fit.agreed,
         "model": None if fit.fields is None else {"kind": kind, **fit.fields},
@@ -96,10 +94,3 @@ def _answer(kind: str, fit: SeriesFit) -> dict[str, object]:
 def _warnings(fits: Sequence[SeriesFit]) -> tuple[str, ...]:
     short = sum(not fit.converged for fit in fits)
     return (f"{short} of {len(fits)} series did not converge; why_stopped says why",) if short else ()
-
-
-def warm_up_fits() -> None:
-    """Compile the smallest models' programs; a fit that comes meanwhile waits for them, which it would have anyway."""
-    from luna_serving.engines.statespace.fit.estimate import warm_up
-
-    warm_up()

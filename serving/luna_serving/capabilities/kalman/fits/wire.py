@@ -10,8 +10,7 @@ from luna_serving.capabilities.kalman.wire.calls import NamedCall, open_call, un
 from luna_serving.capabilities.kalman.wire.model import built, covering
 from luna_serving.capabilities.kalman.wire.series import Limits, check_covered, check_known, read_many
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
-from luna_serving.engines.statespace.fit.wanted import usual
-from luna_serving.engines.statespace.kinds.parameters import NotEstimable, free_parameters
+from luna_serving.engines.statespace.api.description import NotEstimable, default_parameters, free_parameters
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
 
@@ -48,7 +47,7 @@ def _work(limits: Limits, request: FitRequest, observations: object, spec: Model
 
 def _free(request: FitRequest, spec: ModelSpec) -> tuple[str, ...]:
     fields = spec.fields()
-    free = usual(spec.kind, fields) if request.free is None else tuple(request.free)
+    free = default_parameters(spec.kind, fields) if request.free is None else tuple(request.free)
     if not free:
         raise problems.invalid(FieldError("/free", "Name what to estimate: every variance of the model is zero."))
     try:

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.output_sizes import SIZES
-from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.results.saved import Saved
-from luna_serving.engines.statespace.results.series import Algorithm
+from luna_serving.engines.statespace.api.description import Algorithm, Model, Saved
 
 # means: the original route; the others are named after their routes.
 Task = Literal["means", "filter", "smooth", "forecast"]

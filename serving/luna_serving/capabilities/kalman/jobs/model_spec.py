@@ -7,16 +7,16 @@ from typing import Any, Final, Self
 
 import orjson
 
-from luna_serving.engines.statespace.kinds import KINDS
-from luna_serving.engines.statespace.model.initial import (
+from luna_serving.engines.statespace.api.description import (
+    KINDS,
     ApproximateDiffuse,
     Blocks,
     Diffuse,
     Initial,
     Known,
+    Model,
     Stationary,
 )
-from luna_serving.engines.statespace.model.model import Model
 from luna_serving.wire.json_values import loads
 
 ENDLESS: Final = {"arima": "/trend", "structural": "/seasonal/duration"}

@@ -6,16 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from luna_serving.engines.statespace.model.checks import ModelError
-from luna_serving.engines.statespace.model.model import MAX_STATES
-from luna_serving.engines.statespace.results.saved import Digits, Saved
+from luna_serving.engines.statespace.api.description import MAX_STATES, Digits, ModelError, Saved
 from luna_serving.wire.numbers import Numbers
 from luna_serving.wire.strict import StrictModel
 
 ARRAYS = ("mean", "cov", "diffuse")
 # Counted in 32 bits, and a period may be 64 rows.
 MOST_PERIODS: Final = 2**24
-# See `statespace.multiprecision.digits`.
+# See `statespace.multiprecision.cancellation`.
 MOST_DIGITS: Final = 8
 COUNTS = ("rank", "period", "nobs_diffuse")
 

@@ -1,32 +1,35 @@
-"""Until when a replica works on jobs: each has seconds from its arrival on, and all end when they are abandoned."""
+"""How long a replica works on jobs: each has seconds from its arrival, and all end once their callers are gone."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from luna_serving.engines.statespace.process.deadline import Clock, never
+from luna_serving.engines.statespace.api.description import Clock, never
 
 
 class Timed(Protocol):
-    """A job."""
+    """A job with a time limit."""
 
     @property
     def seconds(self) -> float:
-        """How long it may take, from its arrival at the replica on."""
+        """Seconds from its arrival at the replica until its time is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeAllowed:
-    """For the jobs of one batch."""
+    """The time allowed to the jobs of one batch."""
 
     arrived: float = 0.0
-    """When they came, by `clock`."""
+    """When the jobs arrived, by `clock`, in seconds."""
     abandoned: Clock = never
-    """Whether nobody waits for any of them any more. Asked on the computing thread."""
+    """Whether no caller waits for any of them. Called on the computing thread."""
     clock: Callable[[], float] = time.monotonic
 
     def over_for(self, jobs: Sequence[Timed]) -> Clock:
-        """Whether the time of all these jobs is over, as the engine's loops ask; of one job at least."""
+        """A clock for the engine's loops: true once the time of all these jobs, one at least, is over."""
         until = self.arrived + max(job.seconds for job in jobs)
         return lambda: self.abandoned() or self.clock() >= until
+
+
+NO_DEADLINE: Final = TimeAllowed()

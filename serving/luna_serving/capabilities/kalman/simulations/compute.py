@@ -8,10 +8,7 @@ import orjson
 from luna_serving.capabilities.kalman.jobs.answers import OVERFLOW, plan_of
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.dispatch.outcomes import Refused
-from luna_serving.engines.statespace.model.checks import ModelError
-from luna_serving.engines.statespace.process.deadline import Clock, check, never
-from luna_serving.engines.statespace.results.series import BatchReport
-from luna_serving.engines.statespace.simulation.simulate import Paths, simulate
+from luna_serving.engines.statespace.api.description import BatchReport, Clock, ModelError, Paths, check, never
 
 EXPLODES = "The model's paths overflow float64 within these periods. Check the transition, or draw fewer periods."
 UNDETERMINED = (
@@ -33,6 +30,9 @@ def simulate_job(job: SimulateJob, out_of_time: Clock = never) -> bytes | Refuse
 
 
 def _free(job: SimulateJob, out_of_time: Clock) -> bytes | Refused:
+    # Imported here: a process that only names this deployment needs no JAX.
+    from luna_serving.engines.statespace.api.compute import simulate
+
     paths = simulate(
         job.model.build(),
         job.length,
@@ -48,8 +48,8 @@ def _free(job: SimulateJob, out_of_time: Clock) -> bytes | Refused:
 
 
 def _given(job: SimulateJob, out_of_time: Clock) -> bytes | Refused:
-    # Imported here: drawing without observations needs no jax.
-    from luna_serving.engines.statespace.simulation.simulation_smoother import simulate_given
+    # Imported here: likewise.
+    from luna_serving.engines.statespace.api.compute import simulate_given
 
     model = job.model.build()
     items = [(y, model) for y in job.series]

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from luna_serving.capabilities.kalman.wire.model import ModelForm
 from luna_serving.capabilities.kalman.wire.schemas import Plan
 from luna_serving.capabilities.kalman.wire.series import EXAMPLE, Series
-from luna_serving.engines.statespace.model.model import MAX_STATES
+from luna_serving.engines.statespace.api.description import MAX_STATES
 
 # Beyond 2^53 a JSON reader that keeps numbers as float64 would send back another seed.
 LARGEST_SEED: Final = 2**53 - 1

@@ -14,9 +14,7 @@ from luna_serving.capabilities.kalman.wire.calls import NamedCall, open_call, un
 from luna_serving.capabilities.kalman.wire.model import built, covering
 from luna_serving.capabilities.kalman.wire.series import Limits, check_covered, check_known, read_many
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
-from luna_serving.engines.statespace.model.checks import LARGEST, ModelError
-from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.simulation.simulate import pinned
+from luna_serving.engines.statespace.api.description import LARGEST, Model, ModelError, pinned
 from luna_serving.wire import problems
 from luna_serving.wire.forms import Opened
 from luna_serving.wire.problems import FieldError

@@ -1,12 +1,12 @@
-"""A replica's work on streams: filter the new points on from where each stream stands, smooth back by its lag.
+"""A replica's work on streams: filter the new points from each stream's last state, and smooth back by its lag.
 
-What is computed for a point is what one pass over the whole stream would give, to the last digit. The smoothed
-state `lag` steps back is exact as well: the window between is smoothed anew for each point, from the filter's own
-state before it, at a cost that grows with the lag and not with the stream.
+What is computed for a point is what one pass over the whole stream would give, to the last digit. The smoothed state
+`lag` steps back is exact as well: each point smooths the window between again, from the filter's own state before it,
+at a cost that grows with the lag and not with the stream.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,27 +15,27 @@ from numpy.typing import NDArray
 
 from luna_serving.capabilities.kalman.jobs.answers import OVERFLOW
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob, StreamState
-from luna_serving.capabilities.kalman.streams.points import answers
+from luna_serving.capabilities.kalman.streams.points import Lagged, answers
 from luna_serving.dispatch.outcomes import Refused
-from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.process.deadline import Clock, check, never
-from luna_serving.engines.statespace.results.saved import Saved
-from luna_serving.engines.statespace.results.series import SeriesResult
+from luna_serving.engines.statespace.api.description import Clock, Model, Saved, SeriesResult, check, never
 
-# Windows that end at different points of a block begin together: this bounds how much longer than the lag they get.
+# Points per block of a stream with a lag. All windows of a block begin at the same point, so that this bounds how much
+# longer than the lag they get.
 LAGGED_AT_ONCE = 32
 
-Item = tuple[NDArray[np.float64], Model]
+Floats = NDArray[np.float64]
+Item = tuple[Floats, Model, Saved | None]
+"""A series, its model and where it goes on from."""
 
 
 @dataclass(slots=True, eq=False)
 class _Stream:
-    """A job under way."""
+    """A job that is being computed."""
 
     job: AppendJob
     model: Model
     state: StreamState
-    left: NDArray[np.float64]
+    left: Floats
     """Points that have not been filtered yet."""
     points: list[dict[str, Any]] = field(default_factory=list)
     overflowed: bool = False
@@ -48,17 +48,55 @@ class _Stream:
     def finished(self) -> bool:
         return self.overflowed or not len(self.left)
 
-    def take(self) -> NDArray[np.float64]:
+    def take(self) -> "_Block":
         """The next block."""
         size = LAGGED_AT_ONCE if self.job.lag else len(self.left)
-        block, self.left = self.left[:size], self.left[size:]
-        return block
+        values, self.left = self.left[:size], self.left[size:]
+        return _Block(self, values, self.state)
 
     def answer(self) -> Appended | Refused:
         if self.overflowed:
             return Refused("/values", OVERFLOW)
         points = orjson.dumps(self.points, option=orjson.OPT_SERIALIZE_NUMPY)
         return Appended(self.state.to_json(), points.decode())
+
+
+@dataclass(slots=True, eq=False)
+class _Block:
+    """New points of one stream, and what has been computed of them."""
+
+    stream: _Stream
+    values: Floats
+    before: StreamState
+    """The stream before the block."""
+    lagged: list[Lagged | None] = field(init=False)
+    """Of each point: the smoothed window that ends with it; None without a lag, or where no point is that far back."""
+    after: StreamState = field(init=False, default_factory=StreamState)
+    """The window after the block, and where it begins; None without a lag."""
+
+    def __post_init__(self) -> None:
+        self.lagged = [None] * len(self.values)
+
+    @property
+    def seen(self) -> Floats:
+        """The window and the block, one after the other."""
+        window = self.before.window
+        return self.values if window is None else np.concatenate([window, self.values])
+
+    @property
+    def surplus(self) -> int:
+        """How many of the points seen are no longer in the window after the block."""
+        return max(0, len(self.seen) - self.stream.job.lag)
+
+    def finish(self, filtered: SeriesResult) -> None:
+        """Give the block's answers and the state after it to its stream."""
+        stream, saved = self.stream, self.before.saved
+        if not (filtered.finite and all(each is None or each.window.finite for each in self.lagged)):
+            stream.overflowed = True
+            return
+        first = 0 if saved is None else saved.period
+        stream.points += answers(filtered, first, stream.job.outputs, stream.job.threshold, self.lagged)
+        stream.state = replace(self.after, saved=filtered.saved)
 
 
 def append(jobs: Sequence[AppendJob], out_of_time: Clock = never) -> list[Appended | Refused]:
@@ -70,84 +108,57 @@ def append(jobs: Sequence[AppendJob], out_of_time: Clock = never) -> list[Append
     streams = [_Stream.of(job) for job in jobs]
     while under_way := [stream for stream in streams if not stream.finished]:
         check(out_of_time)
-        _advance(under_way)
+        _advance([stream.take() for stream in under_way])
     return [stream.answer() for stream in streams]
 
 
-def _advance(streams: Sequence[_Stream]) -> None:
-    """Take a block of each stream."""
-    blocks = [stream.take() for stream in streams]
-    states = [stream.state for stream in streams]
-    filtered = _filter(
-        [(block, stream.model) for block, stream in zip(blocks, streams, strict=True)],
-        [state.saved for state in states],
-    )
-    lagging = [i for i, stream in enumerate(streams) if stream.job.lag]
-    smoothed = dict(zip(lagging, _smooth([(streams[i], blocks[i]) for i in lagging]), strict=True))
-    moved = dict(zip(lagging, _moved([(streams[i], blocks[i]) for i in lagging]), strict=True))
-    for i, (stream, result) in enumerate(zip(streams, filtered, strict=True)):
-        windows, places = smoothed.get(i, ([None] * len(blocks[i]), [0] * len(blocks[i])))
-        if not result.finite or not all(window is None or window.finite for window in windows):
-            stream.overflowed = True
-            continue
-        job, before = stream.job, states[i].saved
-        first = 0 if before is None else before.period
-        stream.points += answers(result, first, job.outputs, job.threshold, windows, places)
-        window_start, window = moved.get(i, (None, None))
-        stream.state = StreamState(result.saved, window_start, window)
+def _advance(blocks: Sequence[_Block]) -> None:
+    filtered = _filter([(block.values, block.stream.model, block.before.saved) for block in blocks])
+    lagging = [block for block in blocks if block.stream.job.lag]
+    _smooth(lagging)
+    _move_windows(lagging)
+    for block, result in zip(blocks, filtered, strict=True):
+        block.finish(result)
 
 
-def _smooth(
-    lagging: Sequence[tuple[_Stream, NDArray[np.float64]]],
-) -> list[tuple[list[SeriesResult | None], list[int]]]:
-    """For each stream, each point's window and the place of the lagged point in it."""
+def _smooth(blocks: Sequence[_Block]) -> None:
+    """Smooth the window that ends with each point, where some point lies `lag` steps before it."""
+    windows: list[tuple[_Block, int, int]] = []
     items: list[Item] = []
-    starts: list[Saved | None] = []
-    places: list[list[int | None]] = []
-    for stream, block in lagging:
-        seen = _seen(stream, block)
-        lag = stream.job.lag
-        known = len(seen) - len(block)
-        # Where in `seen` the point `lag` steps before each new point stands.
-        back = [known + j - lag for j in range(len(block))]
-        places.append([at if at >= 0 else None for at in back])
-        items += [(seen[: at + lag + 1], stream.model) for at in back if at >= 0]
-        starts += [stream.state.window_start for at in back if at >= 0]
-    windows = iter(_run_smoother(items, starts))
-    return [([None if at is None else next(windows) for at in each], [at or 0 for at in each]) for each in places]
+    for block in blocks:
+        seen, lag = block.seen, block.stream.job.lag
+        known = len(seen) - len(block.values)
+        for place in range(len(block.values)):
+            at = known + place - lag
+            if at >= 0:
+                windows.append((block, place, at))
+                items.append((seen[: at + lag + 1], block.stream.model, block.before.window_start))
+    for (block, place, at), result in zip(windows, _run_smoother(items), strict=True):
+        block.lagged[place] = Lagged(result, at)
 
 
-def _moved(
-    lagging: Sequence[tuple[_Stream, NDArray[np.float64]]],
-) -> list[tuple[Saved | None, NDArray[np.float64] | None]]:
-    """Where each stream's window begins after its block, and what it holds then."""
-    seen = [_seen(stream, block) for stream, block in lagging]
-    surplus = [max(0, len(all_) - stream.job.lag) for all_, (stream, _) in zip(seen, lagging, strict=True)]
-    left = [i for i, count in enumerate(surplus) if count]
-    passed = _filter(
-        [(seen[i][: surplus[i]], lagging[i][0].model) for i in left],
-        [lagging[i][0].state.window_start for i in left],
-    )
-    starts = [stream.state.window_start for stream, _ in lagging]
-    for i, result in zip(left, passed, strict=True):
-        starts[i] = result.saved
-    return [(start, all_[count:]) for start, all_, count in zip(starts, seen, surplus, strict=True)]
+def _move_windows(blocks: Sequence[_Block]) -> None:
+    """Filter over the points that leave each window, so that the next window begins after them."""
+    for block in blocks:
+        block.after = StreamState(window_start=block.before.window_start, window=block.seen[block.surplus :])
+    moving = [block for block in blocks if block.surplus]
+    passed = _filter([(block.seen[: block.surplus], block.stream.model, block.before.window_start) for block in moving])
+    for block, result in zip(moving, passed, strict=True):
+        block.after = replace(block.after, window_start=result.saved)
 
 
-def _seen(stream: _Stream, block: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The window and the block, one after the other."""
-    window = stream.state.window
-    return block if window is None else np.concatenate([window, block])
+def _filter(items: Sequence[Item]) -> list[SeriesResult]:
+    # Imported here: a process that only names this deployment needs no JAX.
+    from luna_serving.engines.statespace.api.compute import filter_batch
+
+    if not items:
+        return []
+    return filter_batch([(y, model) for y, model, _ in items], "full", starts=[start for *_, start in items]).series
 
 
-def _filter(items: Sequence[Item], starts: Sequence[Saved | None]) -> list[SeriesResult]:
-    # Imported here: whoever only names this deployment needs no jax.
-    from luna_serving.engines.statespace.batch import filter_batch
+def _run_smoother(items: Sequence[Item]) -> list[SeriesResult]:
+    from luna_serving.engines.statespace.api.compute import smooth_batch
 
-    return filter_batch(items, "full", starts=starts).series if items else []
-
-
-def _run_smoother(items: Sequence[Item], starts: Sequence[Saved | None]) -> list[SeriesResult]:
-    from luna_serving.engines.statespace.batch import smooth_batch
-
-    return smooth_batch(items, starts=starts).series if items else []
+    if not items:
+        return []
+    return smooth_batch([(y, model) for y, model, _ in items], starts=[start for *_, start in items]).series

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from luna_serving.capabilities.kalman.jobs.job import is_light
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.saved_states import from_words, to_words
-from luna_serving.engines.statespace.results.saved import Saved
+from luna_serving.engines.statespace.api.description import Saved
 
 # What a point's answer may hold, in the words of `/kalman/filter` and `/kalman/smooth`.
 FILTERED_NOW: Final = (
@@ -29,7 +29,7 @@ DEFAULT_OUTPUTS: Final = tuple(name for name in FILTERED_NOW if name != "forecas
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamState:
-    """Where a stream stands after its last point: all that the next one needs."""
+    """A stream after its last point: all that the next point needs."""
 
     saved: Saved | None = None
     """The filter; None before the first point, at the model's own start."""
@@ -66,7 +66,7 @@ class AppendJob:
 
     model: ModelSpec
     state: str | None
-    """`StreamState` as JSON: a replica reads it, and the ingress only carries it."""
+    """`StreamState` as JSON: only the replica reads it."""
     values: NDArray[np.float64]
     """[k] or [k, m], NaN where missing."""
     outputs: tuple[str, ...]
@@ -75,15 +75,15 @@ class AppendJob:
     lag: int
     """How many steps back the smoothed state lies; 0 asks for none."""
     seconds: float = math.inf
-    """How long it may take, from its arrival at the replica on."""
+    """Seconds from its arrival at the replica until its time is over."""
 
     def within(self, left_s: float) -> Self:
-        """The job of a call that has so many seconds left."""
+        """The job of a call that has `left_s` seconds left."""
         return replace(self, seconds=max(0.0, left_s))
 
     @property
     def heavy(self) -> bool:
-        """Whether calls of small models should not wait for it."""
+        """Whether it must not delay calls of small models."""
         return self.lag > 0 or not is_light(self.model.build())
 
 
@@ -92,6 +92,6 @@ class Appended:
     """The answer to an `AppendJob`."""
 
     state: str
-    """Where the stream stands then."""
+    """`StreamState` after the new points, as JSON."""
     points: str
-    """A JSON list, one object a point."""
+    """A JSON list, one object per point."""

@@ -1,17 +1,34 @@
 """From filtered points to one answer each; what a diffuse start leaves open becomes null. Pure NumPy."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.capabilities.kalman.streams.job import SMOOTHED_BACK
-from luna_serving.engines.statespace.results.series import SeriesResult
+from luna_serving.engines.statespace.api.description import SeriesResult
 
 Floats = NDArray[np.float64]
 OF_THE_STATE = frozenset({"filtered_state", "filtered_state_cov"})
 OF_THE_FORECAST = frozenset({"forecasts", "forecast_error", "forecast_error_cov"})
+
+
+class Lagged(NamedTuple):
+    """A smoothed window, and the place in it of the point `lag` steps before its end."""
+
+    window: SeriesResult
+    at: int
+
+    def smoothed(self, name: str) -> Floats:
+        """The smoothed state, or its covariance, of the lagged point; NaN where the start leaves it open."""
+        smoothed = self.window.smoothed
+        assert smoothed is not None  # noqa: S101  the caller asks for it
+        unknown = smoothed.smoothed_state_diffuse[self.at]
+        if name == "smoothed_state_cov":
+            unknown = unknown[:, None] | unknown[None, :]
+        lagged: Floats = np.where(unknown, np.nan, getattr(smoothed, name)[self.at])
+        return lagged
 
 
 def answers(
@@ -19,18 +36,16 @@ def answers(
     first: int,
     outputs: Sequence[str],
     threshold: float,
-    smoothed: Sequence[SeriesResult | None],
-    place: Sequence[int],
+    lagged: Sequence[Lagged | None],
 ) -> list[dict[str, Any]]:
-    """One object a point of a filtered block.
+    """One object per point of a filtered block.
 
     Args:
         result: the block, filtered in full.
         first: the block's first period, counted from 0 since the stream began.
         outputs: what to answer besides `outlier`.
         threshold: standard deviations beyond which a forecast error is an outlier.
-        smoothed: for each point the window that ends with it; None where no point lies that far back.
-        place: for each point where in its window the lagged point stands.
+        lagged: for each point the smoothed window that ends with it; None where no point lies that far back.
     """
     full = result.full
     assert full is not None  # noqa: S101  the caller asks for the variant
@@ -38,7 +53,7 @@ def answers(
     rows: dict[str, Sequence[Any] | Floats] = {}
     for name in outputs:
         if name in SMOOTHED_BACK:
-            rows[name] = [_lagged(window, i, name) for window, i in zip(smoothed, place, strict=True)]
+            rows[name] = [None if each is None else each.smoothed(name) for each in lagged]
         elif name in OF_THE_STATE:
             values = result.filtered_state if name == "filtered_state" else full.filtered_state_cov
             rows[name] = _hidden(values, unknown)
@@ -72,18 +87,6 @@ def _hidden(values: Floats, hide: NDArray[np.bool_]) -> Floats:
     where = hide.reshape(len(hide), *(1,) * (values.ndim - 1))
     hidden: Floats = np.where(where, np.nan, values)
     return hidden
-
-
-def _lagged(window: SeriesResult | None, at: int, name: str) -> Floats | None:
-    if window is None:
-        return None
-    smoothed = window.smoothed
-    assert smoothed is not None  # noqa: S101  the caller asks for it
-    unknown = smoothed.smoothed_state_diffuse[at]
-    if name == "smoothed_state_cov":
-        unknown = unknown[:, None] | unknown[None, :]
-    lagged: Floats = np.where(unknown, np.nan, getattr(smoothed, name)[at])
-    return lagged
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  what orjson prints; NaN becomes null

@@ -16,8 +16,7 @@ from luna_serving.capabilities.kalman.wire.structural_schemas import (
     Trend,
     Variance,
 )
-from luna_serving.engines.statespace.kinds.polynomial_trend import LARGEST_POWER
-from luna_serving.engines.statespace.model.model import MAX_STATES
+from luna_serving.engines.statespace.api.description import LARGEST_POWER, MAX_STATES
 from luna_serving.wire.numbers import Numbers
 from luna_serving.wire.strict import ByKind, StrictModel, kinds_of
 

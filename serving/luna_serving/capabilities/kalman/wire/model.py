@@ -10,8 +10,8 @@ from pydantic_core import CoreSchema, core_schema
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.wire.kind_schemas import MODELS, Model
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel, names_a_model
-from luna_serving.engines.statespace.model.checks import ModelError
-from luna_serving.engines.statespace.model.model import Model as BuiltModel
+from luna_serving.engines.statespace.api.description import Model as BuiltModel
+from luna_serving.engines.statespace.api.description import ModelError
 from luna_serving.wire import problems
 from luna_serving.wire.forms import Form, refuse_unknown, validated
 from luna_serving.wire.problems import FieldError

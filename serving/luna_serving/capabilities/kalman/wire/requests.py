@@ -29,8 +29,7 @@ from luna_serving.capabilities.kalman.wire.series import (
     read_one,
 )
 from luna_serving.capabilities.kalman.wire.work import KalmanWork, OriginalWork
-from luna_serving.engines.statespace.model.checks import ModelError
-from luna_serving.engines.statespace.results.saved import Saved
+from luna_serving.engines.statespace.api.description import ModelError, Saved
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, refuse_mark
 from luna_serving.wire.forms import open_body

@@ -17,8 +17,7 @@ from luna_serving.capabilities.kalman.wire.kind_schemas import LocalLevel
 from luna_serving.capabilities.kalman.wire.model import ModelForm, ModelOrName
 from luna_serving.capabilities.kalman.wire.outputs import description
 from luna_serving.capabilities.kalman.wire.series import EXAMPLE, Series
-from luna_serving.engines.statespace.results.saved import Saved
-from luna_serving.engines.statespace.results.series import Algorithm
+from luna_serving.engines.statespace.api.description import Algorithm, Saved
 
 _DEFAULT = LocalLevel()
 DEFAULT_MODEL = _DEFAULT.spec()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from luna_serving.engines.statespace.model.model import Model
+from luna_serving.engines.statespace.api.description import Model
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
 from luna_serving.wire.series import Point, check_series, to_array

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from luna_serving.engines.statespace.model.model import MAX_STATES
+from luna_serving.engines.statespace.api.description import MAX_STATES
 from luna_serving.wire.strict import ByKind, StrictModel, kinds_of
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from luna_serving.engines.statespace.model.model import MAX_STATES
+from luna_serving.engines.statespace.api.description import MAX_STATES
 from luna_serving.wire.numbers import Numbers, Rows
 from luna_serving.wire.strict import StrictModel
 

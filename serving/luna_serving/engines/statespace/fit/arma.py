@@ -17,12 +17,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.engines.statespace.fit.lanes import Lane, lane
-from luna_serving.engines.statespace.fit.wanted import Wanted
+from luna_serving.engines.statespace.fit.layout import Lane, lane
+from luna_serving.engines.statespace.fit.search_space import SearchSpace
 from luna_serving.engines.statespace.kinds.arima import arima
 from luna_serving.engines.statespace.model.initial import Blocks, Stationary
 from luna_serving.engines.statespace.model.model import Model
-from luna_serving.engines.statespace.recursions.filter import LOG_2PI
+from luna_serving.engines.statespace.model.observations import LOG_2PI
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int_]
@@ -49,7 +49,7 @@ class Arma:
     fixed: Floats
     """All the kind's numbers in the order of NAMES; those at `free` are replaced."""
     free: Places
-    """Where the estimated numbers stand among them [K]."""
+    """The places of the estimated numbers among them [K]."""
 
     def series(self, y: Floats) -> Floats:
         """What the lanes observe [T - differences, 1]."""
@@ -66,7 +66,7 @@ class Arma:
     def lane(self, flat: Floats, observed: Floats) -> Lane:
         """One lane of the series `observed`, which has gone through `series`."""
         lost = self.differences
-        return replace(self.form, flat=flat, table=observed, shift=-lost * LOG_2PI / 2, told=lost)
+        return replace(self.form, flat=flat, table=observed, shift=-lost * LOG_2PI / 2, resolved=lost)
 
     def noisy(self, values: Floats) -> NDArray[np.bool_]:
         """Where a variance is above zero [b]: without any there is no model."""
@@ -131,17 +131,17 @@ class Arma:
         return flat, flat_moved
 
 
-def arma_in(wanted: Wanted, guess: Model, values: Floats, *, gaps: bool) -> Arma | None:
+def arma_in(space: SearchSpace, guess: Model, values: Floats, *, gaps: bool) -> Arma | None:
     """The closed form of the models at the values [K] and about them, if they have one.
 
     Args:
-        wanted: what is estimated.
+        space: the estimated parameters.
         guess: the model at `values`.
         values: the wire's numbers.
         gaps: whether observations are missing, so that the differences stay in the state.
     """
-    fields = {name: field for name, field in wanted.fields(values).items() if field is not None}
-    if wanted.parameters.kind != "arima" or not set(fields) <= {*NAMES, *ORDERS, "initial", "kind"}:
+    fields = {name: field for name, field in space.fields(values).items() if field is not None}
+    if space.parameters.kind != "arima" or not set(fields) <= {*NAMES, *ORDERS, "initial", "kind"}:
         return None
     p, d, q = (int(order) for order in fields["order"])
     seasonal_p, seasonal_d, seasonal_q, s = (int(order) for order in fields.get("seasonal_order", (0, 0, 0, 0)))
@@ -155,8 +155,8 @@ def arma_in(wanted: Wanted, guess: Model, values: Floats, *, gaps: bool) -> Arma
     sizes = {"ar": p, "ma": q, "seasonal_ar": seasonal_p, "seasonal_ma": seasonal_q}
     numbers = {name: _numbers(fields.get(name), sizes.get(name, 1)) for name in NAMES}
     starts = dict(zip(NAMES, np.cumsum([0, *(len(each) for each in numbers.values())]), strict=False))
-    free = np.concatenate([starts[each.name] + np.arange(len(each.names)) for each in wanted.parameters.free])
-    noisy = "obs_var" in {each.name for each in wanted.parameters.free} or numbers["obs_var"].any()
+    free = np.concatenate([starts[each.name] + np.arange(len(each.names)) for each in space.parameters.free])
+    noisy = "obs_var" in {each.name for each in space.parameters.free} or numbers["obs_var"].any()
     differenced = differences > 0 and not gaps and not noisy
     model = guess
     if differenced:
@@ -183,7 +183,7 @@ def _numbers(field: Any, size: int) -> Floats:  # noqa: ANN401  a wire field: a 
 
 
 def _places(states: int, first: int, k: int) -> dict[str, Places]:
-    """Where a lane's numbers stand that depend on parameters (`lanes.lane`), of k ARMA states from `first` on."""
+    """The places of a lane's numbers that depend on parameters (`layout.lane`), of k ARMA states from `first` on."""
     names = ("mean", "cov", "diffuse", "design", "obs_var", "transition", "state_intercept", "state_cov")
     sizes = (states, states**2, states**2, states, 1, states**2, states, states**2)
     start = dict(zip(names, np.cumsum([0, *sizes]), strict=False))

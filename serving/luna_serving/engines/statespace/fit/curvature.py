@@ -1,4 +1,4 @@
-"""What the Hessian says of a search's end: how precise it is, its last digits, and whether it is a maximum at all.
+"""What the Hessian says of a search's end: how precise it is, its last digits, and whether it is a maximum.
 
 A search also ends on a saddle: from a start that is symmetric in a parameter, say, its gradient is zero there in every
 step. The likelihood then rises along the Hessian's direction of negative curvature, and the search goes on from there.
@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.engines.statespace.fit.contest import ZERO_COST, Contest
+from luna_serving.engines.statespace.fit.boundary import settle_boundary
+from luna_serving.engines.statespace.fit.evaluation import OutOfTime, evaluations, run_searches
 from luna_serving.engines.statespace.fit.information import Information, information, stencil
+from luna_serving.engines.statespace.fit.multistart import ZERO_COST, Multistart
 from luna_serving.engines.statespace.fit.quasi_newton import minimise
-from luna_serving.engines.statespace.fit.work import OutOfTime, evaluations, run_searches
-from luna_serving.engines.statespace.fit.zeros import settle_zeros
 
 Floats = NDArray[np.float64]
 
@@ -26,43 +26,47 @@ SADDLES: Final = 3
 
 
 def settle_curvature(
-    contests: Sequence[Contest], out_of_time: OutOfTime, *, tolerance: float, max_iterations: int, exact: bool
+    multistarts: Sequence[Multistart], out_of_time: OutOfTime, *, tolerance: float, max_iterations: int, exact: bool
 ) -> list[Information | None]:
-    """The information at each contest's best, once no saddle is left and, if `exact`, Newton's steps are made."""
-    found = dict(enumerate(_informed(contests, out_of_time)))
+    """The information at each multistart's best, once no saddle is left and, if `exact`, Newton's steps are made."""
+    found = dict(enumerate(_informed(multistarts, out_of_time)))
     for _ in range(SADDLES):
-        saddles = [(number, contest) for number, contest in enumerate(contests) if _downward(found[number]) is not None]
+        saddles = [
+            (number, multistart)
+            for number, multistart in enumerate(multistarts)
+            if _downward(found[number]) is not None
+        ]
         moved = _left(saddles, found, out_of_time, tolerance=tolerance, max_iterations=max_iterations)
         if not moved:
             break
-        others = [contests[number] for number in moved]
-        settle_zeros(others, out_of_time, tolerance=tolerance, max_iterations=max_iterations)
+        others = [multistarts[number] for number in moved]
+        settle_boundary(others, out_of_time, tolerance=tolerance, max_iterations=max_iterations)
         found |= dict(zip(moved, _informed(others, out_of_time), strict=True))
-    for number, contest in enumerate(contests):
-        contest.saddle = _downward(found[number]) is not None
+    for number, multistart in enumerate(multistarts):
+        multistart.saddle = _downward(found[number]) is not None
     for _ in range(NEWTON_STEPS if exact else 0):
         steps = []
-        for number, contest in enumerate(contests):
+        for number, multistart in enumerate(multistarts):
             each = found[number]
-            if each is not None and contest.best is not None:
-                step = each.newton_step(contest.best.gradient)
+            if each is not None and multistart.best is not None:
+                step = each.newton_step(multistart.best.gradient)
                 if step is not None:
-                    steps.append((contest, contest.best.x + step))
-        there = evaluations([(contest.subject, x) for contest, x in steps], out_of_time)
-        for (contest, _), each_there in zip(steps, there, strict=True):
-            contest.improve(each_there, tolerance)
-    return [found[number] for number in range(len(contests))]
+                    steps.append((multistart, multistart.best.x + step))
+        there = evaluations([(multistart.objective, x) for multistart, x in steps], out_of_time)
+        for (multistart, _), each_there in zip(steps, there, strict=True):
+            multistart.improve(each_there, tolerance)
+    return [found[number] for number in range(len(multistarts))]
 
 
-def _informed(contests: Sequence[Contest], out_of_time: OutOfTime) -> list[Information | None]:
-    ends = [(contest.subject, contest.best.x) for contest in contests if contest.best is not None]
-    points = [[(subject, x) for x in stencil(subject, best)[1]] for subject, best in ends]
+def _informed(multistarts: Sequence[Multistart], out_of_time: OutOfTime) -> list[Information | None]:
+    ends = [(multistart.objective, multistart.best.x) for multistart in multistarts if multistart.best is not None]
+    points = [[(objective, x) for x in stencil(objective, best)[1]] for objective, best in ends]
     worth = iter(evaluations([point for some in points for point in some], out_of_time))
     informed = iter(
-        information(subject, best, [next(worth) for _ in some])
-        for (subject, best), some in zip(ends, points, strict=True)
+        information(objective, best, [next(worth) for _ in some])
+        for (objective, best), some in zip(ends, points, strict=True)
     )
-    return [None if contest.best is None else next(informed) for contest in contests]
+    return [None if multistart.best is None else next(informed) for multistart in multistarts]
 
 
 def _downward(each: Information | None) -> Floats | None:
@@ -70,32 +74,32 @@ def _downward(each: Information | None) -> Floats | None:
 
 
 def _left(
-    saddles: Sequence[tuple[int, Contest]],
+    saddles: Sequence[tuple[int, Multistart]],
     found: dict[int, Information | None],
     out_of_time: OutOfTime,
     *,
     tolerance: float,
     max_iterations: int,
 ) -> list[int]:
-    """Search from beside each saddle, where the likelihood is higher; those that found something."""
+    """Search from points near each saddle where the likelihood is higher; return those that found something."""
     points = []
-    for number, contest in saddles:
+    for number, multistart in saddles:
         direction = _downward(found[number])
-        if direction is not None and contest.best is not None:
-            points += [(number, contest, contest.best.x + leap * direction) for leap in LEAPS]
-    worth = evaluations([(contest.subject, x) for _, contest, x in points], out_of_time)
-    best: dict[int, tuple[Contest, Floats, float]] = {}
-    for (number, contest, x), there in zip(points, worth, strict=True):
-        contest.extra_evaluations += 1
-        gain = -there.value * contest.subject.observations - contest.loglike if there.defined else -np.inf
+        if direction is not None and multistart.best is not None:
+            points += [(number, multistart, multistart.best.x + leap * direction) for leap in LEAPS]
+    worth = evaluations([(multistart.objective, x) for _, multistart, x in points], out_of_time)
+    best: dict[int, tuple[Multistart, Floats, float]] = {}
+    for (number, multistart, x), there in zip(points, worth, strict=True):
+        multistart.extra_evaluations += 1
+        gain = -there.value * multistart.objective.observations - multistart.loglike if there.defined else -np.inf
         if gain > ZERO_COST and (number not in best or there.value < best[number][2]):
-            best[number] = (contest, x, there.value)
-    subjects = [contest.subject for contest, _, _ in best.values()]
+            best[number] = (multistart, x, there.value)
+    objectives = [multistart.objective for multistart, _, _ in best.values()]
     searches = [
-        minimise(x, tolerance=tolerance, max_iterations=max_iterations, floor=contest.subject.floor)
-        for contest, x, _ in best.values()
+        minimise(x, tolerance=tolerance, max_iterations=max_iterations, floor=multistart.objective.floor)
+        for multistart, x, _ in best.values()
     ]
-    traces = run_searches(subjects, searches, out_of_time)
-    for subject, (contest, _, _), trace in zip(subjects, best.values(), traces, strict=True):
-        contest.replace(subject, trace)
+    traces = run_searches(objectives, searches, out_of_time)
+    for objective, (multistart, _, _), trace in zip(objectives, best.values(), traces, strict=True):
+        multistart.replace(objective, trace)
     return list(best)

@@ -17,21 +17,21 @@ from scipy.linalg import qr
 from luna_serving.engines.statespace.kinds.parameters import Parameters
 from luna_serving.engines.statespace.model.checks import ModelError
 from luna_serving.engines.statespace.model.model import Model, over_time
-from luna_serving.engines.statespace.recursions.filter import LOG_2PI
+from luna_serving.engines.statespace.model.observations import LOG_2PI
 
 Floats = NDArray[np.float64]
 Build = Callable[[Mapping[str, Any]], Model]
 """A kind's model from its wire fields, `initial` among them; raises ModelError."""
 
-# Of the largest observation: a residual with a smaller standard deviation is the rounding of the numbers as they were
-# written and of sums of them. float64 rounds to 1.1e-16; data that were computed in a hundred steps are off by that
-# many roundings.
+# Relative to the largest observation: a residual with a smaller standard deviation is the rounding of the numbers as
+# they were written and of sums of them. float64 rounds to 1.1e-16; data that were computed in a hundred steps are off
+# by that many roundings.
 ROUNDING: Final = 2e-14
 # A column of X that is less than this share of itself off the others is a combination of them.
 COLLINEAR: Final = 1e-11
 # All variances are taken this much smaller to see what they leave in the start and in the noise.
 SHRUNK: Final = 1e-12
-# Of itself: what does not shrink with the variances is not theirs.
+# Relative: what does not shrink with the variances does not come from them.
 KEPT: Final = 1e-6
 
 
@@ -45,7 +45,7 @@ class Deterministic:
     scales: bool
     """All noise, the start's too, is proportional to the estimated variances."""
     floor: float
-    """Of the objective: that of white noise with a standard deviation of ROUNDING around the fit."""
+    """The objective of white noise with a standard deviation of ROUNDING around the fit."""
 
 
 def explain(parameters: Parameters, build: Build, y: Floats) -> Deterministic | None:

@@ -18,10 +18,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.engines.statespace.fit.objective import Subject
+from luna_serving.engines.statespace.fit.objective import Objective
 from luna_serving.engines.statespace.fit.quasi_newton import Outcome, Point, Search
 from luna_serving.engines.statespace.fit.results import NoClosedForm
-from luna_serving.engines.statespace.fit.wanted import Wanted
+from luna_serving.engines.statespace.fit.search_space import SearchSpace
+from luna_serving.engines.statespace.fit.stop import Stop
 from luna_serving.engines.statespace.model.model import over_time
 
 Floats = NDArray[np.float64]
@@ -29,7 +30,7 @@ Floats = NDArray[np.float64]
 MATRICES: Final = ("transition", "design", "obs_cov", "state_cov", "selection", "obs_intercept", "state_intercept")
 STARTS: Final = ("mean", "cov", "diffuse")
 AFFINE: Final = 1e-12
-# Of the objective, which is of about unit size: EM creeps, and smaller steps than this are rounding.
+# Smaller steps of the objective, which is of about unit size, are rounding: EM creeps.
 NO_IMPROVEMENT: Final = 1e-15
 
 
@@ -42,36 +43,36 @@ class Block:
     places: slice
     """Among all k."""
     size: int
-    """Of a covariance whose lower triangle they are; 0: one variance."""
+    """The size of the covariance whose lower triangle they are; 0: they are one variance."""
     shape: Floats
-    """Of a variance: D, or [T, ...] of them."""
+    """D of a variance, or [T, ...] of them."""
 
 
-def blocks(wanted: Wanted, values: Floats) -> list[Block]:
+def blocks(space: SearchSpace, values: Floats) -> list[Block]:
     """How EM moves each parameter.
 
     Raises:
         NoClosedForm: it cannot move one of them.
     """
     found, first = [], 0
-    for each in wanted.parameters.free:
+    for each in space.parameters.free:
         places = slice(first, first + len(each.names))
         if each.constraint == "covariance":
             found.append(Block(str(each.path[0]), places, each.shape[0], np.zeros(0)))
         elif each.constraint == "variance":
-            found += [_variance(wanted, values, place) for place in range(places.start, places.stop)]
+            found += [_variance(space, values, place) for place in range(places.start, places.stop)]
         else:
             raise NoClosedForm(each.name, 'is no variance or covariance: EM has no step for it; use "mle"')
         first = places.stop
     return found
 
 
-def _variance(wanted: Wanted, values: Floats, place: int) -> Block:
-    """Which shocks a variance belongs to, told by what doubling it changes."""
-    name = wanted.names[place]
+def _variance(space: SearchSpace, values: Floats, place: int) -> Block:
+    """Which shocks a variance belongs to, found from what doubling it changes."""
+    name = space.names[place]
     twice, four = values.copy(), values.copy()
     twice[place], four[place] = 2 * values[place], 4 * values[place]
-    here, there, far = wanted.model(values), wanted.model(twice), wanted.model(four)
+    here, there, far = space.model(values), space.model(twice), space.model(four)
     moved = [each for each in MATRICES if not np.array_equal(getattr(here, each), getattr(there, each))]
     started = any(not np.array_equal(getattr(here.start, each), getattr(there.start, each)) for each in STARTS)
     if started or moved not in (["obs_cov"], ["state_cov"]):
@@ -88,30 +89,30 @@ def _variance(wanted: Wanted, values: Floats, place: int) -> Block:
     return Block(moved[0], slice(place, place + 1), 0, shape)
 
 
-def climb(subject: Subject, parts: Sequence[Block], *, tolerance: float, max_iterations: int) -> Search:
-    """Take EM steps from the subject's start; the objective falls at each."""
-    counts = [_count(block, subject.y) for block in parts]
-    now = yield Point(subject.x, 0)
+def climb(objective: Objective, parts: Sequence[Block], *, tolerance: float, max_iterations: int) -> Search:
+    """Take EM steps from the objective's start; the objective falls at each."""
+    counts = [_count(block, objective.y) for block in parts]
+    now = yield Point(objective.x, 0)
     for iteration in range(max_iterations):
         if not now.defined:
-            return Outcome(now, iteration, "no further improvement")
-        if now.value < subject.floor:
-            return Outcome(now, iteration, "the likelihood has no maximum")
+            return Outcome(now, iteration, Stop.NO_IMPROVEMENT)
+        if now.value < objective.floor:
+            return Outcome(now, iteration, Stop.NO_MAXIMUM)
         if now.steepness <= tolerance:
-            return Outcome(now, iteration, "gradient below tolerance")
-        values = subject.values(now.x)
+            return Outcome(now, iteration, Stop.FLAT)
+        values = objective.values(now.x)
         # From coordinates to values: least squares, for a variance of zero has no derivative to divide by.
-        jacobian = subject.jacobian(now.x)
-        slopes = -now.gradient * subject.observations
+        jacobian = objective.jacobian(now.x)
+        slopes = -now.gradient * objective.observations
         score = np.asarray(np.linalg.lstsq(jacobian.T, slopes, rcond=None)[0], dtype=np.float64)
         moved = values.copy()
         for block, count in zip(parts, counts, strict=True):
             moved[block.places] = _step(block, count, values[block.places], score[block.places])
-        following = yield Point(subject.wanted.coordinates(moved), iteration)
+        following = yield Point(objective.space.coordinates(moved), iteration)
         if not following.defined or following.value > now.value - NO_IMPROVEMENT:
-            return Outcome(now, iteration, "no further improvement")
+            return Outcome(now, iteration, Stop.NO_IMPROVEMENT)
         now = following
-    return Outcome(now, max_iterations, "iteration limit")
+    return Outcome(now, max_iterations, Stop.ITERATION_LIMIT)
 
 
 def _step(block: Block, count: float, values: Floats, score: Floats) -> Floats:
@@ -122,7 +123,7 @@ def _step(block: Block, count: float, values: Floats, score: Floats) -> Floats:
     rows, columns = np.tril_indices(block.size)
     cov, slope = np.zeros((2, block.size, block.size))
     cov[rows, columns] = values
-    # An element off the diagonal stands twice in the matrix, and its derivative is both.
+    # An element off the diagonal is in the matrix twice, and its derivative is the sum of both.
     slope[rows, columns] = np.where(rows == columns, score, score / 2)
     cov, slope = (matrix + np.tril(matrix, -1).T for matrix in (cov, slope))
     following = cov + 2 / count * cov @ slope @ cov

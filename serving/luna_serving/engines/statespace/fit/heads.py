@@ -1,4 +1,4 @@
-"""The objective where float64 loses the digits of a series' first rows: those in multi-precision, the rest as ever.
+"""The objective where float64 loses the digits of a series' first rows: those in multi-precision, the rest as usual.
 
 The derivative of the head is a central difference, which multi-precision makes as exact as the matrices are; where
 the head ends, the moments and their derivatives are the start of the lanes (`lanes.py`) of the rest.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.engines.statespace.fit.lanes import Lane, Tangent, TimeIsUp, difference, lane
+from luna_serving.engines.statespace.fit.layout import Lane, Tangent, TimeIsUp, difference, lane
 from luna_serving.engines.statespace.fit.slopes import STEP
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.model.observations import collapsed_rows_of
@@ -36,7 +36,7 @@ class Head:
     loglike: float
     periods: int
     met: int
-    """Observations that told a diffuse direction."""
+    """Observations that resolved a diffuse direction."""
     mean: Floats
     cov: Floats
 
@@ -54,7 +54,7 @@ class Headed:
 def headed(
     model: Callable[[Floats], Model], x: Floats, y: Floats, out_of_time: Clock, *, slopes: bool = True
 ) -> Headed:
-    """Run the heads of a series y [T, m] at coordinates x, and beside them for the derivatives.
+    """Run the heads of a series y [T, m] at coordinates x, and near them for the derivatives.
 
     Args:
         model: the model at coordinates; raises ModelError where there is none.
@@ -88,10 +88,10 @@ def headed(
 
 
 def _head(model: Model, y: Floats, periods: int | None, out_of_time: Clock) -> Head:
-    """Filter so many periods, or until float64 can go on."""
+    """Filter that many periods, or until float64 can go on."""
     # Imported here: a process that needs no multi-precision need not load it.
     from luna_serving.engines.statespace.multiprecision.arithmetic import ZERO, nearest
-    from luna_serving.engines.statespace.multiprecision.digits import is_sound
+    from luna_serving.engines.statespace.multiprecision.cancellation import is_sound
     from luna_serving.engines.statespace.multiprecision.filter import advance, begin
     from luna_serving.engines.statespace.multiprecision.system import ExactSystem
 

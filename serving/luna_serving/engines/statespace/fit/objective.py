@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from luna_serving.engines.statespace.fit.arma import Arma
 from luna_serving.engines.statespace.fit.heads import Headed, headed
-from luna_serving.engines.statespace.fit.lanes import Lane, Tangent, TimeIsUp, combine, difference, lane, scores
+from luna_serving.engines.statespace.fit.layout import Lane, Tangent, TimeIsUp, combine, difference, lane, scores
 from luna_serving.engines.statespace.fit.quasi_newton import Evaluation
+from luna_serving.engines.statespace.fit.search_space import SearchSpace
 from luna_serving.engines.statespace.fit.slopes import STEP
-from luna_serving.engines.statespace.fit.wanted import Wanted
 from luna_serving.engines.statespace.model.checks import LARGEST, ModelError
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ AFFINE: Final = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine:
-    """Lanes that are affine in the parameters, whatever their series: what they are at zero, and how they move."""
+    """Lanes that are affine in the parameters for any series: what they are at zero, and how they move."""
 
     zero: Lane
     """All parameters zero, and a series of one zero."""
@@ -44,14 +44,14 @@ class Affine:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Subject:
+class Objective:
     """One series whose parameters are sought; some may be held at zero."""
 
-    wanted: Wanted
+    space: SearchSpace
     y: Floats  # [T, m]
     affine: Affine | None
     free: NDArray[np.bool_]
-    """Of all k parameters; the others are variances, and zero."""
+    """Which of all k parameters are free; the others are variances, and zero."""
     x: Floats
     """All k coordinates, where the search begins."""
     arma: Arma | None = None
@@ -72,14 +72,14 @@ class Subject:
 
         That of noise which is only the observations' rounding (`deterministic.ROUNDING`).
         """
-        explained = self.wanted.explained
+        explained = self.space.explained
         return -np.inf if explained is None else explained.floor
 
     def values(self, x: Floats) -> Floats:
         """The wire's numbers [k] at the free ones' coordinates."""
         whole = self.whole(x)
         with np.errstate(over="ignore", under="ignore"):
-            return np.where(self.free, self.wanted.values(whole), 0.0)
+            return np.where(self.free, self.space.values(whole), 0.0)
 
     def whole(self, x: Floats) -> Floats:
         """All k coordinates at the free ones'; of what is held at zero the coordinate is zero."""
@@ -89,7 +89,7 @@ class Subject:
 
     def jacobian(self, x: Floats) -> Floats:
         """The derivative of `values` [k, free]."""
-        slope: Floats = self.wanted.jacobian(self.whole(x))[:, self.free] * self.free[:, None]
+        slope: Floats = self.space.jacobian(self.whole(x))[:, self.free] * self.free[:, None]
         return slope
 
     def lanes(self, x: Floats) -> list[tuple[Lane, Tangent | None]]:
@@ -109,7 +109,7 @@ class Subject:
     @property
     def scales(self) -> bool:
         """Whether all noise goes with the parameters that are `noise`."""
-        return self.wanted.explained is not None and self.wanted.explained.scales
+        return self.space.explained is not None and self.space.explained.scales
 
     def along_scale(self, x: Floats) -> tuple[Lane, Tangent | None]:
         """A lane, and its derivative by the logarithm of a factor of all variances if all noise goes with it.
@@ -118,14 +118,14 @@ class Subject:
             ModelError: no model has these parameters.
         """
         values = self.values(x)
-        moved = np.where(self.wanted.noise, values, 0.0)
+        moved = np.where(self.space.noise, values, 0.0)
         if self.affine is not None:
             return self.affine.at(values, self.y), combine(list(moved), self.affine.tangents)
-        here = lane(self.wanted.model(values), self.y)
+        here = lane(self.space.model(values), self.y)
         if not self.scales:
             return here, None
         # All that depends on the factor is proportional to it.
-        return here, difference(lane(self.wanted.model(values + moved), self.y), here, 1.0)
+        return here, difference(lane(self.space.model(values + moved), self.y), here, 1.0)
 
     def _affine(self, x: Floats) -> tuple[Lane, list[Tangent]]:
         assert self.affine is not None  # noqa: S101  the caller asked
@@ -134,19 +134,19 @@ class Subject:
             raise ModelError("", "overflows")
         if not values.any():
             # The one model within these bounds that may be none.
-            self.wanted.model(values)
+            self.space.model(values)
         return self.affine.at(values, self.y), [combine(list(slope), self.affine.tangents) for slope in slopes.T]
 
     def _general(self, x: Floats) -> tuple[Lane, list[Tangent]]:
         values, here = self.values(x), self._lane(x)
         # One scalar observation: all that depends on a variance is affine in it, and doubling it is exact.
-        affine = self.wanted.variances & (values > 0) & (here.form.observed == 1)
-        slopes = np.diagonal(self.wanted.jacobian(self.whole(x)))
+        affine = self.space.variances & (values > 0) & (here.form.observed == 1)
+        slopes = np.diagonal(self.space.jacobian(self.whole(x)))
         along = []
         for i, place in enumerate(np.flatnonzero(self.free)):
             if affine[place]:
                 twice = np.where(np.arange(len(values)) == place, 2 * values, values)
-                moved = difference(lane(self.wanted.model(twice), self.y), here, values[place])
+                moved = difference(lane(self.space.model(twice), self.y), here, values[place])
                 along.append(combine([slopes[place]], [moved]))
                 continue
             step = np.zeros_like(x)
@@ -155,18 +155,18 @@ class Subject:
         return here, along
 
     def _lane(self, x: Floats) -> Lane:
-        return lane(self.wanted.model(self.values(x)), self.y)
+        return lane(self.space.model(self.values(x)), self.y)
 
 
-def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]) -> list[Evaluation]:
-    """The objective of each subject at coordinates of its free parameters; +inf where there is no model.
+def evaluate(points: Sequence[tuple[Objective, Floats]], out_of_time: Callable[[], bool]) -> list[Evaluation]:
+    """The value of each objective at coordinates of its free parameters; +inf where there is no model.
 
     Raises:
         TimeIsUp: before all were evaluated.
     """
     lanes: list[tuple[Lane, Tangent | None]] = []
     parts: list[slice | None] = []
-    heads = [_headed(subject, x, out_of_time) if subject.exact else None for subject, x in points]
+    heads = [_headed(objective, x, out_of_time) if objective.exact else None for objective, x in points]
     for some in _laid_out(points, out_of_time, heads=heads):
         if some is None:
             parts.append(None)
@@ -175,7 +175,7 @@ def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[],
         lanes += some
     found = scores(lanes, out_of_time)
     evaluations = []
-    for (subject, x), part, head in zip(points, parts, heads, strict=True):
+    for (objective, x), part, head in zip(points, parts, heads, strict=True):
         if part is None:
             evaluations.append(Evaluation(x, np.inf, np.zeros_like(x)))
             continue
@@ -183,18 +183,22 @@ def evaluate(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[],
         if head is not None:
             slope = head.slopes + (slope if len(slope) else 0.0)
             loglike, met = loglike + head.head.loglike, met + head.head.met
-        evaluations.append(Evaluation(x, -float(loglike) / subject.observations, -slope / subject.observations, met))
+        evaluations.append(
+            Evaluation(x, -float(loglike) / objective.observations, -slope / objective.observations, met)
+        )
     return evaluations
 
 
-def _headed(subject: Subject, x: Floats, out_of_time: Callable[[], bool], *, slopes: bool = True) -> Headed | None:
+def _headed(objective: Objective, x: Floats, out_of_time: Callable[[], bool], *, slopes: bool = True) -> Headed | None:
     """None where there is no model."""
     with suppress(ModelError, np.linalg.LinAlgError):
-        return headed(lambda at: subject.wanted.model(subject.values(at)), x, subject.y, out_of_time, slopes=slopes)
+        return headed(
+            lambda at: objective.space.model(objective.values(at)), x, objective.y, out_of_time, slopes=slopes
+        )
     return None
 
 
-def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]) -> list[tuple[float, Floats]]:
+def profile(points: Sequence[tuple[Objective, Floats]], out_of_time: Callable[[], bool]) -> list[tuple[float, Floats]]:
     """The objective of each point without its gradient, all variances by the common factor that is best for them.
 
     With the variances the sum of squares S = Σ v²/F scales, so that the best factor is S / (N - d). What it is worth
@@ -204,36 +208,36 @@ def profile(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], 
     Raises:
         TimeIsUp: before all were evaluated.
     """
-    if any(subject.exact for subject, _ in points):
+    if any(objective.exact for objective, _ in points):
         return _plainly(points, out_of_time)
     laid_out = _laid_out(points, out_of_time, _Along.SCALE)
     lanes = [some[0] for some in laid_out if some is not None]
     found = scores(lanes, out_of_time)
     worth = iter(zip(found.loglike, found.slope, found.met, strict=True))
     answers = []
-    for (subject, x), some in zip(points, laid_out, strict=True):
+    for (objective, x), some in zip(points, laid_out, strict=True):
         if some is None:
             answers.append((np.inf, x))
             continue
         loglike, slope, met = next(worth)
-        told = subject.observations - met
-        factor, scaled = 1 + 2 * slope / max(1, told), x
-        if subject.scales and told > 0 and np.isfinite(factor) and factor > 0:
-            loglike += told / 2 * (factor - 1 - np.log(factor))
-            scaled = np.where(subject.wanted.noise[subject.free], x * np.sqrt(factor), x)
-        answers.append((-float(loglike) / subject.observations if np.isfinite(loglike) else np.inf, scaled))
+        regular = objective.observations - met
+        factor, scaled = 1 + 2 * slope / max(1, regular), x
+        if objective.scales and regular > 0 and np.isfinite(factor) and factor > 0:
+            loglike += regular / 2 * (factor - 1 - np.log(factor))
+            scaled = np.where(objective.space.noise[objective.free], x * np.sqrt(factor), x)
+        answers.append((-float(loglike) / objective.observations if np.isfinite(loglike) else np.inf, scaled))
     return answers
 
 
-def _plainly(points: Sequence[tuple[Subject, Floats]], out_of_time: Callable[[], bool]) -> list[tuple[float, Floats]]:
+def _plainly(points: Sequence[tuple[Objective, Floats]], out_of_time: Callable[[], bool]) -> list[tuple[float, Floats]]:
     """Each point as it is, where heads run."""
-    heads = [_headed(subject, x, out_of_time, slopes=False) for subject, x in points]
+    heads = [_headed(objective, x, out_of_time, slopes=False) for objective, x in points]
     found = scores([head.lanes[0] for head in heads if head is not None and head.lanes], out_of_time)
     rest = iter(found.loglike)
     answers = []
-    for (subject, x), head in zip(points, heads, strict=True):
+    for (objective, x), head in zip(points, heads, strict=True):
         loglike = -np.inf if head is None else head.head.loglike + (float(next(rest)) if head.lanes else 0.0)
-        answers.append((-loglike / subject.observations if np.isfinite(loglike) else np.inf, x))
+        answers.append((-loglike / objective.observations if np.isfinite(loglike) else np.inf, x))
     return answers
 
 
@@ -241,16 +245,16 @@ class _Along(Enum):
     """Which derivatives a point's lanes have."""
 
     EACH = auto()
-    """By each free coordinate: a lane for each."""
+    """A lane for the derivative by each free coordinate."""
     SCALE = auto()
-    """By the logarithm of a factor of all variances: one lane."""
+    """One lane, for the derivative by the logarithm of a factor of all variances."""
 
 
 Lanes = list[tuple[Lane, Tangent | None]]
 
 
 def _laid_out(
-    points: Sequence[tuple[Subject, Floats]],
+    points: Sequence[tuple[Objective, Floats]],
     out_of_time: Callable[[], bool],
     along: _Along = _Along.EACH,
     heads: Sequence[Headed | None] = (),
@@ -259,18 +263,18 @@ def _laid_out(
     found: list[Lanes | None] = [None] * len(points)
     # Points that differ in what is held at zero have derivatives of unlike shapes.
     together: dict[tuple[int, int], list[int]] = {}
-    for place, (subject, x) in enumerate(points):
+    for place, (objective, x) in enumerate(points):
         if out_of_time():
             raise TimeIsUp
-        if subject.exact:
+        if objective.exact:
             head = heads[place]
             found[place] = None if head is None else head.lanes
             continue
-        if subject.arma is not None:
-            together.setdefault((id(subject.arma), len(x)), []).append(place)
+        if objective.arma is not None:
+            together.setdefault((id(objective.arma), len(x)), []).append(place)
             continue
         with suppress(ModelError, np.linalg.LinAlgError):
-            found[place] = subject.lanes(x) if along is _Along.EACH else [subject.along_scale(x)]
+            found[place] = objective.lanes(x) if along is _Along.EACH else [objective.along_scale(x)]
     for places in together.values():
         arma = points[places[0]][0].arma
         assert arma is not None  # noqa: S101  it was grouped by
@@ -279,37 +283,37 @@ def _laid_out(
     return found
 
 
-def _closed(arma: Arma, points: Sequence[tuple[Subject, Floats]], along: _Along = _Along.EACH) -> list[Lanes | None]:
-    values = np.array([subject.values(x) for subject, x in points])
+def _closed(arma: Arma, points: Sequence[tuple[Objective, Floats]], along: _Along = _Along.EACH) -> list[Lanes | None]:
+    values = np.array([objective.values(x) for objective, x in points])
     if along is _Along.EACH:
-        jacobians = np.array([subject.jacobian(x) for subject, x in points])
+        jacobians = np.array([objective.jacobian(x) for objective, x in points])
     else:
-        jacobians = np.where(points[0][0].wanted.noise, values, 0.0)[..., None]
+        jacobians = np.where(points[0][0].space.noise, values, 0.0)[..., None]
     flats, tangents = arma.flats(values, jacobians)
     found: list[Lanes | None] = []
     sound = np.isfinite(flats).all(axis=1) & np.isfinite(tangents).all(axis=(1, 2))
     sound &= (np.abs(values).max(axis=1) <= LARGEST) & arma.noisy(values)
-    for (subject, _), flat, moved, usable in zip(points, flats, tangents, sound, strict=True):
+    for (objective, _), flat, moved, usable in zip(points, flats, tangents, sound, strict=True):
         if not usable:
             found.append(None)
             continue
-        here = arma.lane(flat, subject.observed)
+        here = arma.lane(flat, objective.observed)
         found.append([(here, Tangent(tangent, None)) for tangent in moved] or [(here, None)])
     return found
 
 
-def affine_in(wanted: Wanted, values: Floats) -> Affine | None:
+def affine_in(space: SearchSpace, values: Floats) -> Affine | None:
     """The lane as an affine function of the parameters, if it is one and does not vary in time."""
-    no_series = np.zeros((1, wanted.model(values).observed))
-    here = lane(wanted.model(values), no_series)
+    no_series = np.zeros((1, space.model(values).observed))
+    here = lane(space.model(values), no_series)
     if here.form.observing_varies or not values.all():
         return None
     try:
         # Halving is exact, and so is then the derivative of a matrix that holds the parameter itself.
         halved = [np.where(np.arange(len(values)) == k, values / 2, values) for k in range(len(values))]
-        lanes = [lane(wanted.model(other), no_series) for other in halved]
+        lanes = [lane(space.model(other), no_series) for other in halved]
         far = values / (2 + np.arange(len(values)))
-        there = lane(wanted.model(far), no_series)
+        there = lane(space.model(far), no_series)
     except ModelError:
         return None
     tangents = [difference(here, other, value / 2) for other, value in zip(lanes, values, strict=True)]

@@ -11,30 +11,25 @@ quasi-Newton methods", section 4) and interpolates within the bracket.
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Stop = Literal[
-    "gradient below tolerance",
-    "no further improvement",
-    "iteration limit",
-    "deadline",
-    "the likelihood has no maximum",
-]
+from luna_serving.engines.statespace.fit.stop import Stop
 
-# Of the slope at the line's start: how much of it the value must fall by, and how flat the line must have become.
+Floats = NDArray[np.float64]
+
+# Shares of the slope at the line's start: what the value must fall by, and how flat the line must have become.
 DECREASE: Final = 1e-4
 FLATTER: Final = 0.9
-# Of the value's size: near the minimum its differences are rounding, and only the slope tells.
+# Relative to the value: near the minimum its differences are rounding, and only the slope is left to judge by.
 ROUNDING: Final = 1e-14
 # Coordinates are logarithms or of that kind: a step of 5 multiplies a variance by 148.
 LONGEST_STEP: Final = 5.0
 LINE_EVALUATIONS: Final = 25
-# So many iterations that lower the value by less, together, end a search: on a ridge that runs out to a bound it would
-# creep for ever, and where the value is mostly rounding it would wander.
+# A search ends when its last STALLED_ITERATIONS together lower the value by less than STALLED: on a ridge that runs out
+# to a bound it would creep for ever, and where the value is mostly rounding it would wander.
 STALLED_ITERATIONS: Final = 12
 STALLED: Final = 1e-9
 
@@ -54,12 +49,12 @@ class Evaluation:
     x: Floats
     value: float
     gradient: Floats
-    diffuse_told: int = 0
-    """Of a likelihood: observations that told a diffuse direction."""
+    diffuse_resolved: int = 0
+    """Observations that resolved a diffuse direction, where the function is a likelihood."""
 
     @property
     def defined(self) -> bool:
-        """Whether there is something to go by."""
+        """Whether the value and the gradient are finite."""
         return bool(np.isfinite(self.value) and np.isfinite(self.gradient).all())
 
     @property
@@ -101,13 +96,13 @@ def minimise(start: Floats, *, tolerance: float, max_iterations: int, floor: flo
     for iteration in range(max_iterations):
         values.append(now.value)
         if not now.defined:
-            return Outcome(now, iteration, "no further improvement")
+            return Outcome(now, iteration, Stop.NO_IMPROVEMENT)
         if now.steepness <= tolerance:
-            return Outcome(now, iteration, "gradient below tolerance")
+            return Outcome(now, iteration, Stop.FLAT)
         if now.value < floor:
-            return Outcome(now, iteration, "the likelihood has no maximum")
+            return Outcome(now, iteration, Stop.NO_MAXIMUM)
         if iteration >= STALLED_ITERATIONS and values[-1 - STALLED_ITERATIONS] - now.value < STALLED:
-            return Outcome(now, iteration, "no further improvement")
+            return Outcome(now, iteration, Stop.NO_IMPROVEMENT)
         direction = -inverse @ now.gradient
         if direction @ now.gradient >= 0:
             inverse, fresh, direction = identity, True, -now.gradient
@@ -115,7 +110,7 @@ def minimise(start: Floats, *, tolerance: float, max_iterations: int, floor: flo
         following = yield from _along(now, direction, iteration)
         if following is None:
             if fresh:
-                return Outcome(now, iteration, "no further improvement")
+                return Outcome(now, iteration, Stop.NO_IMPROVEMENT)
             # The curvature gathered on the way may mislead; the gradient itself does not.
             inverse, fresh = identity, True
             continue
@@ -129,7 +124,7 @@ def minimise(start: Floats, *, tolerance: float, max_iterations: int, floor: flo
             inverse = shrink @ inverse @ shrink.T + np.outer(moved, moved) / curvature
             fresh = False
         now = following
-    stop: Stop = "gradient below tolerance" if now.steepness <= tolerance else "iteration limit"
+    stop = Stop.FLAT if now.steepness <= tolerance else Stop.ITERATION_LIMIT
     return Outcome(now, max_iterations, stop)
 
 

@@ -1,12 +1,11 @@
-"""What a fit answers, one object a series."""
+"""What a fit answers, one object per series."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from luna_serving.engines.statespace.fit.quasi_newton import Stop
+from luna_serving.engines.statespace.fit.stop import Stop
 
 Method = Literal["mle", "em"]
-WhyStopped = Stop | Literal["too few observations", "the likelihood is not finite at any start"]
 
 
 class NoClosedForm(ValueError):
@@ -31,11 +30,11 @@ class SeriesFit:
     aic: float | None
     bic: float | None
     iterations: int
-    """Of the search that found the estimates."""
+    """Iterations of the search that found the estimates."""
     evaluations: int
-    """Of the log-likelihood, over all searches and the places looked at before them."""
+    """Evaluations of the log-likelihood, over all searches and the places looked at before them."""
     converged: bool
-    why_stopped: WhyStopped
+    why_stopped: Stop
     starts: int
     """Searches that were made."""
     agreed: int

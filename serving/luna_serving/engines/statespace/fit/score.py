@@ -42,7 +42,7 @@ class Given(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where each lane stands between two chunks."""
+    """Each lane between two chunks."""
 
     mean: Float[Array, "state batch"]
     cov: Float[Array, "state state batch"]
@@ -55,7 +55,7 @@ class Counts(NamedTuple):
 
     rank: Int[Array, " batch"]
     left: Int[Array, " batch"]
-    met: Int[Array, " batch"]  # observations that told a diffuse direction
+    met: Int[Array, " batch"]  # observations that resolved a diffuse direction
 
 
 class _Run(NamedTuple):
@@ -74,7 +74,7 @@ def score_chunk(
     counts: Counts,
     moves: Bool[Array, " time"] | None,
 ) -> tuple[Standing, Standing, Counts]:
-    """Carry every lane over a chunk: where it then stands, the derivative of that, and what is left.
+    """Carry every lane over a chunk: its state after it, the derivative of that, and what is left.
 
     The arrays of `given` have a leading axis of time or none, as `recursion.System` has; y is NaN where missing and on
     padding, its tangent finite everywhere.

@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.engines.statespace.fit.contest import Contest
-from luna_serving.engines.statespace.fit.lanes import TimeIsUp
-from luna_serving.engines.statespace.fit.objective import Subject, profile
+from luna_serving.engines.statespace.fit.evaluation import OutOfTime, run_searches
+from luna_serving.engines.statespace.fit.layout import TimeIsUp
+from luna_serving.engines.statespace.fit.multistart import Multistart
+from luna_serving.engines.statespace.fit.objective import Objective, profile
+from luna_serving.engines.statespace.fit.parallel_search import POINTS_AT_A_TIME, Elimination, Trace
 from luna_serving.engines.statespace.fit.quasi_newton import minimise
-from luna_serving.engines.statespace.fit.together import POINTS_AT_A_TIME, Heat, Traced
-from luna_serving.engines.statespace.fit.wanted import Wanted
-from luna_serving.engines.statespace.fit.work import OutOfTime, run_searches
+from luna_serving.engines.statespace.fit.search_space import SearchSpace
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ ROUNDS: Final = 10
 # cheap enough to be followed.
 LOOKING: Final = 2e8
 FOLLOWING: Final = 2e6
-# Contests whose searches begin all at once.
+# Multistarts whose searches begin all at once.
 AT_ONCE: Final = 8
 # Log-likelihoods of two ends that are nearer are taken for one maximum.
 SAME: Final = 1e-2
@@ -40,70 +40,70 @@ CURVED: Final = ("stationary", "invertible", "unit_interval", "period")
 SPREAD: Final = 1.5
 
 
-def small(contests: Sequence[Contest]) -> bool:
-    """Whether all searches of all contests, which are many, take so little that none needs to be over before others."""
-    few = len(contests) <= AT_ONCE
-    return few and all(_cost(each) <= FOLLOWING and _curved(each.subject.wanted) for each in contests)
+def small(multistarts: Sequence[Multistart]) -> bool:
+    """Whether all searches of all multistarts take so little time that all can begin at once."""
+    few = len(multistarts) <= AT_ONCE
+    return few and all(_cost(each) <= FOLLOWING and _curved(each.objective.space) for each in multistarts)
 
 
 def search_widely(
-    contests: Sequence[Contest],
+    multistarts: Sequence[Multistart],
     starts: int,
     out_of_time: OutOfTime,
     *,
     own: bool,
     tolerance: float,
     max_iterations: int,
-) -> list[Contest]:
-    """Search from the best of many places; those that are the better for it.
+) -> list[Multistart]:
+    """Search from the best of many places; return those that improved.
 
     Args:
-        contests: for each of them `starts` searches less one, and one from its own start if `own`.
+        multistarts: for each of them `starts` searches less one, and one from its own start if `own`.
         starts: see `Task`.
         out_of_time: asked between evaluations.
         own: whether the first search has still to be made.
         tolerance: see `minimise`.
         max_iterations: of one search.
     """
-    begun: list[tuple[Contest, bool, Subject]] = []
-    for contest, places in zip(contests, _ranked(contests, starts, out_of_time), strict=True):
-        begun += [(contest, True, contest.whole())] if own else []
-        begun += [(contest, False, contest.whole(x)) for x in places]
+    begun: list[tuple[Multistart, bool, Objective]] = []
+    for multistart, places in zip(multistarts, _ranked(multistarts, starts, out_of_time), strict=True):
+        begun += [(multistart, True, multistart.whole())] if own else []
+        begun += [(multistart, False, multistart.whole(x)) for x in places]
 
     kept: set[int] = set()
 
-    def keep(traces: Sequence[Traced]) -> set[int]:
+    def keep(traces: Sequence[Trace]) -> set[int]:
         kept.update(number for number, (_, first, _) in enumerate(begun) if first)
-        for contest in contests:
-            others = [number for number, (each, first, _) in enumerate(begun) if each is contest and not first]
+        for multistart in multistarts:
+            others = [number for number, (each, first, _) in enumerate(begun) if each is multistart and not first]
             others.sort(key=lambda number: _value(traces[number]))
-            same = SAME / contest.subject.observations
+            same = SAME / multistart.objective.observations
             kept.update(_unlike([(number, _value(traces[number])) for number in others], same, starts - 1))
         return kept
 
     searches = [
-        minimise(subject.x, tolerance=tolerance, max_iterations=max_iterations, floor=subject.floor)
-        for _, _, subject in begun
+        minimise(objective.x, tolerance=tolerance, max_iterations=max_iterations, floor=objective.floor)
+        for _, _, objective in begun
     ]
-    traces = run_searches([subject for _, _, subject in begun], searches, out_of_time, Heat(ROUNDS, keep))
+    traces = run_searches([objective for _, _, objective in begun], searches, out_of_time, Elimination(ROUNDS, keep))
     if not kept:
         # All ended, or time was out, before that round.
         keep(traces)
-    better: dict[int, Contest] = {}
-    for number, ((contest, _, subject), trace) in enumerate(zip(begun, traces, strict=True)):
+    better: dict[Multistart, None] = {}
+    for number, ((multistart, _, objective), trace) in enumerate(zip(begun, traces, strict=True)):
         if number not in kept:
-            contest.extra_evaluations += trace.evaluations
-        elif contest.enter(subject, trace):
-            better[id(contest)] = contest
-    return list(better.values())
+            multistart.extra_evaluations += trace.evaluations
+        elif multistart.enter(objective, trace):
+            better[multistart] = None
+    return list(better)
 
 
-def _value(trace: Traced) -> float:
+def _value(trace: Trace) -> float:
     return np.inf if trace.best is None else trace.best.value
 
 
 def _unlike(ranked: Sequence[tuple[int, float]], same: float, count: int) -> list[int]:
-    """So many of the best searches, those first whose values differ."""
+    """The `count` best searches, those first whose values differ."""
     first: list[int] = []
     again: list[int] = []
     last = -np.inf
@@ -113,11 +113,11 @@ def _unlike(ranked: Sequence[tuple[int, float]], same: float, count: int) -> lis
     return [*first, *again][:count]
 
 
-def _ranked(contests: Sequence[Contest], starts: int, out_of_time: OutOfTime) -> list[list[Floats]]:
-    """The places of each contest that are worth following, the best first; as they come where time is out."""
-    places = [_places(contest, starts) for contest in contests]
-    points = [(contest.whole(), x) for contest, some in zip(contests, places, strict=True) for x in some]
-    counts = [FOLLOWED if _curved(each.subject.wanted) and _cost(each) <= FOLLOWING else 0 for each in contests]
+def _ranked(multistarts: Sequence[Multistart], starts: int, out_of_time: OutOfTime) -> list[list[Floats]]:
+    """The places of each multistart that are worth following, the best first; as they come where time is out."""
+    places = [_places(multistart, starts) for multistart in multistarts]
+    points = [(multistart.whole(), x) for multistart, some in zip(multistarts, places, strict=True) for x in some]
+    counts = [FOLLOWED if _curved(each.objective.space) and _cost(each) <= FOLLOWING else 0 for each in multistarts]
     counts = [max(count, starts - 1) for count in counts]
     found: list[tuple[float, Floats]] = []
     try:
@@ -126,36 +126,36 @@ def _ranked(contests: Sequence[Contest], starts: int, out_of_time: OutOfTime) ->
     except TimeIsUp:
         return [some[:count] for some, count in zip(places, counts, strict=True)]
     looked, ranked = iter(found), []
-    for contest, some, count in zip(contests, places, counts, strict=True):
-        contest.extra_evaluations += len(some)
+    for multistart, some, count in zip(multistarts, places, counts, strict=True):
+        multistart.extra_evaluations += len(some)
         guess, *others = [next(looked) for _ in some]
         others = sorted((each for each in others if np.isfinite(each[0])), key=lambda each: each[0])
         ranked.append([guess[1], *(x for _, x in others)][:count])
     return ranked
 
 
-def _curved(wanted: Wanted) -> bool:
-    return bool(np.isin(wanted.constraints, CURVED).any())
+def _curved(space: SearchSpace) -> bool:
+    return bool(np.isin(space.constraints, CURVED).any())
 
 
-def _cost(contest: Contest) -> float:
-    subject: Subject = contest.subject
-    return float(len(subject.y)) * contest.guess.states**3
+def _cost(multistart: Multistart) -> float:
+    objective: Objective = multistart.objective
+    return float(len(objective.y)) * multistart.guess.states**3
 
 
-def _places(contest: Contest, starts: int) -> list[Floats]:
+def _places(multistart: Multistart, starts: int) -> list[Floats]:
     """The guess, and places about it: the same for every series and every call."""
-    wanted, guess = contest.subject.wanted, contest.guessed
-    most = MANY if _curved(wanted) else FEW
-    count = max(starts - 1, int(np.clip(LOOKING / _cost(contest), FEW / 2, most)))
+    space, guess = multistart.objective.space, multistart.guessed
+    most = MANY if _curved(space) else FEW
+    count = max(starts - 1, int(np.clip(LOOKING / _cost(multistart), FEW / 2, most)))
     rng = np.random.default_rng(count)
-    return [guess, *(_place(wanted, guess, len(contest.subject.y), rng) for _ in range(count - 1))]
+    return [guess, *(_place(space, guess, len(multistart.objective.y), rng) for _ in range(count - 1))]
 
 
-def _place(wanted: Wanted, guess: Floats, periods: int, rng: np.random.Generator) -> Floats:
+def _place(space: SearchSpace, guess: Floats, periods: int, rng: np.random.Generator) -> Floats:
     """Anywhere between the bounds; where there are none, about the guess."""
     x, first = guess.copy(), 0
-    for each in wanted.parameters.free:
+    for each in space.parameters.free:
         here = slice(first, first + len(each.names))
         size = here.stop - here.start
         match each.constraint:
@@ -165,31 +165,31 @@ def _place(wanted: Wanted, guess: Floats, periods: int, rng: np.random.Generator
                 x[here] = np.arctanh(rng.uniform(-1, 1, size))
             case "unit_interval":
                 share = rng.uniform(0, 1, size)
-                x[here] = np.log(share / (1 - share)) / wanted.scale[here]
+                x[here] = np.log(share / (1 - share)) / space.scale[here]
             case "period":
                 share = np.exp(-rng.uniform(0, np.log(max(3.0, periods / 2)), size))
-                x[here] = np.log(share / (1 - share)) / wanted.scale[here]
+                x[here] = np.log(share / (1 - share)) / space.scale[here]
             case _:
                 x[here] = guess[here] + 0.5 * rng.standard_normal(size)
         first = here.stop
-    return _with_mean(wanted, guess, x)
+    return _with_mean(space, guess, x)
 
 
-def _with_mean(wanted: Wanted, guess: Floats, x: Floats) -> Floats:
+def _with_mean(space: SearchSpace, guess: Floats, x: Floats) -> Floats:
     """An ARIMA model's intercept moved so that its mean is the guess's: an autoregression ties the two."""
-    names = wanted.names
-    if wanted.parameters.kind != "arima" or "intercept" not in names:
+    names = space.names
+    if space.parameters.kind != "arima" or "intercept" not in names:
         return x
     place = names.index("intercept")
-    before, after = wanted.values(guess), wanted.values(x)
+    before, after = space.values(guess), space.values(x)
     x = x.copy()
-    x[place] += guess[place] * (_left(wanted, after) / _left(wanted, before) - 1)
+    x[place] += guess[place] * (_left(space, after) / _left(space, before) - 1)
     return x
 
 
-def _left(wanted: Wanted, values: Floats) -> float:
+def _left(space: SearchSpace, values: Floats) -> float:
     """1 less the sum of the lags: an intercept by a mean."""
-    fields = wanted.fields(values)
+    fields = space.fields(values)
     left = 1.0
     for name in ("ar", "seasonal_ar"):
         left *= 1 - float(np.sum(fields.get(name) or 0.0))

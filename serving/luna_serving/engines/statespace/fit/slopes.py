@@ -30,7 +30,7 @@ def slopes(constraint: str, theta: Floats) -> Floats:
 
 
 def _stationary(theta: Floats) -> Floats:
-    """Of Durbin and Levinson's recursion, and of the partial autocorrelations by theta."""
+    """The derivative of Durbin and Levinson's recursion, and of the partial autocorrelations, by theta."""
     size = len(theta)
     length = 1 + theta**2
     partials = (1 - MARGIN) * theta / np.sqrt(length)

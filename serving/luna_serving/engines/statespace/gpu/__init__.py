@@ -1,7 +1,7 @@
 """Filters for an NVIDIA GPU: Pallas kernels, lowered through Triton, with the loop over time inside.
 
 A `lax.scan` launches kernels for every step of time, 8 to 9 µs whatever the batch. Here one launch runs all of them:
-one thread a series (or a few), state in registers, observations streamed from [time, batch] arrays.
+one thread per series (or a few), state in registers, observations streamed from [time, batch] arrays.
 
 What belongs here: recursions over arrays of few states that start from known moments, and which device can run
 them. What does not: the exact diffuse phase, smoothing and gains in float64, which the ordinary engine computes

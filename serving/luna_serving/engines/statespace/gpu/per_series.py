@@ -60,7 +60,7 @@ class Filtered(NamedTuple):
     """The state predicted after the last row, and below its covariance: the start of the rows that follow."""
     cov: Float[Array, "state state batch"]
     loglike: Float[Array, " batch"] | None
-    """Of the rows run, in float64, each observation's ½ ln 2π included; None unless asked for."""
+    """The log-likelihood of the rows run, in float64, each observation's ½ ln 2π included; None unless asked for."""
 
 
 class _Carry(NamedTuple):
@@ -86,7 +86,7 @@ def filter_series(
         params: the models, in the number format of `cov`.
         y: the observations, NaN where missing, any batch and any time.
         start: a[0], the state predicted before y[0], in the number format of y.
-        cov: P[0], symmetric. Its number format is that of all covariances and gains: float64 beside a float32 y is
+        cov: P[0], symmetric. Its number format is that of all covariances and gains: float64 with a float32 y is
             "float64 gains".
         length: rows of y that count, an int32; all where None. One compiled program serves every length.
         loglike: answer the log-likelihood too.

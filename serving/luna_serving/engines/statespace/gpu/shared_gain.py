@@ -34,7 +34,7 @@ from luna_serving.engines.statespace.gpu.lanes import (
 )
 from luna_serving.engines.statespace.gpu.unrolled import Vector, dot
 
-# Rows in flight, by the number of states: what fits a thread's 255 registers beside their gains.
+# Rows in flight, by the number of states: what fits a thread's 255 registers with their gains.
 ROWS_AHEAD: Final = {1: 8, 2: 8, 3: 4, 4: 4}
 
 
@@ -67,7 +67,7 @@ def filter_means(
         offset: what the intercepts add.
         y: the observations, any batch and any time. NaN where the gain is not zero makes its own series NaN.
         start: a[-1].
-        signal: a design: answer design · a[t], one number a step, instead of the state.
+        signal: a design: answer design · a[t], one number per step, instead of the state.
         length: rows of y that count, an int32; all where None. One compiled program serves every length.
         interpret: run on a CPU, slowly, for tests.
 

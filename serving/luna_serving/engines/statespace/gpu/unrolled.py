@@ -1,4 +1,4 @@
-"""Algebra of a few states, one number a lane for every entry, written out by loops that run while tracing.
+"""Algebra of a few states, one number per lane for every entry, written out by loops that run while tracing.
 
 Triton knows vectors over lanes, whose sizes are powers of two, and keeps them in registers; a [3, 3, lanes] array
 it could not hold. Symmetric matrices are read in their upper triangle alone and so stay symmetric.

@@ -168,7 +168,7 @@ def _product_of(rows: list[list[arb]], gamma: list[arb]) -> Floats | None:
 
 
 def _covariance(numbers: Floats) -> Floats:
-    """Exactly symmetric, and without what is nothing beside the largest variance."""
+    """Exactly symmetric, and without what is negligible next to the largest variance."""
     deviations = np.sqrt(np.diagonal(numbers))
     kept = deviations**2 > NEGLIGIBLE * np.max(deviations**2)
     return np.where(kept[:, None] & kept, (numbers + numbers.T) / 2, 0.0)

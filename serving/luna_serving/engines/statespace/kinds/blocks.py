@@ -1,4 +1,4 @@
-"""What a sum of components is made of: blocks of states, and how they stand side by side in one model."""
+"""What a sum of components is made of: blocks of states, and how they are put together in one model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

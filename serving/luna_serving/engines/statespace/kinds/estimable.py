@@ -45,7 +45,7 @@ class Estimable:
         return tuple(".".join(map(str, (self.name, *place))) for place in places)
 
     def read(self, fields: Fields) -> Floats:
-        """The numbers that stand in fields, one a name."""
+        """The numbers that fields hold, one per name."""
         value: Any = fields
         for step in self.path:
             value = value.get(step) if isinstance(value, Mapping) else value[step]

@@ -43,7 +43,7 @@ class Parameters:
 
     kind: str
     fields: Fields
-    """The model's wire fields; what is not free stays as it stands here."""
+    """The model's wire fields; what is not free keeps its value here."""
     free: tuple[Estimable, ...]
 
     @property
@@ -77,7 +77,7 @@ class Parameters:
         return _joined(CONSTRAINTS[each.constraint].theta(part) for each, part in self._parts(values))
 
     def read(self, fields: Fields) -> Floats:
-        """The numbers [size] that stand in fields."""
+        """The numbers [size] that fields hold."""
         return _joined(each.read(fields) for each in self.free)
 
     def with_values(self, values: Floats) -> dict[str, Any]:

@@ -15,7 +15,7 @@ AT: Final = "/regression/regressors"
 
 
 def regression(words: Mapping[str, Any]) -> Block:
-    """Regressors [T, k], one row a period, with a state for each coefficient; `var` lets them walk.
+    """Regressors [T, k], one row per period, with a state for each coefficient; `var` lets them walk.
 
     A row that is null, or holds one, is not known: no observation and no forecast can be explained by it.
     """

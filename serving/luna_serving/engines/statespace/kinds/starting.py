@@ -25,13 +25,13 @@ SHARES: Final[Mapping[str, float]] = {
     "obs_var": 0.3,
 }
 DAMPING: Final = 0.9
-# Of an autoregression: nearer to a unit root the climb starts in a corner.
+# Partial autocorrelations are kept below it: nearer to a unit root the climb starts in a corner.
 STRONGEST: Final = 0.95
 FIRST_LAG: Final = 0.5
 
 
 def starting_values(kind: str, fields: Fields, free: Sequence[Estimable], series: Sequence[Floats]) -> list[Floats]:
-    """One vector for each that is free, in order. What the data say nothing of stays as the fields have it."""
+    """One vector for each that is free, in order. What the data do not determine keeps the fields' value."""
     columns = [column for y in series for column in (y[None] if y.ndim == 1 else y.T)]
     match kind:
         case "structural":
@@ -123,7 +123,7 @@ def _arima(fields: Fields, columns: Sequence[Floats]) -> dict[str, ArrayLike]:
 
 
 def _yule_walker(columns: Sequence[Floats], order: int, lag: int) -> Floats:
-    """Autoregression on lags `lag`, 2 `lag`, ...; made stationary whatever the data are."""
+    """Autoregression on lags `lag`, 2 `lag`, ...; always made stationary."""
     if order == 0:
         return np.zeros(0)
     power = _spread(columns, 0)

@@ -21,7 +21,7 @@ from luna_serving.engines.statespace.model.initial import Diffuse, Known
 
 Floats = NDArray[np.float64]
 Words = Mapping[str, Any]
-# Of a wave's cosines and sines: 159 bits.
+# The parts of a wave's cosines and sines: 159 bits.
 PARTS: Final = 3
 # Numbers: 32 MB. A duration needs no rows in the request, which would bound it otherwise.
 LARGEST_TRANSITIONS: Final = 4_000_000
@@ -144,7 +144,7 @@ def cycle(words: Words) -> Block:
 
 
 def autoregression(words: Words, *, starts_stationary: bool) -> Block:
-    """A stationary autoregression beside the other components. State: its last values."""
+    """A stationary autoregression, next to the other components. State: its last values."""
     coefficients = _list("/ar/coefficients", words["coefficients"])
     n = len(coefficients)
     refuse_more_states("/ar/coefficients", n, "use fewer lags")
@@ -160,9 +160,9 @@ def autoregression(words: Words, *, starts_stationary: bool) -> Block:
 
 
 def _rotation(turns: int, period: float, damping: float = 1.0) -> Floats:
-    """A rotation by so many turns in `period` steps, times `damping`, as parts that add up to it [PARTS, 2, 2].
+    """A rotation by `turns` turns in `period` steps, times `damping`, as parts that add up to it [PARTS, 2, 2].
 
-    Slow waves are told apart by the 16th digit of their cosines and beyond: what is lost there, no arithmetic finds.
+    Slow waves differ in the 16th digit of their cosines and beyond: what is lost there cannot be recovered.
     """
     angle = 2 * arb(turns) / arb(period)
     left = [damping * angle.cos_pi(), damping * angle.sin_pi()]

@@ -18,7 +18,7 @@ from luna_serving.engines.statespace.model.initial import Diffuse, Initial
 from luna_serving.engines.statespace.model.model import Model
 
 Floats = NDArray[np.float64]
-# The filter tells a state that is not yet known from rounding at 1e-12 of the larger state.
+# The filter separates a state that is not yet known from rounding at 1e-12 of the larger state.
 SHORTEST_STEP = 1e-9
 LONGEST_STEP = 1e9
 

@@ -1,4 +1,4 @@
-"""What rounding leaves of variances that are zero, so that they can be told from others."""
+"""What rounding leaves of variances that are zero, so that they can be distinguished from others."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,16 +6,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.model.memo import once_per_model
 from luna_serving.engines.statespace.model.model import Model
 
 Floats = NDArray[np.float64]
 
-# Of a state's usual variance: what rounding leaves where observations determine the state exactly. Usual is the median
-# of its predictions, or what one shock brings into it if that is more; not a variance that the start alone makes large,
-# beyond this multiple of the model's own noise.
+# Relative to a state's usual variance: what rounding leaves where observations determine the state exactly. Usual is
+# the median of its predictions, or what one shock brings into it if that is more; not a variance that the start alone
+# makes large, beyond this multiple of the model's own noise.
 ZERO_VARIANCE: Final = 1e-15
 VAGUE: Final = 1e3
-# Of what flows into a state from others: a variance so small is zero, and their rounding.
+# Relative to what flows into a state from others: a variance below is zero, and the rounding of theirs.
 KNOWN: Final = 1e-12
 
 
@@ -28,7 +29,7 @@ class Floor:
 
     @classmethod
     def of(cls, model: Model, predicted: Floats) -> "Floor":
-        """By the predicted covariances [T, n, n]."""
+        """The floor that follows from predicted covariances [T, n, n]."""
         usual = VAGUE * _usual_noise(model)
         often = np.median(np.abs(np.diagonal(predicted, axis1=1, axis2=2)), axis=0)
         often = np.minimum(often, usual)
@@ -38,7 +39,7 @@ class Floor:
         return cls(ZERO_VARIANCE * own, ZERO_VARIANCE * (flow * often).max(axis=1))
 
     def under(self, variance: Floats) -> Floats:
-        """The error allowed to variances [T, n] whatever their size."""
+        """The error allowed to variances [T, n] of any size."""
         known = variance <= KNOWN / ZERO_VARIANCE * self.flows
         floor: Floats = np.where(known, np.maximum(self.own, self.flows), self.own)
         return floor
@@ -50,20 +51,18 @@ def _usual_noise(model: Model) -> float:
     return max(float(np.median(noise)), float(np.median(obs)))
 
 
+@once_per_model
 def reach(model: Model, *, usually: bool = False) -> Floats:
     """How much of each state arrives in each other, by the strongest path through transitions [n, n].
 
     Of transitions that vary in time the largest count, or `usually` their medians: one long step does not make the
     precise variances after it look like zeros.
     """
-    kept: Floats | None = model.derived.get(("reach", usually))
-    if kept is None:
-        n = model.states
-        sizes = np.abs(model.transition).reshape(-1, n, n)
-        direct = np.median(sizes, axis=0) if usually else sizes.max(axis=0)
-        most = max(1.0, float(direct.max()))
-        kept = np.maximum(direct, np.eye(n))
-        for k in range(n):
-            kept = np.maximum(kept, np.minimum(kept[:, k : k + 1] * kept[k], most))
-        model.derived["reach", usually] = kept
-    return kept
+    n = model.states
+    sizes = np.abs(model.transition).reshape(-1, n, n)
+    direct = np.median(sizes, axis=0) if usually else sizes.max(axis=0)
+    most = max(1.0, float(direct.max()))
+    found: Floats = np.maximum(direct, np.eye(n))
+    for k in range(n):
+        found = np.maximum(found, np.minimum(found[:, k : k + 1] * found[k], most))
+    return found

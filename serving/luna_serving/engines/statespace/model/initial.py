@@ -73,7 +73,7 @@ class Start:
     diffuse: Floats
     rank: int
     filtered: tuple[Floats, Floats] | None = None
-    """The caller's moments, where they are of one transition earlier: a long step rounds away what they tell."""
+    """The caller's moments, where they are of one transition earlier: a long step rounds their digits away."""
 
 
 def start(

@@ -10,16 +10,19 @@ d obs_intercept, Z design, H obs_cov, c state_intercept, T transition, R selecti
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from luna_serving.engines.statespace.model.checks import ModelError, covariances, fitting
 from luna_serving.engines.statespace.model.initial import Diffuse, Initial, Known, Start, start
+from luna_serving.engines.statespace.model.memo import once_per_model
 
 Floats = NDArray[np.float64]
-# Past these the answers' covariances, not the arithmetic, would be what nobody can carry.
+OMITTED: Final[Floats] = np.empty(0)
+"""A matrix that the caller leaves to its default."""
+# Larger models would return covariances too large to send; the arithmetic could do more.
 MAX_STATES: Final = 64
 MAX_OBSERVED: Final = 64
 
@@ -33,12 +36,12 @@ class Model:
         design: Z [m, n].
         obs_cov: H [m, m], symmetric and positive semi-definite.
         state_cov: Q [r, r], likewise.
-        selection: R [n, r]; None is the identity, with r = n.
-        obs_intercept: d [m]; None is zero.
-        state_intercept: c [n]; None is zero.
+        selection: R [n, r]; omitted, the identity, with r = n.
+        obs_intercept: d [m]; omitted, zero.
+        state_intercept: c [n]; omitted, zero.
         initial: where the state starts.
-        state_names: one name a state, for people; may be empty.
-        varies_by: a pointer to the field that the matrices varying in time were made from; "" where it is they.
+        state_names: one name per state, for people; may be empty.
+        varies_by: a pointer to the field that the matrices varying in time were made from; "" where a caller gave them.
         unknown_periods: those whose design is not known: nothing may be observed in them, and what is forecast of an
             observation there means nothing.
     """
@@ -47,10 +50,9 @@ class Model:
     design: Floats
     obs_cov: Floats
     state_cov: Floats
-    # Never None once constructed.
-    selection: Floats = None  # type: ignore[assignment]
-    obs_intercept: Floats = None  # type: ignore[assignment]
-    state_intercept: Floats = None  # type: ignore[assignment]
+    selection: Floats = field(default_factory=lambda: OMITTED)
+    obs_intercept: Floats = field(default_factory=lambda: OMITTED)
+    state_intercept: Floats = field(default_factory=lambda: OMITTED)
     initial: Initial = field(default_factory=Diffuse)
     state_names: tuple[str, ...] = ()
     varies_by: str = ""
@@ -63,15 +65,15 @@ class Model:
     length: int | None = field(init=False)
     """Periods that the time-varying matrices cover; None where nothing varies."""
     start: Start = field(init=False, repr=False)
-    derived: dict[Hashable, Any] = field(init=False, repr=False, default_factory=dict)
-    """What the engine has worked out from the model: kept as long as the model is, and no longer."""
+    memo: dict[Hashable, object] = field(init=False, repr=False, default_factory=dict)
+    """See `memo.once_per_model`."""
 
     def __post_init__(self) -> None:
         m, n = _sizes(self.design)
-        r = n if self.selection is None else np.shape(np.asarray(self.selection))[-1]
+        selection = np.eye(n) if self.selection is OMITTED else self.selection
+        r = np.shape(np.asarray(selection))[-1]
         if r > MAX_STATES:
             raise ModelError("/selection", f"names {r} shocks; at most {MAX_STATES} are taken")
-        selection = np.eye(n) if self.selection is None else self.selection
         checked = {
             "transition": fitting("/transition", self.transition, (n, n)),
             "design": fitting("/design", self.design, (m, n)),
@@ -117,14 +119,7 @@ class Model:
     @property
     def disturbance_cov(self) -> Floats:
         """R Q R' [n, n], or [T, n, n] where R or Q vary; read-only."""
-        kept: Floats | None = self.derived.get("disturbance_cov")
-        if kept is None:
-            r = self.selection
-            product: Floats = r @ self.state_cov @ np.swapaxes(r, -1, -2)
-            kept = (product + np.swapaxes(product, -1, -2)) / 2
-            kept.flags.writeable = False
-            self.derived["disturbance_cov"] = kept
-        return kept
+        return _disturbance_cov(self)
 
     def transition_at(self, t: int) -> Floats:
         """T of period t [n, n]."""
@@ -159,8 +154,17 @@ def _sizes(design: ArrayLike) -> tuple[int, int]:
     return m, n
 
 
-def _or_zeros(value: ArrayLike | None, size: int) -> ArrayLike:
-    return np.zeros(size) if value is None else value
+def _or_zeros(value: Floats, size: int) -> Floats:
+    return np.zeros(size) if value is OMITTED else value
+
+
+@once_per_model
+def _disturbance_cov(model: Model) -> Floats:
+    r = model.selection
+    product: Floats = r @ model.state_cov @ np.swapaxes(r, -1, -2)
+    cov: Floats = (product + np.swapaxes(product, -1, -2)) / 2
+    cov.flags.writeable = False
+    return cov
 
 
 def _length(checked: dict[str, Floats], vectors: dict[str, int]) -> int | None:

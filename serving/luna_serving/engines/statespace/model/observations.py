@@ -11,13 +11,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.model.memo import once_per_model
 from luna_serving.engines.statespace.model.model import Model, over_time
 
 Floats = NDArray[np.float64]
 
 # A pivot below this multiple of its diagonal entry is the rounding of zero: H is singular there.
 SINGULAR: Final = 1e-14
-# Of a correlation's smallest eigenvalue: whitening loses digits below.
+# Whitening loses digits where a correlation's smallest eigenvalue is below.
 WELL_CONDITIONED: Final = 1e-6
 LOG_2PI: Final = math.log(2 * math.pi)
 
@@ -28,19 +29,15 @@ class Rows(NamedTuple):
     y: Floats  # [T·k], without obs_intercept; NaN where missing
     design: Floats  # [T·k, n]
     obs_var: Floats  # [T·k]
-    loglike: Floats | None = None  # [T], what a period's observations add to the log-likelihood beside these rows
+    loglike: Floats | None = None  # [T], what a period's observations add to the log-likelihood besides these rows
 
 
 def collapses(model: Model) -> bool:
-    """Whether the observations of a period are taken as one number a state."""
-    if model.observed <= model.states:
-        return False
-    kept: bool | None = model.derived.get("collapses")
-    if kept is None:
-        kept = model.derived["collapses"] = _well_conditioned(model)
-    return kept
+    """Whether the observations of a period are taken as one number per state."""
+    return model.observed > model.states and _well_conditioned(model)
 
 
+@once_per_model
 def _well_conditioned(model: Model) -> bool:
     scale = np.sqrt(np.diagonal(model.obs_cov, axis1=-2, axis2=-1))
     if (scale <= 0).any():
@@ -56,7 +53,7 @@ def collapsed_rows_of(model: Model, y: Floats, first: int = 0) -> Rows:
 
 
 def _collapsed(rows: Rows, periods: int, m: int) -> Rows:
-    """With D^-½ Z = Q R: R' has all that is said of the states, and what is orthogonal to Q says nothing of them."""
+    """With D^-½ Z = Q R: R' has all information on the states; what is orthogonal to Q has none."""
     n = rows.design.shape[1]
     y, obs_var = rows.y.reshape(periods, m), rows.obs_var.reshape(periods, m)
     missing = np.isnan(y)
@@ -96,13 +93,11 @@ def rows_of(model: Model, y: Floats, first: int = 0) -> Rows:
     return Rows(y.reshape(-1), design.reshape(-1, n), diagonal.reshape(-1))
 
 
+@once_per_model
 def _correlated(model: Model) -> bool:
-    """Whether obs_cov has anything beside its diagonal, in any period."""
-    kept: bool | None = model.derived.get("correlated")
-    if kept is None:
-        off = np.abs(model.obs_cov) * (1 - np.eye(model.observed))
-        kept = model.derived["correlated"] = bool(off.any())
-    return kept
+    """Whether obs_cov is more than its diagonal, in any period."""
+    off = np.abs(model.obs_cov) * (1 - np.eye(model.observed))
+    return bool(off.any())
 
 
 def factor(cov: Floats, missing: NDArray[np.bool_]) -> tuple[Floats, Floats]:

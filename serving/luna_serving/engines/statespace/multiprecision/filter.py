@@ -4,7 +4,6 @@ Observations are taken one by one, in the letters of `recursion.py`. Series side
 same points: moments other than means are then the same for all of them.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.model.observations import LOG_2PI
 from luna_serving.engines.statespace.multiprecision.arithmetic import (
     ONE,
     ZERO,
@@ -26,17 +26,18 @@ from luna_serving.engines.statespace.multiprecision.arithmetic import (
     row_of,
     squared,
 )
-from luna_serving.engines.statespace.multiprecision.digits import summed
+from luna_serving.engines.statespace.multiprecision.cancellation import summed
 from luna_serving.engines.statespace.multiprecision.system import INPUT_ROUNDING, ExactSystem, Observed
 from luna_serving.engines.statespace.process.deadline import Clock, check
 from luna_serving.engines.statespace.results.saved import Saved
 
-LOG_2PI: Final = math.log(2 * math.pi)
-# Of F's terms: what the rounding of a caller's matrices, 1e-16, leaves of a variance that should be zero is its square.
+# Relative to F's terms: what the rounding of a caller's matrices, 1e-16, leaves of a variance that should be zero is
+# its square.
 NO_VARIANCE: Final = 1e-28
-# Of the largest variances that a forecast's terms have had: what the arithmetic leaves of those that are known exactly.
+# Relative to the largest variances that a forecast's terms have had: what the arithmetic leaves of those that are known
+# exactly.
 KNOWN_EXACTLY: Final = 1e-80
-# Of a direction's size: what the arithmetic itself leaves of zero, and the 159 bits of a wave's transition.
+# Relative to a direction's size: what the arithmetic itself leaves of zero, and the 159 bits of a wave's transition.
 NOTHING: Final = 1e-40
 
 
@@ -55,7 +56,7 @@ class Row:
 
     @property
     def met(self) -> bool:
-        """Whether the observation told a diffuse direction."""
+        """Whether the observation resolved a diffuse direction."""
         return self.gain is not None and bool(self.diffuse_var > 0)
 
     def loglike(self) -> Number:
@@ -69,7 +70,7 @@ class Row:
 
 @dataclass(slots=True, eq=False)
 class Filtered:
-    """Where the filter stands before a row, and what it has left behind: rows for the way back, outputs in float64."""
+    """The filter before a row, and what it has left behind: rows for the way back, outputs in float64."""
 
     mean: Matrix
     cov: Matrix
@@ -248,7 +249,7 @@ def _without(factor: Matrix, seen: Observed, row: Row) -> Matrix:
 
 
 def _cleaned(factor: Matrix, before: Matrix) -> Matrix:
-    """What is left of a state when its directions are told is rounding: exactly zero."""
+    """What is left of a state once its directions are resolved is rounding, and set to exactly zero."""
     largest = max((abs(each) for each in before.entries()), key=float, default=ZERO)
     table = factor.table()
     changed = False
@@ -283,7 +284,7 @@ class Outputs:
         }
 
     def until(self, rows: int) -> dict[str, Floats]:
-        """The outputs of the first so many rows."""
+        """The outputs of the first rows."""
         more = self.length + 1
         return {name: each[: rows + 1] if len(each) == more else each[:rows] for name, each in self.arrays.items()}
 

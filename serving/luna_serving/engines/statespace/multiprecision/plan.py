@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from luna_serving.engines.statespace.model.model import Model, over_time
 from luna_serving.engines.statespace.model.observations import Rows, collapsed_rows_of, factor, solve
 from luna_serving.engines.statespace.multiprecision.arithmetic import Floats, Matrix, nearest, zeros
-from luna_serving.engines.statespace.multiprecision.digits import expanded, is_sound
+from luna_serving.engines.statespace.multiprecision.cancellation import expanded, is_sound
 from luna_serving.engines.statespace.multiprecision.filter import Filtered, advance, begin
 from luna_serving.engines.statespace.multiprecision.signals import Signal, Signals, diffuse_signal, moments, signal
 from luna_serving.engines.statespace.multiprecision.smoother import Smoothed, later_of, nothing_later, run_smoother

@@ -14,7 +14,7 @@ from luna_serving.engines.statespace.results.series import SignalMoments
 
 
 class Signal(NamedTuple):
-    """Of one period."""
+    """The moments of one period's signal."""
 
     mean: Floats  # [m, series]
     cov: Floats  # [m, m]
@@ -45,16 +45,16 @@ def diffuse_signal(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signals:
-    """Of each period that was filtered: before its observations, after them, and given all."""
+    """The moments of each filtered period's signal: before its observations, after them, and given all."""
 
     predicted: list[Signal]
-    """Of several observed elements only: of one, the filter's own outputs are its."""
+    """Only of several observed elements: those of one are the filter's own outputs."""
     filtered: list[Signal]
     smoothed: list[Signal] | None
 
     @classmethod
     def of(cls, system: ExactSystem, filtered: Filtered, smoothed: Sequence[Smoothed] | None) -> Self:
-        """Of all series at once."""
+        """The signals of all series at once."""
         k, rows = system.per_period, filtered.rows
         periods, several = range(len(rows) // k), system.model.observed > 1
         given_all = None

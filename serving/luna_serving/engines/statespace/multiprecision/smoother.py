@@ -20,17 +20,17 @@ from luna_serving.engines.statespace.multiprecision.arithmetic import (
     squared,
     zeros,
 )
-from luna_serving.engines.statespace.multiprecision.digits import KNOWN_EXACTLY
+from luna_serving.engines.statespace.multiprecision.cancellation import KNOWN_EXACTLY
 from luna_serving.engines.statespace.multiprecision.filter import Filtered, Row
 from luna_serving.engines.statespace.multiprecision.system import ExactSystem, Observed
 from luna_serving.engines.statespace.process.deadline import Clock, check
 
-# Of a diffuse direction's square: what the arithmetic leaves of one that the observations tell.
+# Relative to a diffuse direction's square: what the arithmetic leaves of one that the observations determine.
 TOLD: Final = 1e-60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Faint:
+class DiffuseAdjoint:
     """Higher powers of 1/κ."""
 
     r1: Matrix
@@ -52,7 +52,7 @@ class Later:
 
     r: Matrix  # [n, series]
     n: Matrix  # [n, n]
-    faint: Faint | None
+    adjoint: DiffuseAdjoint | None
 
 
 def nothing_later(filtered: Filtered) -> Later:
@@ -101,8 +101,8 @@ def run_smoother(
         check(out_of_time)
         row, seen, moved = filtered.rows[t], system.observed(t), system.moved(t)
         outputs["score"][t], outputs["information"][t] = nearest(later.r), nearest(later.n)
-        if row.factor is not None and later.faint is None:
-            later = Later(later.r, later.n, Faint(zeros(n, series), zeros(n, n), zeros(n, n)))
+        if row.factor is not None and later.adjoint is None:
+            later = Later(later.r, later.n, DiffuseAdjoint(zeros(n, series), zeros(n, n), zeros(n, n)))
         if moved is not None:
             outputs["state_disturbance_var"][t] = _shock_variances(system, t // system.per_period, later)
             later = _across(moved.transition, moved.turned, later)
@@ -127,10 +127,10 @@ def _across(transition: Matrix, turned: Matrix, later: Later) -> Later:
     def between(n: Matrix) -> Matrix:
         return (turned * n * transition).mid()
 
-    faint = later.faint
-    if faint is not None:
-        faint = Faint((turned * faint.r1).mid(), between(faint.n1), between(faint.n2))
-    return Later((turned * later.r).mid(), between(later.n), faint)
+    adjoint = later.adjoint
+    if adjoint is not None:
+        adjoint = DiffuseAdjoint((turned * adjoint.r1).mid(), between(adjoint.n1), between(adjoint.n2))
+    return Later((turned * later.r).mid(), between(later.n), adjoint)
 
 
 def _observe(row: Row, seen: Observed, later: Later) -> Later:
@@ -147,15 +147,15 @@ def _observe(row: Row, seen: Observed, later: Later) -> Later:
         return n - across - across.transpose() + outer(zt, z, (kt * moved)[0, 0])
 
     r, n = later.r - zt * (kt * later.r), folded(later.n)
-    faint = later.faint
+    adjoint = later.adjoint
     if not row.met:
         weight = ONE / row.var
         r, n = r + zt * (row.error * weight), n + outer(zt, z, weight)
-        if faint is not None:
-            r1 = faint.r1 - zt * (kt * faint.r1)
-            faint = Faint(r1.mid(), folded(faint.n1).mid(), folded(faint.n2).mid())
-        return Later(r.mid(), n.mid(), faint)
-    assert faint is not None  # noqa: S101  the row is diffuse
+        if adjoint is not None:
+            r1 = adjoint.r1 - zt * (kt * adjoint.r1)
+            adjoint = DiffuseAdjoint(r1.mid(), folded(adjoint.n1).mid(), folded(adjoint.n2).mid())
+        return Later(r.mid(), n.mid(), adjoint)
+    assert adjoint is not None  # noqa: S101  the row is diffuse
     weight = ONE / row.diffuse_var
     k1 = (row.state_obs_cov - k * row.var) * weight
 
@@ -164,30 +164,30 @@ def _observe(row: Row, seen: Observed, later: Later) -> Later:
         moved = inner * k1
         return moved - zt * (kt * moved)[0, 0]
 
-    cross, cross_1 = crossed(later.n) * z, crossed(faint.n1) * z
+    cross, cross_1 = crossed(later.n) * z, crossed(adjoint.n1) * z
     bent = (k1.transpose() * later.n * k1)[0, 0]
-    n1 = folded(faint.n1) + outer(zt, z, weight) - cross - cross.transpose()
-    n2 = folded(faint.n2) + outer(zt, z, bent - row.var * weight * weight) - cross_1 - cross_1.transpose()
-    r1 = faint.r1 - zt * (kt * faint.r1) + zt * (row.error * weight) - zt * (k1.transpose() * later.r)
-    return Later(r.mid(), n.mid(), Faint(r1.mid(), n1.mid(), n2.mid()))
+    n1 = folded(adjoint.n1) + outer(zt, z, weight) - cross - cross.transpose()
+    n2 = folded(adjoint.n2) + outer(zt, z, bent - row.var * weight * weight) - cross_1 - cross_1.transpose()
+    r1 = adjoint.r1 - zt * (kt * adjoint.r1) + zt * (row.error * weight) - zt * (k1.transpose() * later.r)
+    return Later(r.mid(), n.mid(), DiffuseAdjoint(r1.mid(), n1.mid(), n2.mid()))
 
 
 def _combine(row: Row, later: Later) -> Smoothed:
     """Eq. 4.39 and 4.43; eq. 5.23 and 5.24 while something is diffuse."""
-    p, faint, a = row.cov, later.faint, row.factor
+    p, adjoint, a = row.cov, later.adjoint, row.factor
     mean = row.mean + p * later.r
     cov = p - p * later.n * p
-    if a is not None and faint is not None:
+    if a is not None and adjoint is not None:
         turned = a.transpose()
-        mean = mean + a * (turned * faint.r1)
-        mixed = a * (turned * faint.n1) * p
-        cov = cov - mixed - mixed.transpose() - a * (turned * faint.n2 * a) * turned
+        mean = mean + a * (turned * adjoint.r1)
+        mixed = a * (turned * adjoint.n1) * p
+        cov = cov - mixed - mixed.transpose() - a * (turned * adjoint.n2 * a) * turned
     return Smoothed(mean.mid(), cov.mid())
 
 
 def _unseen(factor: Matrix, later: Later) -> Floats:
-    """Which states the observations leave diffuse [n]: A' N1 A projects on the directions that they tell."""
-    assert later.faint is not None  # noqa: S101  the row is diffuse
-    left = (factor - factor * (factor.transpose() * later.faint.n1 * factor)).mid()
+    """Which states the observations leave diffuse [n]: A' N1 A projects on the directions that they determine."""
+    assert later.adjoint is not None  # noqa: S101  the row is diffuse
+    left = (factor - factor * (factor.transpose() * later.adjoint.n1 * factor)).mid()
     size = squared(factor.entries())
     return np.array([float(squared(line) > TOLD * size) for line in left.table()])

@@ -13,7 +13,7 @@ from luna_serving.engines.statespace.multiprecision.arithmetic import Floats, Ma
 
 # Rounding in a caller's matrices moves a signal by this multiple of its terms: below, nothing is observed of them.
 INPUT_ROUNDING: Final = 2e-15
-# Of variances that are summed in float64.
+# Relative to variances that are summed in float64.
 LARGEST: Final = 1e300
 
 

@@ -18,15 +18,16 @@ import numpy as np
 
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.model.observations import collapses
-from luna_serving.engines.statespace.plans.lanes import HEAD
 from luna_serving.engines.statespace.plans.per_series import COMPILED_STATES
+from luna_serving.engines.statespace.plans.per_series_batch import HEAD
 from luna_serving.engines.statespace.recursions.filter import Variant
+from luna_serving.engines.statespace.results.refusals import PlanError
 from luna_serving.engines.statespace.results.series import Algorithm
 from luna_serving.engines.statespace.running.packing import Item, Series, kind_of
 
 # Periods from which cutting a series, or a steady state of many, pays: a few chunks of the filter.
 LONG: Final = 16_384
-# Periods from which gains that stand still pay whatever the number of series; of so few by their steady state.
+# Periods from which constant gains pay for any number of series; for up to FEW, by their steady state.
 LONGISH: Final = 4096
 FEW: Final = 4
 # Series, and points of all, from which a second core and a leaner loop pay for the rows that run twice over.
@@ -34,16 +35,12 @@ MANY: Final = 33
 MUCH: Final = 50_000
 
 
-class PlanError(ValueError):
-    """A forced plan that does not fit the call; the message says why and what to do."""
-
-
 class Part(NamedTuple):
     """Series that run under one plan."""
 
     plan: Algorithm
     places: tuple[int, ...]
-    lanes: bool = False  # per_series by `lanes.side_by_side`, for means of many series
+    lanes: bool = False  # per_series by `per_series_batch`, for means of many series
 
 
 def choose(items: Sequence[Item], variant: Variant, forced: Algorithm | None) -> Iterator[Part]:
@@ -143,7 +140,7 @@ def _any_missing(series: Sequence[Series]) -> bool:
 
 
 def _misses(y: Series) -> bool:
-    """Whether a point is NaN: only then is the sum of all squares. Faster than to ask each, and nobody sees it."""
+    """Whether a point is NaN: then the sum of all squares is, which is faster than testing each point."""
     flat = y.reshape(-1)
     return bool(np.isnan(np.dot(flat, flat)))
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.engines.statespace.model.model import over_time
+from luna_serving.engines.statespace.model.observations import LOG_2PI
 from luna_serving.engines.statespace.plans.threads import on_threads
-from luna_serving.engines.statespace.recursions.filter import LOG_2PI
 from luna_serving.engines.statespace.results.saved import Saved
 from luna_serving.engines.statespace.results.series import FullOutputs, SeriesResult
 
@@ -23,7 +23,7 @@ FEW_STATES: Final = 8
 
 
 class Derived(NamedTuple):
-    """Of all series, to the end of the longest."""
+    """What follows from the means of all series, to the end of the longest."""
 
     predicted: Floats  # [series, T + 1, n]
     forecasts: Floats  # [series, T]
@@ -121,7 +121,7 @@ def _combine(weights: Floats, vectors: Floats, out: Floats) -> None:
 
 
 def _verdicts(lengths: Sequence[int], found: Derived) -> tuple[NDArray[np.bool_], Floats]:
-    """Of each series as far as it goes: whether its numbers are finite, and its log-likelihood."""
+    """Whether the numbers of each series are finite to its own end, and its log-likelihood."""
     finite, loglike = np.empty(len(lengths), np.bool_), np.empty(len(lengths))
     equally_long = min(lengths) == found.forecasts.shape[1]
     # All at once, or each alone: beyond a series' end there is something else.

@@ -10,12 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.engines.statespace.plans.lanes import lanes_of
 from luna_serving.engines.statespace.plans.parallel_in_time import parallel_in_time_means
 from luna_serving.engines.statespace.plans.per_series import COMPILED_STATES, Moments
+from luna_serving.engines.statespace.plans.per_series_batch import model_arrays
+from luna_serving.engines.statespace.plans.shared_gain_batch import until_settled
 from luna_serving.engines.statespace.plans.steady_state import steady_means
 from luna_serving.engines.statespace.plans.threads import THREADS
-from luna_serving.engines.statespace.plans.together import until_settled
 from luna_serving.engines.statespace.results.series import SeriesResult
 from luna_serving.engines.statespace.running.answers import series_results
 from luna_serving.engines.statespace.running.packing import Item, group
@@ -56,7 +56,7 @@ def in_pieces(item: Item, pool: Executor | None) -> SeriesResult | None:
         return None
     done = len(head.filtered_state)
     start = Moments(head.saved.mean[:, None], head.saved.cov[:, :, None])
-    result = parallel_in_time_means(lanes_of([model]), y[done:], start, pool=pool, threads=THREADS)
+    result = parallel_in_time_means(model_arrays([model]), y[done:], start, pool=pool, threads=THREADS)
     if result is None:
         return None
     means = np.concatenate([head.filtered_state, result[0]])

@@ -1,4 +1,4 @@
-"""Memory that the plans read and write: where it stands, who may write over it, how large its pages are.
+"""Memory that the plans read and write: its alignment, when it may be overwritten, how large its pages are.
 
 A filter of means is bound by memory: 24 bytes a step, where the arithmetic takes a third of the time.
 """
@@ -19,12 +19,12 @@ Precision = type[np.float64] | type[np.float32]
 HUGE_PAGE: Final = 2 * 1024 * 1024
 # Linux 6.1: give these addresses huge pages now, copying what they hold (madvise(2)).
 _MADV_COLLAPSE: Final = 25
-# Compiled programs read NumPy's memory where it stands if its address is a multiple of this, else they copy it.
+# Compiled programs read NumPy's memory in place if its address is a multiple of this, else they copy it.
 ALIGNMENT: Final = 64
 
 
 def aligned(shape: tuple[int, ...], dtype: Precision) -> Floats:
-    """Zeros that a compiled program reads where they stand."""
+    """Zeros that a compiled program reads in place."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.zeros(size + ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % ALIGNMENT
@@ -73,7 +73,7 @@ class Place(NamedTuple, Generic[Array]):
 
 
 class Spare(Generic[Array]):
-    """Memory that nobody reads any more, for the next ones to be written over.
+    """Memory that is no longer read, to be overwritten by the next call.
 
     A fresh output is written twice, the first time with zeros, and may be pages that the kernel has to map: that
     is more than the filter itself costs. A tile gets what the same tile of an earlier batch wrote, if there is any:
@@ -89,7 +89,7 @@ class Spare(Generic[Array]):
         self._lock = Lock()
 
     def take(self, shape: tuple[int, ...], dtype: Any, tile: int = 0) -> Array:  # noqa: ANN401  DTypeLike
-        """Some array of that shape, whatever it holds; whoever takes it may donate it."""
+        """An array of that shape with any content; the taker may donate it."""
         with self._lock:
             kept = self._kept.get((shape, np.dtype(dtype)))
             if kept:
@@ -100,7 +100,7 @@ class Spare(Generic[Array]):
         return self._make(shape, dtype)
 
     def give(self, places: Iterable[Place[Array]]) -> None:
-        """Keep arrays that nobody needs, as far as there is room."""
+        """Keep arrays that are no longer needed, as far as there is room."""
         with self._lock:
             for place in places:
                 array, size = place.array, _size(place.array)
@@ -110,7 +110,7 @@ class Spare(Generic[Array]):
                     self._kept.setdefault((array.shape, array.dtype), []).append(place)
 
     def _settle(self, array: jax.Array | Floats, size: int) -> None:
-        """Once for each place in memory, when it first comes back: a millisecond that a single use would not repay."""
+        """Collapse to huge pages on first reuse: it costs 1 ms, which a single use would not repay."""
         if size < HUGE_PAGE:
             return
         address = array.ctypes.data if isinstance(array, np.ndarray) else array.unsafe_buffer_pointer()

@@ -5,7 +5,7 @@ import numpy as np
 
 from luna_serving.engines.statespace.gpu.device import supported
 from luna_serving.engines.statespace.plans.memory import Floats, Precision
-from luna_serving.engines.statespace.plans.per_series import Lanes, Moments
+from luna_serving.engines.statespace.plans.per_series import ModelArrays, Moments
 from luna_serving.engines.statespace.plans.recurrence import Recurrence
 
 
@@ -38,14 +38,14 @@ def shared_gain_on_gpu(
 
 
 def per_series_on_gpu(
-    lanes: Lanes,
+    lanes: ModelArrays,
     y: Floats,
     start: Moments,
     precision: Precision,
     *,
     interpret: bool = False,
 ) -> tuple[Floats, Moments]:
-    """As `per_series.per_series_filter`; covariances and gains in float64 whatever the precision of the means."""
+    """As `per_series.per_series_filter`; covariances and gains in float64 for either precision of the means."""
     from luna_serving.engines.statespace.gpu.per_series import Params, filter_series
 
     params = Params(lanes.transition, lanes.design, lanes.obs_var, lanes.state_intercept, lanes.state_cov)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from luna_serving.engines.statespace.plans.memory import Floats
-from luna_serving.engines.statespace.plans.per_series import Lanes, Moments, per_series_filter
+from luna_serving.engines.statespace.plans.per_series import ModelArrays, Moments, per_series_filter
 from luna_serving.engines.statespace.plans.tiles import WIDTHS
 
 # Seams must agree to this part of a standard deviation (mean) or of a variance (covariance), or of the mean's size.
@@ -24,7 +24,7 @@ FEWEST: Final = 32
 
 
 def parallel_in_time_means(
-    lanes: Lanes, y: Floats, start: Moments, *, pool: Executor | None = None, threads: int = 1
+    lanes: ModelArrays, y: Floats, start: Moments, *, pool: Executor | None = None, threads: int = 1
 ) -> tuple[Floats, Moments] | None:
     """Filtered means `[time, n]` of one series and the predicted moments after it; None where it does not pay.
 
@@ -45,17 +45,17 @@ def parallel_in_time_means(
 
 
 def pieces(length: int, overlap: int, threads: int) -> int:
-    """Into how many pieces to cut: a full tile a thread, or fewer that are 4 overlaps long."""
+    """Into how many pieces to cut: a full tile per thread, or fewer that are 4 overlaps long."""
     return min(WIDTHS[-1] * max(1, threads), length // (4 * overlap))
 
 
-def forgetting(lanes: Lanes, y: Floats, start: Moments, longest: int) -> tuple[int | None, Moments]:
+def forgetting(lanes: ModelArrays, y: Floats, start: Moments, longest: int) -> tuple[int | None, Moments]:
     """Periods after which two starts agree on the first observations, and the moments then: a guess for others.
 
     One filter starts where the series does, the other from zero with a covariance 4 times as large and the
     disturbances' on top. None if `longest` periods do not suffice.
     """
-    both = Lanes(*(np.repeat(part, 2, axis=-1) for part in lanes))
+    both = ModelArrays(*(np.repeat(part, 2, axis=-1) for part in lanes))
     other = 4 * start.cov + lanes.state_cov
     moments = Moments(
         np.concatenate([start.mean, np.zeros_like(start.mean)], axis=-1), np.concatenate([start.cov, other], axis=-1)
@@ -69,7 +69,7 @@ def forgetting(lanes: Lanes, y: Floats, start: Moments, longest: int) -> tuple[i
     return None, start
 
 
-def agree(lanes: Lanes, one: Moments, other: Moments) -> Floats:
+def agree(lanes: ModelArrays, one: Moments, other: Moments) -> Floats:
     """Which lanes of two batches of moments are the same up to `SEAM`.
 
     What rounding a forecast of many standard deviations moves a state by is not held against it.
@@ -85,7 +85,7 @@ def agree(lanes: Lanes, one: Moments, other: Moments) -> Floats:
 
 
 def _attempt(
-    lanes: Lanes,
+    lanes: ModelArrays,
     y: Floats,
     start: Moments,
     guess: Moments,
@@ -98,7 +98,7 @@ def _attempt(
     size = -(-len(y) // count)
     cut = _cut(y, size, overlap)
     count = len(cut)
-    every = Lanes(*(np.repeat(part, count, axis=-1) for part in lanes))
+    every = ModelArrays(*(np.repeat(part, count, axis=-1) for part in lanes))
     early = Moments(np.repeat(guess.mean, count, axis=-1), np.repeat(guess.cov, count, axis=-1))
     _, warmed = per_series_filter(every, cut[:, :overlap], early, pool=pool, threads=threads)
     # The first piece has nothing before it to warm up on.

@@ -14,7 +14,6 @@ with the two products of the textbook: that is the covariance's loss, not the fo
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
-from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -23,10 +22,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from luna_serving.engines.statespace.plans.blocks import Blocks, Packed
-from luna_serving.engines.statespace.plans.memory import SPARE, Floats, Place, fresh
+from luna_serving.engines.statespace.plans.memory import Floats, fresh
 from luna_serving.engines.statespace.plans.slabs import Advance, by_slabs
-from luna_serving.engines.statespace.plans.threads import on_threads
 from luna_serving.engines.statespace.plans.tiles import ROWS, WIDTHS
 from luna_serving.engines.statespace.plans.tiles import Tile as _Tile
 from luna_serving.engines.statespace.process.jax_process import require_float64
@@ -37,7 +34,7 @@ COMPILED_STATES: Final = (1, 2, 3, 4)
 Values = Any
 
 
-class Lanes(NamedTuple):
+class ModelArrays(NamedTuple):
     """The models of a batch that do not vary in time, one series a lane; everything float64."""
 
     transition: Values  # T [state, state, batch]
@@ -49,7 +46,7 @@ class Lanes(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Predicted moments of each series' next period, and so also where it stands after the last one."""
+    """Predicted moments of each series' next period, and so the series' state after the last one."""
 
     mean: Floats  # [state, batch]
     cov: Floats  # [state, state, batch]
@@ -59,7 +56,7 @@ Carry = tuple[Values, Values]  # mean [state, batch], covariance [pair, batch]
 
 
 def per_series_filter(
-    lanes: Lanes, y: Floats, start: Moments, *, pool: Executor | None = None, threads: int = 1
+    lanes: ModelArrays, y: Floats, start: Moments, *, pool: Executor | None = None, threads: int = 1
 ) -> tuple[Floats, Moments]:
     """Filtered means `[batch, time, state]` and the predicted moments of the period after the last.
 
@@ -76,7 +73,7 @@ def per_series_filter(
 
     def begin(tile: _Tile) -> Advance:
         params, carry = pack(lanes, start, tile)
-        # Lanes without a series hold what an earlier batch left there, which changes nothing of the others'.
+        # Lanes without a series hold what an earlier batch left there; they do not affect the others.
         after[tile.first] = tile, carry
 
         def advance(_first: int, rows: int, data: Floats, memory: Array) -> Array:
@@ -92,29 +89,6 @@ def per_series_filter(
     return means, _moments([after[first] for first in sorted(after)], states)
 
 
-def per_series_means(
-    lanes: Lanes, y: Packed, start: Moments, *, pool: Executor | None = None, threads: int = 1
-) -> tuple[Blocks, Moments]:
-    """As `per_series_filter`, of packed observations, in blocks."""
-    states = _supported(start)
-    y.precise(np.float64)
-
-    def run(tile: _Tile) -> tuple[tuple[Floats, ...], Carry, list[Place[Array]]]:
-        params, carry = pack(lanes, start, tile)
-        written = []
-        for data, rows in y.of(tile):
-            memory = SPARE.take((ROWS, states, tile.width), np.float64, tile.first)
-            carry, means = filter_chunk(np.int32(rows), params, data, carry, memory)
-            written.append((means.block_until_ready(), rows))
-        parts = tuple(np.asarray(means)[:rows, :, : tile.used] for means, rows in written)
-        return parts, carry, [Place(tile.first, means) for means, _ in written]
-
-    done = on_threads(pool, run, y.tiles, threads)
-    memory = chain.from_iterable(memory for _, _, memory in done)
-    after = _moments([(tile, carry) for tile, (_, carry, _) in zip(y.tiles, done, strict=True)], states)
-    return Blocks(tuple(parts for parts, _, _ in done), tuple(memory)), after
-
-
 def _supported(start: Moments) -> int:
     require_float64()
     states = len(start.mean)
@@ -124,16 +98,16 @@ def _supported(start: Moments) -> int:
 
 
 def _moments(carries: Sequence[tuple[_Tile, Carry]], states: int) -> Moments:
-    """Of all tiles, side by side."""
+    """The moments of all tiles, side by side."""
     means, covs = ([np.asarray(carry[part])[..., : tile.used] for tile, carry in carries] for part in (0, 1))
     return Moments(np.concatenate(means, axis=-1), unpacked(np.concatenate(covs, axis=-1), states))
 
 
-def pack(lanes: Lanes, start: Moments, tile: _Tile) -> tuple[Lanes, Carry]:
+def pack(lanes: ModelArrays, start: Moments, tile: _Tile) -> tuple[ModelArrays, Carry]:
     """One tile's models and start; lanes without a series repeat its first."""
     places = np.full(tile.width, tile.first)
     places[: tile.used] = np.arange(tile.first, tile.first + tile.used)
-    here = Lanes(*(np.ascontiguousarray(part[..., places]) for part in lanes))
+    here = ModelArrays(*(np.ascontiguousarray(part[..., places]) for part in lanes))
     rows, columns = np.tril_indices(start.mean.shape[0])
     cov = start.cov[rows, columns]
     return here._replace(state_cov=here.state_cov[rows, columns]), (start.mean[:, places], cov[:, places])
@@ -151,7 +125,7 @@ def unpacked(cov: Floats, states: int) -> Floats:
 @partial(jax.jit, donate_argnames="memory")
 def filter_chunk(
     end: Int[np.int32, ""],
-    lanes: Lanes,
+    lanes: ModelArrays,
     y: Float[np.ndarray, "time batch"],
     start: Carry,
     memory: Float[Array, "time state batch"],
@@ -172,7 +146,7 @@ def filter_chunk(
     return (mean, cov), written
 
 
-def _corrected(lanes: Lanes, y: Array, mean: Array, cov: Array) -> tuple[Array, Array]:
+def _corrected(lanes: ModelArrays, y: Array, mean: Array, cov: Array) -> tuple[Array, Array]:
     """K and a + K v."""
     states = len(mean)
     seen = ~jnp.isnan(y)
@@ -183,25 +157,25 @@ def _corrected(lanes: Lanes, y: Array, mean: Array, cov: Array) -> tuple[Array, 
         signal = _dot(z, m)
         size = [_dot([jnp.abs(_entry(cov, i, k)) for k in range(states)], jnp.abs(z)) for i in range(states)]
         var = signal + lanes.obs_var
-        # As in the engine: F = 0 up to rounding tells nothing; NaN from overflow must come out as NaN.
+        # As in the engine: F = 0 up to rounding carries no information; NaN from overflow must come out as NaN.
         informative = seen & ~(var <= ROUNDING * _dot(jnp.abs(z), size))
         error = jnp.where(seen, y - lanes.obs_intercept - _dot(z, mean), 0.0)
         gain = [jnp.where(informative, each / var, 0.0) for each in m]
         return jnp.stack([*gain, *(a + k * error for a, k in zip(mean, gain, strict=True))])
 
-    # A conditional keeps XLA's CPU backend from computing the gain anew for every entry of the next covariance:
+    # A conditional keeps XLA's CPU backend from computing the gain again for every entry of the next covariance:
     # 25 to 8 ns a step with two states.
     both = lax.cond(jnp.any(seen), correction, lambda: jnp.concatenate([jnp.zeros_like(mean), mean]))
     return both[:states], both[states:]
 
 
-def _moved(lanes: Lanes, filtered: Array) -> Array:
+def _moved(lanes: ModelArrays, filtered: Array) -> Array:
     """T a + c."""
     rows = [c + _dot(row, filtered) for row, c in zip(lanes.transition, lanes.state_intercept, strict=True)]
     return jnp.stack(rows)
 
 
-def _propagated(lanes: Lanes, gain: Array, cov: Array) -> Array:
+def _propagated(lanes: ModelArrays, gain: Array, cov: Array) -> Array:
     """The next covariance, packed."""
     every = range(len(gain))
     moved = [_dot(row, gain) for row in lanes.transition]
@@ -229,13 +203,13 @@ def _dot(left: Values, right: Values) -> Array:
 
 
 def warm_up(most: int = COMPILED_STATES[-1]) -> int:
-    """Compile every shape that `per_series_means` can ask for, of `most` states; return how many there are."""
+    """Compile every shape that `per_series_filter` can ask for, of `most` states; return how many there are."""
     require_float64()
     compiled = [n for n in COMPILED_STATES if n <= most]
     for states in compiled:
         for width in WIDTHS:
             square, vector, one = np.zeros((states, states, 1)), np.zeros((states, 1)), np.ones(1)
-            lanes = Lanes(square, vector, one, square, vector, one)
+            lanes = ModelArrays(square, vector, one, square, vector, one)
             params, start = pack(lanes, Moments(vector, square), _Tile(0, 1, width))
             data = np.zeros((ROWS, width))
             memory = fresh((ROWS, states, width), np.float64)

@@ -77,7 +77,7 @@ def recurrence(
 
 
 def settled(cov: Doubles) -> int | None:
-    """The first row from which a sequence of covariances `[time, n, n]` stands still; None if it does not.
+    """The first row from which a sequence of covariances `[time, n, n]` is constant; None if it does not.
 
     A row is compared with the one a quarter of its age before. What decays like rate^t and took t periods to fall
     below 1e-14 is then 1e-3 nearer still to its limit, however slow that is; a comparison of neighbours would take

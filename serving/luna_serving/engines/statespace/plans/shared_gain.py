@@ -1,14 +1,13 @@
 """Filtered means of many series that share a model and a missing pattern: gains once, then only the means.
 
-One step costs n(n + 2) multiplications a series and no covariance. Up to `COMPILED_STATES` states of one observed
-element run in a compiled loop over time; more run as one matrix product a period, which needs no compiling.
+One step costs n(n + 2) multiplications per series and no covariance. Up to `COMPILED_STATES` states of one observed
+element run in a compiled loop over time; more run as one matrix product per period, which needs no compiling.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from typing import Final, NamedTuple
 
 import jax
@@ -17,11 +16,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from luna_serving.engines.statespace.plans.blocks import Blocks, Packed
-from luna_serving.engines.statespace.plans.memory import SPARE, STAGES, Floats, Place, Precision, aligned, fresh
+from luna_serving.engines.statespace.plans.memory import STAGES, Floats, Place, Precision, fresh
 from luna_serving.engines.statespace.plans.recurrence import Recurrence
 from luna_serving.engines.statespace.plans.slabs import Advance, by_slabs
-from luna_serving.engines.statespace.plans.threads import on_threads
 from luna_serving.engines.statespace.plans.tiles import ROWS, WIDTHS, Tile
 from luna_serving.engines.statespace.process.jax_process import require_float64
 
@@ -34,13 +31,6 @@ class Table(NamedTuple):
 
     length: int
     rows: Floats  # [time, state, state + 2]; beyond `length` they mean nothing
-
-    @classmethod
-    def of(cls, gains: Recurrence, precision: Precision = np.float64) -> "Table":
-        """Lay out the gains of one observed element and at most 4 states."""
-        if gains.states not in COMPILED_STATES or gains.observed != 1:
-            raise ValueError(f"shared gains are compiled for one observed element and {COMPILED_STATES} states")
-        return _filled(aligned((_rows(gains.length), gains.states, gains.states + 2), precision), gains)
 
     def block(self, first: int) -> Floats:
         """The rows from one on."""
@@ -88,37 +78,6 @@ def shared_gain_filter(
         return by_slabs(data, begin, states=gains.states, lead=1, precision=precision, pool=pool, threads=threads)
 
 
-def shared_gain_means(
-    table: Table, y: Packed, start: Floats, *, pool: Executor | None = None, threads: int = 1
-) -> Blocks:
-    """As `shared_gain_filter`, of packed observations, in blocks; of one observed element and at most 4 states."""
-    require_float64()
-    precision: Precision = table.rows.dtype.type
-    y.precise(precision)
-    if y.length > table.length:
-        raise ValueError(f"there are gains for {table.length} periods; the observations have {y.length}")
-    states = table.rows.shape[1]
-
-    def memory(tile: Tile) -> Array:
-        return SPARE.take((ROWS + 1, states, tile.width), precision, tile.first)
-
-    def run(begun: tuple[Tile, Floats, Array]) -> tuple[tuple[Floats, ...], list[Place[Array]]]:
-        tile, carry, room = begun
-        parts, places = [], []
-        for number, (data, rows) in enumerate(y.of(tile)):
-            if number:
-                room = memory(tile)
-            carry, means = means_chunk(np.int32(rows), table.block(number * ROWS), data, carry, room)
-            parts.append(np.asarray(means.block_until_ready())[1 : rows + 1, :, : tile.used])
-            places.append(Place(tile.first, means))
-        return tuple(parts), places
-
-    # All that is Python's is done before a second thread wakes up: they would only take turns at it.
-    begun = [(tile, _starts(start, tile, precision), memory(tile)) for tile in y.tiles]
-    done = on_threads(pool, run, begun, threads)
-    return Blocks(tuple(parts for parts, _ in done), tuple(chain.from_iterable(memory for _, memory in done)))
-
-
 def _starts(start: Floats, tile: Tile, precision: Precision) -> Floats:
     mean = np.zeros((len(start), tile.width), precision)
     mean[:, : tile.used] = start[:, tile.first : tile.first + tile.used]
@@ -146,7 +105,7 @@ def means_chunk(
         # Read where it was written: a mean of its own in the loop costs a sixth more.
         mean = lax.dynamic_index_in_dim(written, t, 0, keepdims=False)
         # The offset first: added last, it costs XLA's CPU backend the vectorised loop (0.8 to 3.1 ns a step). All
-        # states as one array: one loop over it, where a loop a state and a stack cost a fifth more.
+        # states as one array: one loop over it; a loop per state and a stack cost a fifth more.
         total = row[:, states + 1][:, None] + row[:, states][:, None] * seen[None]
         for k in range(states):
             total = total + row[:, k][:, None] * mean[k][None]
@@ -158,7 +117,7 @@ def means_chunk(
 
 
 def warm_up(most: int = COMPILED_STATES[-1]) -> int:
-    """Compile every shape that `shared_gain_means` can ask for, of `most` states; return how many there are."""
+    """Compile every shape that `shared_gain_filter` can ask for, of `most` states; return how many there are."""
     require_float64()
     count = 0
     for states in (n for n in COMPILED_STATES if n <= most):
@@ -176,7 +135,7 @@ def warm_up(most: int = COMPILED_STATES[-1]) -> int:
 
 
 def _rows(length: int) -> int:
-    """Of a table: from each row that a slab begins with, `ROWS`."""
+    """The rows of a table: `ROWS` from each row that a slab begins with."""
     return (-(-length // ROWS) + 1) * ROWS
 
 

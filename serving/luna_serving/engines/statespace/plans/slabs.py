@@ -17,7 +17,7 @@ from luna_serving.engines.statespace.plans.tiles import ROWS, Tile, tiles
 
 # Lanes times periods: 1.5 MB of two states and their data in float64. A call into a program costs 20 us.
 SLAB: Final = 520 * 128
-# Rows of every table then begin at a multiple of 64 bytes, whatever the number format.
+# Rows of every table then begin at a multiple of 64 bytes, in either number format.
 STEP: Final = 16
 
 Advance = Callable[[int, int, Floats, jax.Array], jax.Array]
@@ -38,10 +38,10 @@ def by_slabs(
 
     Args:
         y: of at least one series and one period.
-        begin: called once a tile, on the thread that runs it; slabs follow each other in time. Lanes beyond the
+        begin: called once per tile, on the thread that runs it; slabs follow each other in time. Lanes beyond the
             tile's series hold anything.
         states: of the models.
-        lead: rows of the program's output that stand before the means.
+        lead: rows of the program's output before the means.
         precision: of the program's data and means.
         pool: where tiles run; None is here.
         threads: to spread the batch over.
@@ -58,7 +58,7 @@ def by_slabs(
         for first in range(0, length, most):
             rows = min(most, length - first)
             data[:rows, : tile.used] = y[own, first : first + rows].T
-            # The program reads `data` where it stands: it must be done before the next rows are put there.
+            # The program reads `data` in place: it must end before the next rows are written there.
             written = advance(first, rows, data, written).block_until_ready()
             means[own, first : first + rows] = np.moveaxis(
                 np.asarray(written)[lead : lead + rows, :, : tile.used], -1, 0

@@ -16,7 +16,7 @@ import numpy as np
 from luna_serving.engines.statespace.plans.memory import Floats
 from luna_serving.engines.statespace.plans.threads import on_threads
 
-# Steps in a block of one observed element: 4 n (L + n) / L multiplications a step against loops of length T / L.
+# Steps in a block of one observed element: 4 n (L + n) / L multiplications per step against loops of length T / L.
 BLOCK: Final = 8
 # Multiplications of one product. OpenBLAS starts threads of its own above 2^18; they wait for each other by spinning,
 # which on a busy machine made a product 100 times as slow. What is read and written stays in the second cache, too.

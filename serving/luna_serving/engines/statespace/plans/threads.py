@@ -17,7 +17,7 @@ def on_threads(
     """Run a task a piece and return what they return, in order; an error of any is the caller's.
 
     The caller works too, it would only wait: waking a thread costs 50 to 100 us, a tenth of what a batch may take.
-    Whoever is free takes the next piece; a thread of the pool that never got to begin is not waited for.
+    A free thread takes the next piece; a thread of the pool that never began is not waited for.
     """
     waiting = deque(enumerate(pieces))
     done: dict[int, Result] = {}
@@ -34,7 +34,7 @@ def on_threads(
     try:
         work()
     finally:
-        # Nobody may go on in arrays that the caller gets back, or gives up.
+        # No thread may go on in arrays that the caller gets back, or gives up.
         wait([helper for helper in helpers if not helper.cancel()])
     for helper in helpers:
         if not helper.cancelled():

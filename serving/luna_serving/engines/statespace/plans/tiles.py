@@ -3,12 +3,12 @@
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-# Periods of a compiled program's arrays; it runs as many of them as it is told.
+# Periods of a compiled program's arrays; its argument says how many of them it runs.
 ROWS: Final = 1024
 # Series of a compiled program's arrays. No multiple of 16: a column of such an array would lie in a few sets of the
 # cache only, and turning the means series-major took 6.4 ns a step at 512 lanes, and takes 2.2 at 520.
 WIDTHS: Final = (40, 136, 520)
-# A row of no lanes at all costs as much as so many lanes.
+# The cost of a row without lanes, in lanes.
 ROW_COST: Final = 100
 
 
@@ -39,7 +39,7 @@ def _cost(widths: tuple[int, ...]) -> int:
 
 @lru_cache(maxsize=1024)
 def _cut(series: int) -> tuple[int, ...]:
-    """The widths that hold so many series and cost least, the widest first."""
+    """The widths that hold that many series and cost least, the widest first."""
     whole = max(0, series // WIDTHS[-1] - 1)
     rest = series - whole * WIDTHS[-1]
     best = min(((width,) if width >= rest else (width, *_cut(rest - width)) for width in WIDTHS), key=_cost)

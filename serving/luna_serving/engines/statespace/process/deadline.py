@@ -1,6 +1,6 @@
-"""Stopping work that nobody waits for: long loops of the engine look at `out_of_time` between their steps.
+"""Stopping work that no caller waits for: long loops of the engine call `out_of_time` between their steps.
 
-A caller passes `out_of_time`, which is cheap and true once nobody waits for the answer any more. A loop that sees it
+A caller passes `out_of_time`, which is cheap, and true once no caller waits for the answer. A loop that sees it
 raises `OutOfTime`, and what it has computed is dropped.
 """
 

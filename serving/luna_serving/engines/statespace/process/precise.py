@@ -18,7 +18,7 @@ flint.ctx.prec = BITS
 
 @contextmanager
 def bits(precision: int) -> Iterator[None]:
-    """Compute with so many bits in this block, or `BITS` if that is more."""
+    """Compute with `precision` bits in this block, or `BITS` if that is more."""
     with _ONE_AT_A_TIME:
         before = flint.ctx.prec
         flint.ctx.prec = max(precision, before)

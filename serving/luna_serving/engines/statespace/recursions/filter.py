@@ -6,15 +6,15 @@ exist. Both run only as far as the longest series reaches: the length of the arr
 so that few shapes are compiled, and its empty end costs nothing.
 """
 
-import math
 from functools import partial
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from luna_serving.engines.statespace.model.observations import LOG_2PI
 from luna_serving.engines.statespace.recursions.recursion import (
     FUSED_STATES,
     DiffusePart,
@@ -35,11 +35,10 @@ from luna_serving.engines.statespace.recursions.recursion import (
 )
 
 Variant = Literal["means", "full"]
-LOG_2PI: Final = math.log(2 * math.pi)
 
 
 class Carry(NamedTuple):
-    """Where every series of the batch stands between two chunks: state[t] before y[t]."""
+    """Every series of the batch between two chunks: state[t] before y[t]."""
 
     mean: Float[Array, "state batch"]
     cov: Float[Array, "state state batch"]  # P*, the finite part
@@ -64,7 +63,7 @@ def filter_chunk(
     """Filter one chunk of every series in the batch; time is counted in rows (`recursion.System`).
 
     `y` is NaN where an observation is missing and on padding. Rows past a series' end (`carry.left`) and rows
-    past the longest series hold nothing of meaning. Outputs are time-major:
+    past the longest series are undefined. Outputs are time-major:
 
     - means: `filtered_state` [time, state, batch].
     - full: also `filtered_state_cov`, `forecasts`, `forecast_error`, `forecast_error_cov`,
@@ -169,7 +168,7 @@ def _correct_fenced(
 ) -> tuple[Moments, Float[Array, "state batch"]]:
     """Correct with the ordinary gain; for several states in a computation of its own.
 
-    XLA's CPU fusion would compute the correction, divisions included, anew for every entry of the predicted
+    XLA's CPU fusion would compute the correction, divisions included, again for every entry of the predicted
     covariance, and ignores optimization barriers. A conditional is a fence that it respects: 3.3 to 1.9 ms
     for 2048 steps of 32 series with two states. With one state there is nothing to share and it costs 1 ms.
     """
@@ -236,7 +235,7 @@ def _derive_row(
 
 
 def loglike_of(innovation: Innovation, diffuse_var: Float[Array, " batch"]) -> Float[Array, " batch"]:
-    """What one observation adds to the log-likelihood (Durbin & Koopman eq. 7.2, 7.4); zero where it tells nothing."""
+    """What one observation adds to the log-likelihood (Durbin & Koopman eq. 7.2, 7.4); zero without information."""
     finite_var = jnp.where(innovation.informative, innovation.var, 1.0)
     regular = LOG_2PI + jnp.log(finite_var) + innovation.error**2 / finite_var
     met = innovation.observed & (diffuse_var > 0)

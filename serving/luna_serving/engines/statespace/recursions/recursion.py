@@ -26,7 +26,7 @@ from jaxtyping import Array, Bool, Float, Int
 ROUNDING: Final = 16 * 2.220446049250313e-16
 # F∞ = |Z A|² is judged zero when |Z A| is below 1e-12 of |Z| |A|. Relative, so that the unit of the series
 # does not matter; A and not P∞ = A A' is carried, so that 1e-12 is far above rounding (1e-16) and still lets
-# a step dt of 1e-9 units of time tell a velocity.
+# a step dt of 1e-9 units of time determine a velocity.
 DIFFUSE_TOLERANCE: Final = 1e-12
 # The most states whose products are fused loops.
 FUSED_STATES: Final = 4
@@ -236,7 +236,7 @@ def reveal(
     rank = rank - meets.astype(rank.dtype)
     kept = factor - jnp.where(meets[None], ratio, 0.0)[:, None] * signal[None]
     # A singular transition can drop a direction that the rank still counts. What is then left of a state is rounding,
-    # told by the state's own row: rows differ as widely as the units of their states.
+    # judged by the state's own row: rows differ as widely as the units of their states.
     before, after = jnp.sum(factor * factor, axis=1), jnp.sum(kept * kept, axis=1)
     kept = jnp.where((after <= DIFFUSE_TOLERANCE**2 * before)[:, None], 0.0, kept)
     return jnp.where((rank > 0)[None, None], kept, 0.0), rank

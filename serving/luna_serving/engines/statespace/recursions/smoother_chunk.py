@@ -41,7 +41,7 @@ from luna_serving.engines.statespace.recursions.smoother_algebra import (
     write,
 )
 from luna_serving.engines.statespace.recursions.smoother_diffuse import (
-    Faint,
+    DiffuseAdjoint,
     Forward,
     diffuse_part_of,
     replay,
@@ -54,7 +54,7 @@ class Backward(NamedTuple):
 
     r: Float[Array, "state batch"]
     n: Float[Array, "state state batch"]
-    faint: Faint  # the same in the next powers of 1/κ, for the diffuse phase
+    adjoint: DiffuseAdjoint  # the same in the next powers of 1/κ, for the diffuse phase
 
 
 class _Observed(NamedTuple):
@@ -92,7 +92,7 @@ def smooth_chunk(
 
     `start` is the filter's carry before the chunk, `filtered` its `NEEDED` outputs, `back` comes from after it.
 
-    Outputs, time-major; rows past a series' end hold nothing of meaning:
+    Outputs, time-major; rows past a series' end are undefined:
 
     - `smoothed_state` [time, state, batch], `smoothed_state_cov` [time, state, state, batch].
     - `smoothed_state_diffuse` [time, state, batch]: the observations leave this state's variance infinite, up
@@ -117,11 +117,11 @@ def smooth_chunk(
     outputs = jax.vmap(lambda t, *here: _combine(at(system, t), *here))(
         times, forward, run.written["r"], run.written["n"]
     )
-    faint, outputs = smooth_diffuse(system, forward, y, factors, diffuse_end, run.written, back.faint, outputs)
-    # Once more, on what a loop has written down: what is computed anew for each entry may round differently.
+    adjoint, outputs = smooth_diffuse(system, forward, y, factors, diffuse_end, run.written, back.adjoint, outputs)
+    # Once more, on what a loop has written: what XLA computes again for each entry may round differently.
     outputs["smoothed_state_cov"] = jax.vmap(symmetric)(outputs["smoothed_state_cov"])
     later = {"score": run.written["r"], "information": run.written["n"]}
-    return Backward(run.r, run.n, faint), outputs | later
+    return Backward(run.r, run.n, adjoint), outputs | later
 
 
 def _observed(

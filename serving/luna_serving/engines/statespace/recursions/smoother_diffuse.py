@@ -55,7 +55,7 @@ class Factors(NamedTuple):
     after: Float[Array, "time state shock batch"]
 
 
-class Faint(NamedTuple):
+class DiffuseAdjoint(NamedTuple):
     """What the observations after t say about state[t+1] in higher powers of 1/κ."""
 
     r1: Float[Array, "state batch"]
@@ -64,10 +64,10 @@ class Faint(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """The loop's variables: rows still to go, the faint terms, and the outputs."""
+    """The loop's variables: rows still to go, the adjoint terms, and the outputs."""
 
     t: Int[Array, ""]
-    faint: Faint
+    adjoint: DiffuseAdjoint
     outputs: dict[str, Array]
 
 
@@ -117,9 +117,9 @@ def smooth_diffuse(
     factors: Factors,
     diffuse_end: Int[Array, ""],
     later: dict[str, Array],
-    faint: Faint,
+    adjoint: DiffuseAdjoint,
     outputs: dict[str, Array],
-) -> tuple[Faint, dict[str, Array]]:
+) -> tuple[DiffuseAdjoint, dict[str, Array]]:
     """Replace the outputs of series in their diffuse phase; `later` holds r and N after each row."""
 
     def step(run: _Run) -> _Run:
@@ -130,10 +130,10 @@ def smooth_diffuse(
         part = diffuse_part_of(params, factor.before, rows.forecast_error_diffuse_cov)
         # From state[t+1] to state[t] after its observation: T' r and T' N T.
         r, n = matvec(transpose(params.transition), leading["r"]), between(params.transition, leading["n"])
-        across = Faint(
-            matvec(transpose(params.transition), run.faint.r1),
-            between(params.transition, run.faint.n1),
-            between(params.transition, run.faint.n2),
+        across = DiffuseAdjoint(
+            matvec(transpose(params.transition), run.adjoint.r1),
+            between(params.transition, run.adjoint.n1),
+            between(params.transition, run.adjoint.n2),
         )
         diffuse = jnp.any(factor.before != 0, axis=(0, 1))
         replaced = {
@@ -142,8 +142,8 @@ def smooth_diffuse(
         }
         return _Run(t, _observe(params, innovation, part, r, n, across), write(run.outputs, t, replaced))
 
-    run = lax.while_loop(lambda run: run.t > 0, step, _Run(diffuse_end, faint, outputs))
-    return run.faint, run.outputs
+    run = lax.while_loop(lambda run: run.t > 0, step, _Run(diffuse_end, adjoint, outputs))
+    return run.adjoint, run.outputs
 
 
 def _combine(
@@ -151,12 +151,12 @@ def _combine(
     factor: Float[Array, "state shock batch"],
     r: Float[Array, "state batch"],
     n: Float[Array, "state state batch"],
-    across: Faint,
+    across: DiffuseAdjoint,
 ) -> dict[str, Array]:
     """The smoothed moments where P|t = P*|t + κ A A' for the given A (Durbin & Koopman eq. 5.23 and 5.24)."""
     cov = rows.filtered_state_cov
     mean = rows.filtered_state + matvec(cov, r) + matvec(factor, matvec(transpose(factor), across.r1))
-    # A' N1 A projects on what the later observations tell about the diffuse directions; the rest stays diffuse.
+    # A' N1 A projects on the diffuse directions that later observations determine; the rest stays diffuse.
     told = matmul(transpose(factor), across.n1)
     unseen = factor - matmul(factor, matmul(told, factor))
     size = jnp.sum(factor * factor, axis=(0, 1))
@@ -175,8 +175,8 @@ def _observe(
     part: DiffusePart,
     r: Float[Array, "state batch"],
     n: Float[Array, "state state batch"],
-    across: Faint,
-) -> Faint:
+    across: DiffuseAdjoint,
+) -> DiffuseAdjoint:
     """Take the observation at t into what is said about state[t]: eq. 5.20 to 5.22, with K = K0 + K1 / κ.
 
     1 / F is 1 / F* where F∞ = 0, else 1 / (κ F∞) - F* / (κ F∞)².
@@ -195,7 +195,7 @@ def _observe(
     cross_1 = matmul(transpose(e0), matmul(across.n1, e1))
     n1 = squared * w1[None, None] + between(e0, across.n1) + cross + transpose(cross)
     n2 = squared * w2[None, None] + between(e0, across.n2) + cross_1 + transpose(cross_1) + between(e1, n)
-    return Faint(
+    return DiffuseAdjoint(
         r1=z * (w1 * innovation.error)[None] + matvec(transpose(e0), across.r1) + matvec(transpose(e1), r),
         n1=symmetric(n1),
         n2=symmetric(n2),

@@ -100,7 +100,7 @@ def _step(params: Params, noise_root: Float[Array, "state state batch"], run: _R
     k_diffuse = part.state_obs_cov / jnp.where(meets, part.var, 1.0)[None]
     k = jnp.where(meets[None], k_diffuse, k_regular)
     mean = series.mean + k * error[None]
-    # Potter's factor; with K∞, which is no least-squares gain, the update is (I - K Z) S beside K H^½.
+    # Potter's factor; with K∞, which is no least-squares gain, the update is (I - K Z) S next to K H^½.
     potter = jnp.where(informative, 1 / (1 + jnp.sqrt(params.obs_var / safe)), 0.0)
     along = k * jnp.where(meets, 1.0, potter)[None]
     shrunk = series.cov - along[:, None] * phi[None]

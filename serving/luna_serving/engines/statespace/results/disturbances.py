@@ -16,15 +16,15 @@ from luna_serving.engines.statespace.results.signals import first_period, obs_va
 
 Floats = NDArray[np.float64]
 
-# Of H: an observation that leaves its noise less than this to explain is the only one that tells of its signal, and the
-# standardized disturbance would be rounding divided by rounding.
+# Relative to H: an observation that leaves its noise less than this to explain is the only one that determines its
+# signal, and the standardized disturbance would be rounding divided by rounding.
 UNEXPLAINED: Final = 1e-8
-# Of Q: a shock of which the observations say less is one of which they say nothing, and Q R' N R Q is rounding.
+# Relative to Q: a shock of which the observations say less is one of which they say nothing: Q R' N R Q is rounding.
 NOTHING_SAID: Final = 1e-12
 
 
 class Disturbances(NamedTuple):
-    """Of each period, given all observations; [T] for [T, m] where one thing is observed."""
+    """The disturbances of each period, given all observations; [T] for [T, m] where one thing is observed."""
 
     mean: Floats  # [T, m] or [T, r]
     variance: Floats  # Var(· | Y), likewise

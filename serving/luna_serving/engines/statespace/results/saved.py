@@ -1,4 +1,4 @@
-"""Where a series stands, so that it can be put away and gone on with later."""
+"""The state after a series, which can be stored and continued from later."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What a batch answers: plain NumPy, one object a series, and a report of what was run.
+"""What a batch answers: plain NumPy, one object per series, and a report of what was run.
 
 Where one thing is observed, what is said of observations has no axis for it: [T] for [T, m], [T] for [T, m, m].
 """
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from luna_serving.engines.statespace.model.model import Model, over_time
 from luna_serving.engines.statespace.results.saved import Saved
 
-# Of the log-likelihood: kfas leaves out ½ ln 2π for each observation that a diffuse start used up.
+# The log-likelihood's convention: kfas leaves out ½ ln 2π for each observation that a diffuse start used up.
 Convention = Literal["full", "kfas"]
 Algorithm = Literal["shared_gain", "steady_state", "per_series", "parallel_in_time", "square_root", "multiprecision"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SignalMoments:
-    """Of design · state + obs_intercept."""
+    """Mean and variance of design · state + obs_intercept."""
 
     mean: NDArray[np.float64]  # [T, m]
     variance: NDArray[np.float64]  # [T, m]
@@ -60,7 +60,7 @@ class SmoothedOutputs:
 
     smoothed_state: NDArray[np.float64]  # [T, n]
     smoothed_state_cov: NDArray[np.float64]  # [T, n, n]
-    # [T, n]; True: no observation tells of this state, its variance is infinite and its moments mean nothing.
+    # [T, n]; True: no observation determines this state, its variance is infinite and its moments mean nothing.
     smoothed_state_diffuse: NDArray[np.bool_]
     score: NDArray[np.float64] | None = None
     """r [T, n], of the state after each period: Durbin & Koopman (2012) eq. 4.38; where it was asked for."""
@@ -69,7 +69,7 @@ class SmoothedOutputs:
     signal: SignalMoments | None = None
     """As `FullOutputs.filtered_signal`."""
     state_disturbance_var: NDArray[np.float64] | None = None
-    """Of each shock [T, r], where `disturbances` would cancel; None: compute it from N."""
+    """The variance of each shock [T, r], where `disturbances` would cancel; None: compute it from N."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,11 +82,11 @@ class SeriesResult:
     full: FullOutputs | None
     smoothed: SmoothedOutputs | None = None
     saved: Saved | None = None
-    """Where the series stands after its last observation; with `full`."""
+    """The state after the last observation; with `full`."""
     plan: Algorithm = "per_series"
     """How it was computed."""
     precision: Literal["float64", "float32"] = "float64"
-    """Of data and means; gains and covariances are always float64."""
+    """The precision of data and means; gains and covariances are always float64."""
 
     @property
     def filtered_signal(self) -> NDArray[np.float64]:
@@ -125,7 +125,7 @@ def signal_moments(
 
 
 def unknown_periods(model: Model, length: int, first: int = 0) -> NDArray[np.bool_]:
-    """Which of so many periods [T] from `first` on have a design that is not known."""
+    """Which of `length` periods [T] from `first` on have a design that is not known."""
     return np.isin(np.arange(first, first + length), model.unknown_periods)
 
 

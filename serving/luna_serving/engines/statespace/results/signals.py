@@ -27,7 +27,7 @@ def filtered_signal(result: SeriesResult) -> SignalMoments:
 def smoothed_signal(result: SeriesResult) -> SignalMoments:
     """Given all observations; NaN where they leave the signal diffuse.
 
-    An observation tells its own signal, even where the states that add up to it stay diffuse. Of a missing element
+    An observation determines its own signal, even where the states that add up to it stay diffuse. Of a missing element
     whose design sees a diffuse state nothing is said, though the diffuse parts might cancel.
     """
     full, smoothed = result.full, result.smoothed

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.engines.statespace.model.model import over_time
-from luna_serving.engines.statespace.model.observations import factor, solve
-from luna_serving.engines.statespace.recursions.filter import LOG_2PI
+from luna_serving.engines.statespace.model.observations import LOG_2PI, factor, solve
 from luna_serving.engines.statespace.results.saved import Saved
 from luna_serving.engines.statespace.results.series import (
     Algorithm,
@@ -109,9 +108,9 @@ def _not_negative(cov: Floats) -> Floats:
 
 
 def _of_met(prepared: Prepared, loglike: Convention) -> float:
-    """What an observation that told a diffuse direction adds to the log-likelihood besides F∞'s part.
+    """What an observation that resolved a diffuse direction adds to the log-likelihood besides F∞'s part.
 
-    The engine's units change the sum over all directions, and nobody can say whose share is which: each bears the same.
+    The engine's units change the sum over all directions, which cannot be divided: each bears the same share.
     """
     units = prepared.log_scale / prepared.saved.rank if prepared.log_scale else 0.0
     return (LOG_2PI / 2 if loglike == "kfas" else 0.0) - units
@@ -214,7 +213,7 @@ def _hold(states: dict[str, Floats], still: NDArray[np.bool_]) -> None:
 def _smoothed(states: dict[str, Floats], all_told: bool) -> SmoothedOutputs:
     diffuse = states["smoothed_state_diffuse"].astype(bool)
     if all_told:
-        # Every direction was told. The flags are judged with a tolerance; counting needs none.
+        # Every direction was resolved. The flags are judged with a tolerance; counting needs none.
         diffuse = np.zeros_like(diffuse)
     return SmoothedOutputs(
         states["smoothed_state"],

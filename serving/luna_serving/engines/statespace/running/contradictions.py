@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 # themselves been added up over the series: 1e-16 a sum, a million sums at most. Data that are rounded on purpose, to
 # cents or per cents, are off by far more: they do contradict a model without noise.
 ROUNDING: Final = 1e-9
-# Standard deviations of what variance there is, where float64 cannot tell it from rounding.
+# Standard deviations of what variance there is, where float64 cannot distinguish it from rounding.
 DEVIATIONS: Final = 8.0
 
 
@@ -31,7 +31,7 @@ def not_learnt(error: Floats, standardized: Floats, diffuse: NDArray[np.bool_]) 
 
 
 def skips(full: FullOutputs) -> bool:
-    """Whether the filter skipped an observation of this series, whatever its value."""
+    """Whether the filter skipped an observation of this series, of any value."""
     diffuse = full.forecast_diffuse.reshape(-1, *[1] * (full.forecast_error.ndim - 1))
     return bool(not_learnt(full.forecast_error, full.standardized_forecast_error, diffuse).any())
 

@@ -27,7 +27,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, saved: Sequence[Saved | None]) -> Self:
-        """Where series stand; each must have been filtered in full."""
+        """The last states of series, each filtered in full."""
         known = [each for each in saved if each is not None]
         return cls(
             np.array([each.mean for each in known]),

@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.model.memo import once_per_model
 from luna_serving.engines.statespace.model.model import Model, over_time
 from luna_serving.engines.statespace.model.observations import Rows, collapsed_rows_of
 from luna_serving.engines.statespace.recursions.filter import Carry, Variant
@@ -36,7 +37,7 @@ class Buckets(NamedTuple):
 # Every new shape would be a fresh XLA compile on a live replica, so these are all there are.
 # 256 rows hold a typical request; 2048 cut a long series into few calls. 32 series cost almost what one costs
 # (the loop's overhead), so nothing narrower is worth a compile; 256 halve that overhead again.
-# `full` computes so much beside the loop that larger buckets would gain 0 to 30 %; they took half of the
+# `full` computes so much outside the loop that larger buckets would gain 0 to 30 %; they took half of the
 # warm-up to compile.
 SIMPLE_BUCKETS: Final[Mapping[Variant, Buckets]] = MappingProxyType(
     {"means": Buckets((256, 2048), (32, 256)), "full": Buckets((256,), (32,))}
@@ -99,15 +100,12 @@ def kinds() -> list[Kind]:
     return simple + [Kind(False, n, 1, varies, root) for n in STATE_BUCKETS for varies, root in forms]
 
 
+@once_per_model
 def kind_of(model: Model, root: bool | None = None) -> Kind:
     """The kind of a model; `root` forces or forbids the square-root filter, None is for the model to say."""
-    kept: Kind | None = model.derived.get(("kind", root))
-    if kept is None:
-        rooted = needs_square_root(model) if root is None else root
-        prepared = prepare(model, root=rooted)
-        varies = prepared.varies or rooted
-        kept = model.derived["kind", root] = Kind(prepared.simple, prepared.states, prepared.rows, varies, rooted)
-    return kept
+    rooted = needs_square_root(model) if root is None else root
+    prepared = prepare(model, root=rooted)
+    return Kind(prepared.simple, prepared.states, prepared.rows, prepared.varies or rooted, rooted)
 
 
 def group(items: Sequence[Item], variant: Variant, root: bool | None = None) -> Iterator[Group]:
@@ -214,7 +212,7 @@ def pack_noise_root(lanes: Sequence[Lane], kind: Kind, first: int, length: int, 
 def _pack_moving(lanes: Sequence[Lane], kind: Kind, periods: NDArray[np.int_], width: int) -> Moving:
     n = kind.states
     shape = (width, len(periods)) if kind.varies else (width,)
-    # An idle lane stands still.
+    # An idle lane does not move.
     transition = np.broadcast_to(np.eye(n), (*shape, n, n)).copy()
     intercept, state_cov = np.zeros((*shape, n)), np.zeros((*shape, n, n))
     for number, lane in enumerate(lanes):

@@ -1,6 +1,6 @@
 """One batch of series through all its chunks: forward with the filter, backward with the smoother.
 
-Outputs are collected series-major in NumPy, a row an observation. For the way back the filter's outputs of the last
+Outputs are collected series-major in NumPy, a row per observation. For the way back the filter's outputs of the last
 chunks are at hand; those of earlier ones are computed anew from the carry before the chunk, so that memory stays
 bounded.
 """
@@ -17,7 +17,7 @@ from luna_serving.engines.statespace.process.deadline import Clock, check, never
 from luna_serving.engines.statespace.recursions.filter import Carry, filter_chunk
 from luna_serving.engines.statespace.recursions.recursion import System
 from luna_serving.engines.statespace.recursions.smoother_chunk import NEEDED, Backward, smooth_chunk
-from luna_serving.engines.statespace.recursions.smoother_diffuse import Faint
+from luna_serving.engines.statespace.recursions.smoother_diffuse import DiffuseAdjoint
 from luna_serving.engines.statespace.recursions.square_root import filter_chunk_root
 from luna_serving.engines.statespace.results.saved import Saved
 from luna_serving.engines.statespace.running.packing import (
@@ -59,7 +59,7 @@ class Passed:
     group: Group
     items: list[Item]
     lanes: list[Lane]
-    system: System | None  # of simple models; others have one a chunk
+    system: System | None  # of simple models; others have one per chunk
     carry: Carry  # after the last observation of each series
     padded: int = 0  # rows of time, padding included
     outputs: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # [series, row, ...]
@@ -128,8 +128,8 @@ def backward_pass(passed: Passed, *, later: bool = False, out_of_time: Clock = n
 def no_later_observation(states: int, width: int) -> Backward:
     """What the smoother starts from after the last row."""
     vector, square = as_argument(np.zeros((states, width))), as_argument(np.zeros((states, states, width)))
-    faint = Faint(r1=vector, n1=square, n2=square)
-    return Backward(r=vector, n=square, faint=faint)
+    adjoint = DiffuseAdjoint(r1=vector, n1=square, n2=square)
+    return Backward(r=vector, n=square, adjoint=adjoint)
 
 
 def _filter(passed: Passed, start: Carry, first: int, length: int) -> tuple[Carry, dict[str, jax.Array]]:

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luna_serving.engines.statespace.model.memo import once_per_model
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.model.observations import collapses
 from luna_serving.engines.statespace.results.saved import Saved
@@ -16,7 +17,7 @@ Floats = NDArray[np.float64]
 SIMPLE_STATES: Final = (1, 2)
 STATE_BUCKETS: Final = (4, 8, 16, 32, 64)
 # A state that nothing is known of and that is seen through a design this far from 1 (regressors as they come) is
-# measured in another unit: directions in the diffuse part are told apart by their sizes.
+# measured in another unit: directions in the diffuse part are distinguished by their sizes.
 LARGEST_DESIGN: Final = 2.0**8
 # The fractional parts of its multiples are spread evenly.
 GOLDEN: Final = 0.6180339887498949
@@ -111,24 +112,19 @@ def never_moves(model: Model) -> NDArray[np.bool_]:
     return still
 
 
+@once_per_model
 def needs_square_root(model: Model) -> bool:
     """Whether a covariance could lose the digits: two coefficients or more that nothing is known of."""
     return int((never_moves(model) & model.start.diffuse.any(axis=1)).sum()) >= 2
 
 
+@once_per_model
 def prepare(model: Model, *, root: bool = False, twin: bool = False) -> Prepared:
     """Prepare a model, for the square-root filter or the others; the same object again costs nothing.
 
     A `twin` is the same model in units that are no powers of two: every product rounds differently, and how far its
-    answers are off tells how many digits they have (`soundness`).
+    answers are off shows how many digits they have (`soundness`).
     """
-    kept: Prepared | None = model.derived.get(("prepared", root, twin))
-    if kept is None:
-        kept = model.derived["prepared", root, twin] = _prepared(model, root=root, twin=twin)
-    return kept
-
-
-def _prepared(model: Model, *, root: bool, twin: bool) -> Prepared:
     n = model.states
     constant = model.length is None
     usual = _scale(model)

@@ -1,7 +1,7 @@
 """Smoothed means of many series that share a model, a length and their missing observations: one pass over a matrix.
 
 The smoothed mean is linear in the observations, and its weights are the same for all such series
-(`shared_weights`). Forward, one product a period takes (a, y) of every series to the next a; backward, one takes
+(`shared_weights`). Forward, one product per period takes (a, y) of every series to the next a; backward, one takes
 (r, s) to the r of the period before; everything else follows from these for many periods at once. In the exact
 diffuse phase r1 goes back beside r (Durbin & Koopman 2012, sections 4.4 and 5.3).
 """

@@ -52,19 +52,19 @@ class Weights:
     backward: Floats  # [T, n, n + k], takes (r, s) to the r of the period before
     spread: Floats  # [T, n, n], P|t T': the smoothed state is the filtered one and this times r
     diffuse: list[DiffusePeriod]  # of the first periods; r1 is zero after the last of them
-    met: int  # observations that told a diffuse direction
+    met: int  # observations that resolved a diffuse direction
 
 
 def weights_of(
     model: Model, pattern: Floats, group: Group, start: Saved | None, *, ends: bool
 ) -> tuple[Weights, Saved | None]:
-    """Weights of the periods in `pattern` [T, m], NaN where missing, and where the filter stands after them.
+    """Weights of the periods in `pattern` [T, m], NaN where missing, and the filter's state after them.
 
     Args:
         model: constant, or varying in time.
         pattern: what is observed there does not matter.
         group: the engine's batch of one such series.
-        start: where the filter stands before the first period; None: at the model's own start.
+        start: the filter's state before the first period; None: the model's own start.
         ends: whether no period follows; then None is answered for the following start.
     """
     passed = forward_pass([(pattern, model)], group, [start])
@@ -130,7 +130,7 @@ def _backward(design: Floats, gain: Floats, transition: Floats) -> Floats:
 def _diffuse(
     passed: Passed, outputs: dict[str, Floats], transition: Floats, observed: NDArray[np.bool_]
 ) -> tuple[list[DiffusePeriod], int]:
-    """The periods that begin diffuse, and how many observations told a direction; A as `smoother.diffuse.replay`."""
+    """The periods that begin diffuse, how many observations resolved a direction; A as `smoother.diffuse.replay`."""
     lane = passed.lanes[0]
     prepared, saved, (periods, k) = lane.prepared, lane.saved, observed.shape
     n = prepared.model.states
@@ -162,7 +162,7 @@ def _diffuse(
 
 
 def _revealed(factor: Floats, design: Floats, var: float) -> Floats:
-    """A without the direction that an observation told; see `recursion.reveal`."""
+    """A without the direction that an observation resolved; see `recursion.reveal`."""
     signal = design @ factor
     kept: Floats = factor - np.outer(factor @ signal / var, signal)
     before, after = (factor**2).sum(axis=1), (kept**2).sum(axis=1)

@@ -1,7 +1,7 @@
 """Random paths of a model's states and observations. Pure NumPy: no horizon and no number of draws compiles.
 
 The letters are those of `model.py` (Durbin & Koopman 2012, section 3.1). All draws go through time side by side: one
-small matrix product a period takes (state, standard normals) to (next state, observation).
+small matrix product per period takes (state, standard normals) to (next state, observation).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -97,7 +97,7 @@ def pinned(start: Start, values: Floats) -> Start:
     weights = regression(start.cov, free, known)
     mean[free] += weights @ (values[known] - start.mean[known])
     left = start.cov[np.ix_(free, free)] - weights @ start.cov[np.ix_(known, free)]
-    # Of a state that the others tell for certain, the difference leaves only rounding.
+    # Of a state that the others determine, the difference leaves only rounding.
     told = np.diagonal(left) <= TOLD * np.diagonal(start.cov)[free]
     cov[np.ix_(free, free)] = np.where(told[:, None] | told, 0.0, left)
     return Start(mean, (cov + cov.T) / 2, np.zeros_like(cov), 0)

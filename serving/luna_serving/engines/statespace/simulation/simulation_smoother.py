@@ -8,7 +8,7 @@ draw states x⁺ and observations y⁺ from the model, and move them by what the
 with y⁺ missing where y is. The smoothed mean is linear in the observations: the difference is the smoothed mean of
 y - y⁺ under the model without intercepts. Its weights are the same for all draws, which are smoothed as one matrix.
 Under an exact diffuse start the diffuse part of x⁺ is zero: the smoother estimates it from the data alone, so that
-whatever x⁺ held of it would be taken out again (2012, section 5.5).
+any part of it in x⁺ would be taken out again (2012, section 5.5).
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from luna_serving.engines.statespace.results.quality import overflows
 from luna_serving.engines.statespace.results.series import BatchReport
 from luna_serving.engines.statespace.simulation.shared_means import shared_means
 from luna_serving.engines.statespace.simulation.simulate import Floats, Paths, paths, regression, streams
-from luna_serving.engines.statespace.soundness.checked import Work, run
+from luna_serving.engines.statespace.soundness.checked import Work, require_possible, unsound
 
 Item = tuple[Floats, Model]
 
@@ -73,13 +73,13 @@ def simulate_given(
     ]
     drawn: dict[int, Drawn] = {}
     together = _together(series, [model for _, model in items])
-    unsound = _unsound([(places[0], series[places[0]], items[places[0]][1]) for places in together], out_of_time)
+    lacking = _lacking_digits([(places[0], series[places[0]], items[places[0]][1]) for places in together], out_of_time)
     rooted = exact = False
     for places in together:
         model = items[places[0]][1]
         observed = [series[place] for place in places]
         imagined = [np.where(np.isnan(series[place]), np.nan, simulated[place].observations) for place in places]
-        if places[0] in unsound:
+        if places[0] in lacking:
             moves, signals, determined = _exactly(model, observed, imagined, out_of_time)
             exact = True
         else:
@@ -103,13 +103,15 @@ def simulate_given(
     return DrawnBatch(answers, report)
 
 
-def _unsound(firsts: Sequence[tuple[int, Floats, Model]], out_of_time: Clock) -> set[int]:
+def _lacking_digits(firsts: Sequence[tuple[int, Floats, Model]], out_of_time: Clock) -> set[int]:
     """The places among these series, (place, y, model), whose smoother needs more digits than float64 has."""
     found: set[int] = set()
     for first in range(0, len(firsts), AT_ONCE):
         some = firsts[first : first + AT_ONCE]
-        checked = run([(y, model) for _, y, model in some], None, Work(smooth=True, out_of_time=out_of_time))
-        found |= {some[number][0] for places in checked.unsound for number in places}
+        work = Work(smooth=True, out_of_time=out_of_time)
+        found |= {
+            some[number][0] for places in unsound([(y, model) for _, y, model in some], work) for number in places
+        }
     return found
 
 
@@ -122,6 +124,7 @@ def _exactly(
 
     items = [(y, model) for y in (*observed, *(draw for each in imagined for draw in each))]
     results = plan.results(items, smooth=True, out_of_time=out_of_time)
+    require_possible(results[: len(observed)])
     smoothed = [result.smoothed for result in results]
     means = np.array([each.smoothed_state for each in smoothed if each is not None])
     signals = np.array([each.signal.mean for each in smoothed if each is not None and each.signal is not None])

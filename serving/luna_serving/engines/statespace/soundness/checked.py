@@ -5,12 +5,15 @@ Series of one model that miss the same points lose the same digits: one of them 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from luna_serving.engines.statespace.model.memo import once_per_model
+from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.process.deadline import Clock, never
 from luna_serving.engines.statespace.recursions.filter import Variant
+from luna_serving.engines.statespace.results.refusals import Unanswered
 from luna_serving.engines.statespace.results.saved import Saved
 from luna_serving.engines.statespace.results.series import Convention, ForecastResult, SeriesResult
 from luna_serving.engines.statespace.running.answers import forecast_results, series_results
@@ -24,17 +27,13 @@ from luna_serving.engines.statespace.soundness.twins import agree, forecasts_agr
 
 Starts = Sequence[Saved | None] | None
 
-# Periods of a series that tell whether the model's filter has digits: covariances have settled by then, or never will.
+# Periods of a series that show whether the model's filter has digits: covariances have settled by then, or never will.
 TELLING: Final = 4096
-# A series that ends before its start is resolved goes by multi-precision, which knows a direction that decays from one
-# that is gone, if that takes so many seconds: of a period, and of a product of states, as measured.
+# A series that ends before its start is resolved goes by multi-precision, which separates a direction that decays from
+# one that is gone, if that takes at most OPEN_S; the seconds of a period, and of a product of states, are measured.
 OPEN_S: Final = 0.5
 PERIOD_S: Final = 30e-6
 PRODUCT_S: Final = 1.3e-7
-
-
-class Unanswered(Exception):
-    """No plan can answer these series; the message says why, and the cure."""
 
 
 IMPOSSIBLE: Final = (
@@ -76,6 +75,35 @@ def run(items: Sequence[Item], starts: Starts, work: Work) -> Checked:
         OutOfTime: the time is over.
         Unanswered: even multi-precision does not answer.
     """
+    checked, results = _in_float64(items, starts, work)
+    for places in checked.unsound:
+        results.update(zip(places, _exactly(items, starts, places, work), strict=True))
+    checked.results = [results[place] for place in range(len(items))]
+    return checked
+
+
+def unsound(items: Sequence[Item], work: Work) -> list[tuple[int, ...]]:
+    """The places of series that `run` would answer in multi-precision, alike ones together; computes float64 only.
+
+    Raises:
+        OutOfTime: the time is over.
+    """
+    checked, _ = _in_float64(items, None, work)
+    return checked.unsound
+
+
+def require_possible(results: Sequence[SeriesResult]) -> None:
+    """Refuse results of multi-precision that contradict each other.
+
+    Raises:
+        Unanswered: they do.
+    """
+    if violations(results).any():
+        raise Unanswered(IMPOSSIBLE)
+
+
+def _in_float64(items: Sequence[Item], starts: Starts, work: Work) -> tuple[Checked, dict[int, SeriesResult]]:
+    """The results of float64 by place, and which of them lack digits; those that it does not run have none."""
     exact, alike, plain = _sorted(items, starts, smooth=work.smooth)
     results: dict[int, SeriesResult] = {}
     checked = Checked([], [], unsound=exact)
@@ -84,7 +112,7 @@ def run(items: Sequence[Item], starts: Starts, work: Work) -> Checked:
         results.update(zip(plain, found, strict=True))
         plain = []
     if alike:
-        # In order of their places: neighbours in a batch are then the same whatever is asked of the series.
+        # In order of their places: neighbours in a batch are then the same for every task.
         order = sorted([*plain, *(place for places in alike for place in places)])
         twins, batches = _watched(items, starts, work, alike, order, results)
         checked.batches = [*checked.batches, *batches]
@@ -93,15 +121,12 @@ def run(items: Sequence[Item], starts: Starts, work: Work) -> Checked:
                 checked.twins.append((places, twin))
             else:
                 checked.unsound.append(places)
-    for places in checked.unsound:
-        results.update(zip(places, _exactly(items, starts, places, work), strict=True))
-    checked.results = [results[place] for place in range(len(items))]
-    return checked
+    return checked, results
 
 
 def lacks_digits(items: Sequence[Item], work: Work) -> bool:
     """Whether the filter of the model of these series does, by the longest of them."""
-    return _faults(items, work)[0]
+    return _faults(items, work).lacks_digits
 
 
 def needs_watching(items: Sequence[Item], work: Work) -> bool:
@@ -112,18 +137,32 @@ def needs_watching(items: Sequence[Item], work: Work) -> bool:
     return any(_faults(items, work))
 
 
-def _faults(items: Sequence[Item], work: Work) -> tuple[bool, bool]:
+class _Faults(NamedTuple):
+    """What the filter of a model does to series with the same gaps."""
+
+    lacks_digits: bool
+    skips: bool
+    """Some observation is skipped; not looked at where digits lack."""
+
+
+def _faults(items: Sequence[Item], work: Work) -> _Faults:
     y, model = max(items, key=lambda item: len(item[0]))
     if is_plain(model):
-        return False, False
+        return _Faults(lacks_digits=False, skips=False)
     size = min(len(y), TELLING)
-    key = ("faults", size, hash(np.isnan(y[:size]).tobytes()))
-    known: tuple[bool, bool] | None = model.derived.get(key)
-    if known is None:
-        checked = run([(y[:size], model)], None, work)
-        skipping = any(result.full is not None and skips(result.full) for result in checked.results)
-        known = model.derived[key] = (bool(checked.unsound), skipping)
-    return known
+    known, key = _known_faults(model), (size, hash(np.isnan(y[:size]).tobytes()))
+    if key not in known:
+        checked, results = _in_float64([(y[:size], model)], None, work)
+        lacking = bool(checked.unsound)
+        skipping = not lacking and any(each.full is not None and skips(each.full) for each in results.values())
+        known[key] = _Faults(lacking, skipping)
+    return known[key]
+
+
+@once_per_model
+def _known_faults(_model: Model) -> dict[tuple[int, int], _Faults]:
+    """By the length and the gaps of a series; filled by `_faults`."""
+    return {}
 
 
 def forecasts(
@@ -258,6 +297,5 @@ def _exactly(items: Sequence[Item], starts: Starts, places: Sequence[int], work:
     found = plan.results(
         own, start=start, loglike=work.loglike, smooth=work.smooth, out_of_time=work.out_of_time, go_on=go_on
     )
-    if violations(found).any():
-        raise Unanswered(IMPOSSIBLE)
+    require_possible(found)
     return found

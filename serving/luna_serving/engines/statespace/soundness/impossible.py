@@ -1,4 +1,4 @@
-"""What no answer may be, whatever the series: a check that needs no second answer."""
+"""What no answer to any series may be: a check that needs no second answer."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 
 def violations(results: Sequence[SeriesResult]) -> NDArray[np.bool_]:
-    """Which results cannot be right, whatever the series [series]."""
+    """Which results cannot be right for any series [series]."""
     return np.array([_is_impossible(result) for result in results], dtype=bool)
 
 

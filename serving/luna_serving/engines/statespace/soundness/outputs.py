@@ -11,11 +11,11 @@ from luna_serving.engines.statespace.results.disturbances import Disturbances, o
 from luna_serving.engines.statespace.results.series import SeriesResult, SignalMoments, signal_moments
 from luna_serving.engines.statespace.results.signals import filtered_signal, first_period, smoothed_signal
 
-# Of Q: below, the difference has fewer than 9 digits of its own.
+# Relative to Q: below, the difference has fewer than 9 digits of its own.
 CANCELS: Final = 1e-7
-# Of Q: a few roundings.
+# Relative to Q: a few roundings.
 OWN_ROUNDING: Final = 1e-14
-# Of what an auxiliary residual is divided by.
+# Relative to what an auxiliary residual is divided by.
 RESIDUAL: Final = 1e-8
 
 

@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 
+from luna_serving.engines.statespace.model.memo import once_per_model
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.running.prepared import prepare
 
@@ -11,23 +12,17 @@ from luna_serving.engines.statespace.running.prepared import prepare
 # data may contradict, they must be nearer.
 PLAIN_RANGE: Final = 1e10
 KNOWN_RANGE: Final = 1e5
-# Of a known start: beyond, a position and its slope may cancel.
+# The correlation of a known start beyond which a position and its slope may cancel.
 CORRELATED: Final = 0.9
 
 
+@once_per_model
 def is_plain(model: Model) -> bool:
     """Whether the filter of a model never lacks digits: a level, or a position with a slope, with an exact start.
 
     All that it adds up is positive. Its smoother may lack digits: a fixed slope over 10,000 points is known 1e12 times
     better than from the first two.
     """
-    kept: bool | None = model.derived.get("plain")
-    if kept is None:
-        kept = model.derived["plain"] = _is_plain(model)
-    return kept
-
-
-def _is_plain(model: Model) -> bool:
     n, start = model.states, model.start
     if model.length is not None or model.observed != 1 or n > 2 or start.rank not in {0, n}:
         return False

@@ -17,9 +17,9 @@ from luna_serving.engines.statespace.soundness.outputs import shocks_agree, sign
 
 Floats = NDArray[np.float64]
 
-# Of a deviation, or of a variance: 50 times less than the answers are good for.
+# Relative to a deviation or a variance: 50 times less than the answers are good for.
 ALLOWED: Final = 2e-10
-# Of a number's own size: a few roundings of it.
+# Relative to a number: a few roundings of it.
 OWN_ROUNDING: Final = 3e-15
 # A mean that float64 holds to no more than this of its deviation: its last digit decides much of
 # another state's mean, and a twin may well round it to the same one.
@@ -103,7 +103,7 @@ def _moments(mean: Floats, mean_b: Floats, cov: Floats, cov_b: Floats, floors: F
 
 
 def forecasts_agree(one: ForecastResult, other: ForecastResult) -> bool:
-    """As `agree`, of forecasts."""
+    """Whether forecasts in two units are one answer."""
     if not np.array_equal(one.diffuse, other.diffuse):
         return False
     known = ~one.diffuse

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
-from luna_serving.engines.statespace.fit.lanes import TimeIsUp
+from luna_serving.engines.statespace.fit.layout import TimeIsUp
 from luna_serving.engines.statespace.fit.quasi_newton import Evaluation, Floats, Outcome, Point, Search
 
 # What a deadline loses at most of a round: a few engine calls' worth.
@@ -19,8 +19,8 @@ Evaluate = Callable[[Points], Sequence[Evaluation]]
 
 
 @dataclass(slots=True, eq=False)
-class Traced:
-    """A search's way so far."""
+class Trace:
+    """A search so far."""
 
     outcome: Outcome | None = None
     """None: it was cut short, or never began."""
@@ -32,21 +32,23 @@ class Traced:
 
 
 @dataclass(frozen=True, slots=True)
-class Heat:
-    """After so many rounds, go on only with the searches that `keep` numbers."""
+class Elimination:
+    """After `rounds` rounds, only the searches whose numbers `keep` returns go on."""
 
     rounds: int
-    keep: Callable[[Sequence[Traced]], Collection[int]]
+    keep: Callable[[Sequence[Trace]], Collection[int]]
 
 
-def run_together(searches: Sequence[Search], evaluate: Evaluate, heat: Heat | None = None) -> list[Traced]:
+def run_in_parallel(
+    searches: Sequence[Search], evaluate: Evaluate, elimination: Elimination | None = None
+) -> list[Trace]:
     """Advance all searches until each has ended or time is out; those that were cut short hold their best."""
-    traces = [Traced() for _ in searches]
+    traces = [Trace() for _ in searches]
     for trace, search in zip(traces, searches, strict=True):
         trace.waiting = next(search)
     for turn in count():
-        if heat is not None and turn == heat.rounds:
-            kept = heat.keep(traces)
+        if elimination is not None and turn == elimination.rounds:
+            kept = elimination.keep(traces)
             for number, trace in enumerate(traces):
                 trace.waiting = trace.waiting if number in kept else None
         waiting = [(i, trace.waiting.x) for i, trace in enumerate(traces) if trace.waiting is not None]
@@ -62,7 +64,7 @@ def run_together(searches: Sequence[Search], evaluate: Evaluate, heat: Heat | No
     return traces
 
 
-def _advance(trace: Traced, search: Search, there: Evaluation) -> None:
+def _advance(trace: Trace, search: Search, there: Evaluation) -> None:
     trace.evaluations += 1
     if there.defined and (trace.best is None or there.value < trace.best.value):
         trace.best = there

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.plans.memory import Precision
 from luna_serving.engines.statespace.plans.on_gpu import kernels_run, per_series_on_gpu
-from luna_serving.engines.statespace.plans.per_series import Lanes, Moments, per_series_filter
+from luna_serving.engines.statespace.plans.per_series import ModelArrays, Moments, per_series_filter
 from luna_serving.engines.statespace.plans.slabs import rectangle
 from luna_serving.engines.statespace.plans.threads import THREADS
 from luna_serving.engines.statespace.results.series import SeriesResult
@@ -26,13 +26,13 @@ HEAD: Final = 16
 
 
 class _Heads(NamedTuple):
-    """Where each series stands after its first `HEAD` rows, and its means so far."""
+    """The moments of each series after its first `HEAD` rows, and its means so far."""
 
     means: NDArray[np.float64]  # [series, row, n]
     moments: Moments
 
 
-def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | None) -> list[SeriesResult] | None:
+def per_series_batch(items: Sequence[Item], precision: Precision, pool: Executor | None) -> list[SeriesResult] | None:
     """Filtered means of series whose models have the same number of states, one observed element, and do not vary.
 
     None where a series is still diffuse after `HEAD` rows.
@@ -42,7 +42,7 @@ def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | N
         return None
     done = heads.means.shape[1]
     rest = [y.reshape(-1)[done:] for y, _ in items]
-    y, lanes = rectangle(rest), lanes_of([model for _, model in items])
+    y, lanes = rectangle(rest), model_arrays([model for _, model in items])
     used: Literal["float64", "float32"] = "float64"
     if kernels_run(heads.means.shape[2], 1, precision):
         tails, _ = per_series_on_gpu(lanes, y, heads.moments, precision)
@@ -51,7 +51,7 @@ def side_by_side(items: Sequence[Item], precision: Precision, pool: Executor | N
         tails, _ = per_series_filter(lanes, y, heads.moments, pool=pool, threads=THREADS)
     means = np.concatenate([heads.means, tails], axis=1) if done else tails
     ends = np.array([done + len(series) for series in rest])
-    # What is not finite stays so: the last mean tells of all before it.
+    # What is not finite stays so: the last mean is finite only if all before it are.
     finite = np.isfinite(means[np.arange(len(items)), ends - 1]).all(axis=1).tolist()
     return [
         SeriesResult(model, means[place, :end], finite[place], None, precision=used)
@@ -80,8 +80,8 @@ def _heads(items: Sequence[Item]) -> _Heads | None:
     return _Heads(means, Moments(mean, cov))
 
 
-def lanes_of(models: Sequence[Model]) -> Lanes:
-    """The models' matrices, one a lane."""
+def model_arrays(models: Sequence[Model]) -> ModelArrays:
+    """The models' matrices, one per lane."""
     distinct = list(dict.fromkeys(models))
     place_of = {model: place for place, model in enumerate(distinct)}
     places = [place_of[model] for model in models]
@@ -89,7 +89,7 @@ def lanes_of(models: Sequence[Model]) -> Lanes:
     def stacked(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
         return np.ascontiguousarray(np.moveaxis(np.array(parts)[places], 0, -1))
 
-    return Lanes(
+    return ModelArrays(
         transition=stacked([model.transition for model in distinct]),
         design=stacked([model.design[0] for model in distinct]),
         obs_var=stacked([model.obs_cov[0, 0] for model in distinct]),

@@ -1,6 +1,6 @@
 """A model and a series as numbers side by side, so that a derivative with respect to a parameter is a difference.
 
-Everything that the score program (`score.py`) takes of one lane stands in two arrays: `flat` [f], which does not vary
+Everything that the score program (`score.py`) takes of one lane is in two arrays: `flat` [f], which does not vary
 in time, and `table` [rows, columns], which does. What goes where is the lane's `Form`.
 """
 
@@ -38,12 +38,12 @@ class Form(NamedTuple):
 
     @property
     def moving_size(self) -> int:
-        """Of transition, state_intercept and state_cov."""
+        """How many numbers transition, state_intercept and state_cov have."""
         return 2 * self.states**2 + self.states
 
     @property
     def columns(self) -> int:
-        """Of the table: y, then design and obs_var, then how the state moves."""
+        """The table's columns: y, then design and obs_var, then how the state moves."""
         observing = self.states + 1 if self.observing_varies else 0
         return 1 + observing + (self.moving_size if self.moving_varies else 0)
 
@@ -60,8 +60,8 @@ class Lane:
     """What the engine's units add to the log-likelihood for each diffuse direction."""
     shift: float = 0.0
     """Added to the log-likelihood: for observations that differences have used up before the lane begins."""
-    told: int = 0
-    """How many of these told a diffuse direction."""
+    resolved: int = 0
+    """How many of these resolved a diffuse direction."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,13 +116,13 @@ def combine(weights: Sequence[float], tangents: Sequence[Tangent]) -> Tangent:
 
 
 class Scores(NamedTuple):
-    """Of each lane."""
+    """What the score program answers, one number per lane."""
 
     loglike: Floats
     slope: Floats
     """The log-likelihood's derivative along the lane's tangent; zero where there is none."""
     met: NDArray[np.int32]
-    """Observations that told a diffuse direction."""
+    """Observations that resolved a diffuse direction."""
 
 
 class TimeIsUp(Exception):
@@ -149,9 +149,9 @@ def scores(lanes: Sequence[tuple[Lane, Tangent | None]], out_of_time: Callable[[
             batch = [lanes[place] for place in some]
             part = _run(batch, form, (length, width), out_of_time)
             found.loglike[some], found.slope[some], found.met[some] = part.loglike, part.slope, part.met
-    # What the engine's units add for each diffuse direction that was told (`answers.py`).
+    # What the engine's units add for each diffuse direction that was resolved (`answers.py`).
     found.loglike[:] -= [each.unit * met - each.shift for (each, _), met in zip(lanes, found.met, strict=True)]
-    found.met[:] += np.array([each.told for each, _ in lanes], np.int32)
+    found.met[:] += np.array([each.resolved for each, _ in lanes], np.int32)
     return found
 
 

@@ -30,8 +30,8 @@ from luna_serving.engines.statespace.running.passes import forward_pass
 Floats = NDArray[np.float64]
 # In deviations of a forecast: beyond, the last digit of a float32 is a part of them that a likelihood shows.
 FLOAT32_REACH: Final = 1e3
-# Covariances of common models stand still after 28 to 127 periods, which the engine's filter takes in one go; who has
-# not after the second number may never.
+# Covariances of common models are constant after 28 to 127 periods, which the engine's filter takes in one go; those
+# that vary after the second number of periods may never settle.
 SETTLING: Final = (256, 1024)
 
 
@@ -52,7 +52,7 @@ def probe(pattern: Floats, model: Model, loglike: Convention) -> tuple[SeriesRes
 
 
 def until_settled(model: Model, length: int, loglike: Convention) -> tuple[SeriesResult, Recurrence, int | None]:
-    """A series without gaps until its covariances stand still, and the row from which they do.
+    """A series without gaps until its covariances are constant, and the row from which they do.
 
     None for the row where they do not within `SETTLING` periods, or begin to only as the last of the series.
     """
@@ -70,7 +70,7 @@ def until_settled(model: Model, length: int, loglike: Convention) -> tuple[Serie
 
 
 def _gains(pattern: Floats, model: Model, loglike: Convention, variant: Variant) -> tuple[SeriesResult, Recurrence]:
-    """As `probe`. Where means are all that is asked for, covariances need not go on once they stand still."""
+    """As `probe`. Where means are all that is asked for, covariances need not be computed once they are constant."""
     longer = variant == "means" and model.length is None and len(pattern) > SETTLING[0]
     if longer and not np.isnan(pattern).any():
         one, shared, rest = until_settled(model, len(pattern), loglike)
@@ -95,7 +95,7 @@ def joint_gain(model: Model, rows: Floats, pattern: Floats) -> Floats:
     return np.where(missing[:, None], 0.0, joint)
 
 
-def together(
+def shared_gain_batch(
     items: Sequence[Item],
     variant: Variant,
     loglike: Convention,
@@ -123,7 +123,7 @@ def together(
     if variant == "full":
         lengths = [len(series) for series, _ in items]
         return full_results(lengths, means, y.reshape(means.shape[:2]), one, full, used, pool)
-    # What is not finite stays so: the last mean tells of all before it.
+    # What is not finite stays so: the last mean is finite only if all before it are.
     ends = np.array([len(series) for series, _ in items]) - 1
     finite = np.isfinite(means[np.arange(len(items)), ends]).all(axis=1).tolist()
     return [
@@ -133,6 +133,6 @@ def together(
 
 
 def _least_deviation(model: Model, full: FullOutputs) -> float:
-    """Of any forecast of any element."""
+    """The smallest deviation of any forecast of any element."""
     cov = full.forecast_error_cov.reshape(-1, model.observed, model.observed)
     return float(np.sqrt(max(np.diagonal(cov, axis1=1, axis2=2).min(initial=np.inf), 0.0)))

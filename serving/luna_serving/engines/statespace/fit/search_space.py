@@ -21,8 +21,8 @@ Mask = NDArray[np.bool_]
 # Beyond these coordinates a bounded number is so near to its bound that the likelihood is flat: a partial
 # autocorrelation within 5e-5 of 1, a share within 6e-6 of 0 or 1.
 AT_BOUND: Final[Mapping[str, float]] = {"stationary": 100.0, "invertible": 100.0, "unit_interval": 12.0, "period": 12.0}
-# Of the guess's standard deviation: where a caller's is taken to, if it is further off. Beyond, a gradient is so small
-# that it says nothing, and at zero it vanishes.
+# Standard deviations of a caller are moved to within these multiples of the guess's: further off the gradient is so
+# small that it says nothing, and at zero it vanishes.
 NEAREST: Final = 1e-2
 FARTHEST: Final = 1e2
 # The sum of a guess's variances by the variance of the steps: where it is beyond these, the guess is not of their size.
@@ -34,7 +34,7 @@ SINGULAR: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wanted:
+class SearchSpace:
     """The parameters of a model that are to be estimated, k numbers.
 
     A coordinate is `Parameters`' unconstrained number by its `scale` [k]: BFGS takes steps of unit size at first. Of a
@@ -46,13 +46,13 @@ class Wanted:
     build: Build
     scale: Floats
     explained: Deterministic | None = None
-    """Of the series that it was made for."""
+    """What explains the series that it was made for, without noise."""
     names: tuple[str, ...] = field(init=False)
-    """As the wire calls them."""
+    """The wire's names."""
     constraints: tuple[str, ...] = field(init=False)
     """What binds each [k]."""
     variances: Mask = field(init=False)
-    """Which may be zero each by itself [k]."""
+    """Which may be zero independently of the others [k]."""
     noise: Mask = field(init=False)
     """Which are variances or belong to covariances: their coordinates go with the root of the noise [k]."""
     lags: Mask = field(init=False)
@@ -84,7 +84,7 @@ class Wanted:
         return np.where(self.lags, np.sinh(np.clip(x, -FARTHEST_LAG, FARTHEST_LAG)), x) * self.scale
 
     def coordinates(self, values: Floats) -> Floats:
-        """The other way round."""
+        """The coordinates of the wire's numbers."""
         return _coordinates(self.parameters, self.parameters.theta(values), self.scale)
 
     def jacobian(self, x: Floats) -> Floats:
@@ -109,7 +109,7 @@ class Wanted:
         return self.parameters.with_values(values)
 
     def at_bound(self, x: Floats) -> NDArray[np.bool_]:
-        """Which of the numbers stand on a bound, where their errors are not normal [k]."""
+        """Which of the numbers are on a bound, where their errors are not normal [k]."""
         values, theta, found = self.values(x), self.theta(x), []
         first = 0
         for each in self.parameters.free:
@@ -124,9 +124,9 @@ class Wanted:
         return np.concatenate(found)
 
 
-def want(
+def search_space(
     kind: str, fields: Mapping[str, Any], build: Build, names: Sequence[str], y: Floats
-) -> tuple[Wanted, list[Floats]]:
+) -> tuple[SearchSpace, list[Floats]]:
     """The named parameters for a series y [T, m], and coordinates to start from: the fields' own and a guess.
 
     Raises:
@@ -140,13 +140,13 @@ def want(
     if kind == "structural":
         guess = _of_size(parameters, guess, left)
     scale = _scale(parameters, guess, left)
-    wanted = Wanted(parameters, build, scale, explained)
+    space = SearchSpace(parameters, build, scale, explained)
     guess = _coordinates(parameters, guess, scale)
     own = _coordinates(parameters, parameters.unconstrain(fields), scale)
-    return wanted, [_in_reach(parameters, own, guess), guess]
+    return space, [_in_reach(parameters, own, guess), guess]
 
 
-def usual(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
+def default_parameters(kind: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
     """What is estimated where the caller names nothing: what the model has and is not zero.
 
     Of a `state_space` model only the covariances: its other matrices are rarely identified all together.

@@ -9,10 +9,10 @@ from luna_serving.engines.statespace.results.saved import Digits, Saved
 
 # 4 x 53 bits, the first among them: 63 digits, of which a covariance may lose half.
 PARTS: Final = 3
-# Of the correlations' smallest eigenvalue. A level with two yearly waves stood at 2e-4 after 100 days and still lost 9
-# digits of float64's 16 from there on, at 3e-2 after 200 and lost 6.
+# A bound of the correlations' smallest eigenvalue. A level with two yearly waves stood at 2e-4 after 100 days and still
+# lost 9 digits of float64's 16 from there on, at 3e-2 after 200 and lost 6.
 WELL_CONDITIONED: Final = 5e-3
-# Of the largest variance: below, a state is known exactly, and its variance is what 512 bits leave of zero.
+# Relative to the largest variance: below, a state is known exactly, and its variance is what 512 bits leave of zero.
 KNOWN_EXACTLY: Final = 1e-60
 
 
