@@ -2,8 +2,9 @@
 
 from alembic import context
 from sqlalchemy import Connection, text
-from sqlalchemy.schema import SchemaItem
+from sqlalchemy.schema import Index, SchemaItem
 
+from luna_store.platform.partitions import is_partition, partitioned
 from luna_store.platform.postgres import sync_engine
 from luna_store.platform.tables import collect
 
@@ -15,9 +16,10 @@ STATEMENT_TIMEOUT = "15min"
 
 
 def is_ours(item: SchemaItem, name: str | None, kind: str, *_: object) -> bool:
-    """Monthly partitions are made by `luna_store.platform.partitions`, not by a revision."""
-    del item
-    return not (kind in {"table", "index"} and name is not None and name.startswith("usage_events_"))
+    """Partitions and their indexes are made by `luna_store.platform.partitions` and Postgres, not by a revision."""
+    del kind
+    table = item.table.name if isinstance(item, Index) and item.table is not None else name
+    return table is None or not is_partition(table, partitioned(collect()))
 
 
 def migrate(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,22 @@ def test_the_paths_that_a_page_names_exist(name: str) -> None:
     named = {each for each in re.findall(r"`([\w./-]+)`", text_of(DOCS / name)) if each.startswith(FOLDERS)}
     assert named, "it names files"
     assert [path for path in sorted(named) if not NOT_YET.search(path) and not (ROOT / path).exists()] == []
+
+
+def test_the_architecture_names_every_room_from_top_to_bottom() -> None:
+    page = (DOCS / "architecture.md").read_text()
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layered = [contract for contract in contracts if contract["type"] == "layers"]
+    assert layered
+    for contract in layered:
+        rooms = [re.split(r" \| ", layer) for layer in contract["layers"]]
+        for group in rooms:
+            assert [room for room in group if not re.search(rf"`{room}\b", page)] == [], contract["name"]
+        # These have a row each in a table; the others are lists in sentences.
+        if contract["containers"] == ["luna_serving"]:
+            table = page.split("## Rooms of `serving/luna_serving`")[1].split("\n\n")[2]
+            places = [table.index(f"`{group[0]}") for group in rooms]
+            assert places == sorted(places)
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda each: each.name)

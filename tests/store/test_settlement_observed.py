@@ -109,23 +109,3 @@ async def test_accounts_whose_mark_was_taken_are_part_of_the_backlog(store: Stor
     await store.redis.delete("luna:unsettled")
     assert (await backlog(store.redis)).events == 0
     assert (await backlog(store.redis, [caller.account_id])).events == 1
-
-
-async def test_keys_that_ended_long_ago_are_removed_and_no_others(store: Store) -> None:
-    caller = await store.account()
-    insert = """
-        INSERT INTO api_keys (account_id, prefix, digest, pepper_id, expires_at, revoked_at)
-        VALUES (:account, :name, :name, 'p', now() + CAST(:expires AS interval), now() + CAST(:revoked AS interval))
-    """
-    for name, expires, revoked in [
-        ("expired long ago", "-31 days", None),
-        ("revoked long ago", None, "-31 days"),
-        ("revoked in its overlap", "1 day", "-31 days"),
-        ("expired", "-29 days", None),
-        ("revoked", None, "-29 days"),
-        ("retiring", "1 day", None),
-    ]:
-        await store.execute(insert, account=caller.account_id, name=name, expires=expires, revoked=revoked)
-    await store.settler.settle()
-    left = await store.scalar("SELECT array_agg(prefix ORDER BY id) FROM api_keys")
-    assert left == [caller.key.prefix, "expired", "revoked", "retiring"]

@@ -1,22 +1,27 @@
-"""Monthly partitions of the ledger, made ahead of time.
+"""Monthly partitions of a table that is partitioned by range of a time column, made ahead of time.
 
-A default partition catches what no month holds, so no event is ever refused; it stays empty as long as this
-runs once in two months. A month whose events already lie in the default partition stays there: Postgres would
-refuse to make its partition.
+A default partition `<table>_default` (made by the table's migration) catches what no month holds, so no row is ever
+refused; it stays empty as long as `ensure_partitions` runs once in two months. A month whose rows already lie in the
+default partition stays there: Postgres would refuse to make its partition.
 """
 
+import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from sqlalchemy import text
+from sqlalchemy import MetaData, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 MONTHS_AHEAD = 2
 
 EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")
-LATE = text("SELECT EXISTS (SELECT FROM usage_events_default WHERE occurred_at >= :start AND occurred_at < :end)")
-# The lock that CREATE takes as well, on the parent before its partitions as everybody: the other order would deadlock.
-LOCK = text("LOCK TABLE usage_events IN ACCESS EXCLUSIVE MODE")
+COLUMN = text("""
+SELECT a.attname FROM pg_partitioned_table p
+JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
+WHERE p.partrelid = to_regclass(:table)
+""")
+PARTITION = re.compile(r"(?P<parent>.+)_(?:default|y\d{4}m\d{2})", re.ASCII)
 
 
 def month_starts(now: datetime, months_ahead: int = MONTHS_AHEAD) -> list[datetime]:
@@ -25,26 +30,50 @@ def month_starts(now: datetime, months_ahead: int = MONTHS_AHEAD) -> list[dateti
     return [datetime(m // 12, m % 12 + 1, 1, tzinfo=UTC) for m in range(first, first + months_ahead + 2)]
 
 
-async def ensure_partitions(connection: AsyncConnection, now: datetime) -> None:
-    """Make the partitions of this month and the next two, where they are missing."""
-    # Several settlers may start together.
+def partitioned(metadata: MetaData) -> frozenset[str]:
+    """The tables that are declared as partitioned."""
+    return frozenset(t.name for t in metadata.tables.values() if t.dialect_options["postgresql"]["partition_by"])
+
+
+def is_partition(table: str, parents: Collection[str]) -> bool:
+    """Whether a table is one of the partitions that this module or a migration made for one of `parents`."""
+    match = PARTITION.fullmatch(table)
+    return match is not None and match["parent"] in parents
+
+
+async def ensure_partitions(connection: AsyncConnection, table: str, now: datetime) -> None:
+    """Make the partitions of this month and the next two, where they are missing.
+
+    Args:
+        connection: the caller's transaction; the table is locked until it ends if a partition is made.
+        table: a table of ours that is partitioned by range of a time column.
+        now: what this month is.
+
+    Raises:
+        ValueError: there is no such table, or it is not partitioned.
+    """
+    column = await connection.scalar(COLUMN, {"table": table})
+    if column is None:
+        raise ValueError(f"{table} is not a partitioned table.")
+    late = text(f"SELECT EXISTS (SELECT FROM {table}_default WHERE {column} >= :start AND {column} < :end)")  # noqa: S608  names of our schema
+    # Several processes may start together.
     await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('luna.partitions'))"))
     locked = False
     for start, end in pairwise(month_starts(now)):
-        name = f"usage_events_y{start:%Y}m{start:%m}"
-        if await connection.scalar(EXISTS, {"name": name}) or await connection.scalar(
-            LATE, {"start": start, "end": end}
-        ):
+        name = f"{table}_y{start:%Y}m{start:%m}"
+        span = {"start": start, "end": end}
+        if await connection.scalar(EXISTS, {"name": name}) or await connection.scalar(late, span):
             continue
         if not locked:
-            # What is being booked must be seen, too.
-            await connection.execute(LOCK)
+            # What is being inserted must be seen, too. CREATE takes this lock as well; taken here, it comes before
+            # those of the partitions, as for everybody else: the other order would deadlock.
+            await connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
             locked = True
-            if await connection.scalar(LATE, {"start": start, "end": end}):
+            if await connection.scalar(late, span):
                 continue
         await connection.execute(
             text(
-                f"CREATE TABLE {name} PARTITION OF usage_events "
+                f"CREATE TABLE {name} PARTITION OF {table} "
                 f"FOR VALUES FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
             )
         )

@@ -20,11 +20,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_store.accounts.cache import AccountCache
-from luna_store.accounts.rows import remove_ended_keys
 from luna_store.accounts.tables import Account
 from luna_store.ledger.backlog import backlog
 from luna_store.ledger.booking import book, lock_accounts
 from luna_store.ledger.event_streams import delete_events, read_many, waiting
+from luna_store.ledger.tables import UsageEvent
 from luna_store.platform.leadership import leadership
 from luna_store.platform.partitions import ensure_partitions
 from luna_store.quota import redis_keys
@@ -48,7 +48,7 @@ REBUILD_PAUSE_S = 5.0
 BACKLOG_EVERY_S = 5.0
 MARKS_A_TICK = 2000
 STANDBY_S = 2.0
-HOUSEKEEPING_EVERY_S = 3600.0
+PARTITIONS_EVERY_S = 3600.0
 
 
 class SettlementObserver:
@@ -90,7 +90,7 @@ class Settler:
         self._measured_at = -BACKLOG_EVERY_S
         self._not_before: dict[int, float] = {}
         self._swept_at = -SWEEP_EVERY_S
-        self._kept_house_at = -HOUSEKEEPING_EVERY_S
+        self._partitioned_at = -PARTITIONS_EVERY_S
 
     async def run(self, stop: asyncio.Event) -> None:
         """Settle until `stop` is set; outages of either store are waited out."""
@@ -115,9 +115,9 @@ class Settler:
                 await _pause(stop, STANDBY_S)
 
     async def settle(self) -> int:
-        """One round: housekeeping, a restarted Redis, the events, then stale accounts. Returns the events booked."""
+        """One round: partitions, a restarted Redis, the events, then stale accounts. Returns the events booked."""
         began = time.monotonic()
-        await self._keep_house()
+        await self._ensure_partitions()
         await self._notice_restart()
         booked = await self._settle_marked()
         await self._rebuild_stale()
@@ -216,14 +216,12 @@ class Settler:
         await self._redis.set(redis_keys.SEEN_RUN, run_id)
         log.info("redis process %s is new: every account is rebuilt", run_id)
 
-    async def _keep_house(self) -> None:
-        if time.monotonic() - self._kept_house_at < HOUSEKEEPING_EVERY_S:
+    async def _ensure_partitions(self) -> None:
+        if time.monotonic() - self._partitioned_at < PARTITIONS_EVERY_S:
             return
         async with self._engine.begin() as connection:
-            await ensure_partitions(connection, datetime.now(UTC))
-        async with self._engine.begin() as connection:
-            await remove_ended_keys(connection)
-        self._kept_house_at = time.monotonic()
+            await ensure_partitions(connection, UsageEvent.__tablename__, datetime.now(UTC))
+        self._partitioned_at = time.monotonic()
 
 
 def _away(error: SQLAlchemyError) -> bool:

@@ -25,7 +25,7 @@ from luna_store.quota.debits import Debit, StoreUnavailable
 
 # Any fixed number: "kstr" in ASCII. The other half of the lock's key is the account.
 OPENERS_LOCK = 0x6B737472
-# What one opening cleans up at most: a bound on how long it can take.
+# What one opening, or one transaction of the loop, cleans up at most: a bound on how long it can take.
 EXPIRED_AT_ONCE = 100
 
 _APPEND = text("""
@@ -51,6 +51,18 @@ WITH before AS (
 UPDATE kalman_streams s SET epoch = s.epoch + 1, held = true, updated_at = now()
 FROM before WHERE s.id = before.id
 RETURNING s.id, s.epoch, s.sequence, s.document, s.state, before.held AS was_held
+""")
+
+# By account, as the index is. Only what nobody else has locked: this must never be one half of a deadlock.
+_EXPIRE = text("""
+DELETE FROM kalman_streams WHERE id IN (
+    SELECT s.id FROM accounts a CROSS JOIN LATERAL (
+        SELECT id FROM kalman_streams
+        WHERE account_id = a.id AND updated_at < now() - CAST(:unused AS interval)
+        ORDER BY updated_at LIMIT :most
+        FOR UPDATE SKIP LOCKED
+    ) s LIMIT :most
+)
 """)
 
 
@@ -79,7 +91,7 @@ class StreamLimits:
 
     streams: int
     unused: timedelta
-    """A stream that nobody used for this long is deleted when its account opens another."""
+    """A stream that nobody used for this long is deleted: by a loop, or when its account opens another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +279,12 @@ class KalmanStreams:
             raise
         except (SQLAlchemyError, OSError, TimeoutError) as e:
             raise StoreUnavailable("Postgres", uncertain=reached) from e
+
+
+async def expire_unused(connection: AsyncConnection, unused: timedelta) -> int:
+    """Delete streams of all accounts that nobody used for so long, `EXPIRED_AT_ONCE` at most; returns how many."""
+    deleted = await connection.execute(_EXPIRE, {"unused": unused, "most": EXPIRED_AT_ONCE})
+    return deleted.rowcount
 
 
 async def _why_lost(
