@@ -229,9 +229,7 @@ def _add_account_commands(
     create.add_argument("--window", choices=("Lifetime", "Day", "Month"), help="(default: Lifetime)")
     create.add_argument("--rate", type=_rate, metavar="R", help="calls per second (default: 50)")
     create.add_argument("--burst", type=_burst, metavar="N", help="calls at once (default: 100)")
-    create.add_argument(
-        "--model", action="append", metavar="M", help="a model kind that it may use; repeatable (default: all)"
-    )
+    create.add_argument("--model", action="append", metavar="M", help="one that it may use; repeat (default: all)")
     create.add_argument("--expires-at", type=_saying_why(_instant), metavar="ISO", help="(default: never)")
     add("show", "show an account")
     add("list", "list all accounts", reference=False)
