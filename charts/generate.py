@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from luna_serving.app import CAPABILITIES
-from luna_serving.settings import Group, PlatformSettings, ReplicaSettings, Scaled
+from luna_serving.settings import Group, PlatformSettings, ReplicaSettings, Scaled, WorkersSettings
 
 SCHEMA = Path(__file__).parent / "luna" / "values.schema.json"
 # Scaling has values of its own: `replicas`, `cpus` and `gpus`.
-SCALING = frozenset({*Scaled.model_fields, *ReplicaSettings.model_fields})
+SCALING = frozenset({*Scaled.model_fields, *ReplicaSettings.model_fields, *WorkersSettings.model_fields})
 
 
 def with_settings(schema: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from luna_operator.metrics import Metrics as OperatorMetrics
 from luna_operator.metrics import SettlementMetrics
 from luna_operator.settings import Settings as OperatorSettings
 from luna_serving.app import CAPABILITIES
+from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
     MAX_HEADERS,
@@ -39,6 +40,7 @@ def operator_metrics() -> list[Metric]:
 
 
 DispatchMetrics(LUNA)
+LoopMetrics(LUNA)
 FAMILIES = {metric.name: metric for metric in [*LUNA.collect(), *operator_metrics()]}
 
 

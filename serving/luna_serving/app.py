@@ -44,7 +44,10 @@ def application(capabilities: Sequence[Capability], args: Mapping[str, Any] | No
         bound = deployments.compute_host(board, host, computing, settings.platform)
         handles |= {each.name: bound for each in members}
     edge = settings.platform.edge
-    return deployments.ingress(edge, edge.request_timeout_s, partial(connect, served, settings), board, handles)
+    loops = [loop for each in served for loop in each.loops(settings.capabilities[each.name])]
+    workers = deployments.workers(loops, settings.platform, board)
+    wire = partial(connect, served, settings)
+    return deployments.ingress(edge, edge.request_timeout_s, wire, board, handles, workers)
 
 
 def chosen(capabilities: Sequence[Capability], only: Sequence[str]) -> tuple[Capability, ...]:

@@ -1,12 +1,17 @@
 """The Serve deployments that an application is made of."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ray import serve
 
 from luna_serving.dispatch.host import ComputeHost
 from luna_serving.edge.deployment import IngressReplica
+from luna_serving.jobs.background import Background
+from luna_serving.jobs.connecting import connect_workers
+from luna_serving.jobs.loops import Loop
+from luna_serving.jobs.workers import STOP_S, WorkersReplica
 from luna_serving.settings import ONGOING_PER_INGRESS, PlatformSettings, ReplicaSettings, Scaled
 from luna_serving.telemetry.board_deployment import MetricsReplica
 
@@ -62,6 +67,19 @@ def compute_host(
     )(ComputeHost).bind(board, name, dict(members))
 
 
+def workers(loops: Sequence[Loop[Background]], platform: PlatformSettings, board: Any) -> Any:  # noqa: ANN401
+    """The processes of periodic work; a loop runs on one of them at a time."""
+    settings = platform.workers
+    return serve.deployment(
+        name="workers",
+        graceful_shutdown_wait_loop_s=SHUTDOWN_LOOK_S,
+        graceful_shutdown_timeout_s=STOP_S + 2,
+        health_check_period_s=5.0,
+        ray_actor_options={"num_cpus": settings.cpus},
+        num_replicas=settings.replicas,
+    )(WorkersReplica).bind(partial(connect_workers, tuple(loops), platform.access.store_timeout_s), board)
+
+
 def ingress(edge: Scaled, timeout_s: float, *arguments: Any) -> serve.Application:  # noqa: ANN401
     """The HTTP edge. `arguments` are those of `IngressReplica`."""
     deployment = serve.deployment(
@@ -83,7 +101,7 @@ def _replicas(low: int, high: int, target: float) -> dict[str, Any]:
 
 def cores_reserved(platform: PlatformSettings, hosts: Sequence[Sequence[ReplicaSettings]]) -> float:
     """CPU cores that all deployments reserve at most, with every replica running."""
-    scaled: list[tuple[int, float]] = [(each.replicas_max, each.cpus) for each in (platform.edge, platform.workers)]
+    scaled = [(platform.edge.replicas_max, platform.edge.cpus), (platform.workers.replicas, platform.workers.cpus)]
     scaled += [(max(m.replicas_max for m in host), max(m.cpus for m in host)) for host in hosts]
     return sum(count * cpus for count, cpus in scaled)
 

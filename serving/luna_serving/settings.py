@@ -85,9 +85,10 @@ class TokenSettings(Group):
     lifetime_s: int = Field(900, gt=0, description="Seconds that a token is valid.")
 
 
-class WorkersSettings(Scaled):
+class WorkersSettings(Group):
     """The deployment that hosts periodic work: retention, housekeeping."""
 
+    replicas: int = Field(1, ge=1, description="Replicas; each takes a share of the loops, and all when others die.")
     cpus: float = Field(0.0, ge=0, description="CPU cores that Ray reserves for a replica; it mostly waits.")
 
 

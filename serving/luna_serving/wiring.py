@@ -39,6 +39,7 @@ async def connect(
     settings: Settings,
     board: Any,  # noqa: ANN401  a DeploymentHandle
     hosts: Mapping[str, Any],
+    workers: Any,  # noqa: ANN401  a DeploymentHandle
 ) -> Connected:
     """Wire an ingress replica, in its own process and on its own loop.
 
@@ -47,6 +48,7 @@ async def connect(
         settings: of the platform and of each capability.
         board: the handle of the metrics board.
         hosts: by capability, the handle of the deployment that computes for it.
+        workers: the handle of the deployment of periodic work.
     """
     platform = await wire_platform(capabilities, settings, hosts)
     common = settings.platform
@@ -59,7 +61,7 @@ async def connect(
             await connection.execute(text("SELECT 1"))
 
     pings = {name: partial(handle.ping.remote, name) for name, handle in hosts.items()}
-    health = Health({"redis": platform.redis.ping, "postgres": ask_postgres}, pings)
+    health = Health({"redis": platform.redis.ping, "postgres": ask_postgres}, pings, {"workers": workers.ping.remote})
 
     def facts() -> dict[str, Any]:
         return {"proxy": common.proxy, "debits_from": "postgres" if platform.admission.redis_gone else "redis"}

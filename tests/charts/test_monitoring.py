@@ -35,10 +35,10 @@ def expressions() -> Iterator[tuple[str, str]]:
         yield rule["alert"], rule["expr"]
     for name, dashboard in dashboards().items():
         for panel in dashboard["panels"]:
-            for target in panel.get("targets", ()):
+            for i, target in enumerate(panel.get("targets", ())):
                 # Grafana fills these in; the parser wants a duration.
                 text = target["expr"].replace("$__rate_interval", "5m")
-                yield f"{name}: {panel['title']}", text
+                yield f"{name}: {panel['title']} {i}", text
 
 
 def selectors(node: Any) -> Iterator[Any]:

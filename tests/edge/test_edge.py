@@ -20,7 +20,8 @@ from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.work import Work
-from luna_serving.edge.asgi import PARSE_FIRST_BYTES, Edge, Operation
+from luna_serving.edge.asgi import PARSE_FIRST_BYTES, Edge
+from luna_serving.edge.operation import Operation
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.api_keys import ApiKey
 
@@ -46,6 +47,7 @@ async def ingress(
         "kalman",
         Gate(admission, compute, GateLimits(10, 1000, 10, 1, 5.0), DispatchMetrics(CollectorRegistry()).of("kalman")),
         parse,
+        capability="kalman",
     )
     callers = Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), admission)
     with ThreadPoolExecutor(1) as aside:

@@ -45,7 +45,7 @@ applications:
       {{- $served := list }}
       {{- $groups := deepCopy $serving.settings }}
       {{- $_ := set $groups "edge" (merge (include "luna.scaled" $serving.ingress | fromYaml) (get $groups "edge" | default dict)) }}
-      {{- $_ := set $groups "workers" (merge (include "luna.scaled" $serving.background | fromYaml) (get $groups "workers" | default dict)) }}
+      {{- $_ := set $groups "workers" (merge (dict "replicas" (int $serving.background.replicas) "cpus" $serving.background.cpus) (get $groups "workers" | default dict)) }}
       {{- range $name, $capability := $serving.capabilities }}
       {{- if $capability.enabled }}
       {{- $served = append $served $name }}

@@ -9,7 +9,12 @@ from sqlalchemy import MetaData
 from luna_store.platform.table import Table
 
 # Where tables are declared: in the store itself, and in `store/tables.py` of each capability that is installed.
-OURS = ("luna_store.platform.leases", "luna_store.accounts.tables", "luna_store.ledger.tables")
+OURS = (
+    "luna_store.platform.idempotency",
+    "luna_store.platform.leases",
+    "luna_store.accounts.tables",
+    "luna_store.ledger.tables",
+)
 CAPABILITIES = "luna_serving.capabilities"
 
 

@@ -15,8 +15,10 @@ from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
 from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.host import Replica
-from luna_serving.edge.asgi import Operation
+from luna_serving.edge.operation import Exchange, Operation, Query
 from luna_serving.edge.sockets import SocketRoute
+from luna_serving.jobs.background import Background
+from luna_serving.jobs.loops import Loop
 from luna_serving.settings import CapabilitySettings, PlatformSettings
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.accounts import Accounts
@@ -53,7 +55,7 @@ class Platform:
 class Routes:
     """What a capability serves."""
 
-    operations: Sequence[Operation] = ()
+    operations: Sequence[Operation | Query | Exchange] = ()
     """Hot routes, answered in front of FastAPI."""
     routers: Sequence[APIRouter] = ()
     sockets: Sequence[SocketRoute] = ()
@@ -76,9 +78,9 @@ class Capability:
     """Names of the entries of `luna_store.limits` that its calls are held to."""
     tables: tuple[type[Table], ...] = ()
     """Its own tables, all declared in its `store/tables.py`."""
-    loops: tuple[Any, ...] = field(default=())
-    """Periodic work, each loop under a lease of its own."""
+    loops: Callable[[Any], tuple[Loop[Background], ...]] = lambda _: ()
+    """Periodic work under these settings, each loop under a lease of its own; on the workers."""
     local: Mapping[str, str] = field(default_factory=dict)
     """Its settings in `luna up`, where nobody sets others: what one machine wants instead of the defaults."""
-    forget: Callable[[Platform, int], Awaitable[None]] | None = None
-    """Removes what it keeps of an account outside Postgres."""
+    forget: Callable[[Background, int], Awaitable[None]] | None = None
+    """Removes what it keeps outside Postgres of an account that was deleted; may be called again."""

@@ -8,21 +8,17 @@ request object, no dependency graph and no response object. FastAPI documents th
 import asyncio
 import logging
 import math
-import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
 
 from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Credential
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.dispatch.gate import Call
-from luna_serving.dispatch.lanes import Serves
 from luna_serving.dispatch.work import Unresolved, Work
 from luna_serving.edge.bodies import (
     ASGIApp,
@@ -34,10 +30,16 @@ from luna_serving.edge.bodies import (
     coding_of,
     hang_up_detector,
     header_map,
-    read_body,
+    read_in_time,
     require_json,
     unpacked,
 )
+from luna_serving.edge.operation import Asked, Exchange, Hot, Operation, Pieces, Query
+from luna_serving.edge.own_accounts import OwnAccounts
+from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
+from luna_serving.edge.query import NO_QUERY, Parameters, read_query
+from luna_serving.edge.route_table import Methods, RouteTable
+from luna_serving.edge.streaming import begun, respond, respond_in_pieces
 from luna_serving.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
@@ -51,23 +53,11 @@ DEADLINE_HEADER = b"x-luna-timeout-seconds"
 # Problems that leave time to ask how the caller stands. 503: the stores are gone or busy, 500: who knows.
 STANDING_S = 5.0
 STANDING_STATUSES = frozenset({405, 408, 413, 415, 422})
-ACCOUNT_PATH = re.compile(r"/api/v1/(\d{1,10})/(.+)", re.ASCII)
-MAX_ACCOUNT_ID = 2**31 - 1
+# Answers after which the edge asks the stores again whose key it is.
+DOUBTFUL = frozenset({401, 403, 404})
 # Above this size a stranger's body is not parsed before we know that he is none, and then not on the event loop: 10 MB
 # of matrices take a second, in steps of 0.2 s at most that keep the interpreter to themselves.
 PARSE_FIRST_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One POST route of a capability, below `/api/v1/{account_id}/`."""
-
-    path: str
-    gate: Serves
-    parse: Callable[[bytes], Work | Unresolved]
-    """Raises Problem 422. Called in any thread."""
-    openapi: Mapping[str, Any] = field(default_factory=dict)
-    """The OpenAPI operation object."""
 
 
 class Edge:
@@ -75,7 +65,7 @@ class Edge:
 
     def __init__(
         self,
-        operations: list[Operation],
+        operations: Sequence[Hot],
         callers: Callers,
         rest: ASGIApp,
         sockets: ASGIApp,
@@ -85,8 +75,9 @@ class Edge:
         timeout_s: float,
         log_requests: bool,
     ) -> None:
-        self._operations = {operation.path: operation for operation in operations}
+        self._operations: RouteTable[Hot] = RouteTable(operations)
         self._callers = callers
+        self._own = OwnAccounts(callers.identify)
         self._rest = rest
         self._sockets = sockets
         self._aside = aside
@@ -100,20 +91,38 @@ class Edge:
             await self._sockets(scope, receive, send)
             return
         match = ACCOUNT_PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        operation = self._operations.get(match[2]) if match else None
-        if match is None or operation is None:
+        found = self._operations.find(match[2]) if match else None
+        if match is None or found is None:
             await self._rest(scope, receive, send)
             return
         started = time.perf_counter()
-        status, headers, body = await self._answer(operation, int(match[1]), scope, receive)
-        await respond(send, status, headers, body)
-        self._record(operation, scope, status, time.perf_counter() - started)
+        methods, values = found
+        account_id = int(match[1]) if match[1] else None
+        status, headers, body = await self._answer(methods, account_id, values, scope, receive)
+        head = scope["method"] == "HEAD"
+        try:
+            if isinstance(body, bytes):
+                await respond(send, status, headers, body, head=head)
+            else:
+                await respond_in_pieces(send, status, headers, body, stall_s=self._timeout_s, head=head)
+        except Disconnected:
+            pass
+        except Exception:
+            log.exception("the answer to %s broke off", request_id(scope))
+            raise  # The server closes the connection: the caller sees that the answer is not whole.
+        finally:
+            self._record(methods.path, scope, status, time.perf_counter() - started)
 
     async def _answer(
-        self, operation: Operation, account_id: int, scope: Scope, receive: Receive
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        self,
+        methods: Methods[Hot],
+        account_id: int | None,
+        values: Mapping[str, str],
+        scope: Scope,
+        receive: Receive,
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
         try:
-            return await self._serve(operation, account_id, scope, receive)
+            return await self._serve(methods, account_id, values, scope, receive)
         except Problem as problem:
             return problem_response(problem)
         except Disconnected:
@@ -123,29 +132,33 @@ class Edge:
             return problem_response(problems.internal())
 
     async def _serve(
-        self, operation: Operation, account_id: int, scope: Scope, receive: Receive
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        self,
+        methods: Methods[Hot],
+        account_id: int | None,
+        values: Mapping[str, str],
+        scope: Scope,
+        receive: Receive,
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
         headers = header_map(scope)
         credential = self._callers.read(headers)
-        if account_id > MAX_ACCOUNT_ID:
+        if account_id is None:
+            account_id = self._own.known(credential) or await self._own.ask(credential)
+        elif account_id > MAX_ACCOUNT_ID:
             await self._callers.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
         seconds = min(timeout_s(headers) or self._timeout_s, self._timeout_s)
         until = time.monotonic() + seconds
         try:
-            if scope["method"] != "POST":
-                raise problems.method_not_allowed("POST")
-            require_json(headers)
-            try:
-                async with asyncio.timeout(seconds):
-                    body = await read_body(headers, receive, self._max_body_bytes)
-            except TimeoutError as e:
-                raise problems.slow_body(seconds) from e
-            if len(body) > PARSE_FIRST_BYTES or b"content-encoding" in headers:
-                await self._callers.standing(credential, account_id, operation.path)
-                work = await self._parsed_aside(operation, body, coding_of(headers), until, seconds)
+            operation = methods.taking(scope["method"])
+            query = read_query(scope["query_string"], operation.parameters) if scope["query_string"] else NO_QUERY
+            if isinstance(operation, Operation):
+                work = await self._read(operation, headers, credential, account_id, receive, until, seconds)
+            elif isinstance(operation, Query):
+                work = operation.parse(Parameters(values, query))
             else:
-                work = operation.parse(body)
+                return await self._exchanged(
+                    operation, Parameters(values, query), headers, credential, account_id, receive, seconds
+                )
             if isinstance(work, Unresolved):
                 found = work.at_hand(account_id)
                 work = found or await self._looked_up(work, credential, account_id, operation.path, until, seconds)
@@ -169,12 +182,69 @@ class Edge:
                     raise denial
             raise problems.dependencies_gone("The account")
         except Problem as problem:
+            if problem.status in DOUBTFUL:
+                self._own.forget(credential)
             if problem.standing is None and problem.status in STANDING_STATUSES:
                 # A stranger learns that he is one, and a caller gets the headers of every authenticated answer.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(STANDING_S):
-                        problem.standing = await self._callers.standing(credential, account_id, operation.path)
+                        problem.standing = await self._callers.standing(credential, account_id, methods.path)
             raise
+
+    async def _read(
+        self,
+        operation: Operation,
+        headers: dict[bytes, bytes],
+        credential: Credential,
+        account_id: int,
+        receive: Receive,
+        until: float,
+        seconds: float,
+    ) -> Work | Unresolved:
+        require_json(headers)
+        body = await read_in_time(headers, receive, self._max_body_bytes, seconds)
+        if len(body) > PARSE_FIRST_BYTES or b"content-encoding" in headers:
+            await self._callers.standing(credential, account_id, operation.path)
+            return await self._parsed_aside(operation, body, coding_of(headers), until, seconds)
+        return operation.parse(body)
+
+    async def _exchanged(
+        self,
+        operation: Exchange,
+        parameters: Parameters,
+        headers: dict[bytes, bytes],
+        credential: Credential,
+        account_id: int,
+        receive: Receive,
+        seconds: float,
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
+        asked = Asked(
+            account_id,
+            credential,
+            await self._callers.standing(credential, account_id, operation.path),
+            headers,
+            parameters,
+            seconds,
+            self._max_body_bytes,
+            receive,
+            self._aside,
+            unread=b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0",
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await operation.serve(asked)
+                body = answer.body if isinstance(answer.body, bytes) else await begun(answer.body)
+        except TimeoutError as e:
+            raise problems.deadline(seconds) from e
+        except Problem as problem:
+            problem.standing = problem.standing or asked.standing
+            raise
+        shown = [*answer.headers, *ratelimit_headers(asked.standing)]
+        if isinstance(body, bytes):
+            return answer.status, shown, body
+        hung_up = hang_up_detector(receive)
+        # A step of `receive` would take a piece of a body that is still read.
+        return answer.status, shown, Pieces(body, lambda: not asked.unread and hung_up())
 
     async def _parsed_aside(
         self, operation: Operation, body: bytes, coding: Coding | None, until: float, seconds: float
@@ -202,9 +272,9 @@ class Edge:
             problem.standing = standing
             raise
 
-    def _record(self, operation: Operation, scope: Scope, status: int, seconds: float) -> None:
-        REQUESTS[operation.path, str(status)].inc()
-        REQUEST_SECONDS[operation.path,].observe(seconds)
+    def _record(self, route: str, scope: Scope, status: int, seconds: float) -> None:
+        REQUESTS[route, str(status)].inc()
+        REQUEST_SECONDS[route,].observe(seconds)
         if self._log_requests or status >= 500:
             log.log(
                 logging.ERROR if status >= 500 else logging.INFO,
@@ -239,10 +309,3 @@ def problem_response(problem: Problem) -> tuple[int, list[tuple[bytes, bytes]], 
     if problem.standing is not None:
         headers += ratelimit_headers(problem.standing)
     return problem.status, headers, problem.body()
-
-
-async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    """Send a whole answer."""
-    headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

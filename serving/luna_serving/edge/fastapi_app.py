@@ -9,11 +9,13 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import Match, Route
 
-from luna_serving.edge.asgi import Operation, problem_response
+from luna_serving.edge.asgi import problem_response
 from luna_serving.edge.bodies import ASGIApp, Message, Receive, Scope, Send
 from luna_serving.edge.openapi import document
+from luna_serving.edge.operation import Hot
+from luna_serving.edge.paths import PREFIX
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 from luna_store.quota.debits import Standing
@@ -25,17 +27,24 @@ StandingOf = Callable[[dict[bytes, bytes]], Awaitable[Standing | None]]
 DESCRIPTION = "Time-series models over HTTP: authenticated, metered, batched."
 
 
-def build_api(operations: Sequence[Operation], routers: Sequence[APIRouter], standing: StandingOf) -> FastAPI:
+def build_api(operations: Sequence[Hot], routers: Sequence[APIRouter], standing: StandingOf) -> FastAPI:
     """Put the application together; its documentation needs no internet.
 
     Args:
         operations: what the edge answers in front of it.
         routers: what it answers itself.
         standing: how the caller with these headers stands; None for a stranger.
+
+    Raises:
+        ValueError: a router serves a path of an operation, which no call would reach.
     """
     app: FastAPI = FastAPIOffline(title="Luna", version=version("luna"), description=DESCRIPTION)
     for router in routers:
         app.include_router(router)
+    served = {route.path for router in routers for route in router.routes if isinstance(route, Route)}
+    hidden = served & {f"{PREFIX}/{operation.path}" for operation in operations}
+    if hidden:
+        raise ValueError(f"Operations hide routers at {', '.join(sorted(hidden))}.")
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -99,8 +108,6 @@ async def _problem(request: Request, error: Exception) -> Response:
 def _invalid(error: Exception) -> Problem:
     assert isinstance(error, RequestValidationError)  # noqa: S101  Starlette dispatches by type
     wrong = [FieldError("".join(f"/{step}" for step in e["loc"]), f"{e['msg']}.") for e in error.errors()]
-    if any(e.pointer == "/path/account_id" for e in wrong):
-        return problems.not_found("An account's id is a whole number above zero.")
     return problems.invalid(*wrong)
 
 

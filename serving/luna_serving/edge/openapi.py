@@ -1,14 +1,15 @@
 """OpenAPI of the routes that the edge answers in front of FastAPI."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-if TYPE_CHECKING:
-    from luna_serving.edge.asgi import Operation
+from luna_serving.edge.operation import Hot
+from luna_serving.edge.paths import PREFIX
 
 REFERENCE = "#/components/schemas/{model}"
 PROBLEM = {
@@ -30,9 +31,11 @@ PROBLEM = {
     },
 }
 REFUSALS = {
+    400: "The request cannot be read.",
     401: "No key, or none that is known.",
     403: "The key of another account; or suspended, expired, model not allowed.",
-    404: "No such account.",
+    404: "No such account, or nothing of that name.",
+    406: "None of the forms that Accept names is offered.",
     408: "The answer was not ready in time; not charged.",
     413: "The body is too large.",
     415: "The body is not JSON, or is compressed in a way that is not supported.",
@@ -40,9 +43,11 @@ REFUSALS = {
     429: "Rate or quota; see Retry-After.",
     503: "Overloaded, or dependencies gone; see Retry-After.",
 }
+# Those of a route that computes.
+COMPUTED = (401, 403, 404, 408, 413, 415, 422, 429, 503)
 # Answers of routes that change something: not of those that compute.
 CONFLICTS = {
-    409: "The account keeps as much as it may.",
+    409: "The account keeps as much as it may, or the call conflicts with one that is under way.",
     412: "What stands there is not what If-Match or If-None-Match expects.",
 }
 SECURITY: list[dict[str, list[str]]] = [{"apiKey": []}, {"bearer": []}]
@@ -52,24 +57,51 @@ SECURITY_SCHEMES = {
 }
 
 
-def problem_responses(statuses: Sequence[int] = tuple(REFUSALS)) -> dict[str, Any]:
+def problem_responses(statuses: Sequence[int] = COMPUTED) -> dict[str, Any]:
     """The `responses` entries of errors."""
     content = {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="Problem")}}}
     return {str(status): {"description": (REFUSALS | CONFLICTS)[status], "content": content} for status in statuses}
 
 
-def describe(summary: str, description: str, request: type[BaseModel], answer: type[BaseModel]) -> Mapping[str, Any]:
-    """An operation object; its schemas travel under `x-schemas` until the document is put together."""
+# A parameter of every route below an account's path.
+ACCOUNT: dict[str, Any] = {
+    "name": "account_id",
+    "in": "path",
+    "required": True,
+    "description": "The credential's own account. The path without it means the same.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a FastAPI route, for these errors."""
+    return {int(status): answer for status, answer in problem_responses(statuses).items()}
+
+
+def describe(
+    summary: str, description: str, request: type[BaseModel] | None, answer: type[BaseModel]
+) -> Mapping[str, Any]:
+    """An operation object; its schemas travel under `x-schemas` until the document is put together.
+
+    Args:
+        summary: one line.
+        description: what it does and costs.
+        request: the body; None for a route that takes none.
+        answer: the body of 200.
+    """
     schemas: dict[str, Any] = {}
     for model, mode in ((request, "validation"), (answer, "serialization")):
+        if model is None:
+            continue
         schema = model.model_json_schema(ref_template=REFERENCE, mode=mode)  # type: ignore[arg-type]
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
+    body = {"requestBody": {"required": True, "content": _json(request)}} if request else {}
     return {
         "summary": summary,
         "description": description,
         "security": SECURITY,
-        "requestBody": {"required": True, "content": _json(request)},
+        **body,
         "responses": {"200": {"description": "Computed and charged.", "content": _json(answer)}, **problem_responses()},
         "x-schemas": schemas,
     }
@@ -79,7 +111,7 @@ def _json(model: type[BaseModel]) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}}
 
 
-def document(app: FastAPI, operations: Sequence["Operation"]) -> dict[str, Any]:
+def document(app: FastAPI, operations: Sequence[Hot]) -> dict[str, Any]:
     """The whole application's OpenAPI document."""
     whole = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = whole.setdefault("components", {})
@@ -87,10 +119,28 @@ def document(app: FastAPI, operations: Sequence["Operation"]) -> dict[str, Any]:
     components["securitySchemes"] = SECURITY_SCHEMES
     schemas["Problem"] = PROBLEM
     for operation in operations:
-        described = dict(operation.openapi)
+        described = {"tags": [operation.capability], **operation.openapi}
         schemas |= described.pop("x-schemas", {})
-        account = {"name": "account_id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
-        whole["paths"][f"/api/v1/{{account_id}}/{operation.path}"] = {
-            "post": {"operationId": operation.path.replace("/", "_"), "parameters": [account], **described}
-        }
+        names = [] if operation.method == "POST" else [operation.method.lower()]
+        name = "_".join([*names, *re.findall(r"\w+", operation.path)])
+        parameters = _parameters(operation, described.pop("parameters", []))
+        for path, id_, more in (
+            (f"{PREFIX}/{{account_id}}/{operation.path}", name, [ACCOUNT]),
+            (f"{PREFIX}/{operation.path}", f"{name}_own", []),
+        ):
+            of_path = whole["paths"].setdefault(path, {})
+            of_path[operation.method.lower()] = {"operationId": id_, **described, "parameters": more + parameters}
     return whole
+
+
+def _parameters(operation: Hot, described: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the path and the query; what the capability does not describe is a string."""
+    named = {(each["in"], each["name"]) for each in described}
+    asked = [("path", name, True) for name in re.findall(r"{(\w+)}", operation.path)]
+    asked += [("query", name, False) for name in sorted(operation.parameters)]
+    plain = [
+        {"name": name, "in": place, "required": required, "schema": {"type": "string"}}
+        for place, name, required in asked
+        if (place, name) not in named
+    ]
+    return [*described, *plain]

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from luna_serving.edge.openapi import refusals
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.health import Health
 from luna_serving.wire import problems
@@ -26,7 +27,7 @@ def router(health: Health, reporter: Reporter, facts: Callable[[], dict[str, Any
     async def live() -> dict[str, str]:
         return {"status": "ok"}
 
-    @routes.get("/health/ready", summary="Can it serve calls?")
+    @routes.get("/health/ready", summary="Can it serve calls?", responses=refusals(503))
     async def ready() -> dict[str, str]:
         checkup = await health.check()
         if not checkup.ready:
@@ -39,7 +40,12 @@ def router(health: Health, reporter: Reporter, facts: Callable[[], dict[str, Any
         checkup = await health.check()
         return {"status": "ok" if checkup.ready else "unavailable", "dependencies": checkup.states, **facts()}
 
-    @routes.get("/metrics", summary="Metrics of the whole application, for Prometheus")
+    @routes.get(
+        "/metrics",
+        summary="Metrics of the whole application, for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {CONTENT_TYPE_LATEST.partition(";")[0]: {"schema": {"type": "string"}}}}},
+    )
     async def metrics() -> Response:
         return Response(await reporter.render(), media_type=CONTENT_TYPE_LATEST)
 

@@ -1,18 +1,68 @@
-"""Query parameters that a route does not declare."""
+"""Query parameters: those that a route takes, and errors for those that it does not."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
+from urllib.parse import parse_qs
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BeforeValidator
 
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
 
 # A name of the caller's that an error repeats, in characters.
-MAX_ECHO = 64
-MAX_ERRORS = 10
+MAX_ECHO: Final = 64
+MAX_ERRORS: Final = 10
+# No route takes nearly as many.
+MAX_PARAMETERS: Final = 64
+NUMBER: Final = re.compile(r"\s*[-+]?[\d.]+(?:e[-+]?\d+)?\s*", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What the path and the query of a call say."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, list[str]]
+
+    def one(self, name: str, default: str = "") -> str:
+        """The value of a query parameter that may come once.
+
+        Raises:
+            Problem: 422, it comes several times.
+        """
+        values = self.query.get(name)
+        if values is None:
+            return default
+        if len(values) > 1:
+            raise problems.invalid(FieldError(f"/query/{_escaped(name)}", "May be given once."))
+        return values[0]
+
+
+NO_QUERY: Final[Mapping[str, list[str]]] = {}
+
+
+def read_query(query: bytes, known: Iterable[str]) -> Mapping[str, list[str]]:
+    """The values of each parameter, in their order.
+
+    Raises:
+        Problem: 422, a parameter that is not `known`, or too many.
+    """
+    try:
+        found = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+    except ValueError as e:
+        raise problems.invalid(FieldError("/query", f"May hold {MAX_PARAMETERS} parameters.")) from e
+    refuse_unknown(found, known)
+    return found
 
 
 def refuse_unknown_parameters(request: Request) -> None:
-    """Refuse a query parameter that is none of the endpoint's own: a misspelt one would be ignored otherwise.
+    """Refuse a query parameter that neither the endpoint nor a dependency of it takes.
 
     Raises:
         Problem: 422, names each parameter and those that the route takes.
@@ -21,13 +71,39 @@ def refuse_unknown_parameters(request: Request) -> None:
         return
     route = request.scope["route"]
     assert isinstance(route, APIRoute)  # noqa: S101  dependencies run on FastAPI's own routes
-    known = [parameter.alias for parameter in route.dependant.query_params]
-    cure = f"Use {', '.join(known)}." if known else "This route takes none; leave it out."
-    unknown = [name[:MAX_ECHO] for name in request.query_params if name not in known]
+    refuse_unknown(request.query_params, _taken(route.dependant))
+
+
+def refuse_unknown(sent: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names that are not known: a misspelt parameter would be ignored otherwise.
+
+    Raises:
+        Problem: 422.
+    """
+    names = list(dict.fromkeys(known))
+    unknown = [name[:MAX_ECHO] for name in sent if name not in names]
     if unknown:
+        cure = f"Use {', '.join(names)}." if names else "This route takes none; leave it out."
         cause = f"Is no query parameter of this route. {cure}"
         raise problems.invalid(*(FieldError(f"/query/{_escaped(name)}", cause) for name in unknown[:MAX_ERRORS]))
 
 
+def _taken(dependant: Dependant) -> Iterator[str]:
+    for parameter in dependant.query_params:
+        yield parameter.alias
+    for dependency in dependant.dependencies:
+        yield from _taken(dependency)
+
+
 def _escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        raise ValueError("Must be a date and time of ISO 8601, such as 2026-11-21T12:00:00Z, not a number")
+    return value
+
+
+Instant = Annotated[datetime, BeforeValidator(_no_number)]
+"""A query parameter of date and time; pydantic alone takes seconds since 1970 for one, too."""

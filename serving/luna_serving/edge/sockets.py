@@ -14,8 +14,10 @@ from typing import Final
 from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Credential
 from luna_serving.access.ratelimit_headers import ratelimit_headers
-from luna_serving.edge.asgi import ACCOUNT_PATH, MAX_ACCOUNT_ID, problem_response, request_id
+from luna_serving.edge.asgi import problem_response, request_id
 from luna_serving.edge.bodies import Receive, Scope, Send, header_map
+from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
+from luna_serving.edge.query import read_query
 from luna_serving.telemetry.metrics import REQUESTS, SOCKETS
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
@@ -85,7 +87,7 @@ class Socket:
 
 @dataclass(frozen=True, slots=True)
 class SocketRoute:
-    """One WebSocket of a capability, below `/api/v1/{account_id}/`."""
+    """One WebSocket of a capability, below `/api/v1/{account_id}/` and `/api/v1/`."""
 
     path: str
     serve: Callable[[Socket], Awaitable[None]]
@@ -109,7 +111,7 @@ class Sockets:
         try:
             if match is None or route is None:
                 raise problems.not_found("No WebSocket is served at this path. See /docs.")
-            socket, accept = await self._admit(route, int(match[1]), scope, receive, send)
+            socket, accept = await self._admit(route, int(match[1]) if match[1] else None, scope, receive, send)
         except Problem as problem:
             REQUESTS[route.path if route else "unknown", str(problem.status)].inc()
             await refuse(scope, send, problem)
@@ -125,14 +127,17 @@ class Sockets:
             SOCKETS.dec()
 
     async def _admit(
-        self, route: SocketRoute, account_id: int, scope: Scope, receive: Receive, send: Send
+        self, route: SocketRoute, account_id: int | None, scope: Scope, receive: Receive, send: Send
     ) -> tuple[Socket, dict[str, object]]:
         headers = with_key_of_subprotocol(header_map(scope), scope["subprotocols"])
         credential = self._callers.read(headers)
-        if account_id > MAX_ACCOUNT_ID:
+        if account_id is None:
+            account_id = await self._callers.identify(credential)
+        elif account_id > MAX_ACCOUNT_ID:
             await self._callers.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
         standing = await self._callers.standing(credential, account_id, route.path)
+        read_query(scope["query_string"], ())
         if self._connections >= self._max_connections:
             raise problems.overloaded()
         accept: dict[str, object] = {

@@ -1,38 +1,46 @@
-"""Wires a worker that runs loops: the building block of the composition root."""
+"""Wires a worker, in its own process: a light one, which imports nothing that serves calls."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncEngine
-
+from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop, Loops
 from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.jobs.workers import ConnectedWorker, holder_name
 from luna_serving.telemetry.board_deployment import Reporter
+from luna_serving.telemetry.metrics import LUNA
+from luna_store.accounts.secrets import Secrets
+from luna_store.platform.postgres import async_engine
+from luna_store.quota.redis_quota import redis_client
 
-P = TypeVar("P")
+# Of the leases, which have an engine of their own: no renewal waits for a connection that a run has.
+LEASE_CONNECTIONS = 2
 
 
-def connect_loops(
-    lease_engine: AsyncEngine,
-    platform: P,
-    loops: Sequence[Loop[P]],
-    *,
-    registry: CollectorRegistry,
-    reporter: Reporter,
-    close: Callable[[], Awaitable[None]],
+async def connect_workers(
+    loops: Sequence[Loop[Background]],
+    store_timeout_s: float,
+    board: Any,  # noqa: ANN401  a DeploymentHandle
 ) -> ConnectedWorker:
     """Wire the loops and start to report. Call it in the replica's process, on its event loop.
 
     Args:
-        lease_engine: for the leases alone, so that no renewal waits for a connection that a run has.
-        platform: what every run is given.
-        loops: the loops of all capabilities.
-        registry: the one that `reporter` sends.
-        reporter: sends this process' metrics to the board.
-        close: closes what `platform` holds and the engines.
+        loops: of all capabilities that are served.
+        store_timeout_s: seconds that Redis has to answer.
+        board: the handle of the metrics board.
     """
-    worker = Loops(lease_engine, platform, loops, holder=holder_name(), metrics=LoopMetrics(registry))
-    reporter.start("workers")
+    secrets = Secrets.from_environment()
+    url = secrets.database_url.get_secret_value()
+    stores = Background(
+        async_engine(url), redis_client(secrets.redis_url.get_secret_value(), timeout_s=store_timeout_s)
+    )
+    leases = async_engine(url, pool_size=LEASE_CONNECTIONS)
+    worker = Loops(leases, stores, loops, holder=holder_name(), metrics=LoopMetrics(LUNA))
+    Reporter(board).start("workers")
+
+    async def close() -> None:
+        await stores.redis.aclose()
+        await stores.engine.dispose()
+        await leases.dispose()
+
     return ConnectedWorker((worker.run,), close)

@@ -30,15 +30,18 @@ class Health:
         self,
         stores: Mapping[str, Callable[[], Awaitable[object]]],
         critical: Mapping[str, Callable[[], Awaitable[object]]],
+        others: Mapping[str, Callable[[], Awaitable[object]]],
     ) -> None:
         """Prepare the checks; one that raises or hangs means down.
 
         Args:
             stores: by name; one of them is enough for the debits.
             critical: by name, what calls cannot be served without: the hosts that compute.
+            others: by name, what is only shown: calls are served without it.
         """
         self._stores = frozenset(stores)
-        self._checks = {**stores, **critical}
+        self._critical = frozenset(critical)
+        self._checks = {**stores, **critical, **others}
         self._last: Checkup | None = None
         self._lock = asyncio.Lock()
 
@@ -52,7 +55,7 @@ class Health:
 
     def _found(self, states: dict[str, State]) -> Checkup:
         up = {name for name, state in states.items() if state == "up"}
-        ready = not up.isdisjoint(self._stores) and up | self._stores == states.keys()
+        ready = not up.isdisjoint(self._stores) and up >= self._critical
         return Checkup(time.monotonic(), states, ready)
 
 

@@ -1,10 +1,8 @@
 """From a body's bytes to a JSON object, and where in it a number is none."""
 
 import json
-import math
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -12,11 +10,10 @@ import orjson
 from luna_serving.wire import problems
 from luna_serving.wire.encodings import misencoded
 from luna_serving.wire.json_values import loads
+from luna_serving.wire.numbers import infinite, is_finite
+from luna_serving.wire.pointers import first, pointer_of
 from luna_serving.wire.problems import FieldError
 
-NUMBERS = frozenset({int, float, type(None)})
-# More errors than these help nobody.
-MAX_ERRORS = 10
 # Python's json blocks the event loop for 20 ms a megabyte, and finds only what the caller can find as well.
 MAX_EXPLAINED_BYTES = 1024 * 1024
 # Containers and members are what is slow to build: 10 MB of numbers take orjson 0.1 s, of lists 0.2 to 0.4 s (0.6 to
@@ -26,8 +23,6 @@ SPARE_LISTS = 4_000
 BYTES_A_LIST = 4
 # Members and indices down to a number: a matrix of a component of a model that varies in time.
 DEEPEST = 8
-# A name or a value of the caller's that an error repeats: enough to find it again.
-MAX_ECHO = 64
 # A thousand series that each go on from a saved state are a thousand objects of seven members.
 MAX_OBJECTS = 2_000
 MAX_MEMBERS = 12_000
@@ -38,7 +33,7 @@ def read_object(body: bytes, member: str, max_lists: int) -> dict[str, Any]:
 
     Args:
         body: the bytes.
-        member: where the series stand, in which null is a missing number.
+        member: the one that holds the series, in which null is a missing number.
         max_lists: the most lists that it may hold besides those that its length allows.
 
     Raises:
@@ -91,46 +86,5 @@ def _not_finite(pointer: str, value: Any, series: str) -> Iterator[FieldError]: 
         # No field lies deeper, and Python's own stack is no deeper than it must be.
         if isinstance(each, dict | list) and at.count("/") < DEEPEST:
             yield from _not_finite(at, each, series)
-        elif isinstance(each, int | float) and not _is_finite(each):
-            yield _infinite(at, or_null=at.startswith(f"{series}/"))
-
-
-def _infinite(pointer: str, *, or_null: bool) -> FieldError:
-    missing = ", or null where it is missing" if or_null else ""
-    return FieldError(pointer, f"Must be a finite float64 (below 1.8e308 in size){missing}.")
-
-
-def misfits(pointer: str, series: list[Any]) -> Iterator[FieldError]:
-    """The elements of a series that are neither finite numbers nor null."""
-    for i, each in enumerate(series):
-        if type(each) not in NUMBERS:
-            yield FieldError(f"{pointer}/{i}", f"Must be a number or null, not {_name(each)}.")
-        elif each is not None and not _is_finite(each):
-            yield _infinite(f"{pointer}/{i}", or_null=True)
-
-
-def _is_finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # an integer of hundreds of digits
-        return False
-
-
-def _name(value: object) -> str:
-    names = {str: "a string", bool: "a boolean", dict: "an object", list: "a list"}
-    return names.get(type(value), "this")
-
-
-def pointer_of(steps: Iterable[str]) -> str:
-    """The JSON pointer of member names and indices; a name of megabytes is not sent back."""
-    return "".join("/" + cut(step, MAX_ECHO).replace("~", "~0").replace("/", "~1") for step in steps)
-
-
-def cut(text: str, most: int) -> str:
-    """The text, or its beginning and its end."""
-    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"
-
-
-def first(errors: Iterator[FieldError]) -> list[FieldError]:
-    """As many errors as a problem shows."""
-    return list(islice(errors, MAX_ERRORS))
+        elif isinstance(each, int | float) and not is_finite(each):
+            yield infinite(at, or_null=at.startswith(f"{series}/"))

@@ -2,8 +2,8 @@
 
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 
-# A JSON text begins with an ASCII character: without a mark, the zeros beside it tell the encoding (RFC 4627, section
-# 3).
+# A JSON text begins with an ASCII character: without a mark, the zeros around it show the encoding (RFC 4627,
+# section 3).
 # The longer marks come first: UTF-32's little-endian mark begins with UTF-16's.
 _UNICODE = (
     (BOM_UTF32_LE, "UTF-32"),

@@ -1,119 +1,102 @@
-"""What all wire schemas are made of: strict objects, points, variances, and arrays of numbers."""
+"""Strict schemas: what they take, how an object names its schema by `kind`, and which of its members are unknown."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
-from typing import Annotated, Any, Final
+from functools import cache
+from typing import Any, Protocol, get_args, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
-# A point that is missing is null; NaN and Infinity are not JSON.
-Point = Annotated[float | None, Field(description="One observation; null where it is missing.")]
-Series = Annotated[
-    list[Point] | list[list[Point]],
-    Field(description="One number a point; where the model observes m things, a list of m numbers a point."),
-]
-Variance = Annotated[float, Field(ge=0, description="A variance, in the square of the observations' unit.")]
-
-EXAMPLE: Final = [1120.0, 1160.0, 963.0, None, 1160.0]
+from luna_serving.wire.pointers import pointer_of
+from luna_serving.wire.problems import FieldError
 
 
-class Words(BaseModel):
+class StrictModel(BaseModel):
     """Strict: an unknown field or a number in quotes is an error, never a guess."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    def words(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The object as JSON has it, without what is null. Lists are shared, not copied."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {name: _plain(value) for name, value in values if value is not None}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  JSON
-    if isinstance(value, Words):
-        return value.words()
+    if isinstance(value, StrictModel):
+        return value.to_json()
     # Lists of objects are short; those of numbers may have a million rows.
-    return [each.words() for each in value] if isinstance(value, list) and _holds_words(value) else value
+    holds_objects = isinstance(value, list) and value and isinstance(value[0], StrictModel)
+    return [each.to_json() for each in value] if holds_objects else value
 
 
-def _holds_words(values: list[Any]) -> bool:
-    return bool(values) and isinstance(values[0], Words)
+@runtime_checkable
+class Choice(Protocol):
+    """In `Annotated`: a member that may follow one of several schemas."""
+
+    def chosen(self, value: object) -> type[StrictModel] | None:
+        """The schema that a value says it follows; None where it names none that is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """In `Annotated[Any, ...]`: an array with `least` to `most` axes, as lists within lists; no axes are a number.
+@dataclass(frozen=True, slots=True, eq=False)
+class ByKind:
+    """In `Annotated[A | B, Field(discriminator="kind"), ByKind(kinds_of(A | B))]`: one schema, named by `kind`.
 
-    pydantic would make an error of each element that is wrong, a million; here an array is wrong once.
+    The union alone would put the kind into the path of each error, where the body has no such member.
     """
 
-    least: int
-    most: int
+    kinds: Mapping[str, type[StrictModel]]
+
+    def chosen(self, value: object) -> type[StrictModel] | None:
+        """The schema of the value's kind."""
+        kind = value.get("kind") if isinstance(value, dict) else None
+        return self.kinds.get(kind) if isinstance(kind, str) else None
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """How pydantic checks it."""
-        return core_schema.no_info_plain_validator_function(self._check)
+        """How pydantic checks it, and through the union how OpenAPI describes it."""
+        return core_schema.no_info_wrap_validator_function(self._read, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """How OpenAPI describes it."""
-        shapes: list[JsonSchemaValue] = [{"type": "number"}]
-        for _ in range(self.most):
-            shapes.append({"type": "array", "items": shapes[-1], "minItems": 1})
-        return shapes[self.least] if self.least == self.most else {"anyOf": shapes[self.least :]}
-
-    def _check(self, value: Any) -> Any:  # noqa: ANN401  JSON
-        level, axes = [value], 0
-        while (types := set(map(type, level))) == {list} and axes < self.most:
-            if len(set(map(len, level))) > 1 or not level[0]:
-                raise _wrong("Must have lists of the same length, none of them empty")
-            level, axes = list(chain.from_iterable(level)), axes + 1
-        if not types <= {int, float} or axes < self.least:
-            raise _wrong(f"Must hold numbers only, {', or '.join(SHAPES[self.least : self.most + 1])}")
-        return value
+    def _read(self, value: Any, union: core_schema.ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  JSON
+        schema = self.chosen(value)
+        # The union's own words say which kinds there are.
+        return union(value) if schema is None else schema.model_validate(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """In `Annotated[Any, Rows()]`: a list of rows of numbers, all of the same length; a row or a number may be null.
-
-    As with `Numbers`, all that is wrong is one error: it names the first row that is.
-    """
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """How pydantic checks it."""
-        return core_schema.no_info_plain_validator_function(self._check)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """How OpenAPI describes it."""
-        number = {"anyOf": [{"type": "number"}, {"type": "null"}]}
-        row = {"anyOf": [{"type": "array", "items": number, "minItems": 1}, {"type": "null"}]}
-        return {"type": "array", "items": row, "minItems": 1}
-
-    def _check(self, value: Any) -> Any:  # noqa: ANN401  JSON
-        if not isinstance(value, list) or not value:
-            raise _wrong("Must hold numbers only, in a list of rows")
-        rows = [row for row in value if row is not None]
-        if not set(map(type, rows)) <= {list}:
-            wrong = next(t for t, row in enumerate(value) if row is not None and type(row) is not list)
-            raise _wrong(f"Must hold numbers only, in a list of rows; row {wrong} is neither a list nor null")
-        if not rows or not rows[0]:
-            raise _wrong("Must hold at least one row of at least one number")
-        if len(set(map(len, rows))) > 1:
-            width = len(rows[0])
-            wrong = next(t for t, row in enumerate(value) if row is not None and len(row) != width)
-            raise _wrong(
-                f"Must have rows of the same length; row {wrong} holds {len(value[wrong])} numbers, not {width}"
-            )
-        if not set(map(type, chain.from_iterable(rows))) <= NUMBER_OR_NULL:
-            wrong = next(t for t, row in enumerate(value) if row and not set(map(type, row)) <= NUMBER_OR_NULL)
-            raise _wrong(f"Must hold numbers only, or null where it is missing; row {wrong} holds something else")
-        return value
+def kinds_of(union: object) -> dict[str, type[StrictModel]]:
+    """The schemas of a union by the one value that each takes as `kind`."""
+    return {get_args(schema.model_fields["kind"].annotation)[0]: schema for schema in get_args(union)}
 
 
-NUMBER_OR_NULL: Final = frozenset({int, float, type(None)})
-SHAPES: Final = ("alone", "in a list", "in a list of rows", "in a list of matrices, one a period")
+def unknown_members(
+    schema: type[StrictModel], members: dict[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[FieldError]:
+    """The members that no schema has, found before pydantic makes an error of each, ten or a million."""
+    for name in members:
+        if name not in schema.model_fields:
+            yield FieldError(pointer_of((*path, name)), "Extra inputs are not permitted.")
+    for name, choice in _choices(schema):
+        value = members.get(name)
+        if isinstance(value, list):
+            for i, each in enumerate(value):
+                yield from _unknown_of_choice(choice, each, (*path, name, str(i)))
+        else:
+            yield from _unknown_of_choice(choice, value, (*path, name))
 
 
-def _wrong(message: str) -> PydanticCustomError:
-    return PydanticCustomError("numbers", message)
+def _unknown_of_choice(choice: Choice, value: object, path: tuple[str, ...]) -> Iterator[FieldError]:
+    if isinstance(value, dict) and (schema := choice.chosen(value)) is not None:
+        yield from unknown_members(schema, value, path)
+
+
+@cache
+def _choices(schema: type[StrictModel]) -> tuple[tuple[str, Choice], ...]:
+    found = ((name, (*field.metadata, *_parts(field.annotation))) for name, field in schema.model_fields.items())
+    return tuple((name, part) for name, parts in found for part in parts if isinstance(part, Choice))
+
+
+def _parts(annotation: object) -> Iterator[object]:
+    """What a type such as `list[Annotated[A | B, choice]] | None` is made of, `choice` among it."""
+    for part in get_args(annotation):
+        yield part
+        yield from _parts(part)

@@ -11,7 +11,8 @@ from luna_serving.capabilities.kalman.fits.wire import parse_fit
 from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
 from luna_serving.capabilities.kalman.streams import protocol
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
-from luna_serving.capabilities.kalman.wire.requests import NamedCall, Wire
+from luna_serving.capabilities.kalman.wire.calls import NamedCall
+from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, SmoothRequest
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.work import Work

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from luna_serving.capabilities.kalman.jobs.job import FILTERED, FORECASTS, Job, ModelSpec
+from luna_serving.capabilities.kalman.jobs.job import Job
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
+from luna_serving.capabilities.kalman.jobs.output_sizes import FILTERED, FORECASTS
 from luna_serving.capabilities.kalman.replica import compute
-from luna_serving.capabilities.kalman.wire.requests import DEFAULT_MODEL
+from luna_serving.capabilities.kalman.wire.schemas import DEFAULT_MODEL
 from luna_serving.dispatch.outcomes import Refused
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 

@@ -8,7 +8,8 @@ import pytest
 
 from luna_serving.capabilities.kalman.cost import SHORT_S, estimate, lane_of
 from luna_serving.capabilities.kalman.fits.job import FitJob
-from luna_serving.capabilities.kalman.jobs.job import Job, ModelSpec
+from luna_serving.capabilities.kalman.jobs.job import Job
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.streams.job import AppendJob
 

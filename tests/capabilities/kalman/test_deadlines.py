@@ -12,7 +12,8 @@ from tests.capabilities.kalman.test_cost import AIRLINE, ARIMA, given
 from luna_serving.capabilities.kalman.compute import compute
 from luna_serving.capabilities.kalman.fits.compute import fit_jobs
 from luna_serving.capabilities.kalman.fits.job import FitJob
-from luna_serving.capabilities.kalman.jobs.job import Job, ModelSpec
+from luna_serving.capabilities.kalman.jobs.job import Job
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
 from luna_serving.capabilities.kalman.replica import THREADS, KalmanReplica
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob

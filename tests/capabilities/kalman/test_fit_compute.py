@@ -11,7 +11,7 @@ from statsmodels.datasets import nile
 from luna_serving.capabilities.kalman.fits.compute import fit_jobs
 from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.fits.schemas import FitAnswer
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.dispatch.outcomes import Refused
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from luna_serving.capabilities.kalman.fits.wire import FitWork, parse_fit
+from luna_serving.capabilities.kalman.fits.job import FitJob
+from luna_serving.capabilities.kalman.fits.wire import parse_fit
+from luna_serving.capabilities.kalman.wire.calls import NamedCall
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
-from luna_serving.capabilities.kalman.wire.requests import NamedCall
 from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.wire.problems import Problem
 
 LIMITS = Limits(max_series_length=100, max_series_per_request=3, max_answer_numbers=1000)
@@ -24,9 +26,9 @@ AIRLINE = {
 }
 
 
-def parsed(**members: Any) -> FitWork:
+def parsed(**members: Any) -> KalmanWork[FitJob]:
     work = parse_fit(LIMITS, json.dumps({"model": LEVEL, "observations": [[1, None, 3]]} | members).encode())
-    assert isinstance(work, FitWork)
+    assert isinstance(work, KalmanWork)
     return work
 
 

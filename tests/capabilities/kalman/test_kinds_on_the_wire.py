@@ -7,11 +7,14 @@ import numpy as np
 import orjson
 import pytest
 
-from luna_serving.capabilities.kalman.jobs.job import SIZES, ModelSpec, build_model
-from luna_serving.capabilities.kalman.wire.forms import MODELS, STARTS, read_model, read_model_alone
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec, build_model
+from luna_serving.capabilities.kalman.jobs.output_sizes import SIZES
+from luna_serving.capabilities.kalman.wire.kind_schemas import MODELS
+from luna_serving.capabilities.kalman.wire.model import read_model
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, KalmanRequest, SeriesRequest
 from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.start_schemas import STARTS
 from luna_serving.engines.statespace.kinds import KINDS
 from luna_serving.wire.problems import Problem
 
@@ -190,8 +193,8 @@ def test_some_states_may_be_known_and_others_diffuse_or_stationary() -> None:
     np.testing.assert_allclose(start.cov, np.diag([7, 4 / 3]))
     # As a stored model and in the original call as well.
     level = {"kind": "local_level", "initial": {"kind": "blocks", "blocks": [{"states": [0], "kind": "diffuse"}]}}
-    assert read_model_alone(level).build().start.rank == 1
-    assert WIRE.parse_original(orjson.dumps({"results": [1.0], "model": level})).model == "local_level"
+    assert read_model(level).build().start.rank == 1
+    assert WIRE.parse_original(orjson.dumps({"results": [1.0], "model": level})).grant.name == "local_level"
 
 
 @pytest.mark.parametrize(
@@ -288,8 +291,8 @@ def test_a_row_that_does_not_fit_is_named(series: object, pointer: str, words: s
     assert words in errors(PAIR, series)[pointer]
 
 
-def test_rows_are_refused_where_one_thing_is_observed() -> None:
-    assert "not a list" in errors(TREND, [[1.0], [2.0]])["/observations/0/0"]
+def test_rows_of_several_are_refused_where_one_thing_is_observed() -> None:
+    assert "not a list" in errors(TREND, [[1.0, 2.0], [2.0, 3.0]])["/observations/0/0"]
 
 
 def test_a_number_beyond_float64_is_found_in_rows_and_in_matrices() -> None:

@@ -7,12 +7,13 @@ from typing import Any, get_args
 import orjson
 import pytest
 
-from luna_serving.capabilities.kalman.jobs.job import FILTERED, SIZES, SMOOTHED
-from luna_serving.capabilities.kalman.wire.forms import MODELS, STARTS
+from luna_serving.capabilities.kalman.jobs.output_sizes import FILTERED, SIZES, SMOOTHED
+from luna_serving.capabilities.kalman.wire.kind_schemas import MODELS
 from luna_serving.capabilities.kalman.wire.outputs import MEANINGS
-from luna_serving.capabilities.kalman.wire.requests import SeriesWork, Wire
+from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest
 from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.start_schemas import STARTS
 from luna_serving.capabilities.kalman.wire.structural_schemas import (
     Autoregression,
     Cycle,
@@ -22,6 +23,7 @@ from luna_serving.capabilities.kalman.wire.structural_schemas import (
     Seasonal,
     Trend,
 )
+from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.engines.statespace.results.series import Algorithm
 
 PAGE = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
@@ -31,7 +33,7 @@ WIRE = Wire(Limits(max_series_length=1000, max_series_per_request=10, max_answer
 
 def job(example: str) -> Any:
     work = WIRE.parse_series(FilterRequest, example.encode())
-    assert isinstance(work, SeriesWork)
+    assert isinstance(work, KalmanWork)
     return work.job
 
 

@@ -20,18 +20,19 @@ from luna_serving.access.admission import Admission
 from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.models import lookup as named_models
 from luna_serving.capabilities.kalman.models.cache import MAX_NAMES, ModelCache
 from luna_serving.capabilities.kalman.models.documents import expectation, read_document, versions_of
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.store.models import Expectation, ModelLimits, Models
-from luna_serving.capabilities.kalman.wire.forms import read_model_alone
+from luna_serving.capabilities.kalman.wire.model import read_model
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import Gate, GateLimits
-from luna_serving.edge.asgi import Edge, Operation
+from luna_serving.edge.asgi import Edge
+from luna_serving.edge.operation import Operation
 from luna_serving.local.servers.postgres import PostgresServer
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_serving.wire.problems import Problem
@@ -49,7 +50,7 @@ def level(obs_var: float) -> dict[str, Any]:
 
 
 def spec(obs_var: float) -> ModelSpec:
-    return read_model_alone(level(obs_var))
+    return read_model(level(obs_var))
 
 
 async def put(models: Models, account_id: int, name: str, obs_var: float) -> int:
@@ -260,7 +261,7 @@ async def served(store: Store, models: Models, headers: dict[str, str], path: st
 
     bounds: dict[str, Any] = {"max_body_bytes": 10**6, "timeout_s": 5, "log_requests": False}
     with ThreadPoolExecutor(1) as aside:
-        edge = Edge([Operation("kalman", gate, parse)], callers, rest, rest, aside, **bounds)
+        edge = Edge([Operation("kalman", gate, parse, capability="kalman")], callers, rest, rest, aside, **bounds)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(edge), base_url="http://luna", headers=headers
     ) as client:

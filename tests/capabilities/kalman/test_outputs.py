@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from luna_serving.capabilities.kalman.compute import compute
-from luna_serving.capabilities.kalman.jobs.job import DISTURBANCES, FILTERED, SMOOTHED
-from luna_serving.capabilities.kalman.wire.requests import SeriesWork, Wire
+from luna_serving.capabilities.kalman.jobs.output_sizes import DISTURBANCES, FILTERED, SMOOTHED
+from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import (
     FilterRequest,
     ForecastAnswer,
@@ -18,6 +18,7 @@ from luna_serving.capabilities.kalman.wire.schemas import (
     SmoothRequest,
 )
 from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 
 configure_jax()
@@ -48,7 +49,7 @@ ANNUAL = {
 def answer(schema: type[SeriesRequest], model: object, *series: object, **more: object) -> Any:
     body = orjson.dumps({"model": model, "observations": series, **more})
     work = WIRE.parse_series(schema, body)
-    assert isinstance(work, SeriesWork)
+    assert isinstance(work, KalmanWork)
     (found,) = compute([work.job])
     assert isinstance(found, bytes), found
     return orjson.loads(found)
@@ -75,7 +76,7 @@ def test_every_smoothed_output_has_its_shape_and_is_counted(model, m, n, r):
     assert shape(result["smoothed_state_disturbance_var"]) == (4, r)
     body = orjson.dumps({"model": model, "observations": [series], "outputs": list(DISTURBANCES)})
     work = WIRE.parse_series(SmoothRequest, body)
-    assert isinstance(work, SeriesWork)
+    assert isinstance(work, KalmanWork)
     assert work.job.numbers == 4 * (2 * m + 2 * r + m + r)
 
 

@@ -8,7 +8,7 @@ from tests.capabilities.kalman.random_requests import request_of
 from tests.capabilities.kalman.self_checks import faults, resolves
 from tests.engines.statespace.oracles.engine import RefusedError, answered
 
-from luna_serving.capabilities.kalman.wire.forms import read_model
+from luna_serving.capabilities.kalman.wire.model import read_model
 
 PART = 20
 FEW = [range(first, first + PART) for first in range(1, 101, PART)]

@@ -10,13 +10,14 @@ import orjson
 import pytest
 
 from luna_serving.capabilities.kalman.fits.compute import fit_jobs
-from luna_serving.capabilities.kalman.fits.wire import FitWork, parse_fit
+from luna_serving.capabilities.kalman.fits.wire import parse_fit
 from luna_serving.capabilities.kalman.replica import compute
-from luna_serving.capabilities.kalman.simulations.wire import SimulateWork, parse_simulate
-from luna_serving.capabilities.kalman.wire.forms import read_model
+from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
+from luna_serving.capabilities.kalman.wire.model import read_model
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, SeriesRequest, SmoothRequest
 from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.wire.problems import Problem
 
@@ -84,7 +85,7 @@ def test_a_fit_answers_a_model_that_the_wire_takes_again() -> None:
     body = {"observations": [Y], "free": ["ar", "var"], "starts": 1}
     for words in (TREND, model):
         work = parse_fit(LIMITS, orjson.dumps({"model": words, **body}))
-        assert isinstance(work, FitWork)
+        assert isinstance(work, KalmanWork)
         (answer,) = fit_jobs([replace(work.job, seconds=120.0)], time.monotonic())
         assert isinstance(answer, bytes), answer
         fit = json.loads(answer)["results"][0]
@@ -100,7 +101,7 @@ def test_draws_follow_the_trend_and_refuse_null_rows() -> None:
         LIMITS,
         orjson.dumps({"model": TREND, "length": 100, "draws": 50, "seed": 1, "initial_state": [None, 2.0, 0.3]}),
     )
-    assert isinstance(work, SimulateWork)
+    assert isinstance(work, KalmanWork)
     (answer,) = compute([work.job])
     drawn = np.array(json.loads(answer)["results"][0]["observations"])
     np.testing.assert_allclose(drawn.mean(axis=0), 2 + 0.3 * np.arange(100), atol=1.0)
@@ -108,7 +109,7 @@ def test_draws_follow_the_trend_and_refuse_null_rows() -> None:
     with pytest.raises(Problem) as refusal:
         parse_simulate(LIMITS, orjson.dumps(body))
     assert refusal.value.extra["errors"][0]["pointer"] == "/model/regression/regressors/2"
-    assert isinstance(parse_simulate(LIMITS, orjson.dumps({**body, "outputs": ["states"]})), SimulateWork)
+    assert isinstance(parse_simulate(LIMITS, orjson.dumps({**body, "outputs": ["states"]})), KalmanWork)
 
 
 def test_a_day_of_week_season_of_hourly_data_has_six_states_and_goes_on_in_the_forecast() -> None:
@@ -125,7 +126,7 @@ def test_a_day_of_week_season_of_hourly_data_has_six_states_and_goes_on_in_the_f
     np.testing.assert_allclose(rest[-1], whole[-1], rtol=1e-9)
     body = {"model": {**model, "seasonal": {"period": 7, "duration": 24, "var": 0.1}}, "observations": [y]}
     work = parse_fit(LIMITS, orjson.dumps({**body, "free": ["obs_var", "seasonal.var"], "starts": 1}))
-    assert isinstance(work, FitWork)
+    assert isinstance(work, KalmanWork)
     (answer,) = fit_jobs([replace(work.job, seconds=120.0)], time.monotonic())
     assert isinstance(answer, bytes), answer
     estimates = json.loads(answer)["results"][0]["model"]

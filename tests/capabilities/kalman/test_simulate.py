@@ -9,10 +9,12 @@ import orjson
 import pytest
 
 from luna_serving.capabilities.kalman.replica import compute
+from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, SimulateAnswer
-from luna_serving.capabilities.kalman.simulations.wire import SimulateWork, parse_simulate, random_seed
-from luna_serving.capabilities.kalman.wire.requests import NamedCall
+from luna_serving.capabilities.kalman.simulations.wire import parse_simulate, random_seed
+from luna_serving.capabilities.kalman.wire.calls import NamedCall
 from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.dispatch.outcomes import Refused
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.wire.problems import Problem
@@ -41,9 +43,9 @@ EXPLOSIVE = {
 }
 
 
-def parsed(**request: object) -> SimulateWork:
+def parsed(**request: object) -> KalmanWork[SimulateJob]:
     work = parse_simulate(LIMITS, orjson.dumps(request), new_seed=lambda: 17)
-    assert isinstance(work, SimulateWork)
+    assert isinstance(work, KalmanWork)
     return work
 
 
@@ -159,7 +161,7 @@ def test_the_first_state_may_be_given() -> None:
         ({"observations": []}, "/observations", "at least one"),
         ({"observations": [[]]}, "/observations/0", "at least one"),
         ({"observations": [[1.0], [1.0, "2"]]}, "/observations/1/1", "not a string"),
-        ({"observations": [[[1.0]]]}, "/observations/0/0", "not a list"),
+        ({"observations": [[[1.0, 2.0]]]}, "/observations/0/0", "not a list"),
         ({"observations": [[1.0]] * 4}, "/observations", "at most 3"),
         ({"observations": [[1.0] * 1001]}, "/observations/0", "at most 1000"),
         ({"observations": [[1.0] * 990], "steps": 11}, "/steps", "1001 periods; at most 1000"),

@@ -3,6 +3,7 @@
 from typing import Final
 
 from luna_serving.capabilities.account import routes, token_routes
+from luna_serving.capabilities.account.loops import LOOPS
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.settings import CapabilitySettings
 
@@ -22,4 +23,4 @@ def serve(platform: Platform, settings: AccountSettings) -> Routes:
     )
 
 
-ACCOUNT: Final = Capability(name="account", settings=AccountSettings, serve=serve)
+ACCOUNT: Final = Capability(name="account", settings=AccountSettings, serve=serve, loops=lambda _: LOOPS)

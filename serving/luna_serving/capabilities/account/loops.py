@@ -1,9 +1,8 @@
 """What keeps the accounts' tables as small as is documented."""
 
-from typing import Final, Protocol
+from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
+from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop
 from luna_store.accounts.rows import remove_ended_keys
 from luna_store.ledger.orphans import accounts_with_rows, remove_rows
@@ -12,21 +11,13 @@ from luna_store.platform.leases import Lease, fenced
 HOUR_S = 3600.0
 
 
-class Stores(Protocol):
-    """What the loops need of the platform."""
-
-    @property
-    def engine(self) -> AsyncEngine:
-        """Where the accounts are."""
-
-
-async def remove_keys(stores: Stores, lease: Lease) -> None:
+async def remove_keys(stores: Background, lease: Lease) -> None:
     """Remove keys that ended more than 30 days ago, and pending ones that never became current."""
     async with fenced(stores.engine, lease) as connection:
         await remove_ended_keys(connection)
 
 
-async def purge(stores: Stores, lease: Lease) -> None:
+async def purge(stores: Background, lease: Lease) -> None:
     """Remove ledger rows whose account was deleted with its data."""
     after = 0
     while True:
@@ -42,7 +33,7 @@ async def purge(stores: Stores, lease: Lease) -> None:
         after = found[-1][0]
 
 
-LOOPS: Final[tuple[Loop[Stores], ...]] = (
+LOOPS: Final[tuple[Loop[Background], ...]] = (
     Loop("account.keys", HOUR_S, remove_keys),
     Loop("account.purge", 24 * HOUR_S, purge, timeout_s=HOUR_S),
 )

@@ -4,20 +4,20 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import orjson
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from sqlalchemy.exc import SQLAlchemyError
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.access.authorization import Callers
-from luna_serving.access.ratelimit_headers import ratelimit_headers
-from luna_serving.edge.openapi import SECURITY, problem_responses
-from luna_serving.edge.query import refuse_unknown_parameters
+from luna_serving.edge.account_scope import AccountRoutes, Owner
+from luna_serving.edge.openapi import refusals
+from luna_serving.edge.query import Instant
+from luna_serving.edge.store_answers import Meanings, store_answer
 from luna_serving.wire import problems
 from luna_store.accounts.accounts import AccountInfo, AccountNotFound, Accounts
 from luna_store.ledger.usage import UsagePoint, usage
@@ -38,10 +38,9 @@ USAGE_DESCRIPTION = (
     "and `Usage-Until` of every form, tell the span that was shown."
 )
 INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
-OPENAPI = {"security": SECURITY}
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    int(status): answer for status, answer in problem_responses((401, 403, 404, 422, 503)).items()
-}
+# Of the forms that a schema in the document cannot say.
+OTHER_FORMS = {form: {"schema": {"type": "string", "format": "binary"}} for form in (CSV, PARQUET)}
+MEANINGS: Final[Meanings] = {AccountNotFound: lambda e: problems.not_found(str(e))}
 
 
 def router(callers: Callers, accounts: Accounts, engine: AsyncEngine, *, ceilings: Mapping[str, int]) -> APIRouter:
@@ -53,26 +52,14 @@ def router(callers: Callers, accounts: Accounts, engine: AsyncEngine, *, ceiling
         engine: where the ledger is.
         ceilings: the server's own limits by name, which an account's can only lower.
     """
-    routes = APIRouter(tags=["account"], responses=REFUSALS)
+    routes = AccountRoutes(callers, "account", tags=["account"], responses=refusals(401, 403, 404, 422, 503))
 
-    async def own(
-        request: Request, response: Response, account_id: Annotated[int, Path(ge=1, lt=2**31)]
-    ) -> tuple[AccountInfo, Standing]:
-        headers = dict(request.scope["headers"])
-        standing = await callers.standing(callers.read(headers), account_id, "account")
-        response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
-        request.state.standing = standing
-        refuse_unknown_parameters(request)
-        try:
-            return await accounts.get(account_id), standing
-        except AccountNotFound as e:
-            raise problems.not_found(f"There is no account {account_id}.") from e
-        except (SQLAlchemyError, OSError) as e:
-            raise problems.dependencies_gone("The account store") from e
+    async def own(owner: Annotated[Owner, Depends(routes.own)]) -> tuple[AccountInfo, Standing]:
+        return await store_answer(accounts.get(owner.account_id), "The account store", MEANINGS), owner.standing
 
     Own = Annotated[tuple[AccountInfo, Standing], Depends(own)]  # noqa: N806  a type
 
-    @routes.get("/api/v1/{account_id}", summary="Own account and quota", openapi_extra=OPENAPI)
+    @routes.get("", summary="Own account and quota")
     async def account(found: Own) -> dict[str, Any]:
         info, standing = found
         ends = window_end(info.quota_window, info.window_started_at)
@@ -104,29 +91,25 @@ def router(callers: Callers, accounts: Accounts, engine: AsyncEngine, *, ceiling
         }
 
     @routes.get(
-        "/api/v1/{account_id}/usage",
+        "/usage",
         summary="Usage by hour or day; JSON, CSV or Parquet by Accept",
         description=USAGE_DESCRIPTION,
-        openapi_extra=OPENAPI,
+        responses={200: {"description": "The usage of the span.", "content": OTHER_FORMS}, **refusals(406)},
     )
     async def account_usage(
         request: Request,
         found: Own,
         step: Literal["hour", "day"] = "day",
-        since: Annotated[datetime | None, Query(description="Inclusive; default 30 days before `until`.")] = None,
-        until: Annotated[datetime | None, Query(description="Exclusive; default now.")] = None,
+        since: Annotated[Instant | None, Query(description="Inclusive; default 30 days before `until`.")] = None,
+        until: Annotated[Instant | None, Query(description="Exclusive; default now.")] = None,
     ) -> Response:
-        info, standing = found
+        info, _ = found
         form = acceptable(request.headers.get("accept", "*/*"))
         now = datetime.now(UTC)
         asked, end = span(since, until, step, now)
         start = shown_from(asked, end, info.history_days, now)
-        try:
-            points = await usage(engine, info.id, since=start, until=end, step=step)
-        except (SQLAlchemyError, OSError) as e:
-            raise problems.dependencies_gone("The usage ledger") from e
-        headers = {n.decode(): v.decode() for n, v in ratelimit_headers(standing)}
-        headers |= {"Usage-Since": f"{start:{INSTANT}}", "Usage-Until": f"{end:{INSTANT}}"}
+        points = await store_answer(usage(engine, info.id, since=start, until=end, step=step), "The usage ledger")
+        headers = {"Usage-Since": f"{start:{INSTANT}}", "Usage-Until": f"{end:{INSTANT}}"}
         return Response(render(points, form, start, end), media_type=form, headers=headers)
 
     return routes

@@ -14,6 +14,8 @@ from luna_serving.access.credentials import Authenticator
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.access.tokens import Token, Tokens
 from luna_serving.edge.bodies import Disconnected, header_map, read_body
+from luna_serving.edge.openapi import refusals
+from luna_serving.edge.query import refuse_unknown_parameters
 from luna_serving.wire import problems
 from luna_serving.wire.problems import REALM, Problem
 
@@ -109,7 +111,13 @@ def router(authenticator: Authenticator, callers: Callers, tokens: Tokens) -> AP
     """Build the route."""
     routes = APIRouter(tags=["account"])
 
-    @routes.post("/api/v1/auth/token", summary="A token for an API key", openapi_extra={"requestBody": FORM_SCHEMA})
+    @routes.post(
+        "/api/v1/auth/token",
+        summary="A token for an API key",
+        openapi_extra={"requestBody": FORM_SCHEMA},
+        responses=refusals(400, 401, 403, 413, 415, 422, 503),
+        dependencies=[Depends(refuse_unknown_parameters)],
+    )
     async def token(response: Response, sent: Annotated[Form, Depends(form)]) -> TokenAnswer:
         if not sent.grant_type:
             raise oauth_error("invalid_request", "grant_type is needed: client_credentials.")

@@ -5,6 +5,7 @@ from typing import Final
 
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.capabilities.kalman.lanes import kalman_lanes
+from luna_serving.capabilities.kalman.loops import loops
 from luna_serving.capabilities.kalman.models import routes as model_routes
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.replica import KalmanReplica
@@ -76,5 +77,6 @@ KALMAN: Final = Capability(
     limits=(MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST),
     # All that there is to compile would take a minute before the first call.
     local={"warm_states": "2"},
+    loops=lambda settings: loops(timedelta(days=settings.stream_unused_days)),
     tables=(NamedModel, ModelVersion, KalmanStream, KalmanStreamAnswer),
 )

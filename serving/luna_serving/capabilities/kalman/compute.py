@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from prometheus_client import Counter, Histogram
 
 from luna_serving.capabilities.kalman.jobs.answers import render
-from luna_serving.capabilities.kalman.jobs.job import DISTURBANCES, Job, Precision
+from luna_serving.capabilities.kalman.jobs.job import Job, Precision
+from luna_serving.capabilities.kalman.jobs.output_sizes import DISTURBANCES
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
 from luna_serving.capabilities.kalman.simulations.compute import simulate_job
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from luna_serving.capabilities.kalman.fits.schemas import FitAnswer, FitRequest
 from luna_serving.capabilities.kalman.fits.wire import parse_fit
@@ -22,8 +22,10 @@ from luna_serving.capabilities.kalman.wire.schemas import (
 )
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.lanes import Serves
-from luna_serving.edge.asgi import Operation
 from luna_serving.edge.openapi import describe
+from luna_serving.edge.operation import Operation
+
+KALMAN: Final = "kalman"
 
 
 def operations(gateway: Serves, limits: Limits, named: NamedModels) -> list[Operation]:
@@ -79,12 +81,15 @@ def operations(gateway: Serves, limits: Limits, named: NamedModels) -> list[Oper
         FitRequest,
         FitAnswer,
     )
+    operation = partial(Operation, gate=gateway, capability=KALMAN)
     return [
-        Operation("kalman", gateway, named.resolving(wire.parse_original), original),
+        operation("kalman", parse=named.resolving(wire.parse_original), openapi=original),
         *(
-            Operation(f"kalman/{schema.TASK}", gateway, named.resolving(partial(wire.parse_series, schema)), openapi)
+            operation(
+                f"kalman/{schema.TASK}", parse=named.resolving(partial(wire.parse_series, schema)), openapi=openapi
+            )
             for schema, openapi in many
         ),
-        Operation("kalman/simulate", gateway, named.resolving(partial(parse_simulate, limits)), simulate),
-        Operation("kalman/fit", gateway, named.resolving(partial(parse_fit, limits)), fit),
+        operation("kalman/simulate", parse=named.resolving(partial(parse_simulate, limits)), openapi=simulate),
+        operation("kalman/fit", parse=named.resolving(partial(parse_fit, limits)), openapi=fit),
     ]

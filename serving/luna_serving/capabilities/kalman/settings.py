@@ -52,7 +52,7 @@ class KalmanSettings(ReplicaSettings):
         100, gt=0, description="Streams of online filtering that an account may keep; another is refused with 409."
     )
     stream_unused_days: float = Field(
-        30.0, gt=0, le=36_500, description="Days after which an unused stream makes room for another of its account."
+        30.0, gt=0, le=36_500, description="Days after which an unused stream is deleted."
     )
     stream_max_points: int = Field(
         1_000, gt=0, description="Points of one message of a stream; more are answered 422. It costs one unit."

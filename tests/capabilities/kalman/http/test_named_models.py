@@ -209,7 +209,7 @@ async def test_a_bad_name_is_told_what_a_name_is(platform: Platform, name: str) 
 async def test_the_list_is_the_accounts_own_in_pages(platform: Platform) -> None:
     caller, other = await platform.caller(), await platform.caller()
     async with caller.client() as client:
-        assert (await client.get("/models")).json() == {"models": [], "next_after": None}
+        assert (await client.get("/models")).json() == {"models": [], "next_after": None, "next_cursor": None}
         for name in ("c", "a", "b"):
             await client.put(f"/models/{name}", json=NILE_MODEL)
         await client.put("/models/b", json=TREND)

@@ -5,7 +5,7 @@ from tests.capabilities.kalman.random_requests import request_of
 from tests.capabilities.kalman.self_checks import faults, resolves
 from tests.serving.platform import Platform
 
-from luna_serving.capabilities.kalman.wire.forms import read_model
+from luna_serving.capabilities.kalman.wire.model import read_model
 
 SEEDS = range(1, 13)
 

@@ -380,7 +380,7 @@ async def test_streams_are_listed_and_deleted_by_their_owner(platform: Platform)
         await client.points(1, [1.0, 2.0])
         (listed,) = (await http.get("/kalman/streams")).json()["streams"]
         assert (listed["stream"], listed["model"], listed["sequence"]) == (stream, "local_level", 2)
-        assert (await stranger.get("/kalman/streams")).json() == {"streams": []}
+        assert (await stranger.get("/kalman/streams")).json() == {"streams": [], "next_cursor": None}
         assert (await stranger.delete(f"/kalman/streams/{stream}")).status_code == 404
         gone: httpx.Response = await http.delete(f"/kalman/streams/{stream}")
         assert (gone.status_code, gone.content) == (204, b"")

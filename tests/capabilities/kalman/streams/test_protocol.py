@@ -5,10 +5,10 @@ import uuid
 
 import pytest
 
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.store.streams import KeptAnswers
 from luna_serving.capabilities.kalman.streams import protocol
-from luna_serving.capabilities.kalman.streams.messages import Open, PointsMessage, Resume, read_message, read_values
+from luna_serving.capabilities.kalman.streams.messages import Open, Points, Resume, read_message, read_values
 from luna_serving.capabilities.kalman.streams.protocol import Plan, StreamRules
 from luna_serving.edge.sockets import with_key_of_subprotocol
 from luna_serving.wire import problems
@@ -60,13 +60,13 @@ def test_a_debit_has_its_own_id_for_each_epoch_and_place() -> None:
 
 
 def test_a_plan_reads_back_and_large_answers_are_kept_for_fewer_points() -> None:
-    plan = Plan.of(Open({}, None, 4.0, 2), LEVEL, RULES)
+    plan = Plan.of(Open(LEVEL, None, 4.0, 2), LEVEL, RULES)
     assert Plan.from_json(plan.to_json()) == plan
     assert "smoothed_state" in plan.outputs
     assert plan.replayed(RULES) == 500
     many = ModelSpec.of("structural", {"level": {"var": 1.0}, "obs_var": 1.0, "seasonal": {"period": 24, "var": 1.0}})
     n = many.build().states
-    large = Plan.of(Open({}, ("filtered_state_cov",), 4.0, 0), many, RULES)
+    large = Plan.of(Open(many, ("filtered_state_cov",), 4.0, 0), many, RULES)
     assert large.replayed(RULES) == 10_000 // (n * n + 1) < 500
 
 
@@ -81,16 +81,18 @@ def test_messages_are_read_by_their_type() -> None:
     stream = uuid.uuid4()
     assert read_message(json.dumps({"type": "resume", "stream": str(stream), "after": 3})) == Resume(stream, 3)
     points = read_message('{"type": "points", "sequence": 2, "values": [1, null, 2.5]}')
-    assert isinstance(points, PointsMessage)
+    assert isinstance(points, Points)
     assert read_values(points.values, 1, 10)[[0, 2]].tolist() == [1.0, 2.5]
     assert read_values([[1, None], [2, 3]], 2, 10).shape == (2, 2)
+    assert read_values([[1], [None], [2.5]], 1, 10)[[0, 2]].tolist() == [1.0, 2.5], "a column is a series"
 
 
 @pytest.mark.parametrize(
     ("values", "observed", "pointer"),
     [
         ([True], 1, "/values/0"),
-        ([[1.0]], 1, "/values/0"),
+        ([[1.0, 2.0]], 1, "/values/0"),
+        ([[1.0], 2.0], 1, "/values/1"),
         ([1.0], 2, "/values/0"),
         ([[1.0, 2.0], [1.0]], 2, "/values/1"),
         ([[1.0, "2"]], 2, "/values/0/1"),

@@ -6,11 +6,12 @@ from typing import Any, Final
 import orjson
 
 from luna_serving.capabilities.kalman.compute import compute
-from luna_serving.capabilities.kalman.jobs.job import FILTERED
-from luna_serving.capabilities.kalman.simulations.wire import SimulateWork, parse_simulate
-from luna_serving.capabilities.kalman.wire.requests import SeriesWork, Wire
+from luna_serving.capabilities.kalman.jobs.output_sizes import FILTERED
+from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
+from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, SeriesRequest, SmoothRequest
 from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.dispatch.outcomes import Failed, Refused
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.wire.problems import Problem
@@ -49,7 +50,7 @@ def answered(task: str, body: Words) -> Words:
         if problem.status != 422:
             raise
         raise RefusedError({each["pointer"]: each["detail"] for each in problem.extra["errors"]}) from problem
-    assert isinstance(work, SeriesWork | SimulateWork)
+    assert isinstance(work, KalmanWork)
     (answer,) = compute([work.job])
     if isinstance(answer, Refused):
         raise RefusedError({answer.pointer: answer.detail})

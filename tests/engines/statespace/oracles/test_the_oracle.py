@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.engines.statespace import oracle
 
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 
 from .cases import Case, Words
 from .conditioning import Joint, to_float

@@ -9,7 +9,7 @@ import orjson
 
 from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.jobs.answers import plan_of
-from luna_serving.capabilities.kalman.jobs.job import build_model
+from luna_serving.capabilities.kalman.jobs.model_spec import build_model
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
 from luna_serving.dispatch.outcomes import Refused
 from luna_serving.engines.statespace.fit.results import NoClosedForm, SeriesFit

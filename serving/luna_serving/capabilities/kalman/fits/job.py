@@ -1,4 +1,4 @@
-"""What travels from the ingress to a replica for a call of `/kalman/fit`."""
+"""What travels from the edge to a replica for a call of `/kalman/fit`."""
 
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
@@ -6,7 +6,7 @@ from typing import Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 
 # Of the time that a call has left when it is sent: what the way back, and a chunk of time under way, may take, and
 # what writing an answer for each series takes.
@@ -36,3 +36,18 @@ class FitJob:
         """The job of a call that has so many seconds left."""
         margin = MARGIN_S + MARGIN_A_SERIES_S * len(self.series)
         return replace(self, seconds=max(0.0, left_s * (1 - MARGIN_SHARE) - margin))
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Observations of each series."""
+        return tuple(map(len, self.series))
+
+    @property
+    def points(self) -> int:
+        """Observations in the call."""
+        return sum(self.lengths)
+
+    @property
+    def longest(self) -> int:
+        """Observations of the longest series."""
+        return max(self.lengths)

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from luna_serving.capabilities.kalman.wire.schemas import ModelOrName, Plan
-from luna_serving.wire.strict import EXAMPLE, Series, Words
+from luna_serving.capabilities.kalman.wire.model import ModelForm, ModelOrName
+from luna_serving.capabilities.kalman.wire.schemas import Observations, Plan
 
 # Each is a search of its own; past these nothing new is found.
 MAX_STARTS: Final = 20
@@ -16,11 +16,12 @@ MAX_FREE: Final = 64
 ParameterName = Annotated[str, Field(max_length=64)]
 
 
-class FitRequest(Words):
+class FitRequest(ModelForm):
     """Estimate a model's parameters from each of many series."""
 
+    SERIES = Observations
+
     model: ModelOrName = Field(description="Its values are the first start; what is not free stays as it is.")
-    observations: list[Series] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
     free: list[ParameterName] | None = Field(
         None,
         min_length=1,
@@ -36,7 +37,7 @@ class FitRequest(Words):
         3,
         ge=1,
         le=MAX_STARTS,
-        description="Searches a series: from the model's values, from the best of a guess and many places. em: one.",
+        description="Searches per series: from the model's values, from the best of a guess and many places. em: one.",
     )
     max_iterations: int | None = Field(
         None, ge=1, le=MAX_ITERATIONS, description="Of one search. Default: 500 for mle, 5000 for em."
@@ -72,7 +73,7 @@ class SeriesFitAnswer(BaseModel):
 
 
 class FitAnswer(BaseModel):
-    """One object a series, in order."""
+    """One object per series, in order."""
 
     plan: Plan
     results: list[SeriesFitAnswer]

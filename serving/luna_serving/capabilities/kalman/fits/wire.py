@@ -1,85 +1,36 @@
 """From the body of a call of `/kalman/fit` to a job."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.fits.schemas import FitRequest
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
-from luna_serving.capabilities.kalman.wire.forms import covering, read_form
-from luna_serving.capabilities.kalman.wire.requests import NamedCall, under_model
-from luna_serving.capabilities.kalman.wire.series import (
-    Limits,
-    amounts,
-    check_covered,
-    check_known,
-    limit_error,
-    read_many,
-)
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
+from luna_serving.capabilities.kalman.wire.calls import NamedCall, open_call, under_model
+from luna_serving.capabilities.kalman.wire.model import built, covering
+from luna_serving.capabilities.kalman.wire.series import Limits, check_covered, check_known, read_many
+from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.engines.statespace.fit.wanted import usual
 from luna_serving.engines.statespace.kinds.parameters import NotEstimable, free_parameters
 from luna_serving.wire import problems
-from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.problems import FieldError
-from luna_store.quota.debits import Grant
 
 ITERATIONS: Final = {"mle": 500, "em": 5000}
 
 
-@dataclass(frozen=True, slots=True)
-class FitWork:
-    """A call of `/kalman/fit`."""
-
-    job: FitJob
-
-    @property
-    def units(self) -> int:
-        """Series in the call."""
-        return len(self.job.series)
-
-    @property
-    def grant(self) -> Grant:
-        """The model's kind."""
-        return Grant("kalman", self.job.model.kind)
-
-    @property
-    def points(self) -> int:
-        """Observations in the call."""
-        return sum(map(len, self.job.series))
-
-    @property
-    def amounts(self) -> Mapping[str, int]:
-        """Series, and observations of the longest."""
-        return amounts([len(each) for each in self.job.series])
-
-    def limit_error(self, limit: str, most: int) -> FieldError:
-        """There are more or longer series than the account may send."""
-        return limit_error([len(each) for each in self.job.series], limit, most)
-
-    def finish(self, result: bytes) -> bytes:
-        """The body of the answer, which the replica has made already."""
-        return result
-
-
-def parse_fit(limits: Limits, body: bytes) -> FitWork | NamedCall:
+def parse_fit(limits: Limits, body: bytes) -> KalmanWork[FitJob] | NamedCall:
     """Read `{"model", "observations", "free"?, "method"?, ...}`.
 
     Raises:
         Problem: 422.
     """
-    document = read_object(body, "observations", limits.max_series_per_request + SPARE_LISTS)
-    observations = document.get("observations")
-    request = read_form(FitRequest, {**document, "observations": [[0.0]]} if observations is not None else document)
-    under = partial(_work, limits, request, observations)
-    return under_model(document["model"], under)
+    opened = open_call(FitRequest, body, limits)
+    return under_model(opened.form.model, partial(_work, limits, opened.form, opened.series))
 
 
-def _work(limits: Limits, request: FitRequest, observations: object, spec: ModelSpec) -> FitWork:
+def _work(limits: Limits, request: FitRequest, observations: object, spec: ModelSpec) -> KalmanWork[FitJob]:
     free = _free(request, spec)
-    model = spec.build()
-    series = tuple(read_many(observations, model, limits))
+    series = tuple(read_many(observations, built(spec), limits))
     spec, model = covering(spec, max(map(len, series)))
     check_covered(model, max(map(len, series)))
     check_known(model, series, [0] * len(series))
@@ -92,7 +43,7 @@ def _work(limits: Limits, request: FitRequest, observations: object, spec: Model
         max_iterations=request.max_iterations or ITERATIONS[request.method],
         loglike=request.loglike_convention,
     )
-    return FitWork(job)
+    return KalmanWork(job)
 
 
 def _free(request: FitRequest, spec: ModelSpec) -> tuple[str, ...]:

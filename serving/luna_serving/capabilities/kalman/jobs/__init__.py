@@ -1,1 +1,1 @@
-"""What travels between the ingress and a replica: jobs on the way in, rendered answers on the way out."""
+"""What travels between the edge and a replica: jobs on the way in, rendered answers on the way out."""

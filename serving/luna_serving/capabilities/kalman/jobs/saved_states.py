@@ -9,7 +9,8 @@ from pydantic import Field
 from luna_serving.engines.statespace.model.checks import ModelError
 from luna_serving.engines.statespace.model.model import MAX_STATES
 from luna_serving.engines.statespace.results.saved import Digits, Saved
-from luna_serving.wire.strict import Numbers, Words
+from luna_serving.wire.numbers import Numbers
+from luna_serving.wire.strict import StrictModel
 
 ARRAYS = ("mean", "cov", "diffuse")
 # Counted in 32 bits, and a period may be 64 rows.
@@ -19,7 +20,7 @@ MOST_DIGITS: Final = 8
 COUNTS = ("rank", "period", "nobs_diffuse")
 
 
-class SavedDigits(Words):
+class SavedDigits(StrictModel):
     """The next 53 bits of a saved state's numbers."""
 
     mean: Annotated[Any, Numbers(1, 1)]
@@ -27,8 +28,8 @@ class SavedDigits(Words):
     diffuse: Annotated[Any, Numbers(2, 2)]
 
 
-class SavedState(Words):
-    """Where a series stands after its last point, as an answer's `state` had it."""
+class SavedState(StrictModel):
+    """The filter after a series' last point, as an answer's `state` had it."""
 
     mean: Annotated[Any, Numbers(1, 1)] = Field(description="Of the next period's state, before its observation.")
     cov: Annotated[Any, Numbers(2, 2)] = Field(description="Its covariance; the finite part while it is diffuse.")

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 
 # Names whose latest version is remembered; a name weighs some hundred bytes.
 MAX_NAMES = 10_000

@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 
 from luna_serving.capabilities.kalman.store.models import Expectation, StoredModel
-from luna_serving.capabilities.kalman.wire.forms import read_model_alone
+from luna_serving.capabilities.kalman.wire.model import AT, read_model
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
-from luna_serving.wire.problems import FieldError, Problem
+from luna_serving.wire.problems import FieldError
 
-# What a GET answers beside the model: a body that holds them was read, changed and put back.
+# The members of what a GET answers: a body that holds them was read, changed and put back.
 ANSWERED = frozenset({"name", "version", "model", "created_at"})
 ENTITY_TAG = re.compile(r'\s*(W/)?"([0-9]{1,10})"\s*')
 
@@ -41,27 +41,18 @@ def read_document(body: bytes, name: str) -> ModelDocument:
     wrapped = "model" in document and "kind" not in document
     if wrapped:
         _check_wrapper(document, name)
-    words = document["model"] if wrapped else document
-    try:
-        read_model_alone(words)
-    except Problem as problem:
-        raise problem if wrapped else _bare(problem) from None
-    return ModelDocument(words["kind"], orjson.dumps(words, option=orjson.OPT_SORT_KEYS).decode())
+    description = document["model"] if wrapped else document
+    spec = read_model(description, AT if wrapped else ())
+    return ModelDocument(spec.kind, orjson.dumps(description, option=orjson.OPT_SORT_KEYS).decode())
 
 
 def _check_wrapper(document: dict[str, Any], name: str) -> None:
     unknown = sorted(document.keys() - ANSWERED)
     if unknown:
-        wrong = "Stands beside `model`, where only what a GET answers may stand."
+        wrong = "Is not taken next to `model`: only members that a GET answers are."
         raise problems.invalid(*(FieldError(f"/{field}", wrong) for field in unknown[:10]))
     if document.get("name", name) != name:
         raise problems.invalid(FieldError("/name", f"Must be the name in the path, {name!r}, or be left out."))
-
-
-def _bare(problem: Problem) -> Problem:
-    """The problem with pointers into a body that is the model itself."""
-    errors = [FieldError(e["pointer"].removeprefix("/model"), e["detail"]) for e in problem.extra["errors"]]
-    return problems.invalid(*errors)
 
 
 def render(stored: StoredModel) -> bytes:

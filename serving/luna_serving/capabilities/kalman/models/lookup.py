@@ -15,12 +15,12 @@ from functools import partial
 import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.models.cache import Key, ModelCache, Name
 from luna_serving.capabilities.kalman.store.models import Models
-from luna_serving.capabilities.kalman.wire.forms import read_model_alone
+from luna_serving.capabilities.kalman.wire.calls import NamedCall
+from luna_serving.capabilities.kalman.wire.model import built, read_model
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
-from luna_serving.capabilities.kalman.wire.requests import NamedCall
 from luna_serving.dispatch.coalescer import Coalescer, QueueFull
 from luna_serving.dispatch.deadline import answer_within
 from luna_serving.dispatch.work import Unresolved, Work
@@ -104,6 +104,17 @@ class NamedModels:
     async def _work(self, call: NamedCall, account_id: int) -> Work:
         return call.under(await self.look_up(account_id, call.reference))
 
+    async def resolved(self, account_id: int, model: ModelSpec | NamedModel) -> ModelSpec:
+        """The model that a request describes or names.
+
+        Raises:
+            Problem: 422, it cannot be built, or there is no such model or version; 503, as `look_up`.
+        """
+        if isinstance(model, NamedModel):
+            return await self.look_up(account_id, model)
+        built(model)
+        return model
+
     def at_hand(self, account_id: int, reference: NamedModel) -> ModelSpec | None:
         """The model, where memory alone can tell: a version that existed within the last `CONFIRMED_S`."""
         if reference.version is None:
@@ -171,7 +182,7 @@ class NamedModels:
 
 def _parsed(key: Key, document: str) -> ModelSpec | Problem:
     try:
-        return read_model_alone(orjson.loads(document))
+        return read_model(orjson.loads(document))
     except Problem as problem:
         _, name, version = key
         wrong = f"Version {version} of {name!r} no longer passes: {problem.detail} Put a model that does."

@@ -1,16 +1,11 @@
 """`/api/v1/{account_id}/models`: named models, versioned. They cost no units; using one costs what its call costs."""
 
-import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import TypeAdapter
-from sqlalchemy.exc import SQLAlchemyError
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import Field, TypeAdapter
 
 from luna_serving.access.authorization import Callers
-from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.capabilities.kalman.models.documents import (
     entity_tag,
     expectation,
@@ -35,39 +30,35 @@ from luna_serving.capabilities.kalman.store.models import (
     VersionInfo,
 )
 from luna_serving.capabilities.kalman.wire.kind_schemas import Model
-from luna_serving.dispatch.deadline import answer_within
-from luna_serving.edge.bodies import Disconnected, coding_of, header_map, read_body, require_json, unpacked
-from luna_serving.edge.openapi import REFERENCE, SECURITY, problem_responses
-from luna_serving.edge.query import refuse_unknown_parameters
+from luna_serving.edge.account_scope import AccountRoutes, Owner, json_body
+from luna_serving.edge.bodies import Disconnected
+from luna_serving.edge.cursors import PAGE, Cursor, Cursors, Limit, one_start
+from luna_serving.edge.openapi import REFERENCE, refusals
+from luna_serving.edge.paths import PREFIX
+from luna_serving.edge.store_answers import Meanings, store_answer
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
 from luna_store.accounts.accounts import AccountNotFound
 
 JSON = "application/json"
-MODELS = "/api/v1/{account_id}/models"
+MODELS = "/models"
 MODEL = MODELS + "/{name}"
-PAGE, LONGEST_PAGE = 100, 1000
-# Longer than a writer waits for those before it, shorter than a caller waits for anything.
-STORE_ANSWER_S = 5.0
 WRONG_NAME = "Must be 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at each end."
 IF_MATCH = "Entity tags (versions in quotes) of which one must be the latest; * wants any."
 BODY = TypeAdapter(Model).json_schema(ref_template=REFERENCE)
 BODY.pop("$defs")
-PUT = {
-    "security": SECURITY,
-    "requestBody": {"required": True, "content": {JSON: {"schema": BODY, "example": EXAMPLE_MODEL}}},
+PUT = {"requestBody": {"required": True, "content": {JSON: {"schema": BODY, "example": EXAMPLE_MODEL}}}}
+MODELS_BY_NAME: Final[Cursors[str]] = Cursors(
+    "models", Annotated[str, Field(max_length=63, pattern="^[-a-z0-9]*$", strict=True)]
+)
+VERSIONS_BY_NUMBER: Final[Cursors[int]] = Cursors("versions", Annotated[int, Field(ge=1, le=MAX_VERSION, strict=True)])
+STORE: Final = "The model store"
+MEANINGS: Final[Meanings] = {
+    ModelNotFound: lambda e: problems.not_found(str(e)),
+    AccountNotFound: lambda e: problems.not_found(str(e)),
+    ModelChanged: lambda e: problems.precondition_failed(f"{e} Read it and decide again."),
+    ModelLimitReached: lambda e: problems.limit_reached(str(e)),
 }
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A caller who was recognised as the account in the path."""
-
-    account_id: int
-    headers: dict[str, str]
-    """Of every answer to the caller."""
 
 
 def router(callers: Callers, models: Models, *, max_bytes: int, timeout_s: float) -> APIRouter:
@@ -79,17 +70,15 @@ def router(callers: Callers, models: Models, *, max_bytes: int, timeout_s: float
         max_bytes: of one model's document.
         timeout_s: seconds that a body has to arrive.
     """
-    routes = APIRouter(tags=["models"], responses=_refusals(401, 403, 404, 422, 503))
+    routes = AccountRoutes(callers, "models", tags=["models"], responses=refusals(401, 403, 404, 422, 503))
+    Own = Annotated[Owner, Depends(routes.own)]  # noqa: N806  a type
 
-    async def own(request: Request, account_id: Annotated[int, Path(ge=1, lt=2**31)]) -> Owner:
-        standing = await callers.standing(callers.read(header_map(request.scope)), account_id, "models")
-        request.state.standing = standing
-        if not NAME.fullmatch(request.path_params.get("name", "none")):
+    async def of_model(own: Own, name: str) -> Owner:
+        if not NAME.fullmatch(name):
             raise problems.invalid(FieldError("/path/name", WRONG_NAME))
-        refuse_unknown_parameters(request)
-        return Owner(account_id, {n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
+        return own
 
-    Own = Annotated[Owner, Depends(own)]  # noqa: N806  a type
+    OwnModel = Annotated[Owner, Depends(of_model)]  # noqa: N806  a type
     IfMatch = Annotated[list[str] | None, Header(description=IF_MATCH)]  # noqa: N806  a type
 
     @routes.put(
@@ -100,121 +89,96 @@ def router(callers: Callers, models: Models, *, max_bytes: int, timeout_s: float
         response_model=StoredModel,
         responses={
             201: {"model": StoredModel, "description": "The first of this name."},
-            **_refusals(409, 412, 413, 415),
+            **refusals(408, 409, 412, 413, 415),
         },
     )
     async def put_model(
         request: Request,
-        own: Own,
+        own: OwnModel,
         name: str,
         if_match: IfMatch = None,
         if_none_match: Annotated[list[str] | None, Header(description="* puts only where there is none.")] = None,
     ) -> Response:
         expected = expectation(if_match, if_none_match)
         try:
-            document = read_document(await _body(request, max_bytes, timeout_s), name)
+            document = read_document(await json_body(request, limit=max_bytes, seconds=timeout_s), name)
         except Disconnected:
             return Response(status_code=499)
-        stored, is_new = await _asked(models.put(own.account_id, name, document.kind, document.text, expected))
-        headers = own.headers | {"ETag": entity_tag(stored.info.version)}
+        stored, is_new = await store_answer(
+            models.put(own.account_id, name, document.kind, document.text, expected), STORE, MEANINGS
+        )
+        headers = {"ETag": entity_tag(stored.info.version)}
         if is_new:
-            headers["Location"] = MODEL.format(account_id=own.account_id, name=name)
+            headers["Location"] = f"{PREFIX}/{own.account_id}{MODEL.format(name=name)}"
         return Response(render(stored), 201 if is_new else 200, headers, JSON)
 
     @routes.get(
         MODEL,
         summary="A named model",
-        openapi_extra={"security": SECURITY},
         response_model=StoredModel,
         responses={304: {"description": "If-None-Match names this version."}},
     )
     async def get_model(
-        own: Own,
+        own: OwnModel,
         name: str,
         version: Annotated[int | None, Query(ge=1, le=MAX_VERSION, description="Default: the latest.")] = None,
         if_none_match: Annotated[list[str] | None, Header(description="Versions in quotes that are known.")] = None,
     ) -> Response:
-        stored = await _asked(models.get(own.account_id, name, version))
-        headers = own.headers | {"ETag": entity_tag(stored.info.version)}
+        stored = await store_answer(models.get(own.account_id, name, version), STORE, MEANINGS)
+        headers = {"ETag": entity_tag(stored.info.version)}
         if stored.info.version in versions_of(",".join(if_none_match or ()), weak=True):
             return Response(status_code=304, headers=headers)
         return Response(render(stored), 200, headers, JSON)
 
-    @routes.get(MODEL + "/versions", summary="The versions of a named model", openapi_extra={"security": SECURITY})
+    @routes.get(MODEL + "/versions", summary="The versions of a named model")
     async def get_versions(
-        response: Response,
-        own: Own,
+        own: OwnModel,
         name: str,
-        limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = PAGE,
-        before: Annotated[int, Query(ge=1, le=MAX_VERSION, description="Only versions below this one.")] = MAX_VERSION,
+        limit: Limit = PAGE,
+        before: Annotated[int | None, Query(ge=1, le=MAX_VERSION, description="Only versions below this one.")] = None,
+        cursor: Cursor = None,
     ) -> VersionPage:
-        response.headers.update(own.headers)
-        found = await _asked(models.versions(own.account_id, name, limit=limit + 1, before=before))
-        if not found and before == MAX_VERSION:
+        begin = one_start(VERSIONS_BY_NUMBER.read(cursor), before, "before") or MAX_VERSION
+        question = models.versions(own.account_id, name, limit=limit + 1, before=begin)
+        found = await store_answer(question, STORE, MEANINGS)
+        if not found and begin == MAX_VERSION:
             raise problems.not_found(str(ModelNotFound(name, None)))
         shown = [_shown(info) for info in found[:limit]]
-        return VersionPage(versions=shown, next_before=shown[-1].version if len(found) > limit else None)
+        last = shown[-1].version if len(found) > limit else None
+        return VersionPage(
+            versions=shown, next_cursor=VERSIONS_BY_NUMBER.write(last) if last is not None else None, next_before=last
+        )
 
-    @routes.get(MODELS, summary="The account's named models", openapi_extra={"security": SECURITY})
+    @routes.get(MODELS, summary="The account's named models")
     async def list_models(
-        response: Response,
         own: Own,
-        limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = PAGE,
-        after: Annotated[str, Query(max_length=63, pattern="^[-a-z0-9]*$", description="Only names behind this.")] = "",
+        limit: Limit = PAGE,
+        after: Annotated[
+            str | None, Query(max_length=63, pattern="^[-a-z0-9]*$", description="Only names behind this.")
+        ] = None,
+        cursor: Cursor = None,
     ) -> ModelPage:
-        response.headers.update(own.headers)
-        found = await _asked(models.page(own.account_id, limit=limit + 1, after=after))
+        begin = one_start(MODELS_BY_NAME.read(cursor), after, "after") or ""
+        found = await store_answer(models.page(own.account_id, limit=limit + 1, after=begin), STORE, MEANINGS)
         shown = [_shown(info) for info in found[:limit]]
-        return ModelPage(models=shown, next_after=shown[-1].name if len(found) > limit else None)
+        last = shown[-1].name if len(found) > limit else None
+        return ModelPage(
+            models=shown, next_cursor=MODELS_BY_NAME.write(last) if last is not None else None, next_after=last
+        )
 
     @routes.delete(
         MODEL,
         summary="Delete a named model",
         description="All its versions. Their numbers are not given again to a later model of this name.",
-        openapi_extra={"security": SECURITY},
         status_code=204,
-        responses=_refusals(412),
+        responses=refusals(412),
     )
-    async def delete_model(own: Own, name: str, if_match: IfMatch = None) -> Response:
-        await _asked(models.delete(own.account_id, name, expectation(if_match, None)))
-        return Response(status_code=204, headers=own.headers)
+    async def delete_model(own: OwnModel, name: str, if_match: IfMatch = None) -> Response:
+        await store_answer(models.delete(own.account_id, name, expectation(if_match, None)), STORE, MEANINGS)
+        return Response(status_code=204)
 
     return routes
 
 
-async def _body(request: Request, max_bytes: int, timeout_s: float) -> bytes:
-    headers = header_map(request.scope)
-    require_json(headers)
-    try:
-        async with asyncio.timeout(timeout_s):
-            body = await read_body(headers, request.receive, max_bytes)
-    except TimeoutError as e:
-        raise problems.slow_body(timeout_s) from e
-    coding = coding_of(headers)
-    return await asyncio.to_thread(unpacked, body, coding, max_bytes) if coding else body
-
-
-def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {int(status): answer for status, answer in problem_responses(statuses).items()}
-
-
 def _shown(info: VersionInfo) -> ModelVersion:
     return ModelVersion(name=info.name, version=info.version, kind=info.kind, created_at=info.created_at)
-
-
-async def _asked(question: Coroutine[Any, Any, T]) -> T:
-    """An answer of the store.
-
-    Raises:
-        Problem: 404, 409, 412 or 503.
-    """
-    try:
-        return await answer_within(STORE_ANSWER_S, question)
-    except (ModelNotFound, AccountNotFound) as e:
-        raise problems.not_found(str(e)) from e
-    except ModelChanged as e:
-        raise problems.precondition_failed(f"{e} Read it and decide again.") from e
-    except ModelLimitReached as e:
-        raise problems.limit_reached(str(e)) from e
-    except (SQLAlchemyError, OSError, TimeoutError) as e:
-        raise problems.dependencies_gone("The model store") from e

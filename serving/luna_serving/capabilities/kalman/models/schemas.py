@@ -26,7 +26,7 @@ class StoredModel(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     name: str
-    version: int = Field(description="What a request names beside `name`; without it, it gets the latest.")
+    version: int = Field(description="What a request names together with `name`; without it, it gets the latest.")
     model: Model = Field(description="As it was put.")
     created_at: datetime
 
@@ -35,6 +35,7 @@ class ModelPage(BaseModel):
     """The account's models by name, each with its latest version."""
 
     models: list[ModelVersion]
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last.")
     next_after: str | None = Field(description="`after` of the next page; null on the last.")
 
 
@@ -42,4 +43,5 @@ class VersionPage(BaseModel):
     """A model's versions, the newest first."""
 
     versions: list[ModelVersion]
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last.")
     next_before: int | None = Field(description="`before` of the next page; null on the last.")

@@ -1,4 +1,4 @@
-"""What travels from the ingress to a replica for a call of `/kalman/simulate`."""
+"""What travels from the edge to a replica for a call of `/kalman/simulate`."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,16 @@ class SimulateJob:
     def within(self, left_s: float) -> Self:
         """The job of a call that has so many seconds left."""
         return replace(self, seconds=max(0.0, left_s))
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Observations of each series that is given."""
+        return tuple(map(len, self.series))
+
+    @property
+    def points(self) -> int:
+        """Periods that are computed, over all draws."""
+        return self.draws * self.periods
 
     @property
     def periods(self) -> int:

@@ -4,9 +4,10 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
-from luna_serving.capabilities.kalman.wire.schemas import ModelOrName, Plan
+from luna_serving.capabilities.kalman.wire.model import ModelForm
+from luna_serving.capabilities.kalman.wire.schemas import Plan
+from luna_serving.capabilities.kalman.wire.series import EXAMPLE, Series
 from luna_serving.engines.statespace.model.model import MAX_STATES
-from luna_serving.wire.strict import EXAMPLE, Series, Words
 
 # Beyond 2^53 a JSON reader that keeps numbers as float64 would send back another seed.
 LARGEST_SEED: Final = 2**53 - 1
@@ -17,17 +18,23 @@ MAX_DRAWS: Final = 10_000
 Output = Literal["states", "observations"]
 
 
-class SimulateRequest(Words):
-    """Draw from a model: `length` periods of it, or its states and gaps given `observations`."""
+class Given(BaseModel):
+    """The series that draws are given."""
 
-    model: ModelOrName
-    length: int | None = Field(None, ge=1, description="Periods to draw. Either this or observations.")
     observations: list[Series] | None = Field(
         None,
         min_length=1,
         examples=[[EXAMPLE]],
         description="Series to draw the states, the missing observations and the future of. Either this or length.",
     )
+
+
+class SimulateRequest(ModelForm):
+    """Draw from a model: `length` periods of it, or its states and gaps given `observations`."""
+
+    SERIES = Given
+
+    length: int | None = Field(None, ge=1, description="Periods to draw. Either this or observations.")
     draws: int = Field(
         1,
         ge=1,
@@ -64,7 +71,7 @@ class Simulated(BaseModel):
 
 
 class SimulateAnswer(BaseModel):
-    """One object a series, in order; one in all where none was sent."""
+    """One object per series, in order; one in all where none was sent."""
 
     seed: int = Field(description="What to send for the same draws.")
     plan: Plan

@@ -1,72 +1,25 @@
 """From the body of a call of `/kalman/simulate` to a job."""
 
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, SimulateRequest
-from luna_serving.capabilities.kalman.wire.forms import covering, read_form
-from luna_serving.capabilities.kalman.wire.requests import NamedCall, under_model
-from luna_serving.capabilities.kalman.wire.series import (
-    MAX_SERIES_LENGTH,
-    MAX_SERIES_PER_REQUEST,
-    Limits,
-    check_covered,
-    check_known,
-    limit_error,
-    read_many,
-)
+from luna_serving.capabilities.kalman.wire.calls import NamedCall, open_call, under_model
+from luna_serving.capabilities.kalman.wire.model import built, covering
+from luna_serving.capabilities.kalman.wire.series import Limits, check_covered, check_known, read_many
+from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.engines.statespace.model.checks import LARGEST, ModelError
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.engines.statespace.simulation.simulate import pinned
 from luna_serving.wire import problems
-from luna_serving.wire.documents import SPARE_LISTS, read_object
+from luna_serving.wire.forms import Opened
 from luna_serving.wire.problems import FieldError
-from luna_store.quota.debits import Grant
-
-
-@dataclass(frozen=True, slots=True)
-class SimulateWork:
-    """A call of `/kalman/simulate`."""
-
-    job: SimulateJob
-
-    @property
-    def units(self) -> int:
-        """Series in the call; a call without any costs one."""
-        return max(len(self.job.series), 1)
-
-    @property
-    def grant(self) -> Grant:
-        """The model's kind."""
-        return Grant("kalman", self.job.model.kind)
-
-    @property
-    def points(self) -> int:
-        """Periods that are computed."""
-        return self.job.draws * self.job.periods
-
-    @property
-    def amounts(self) -> Mapping[str, int]:
-        """Series, and periods of the longest path, those to draw among them."""
-        return {MAX_SERIES_PER_REQUEST: self.units, MAX_SERIES_LENGTH: self.job.longest}
-
-    def limit_error(self, limit: str, most: int) -> FieldError:
-        """There are more series than the account may send, or a longer path is drawn."""
-        lengths = [len(each) for each in self.job.series]
-        if limit == MAX_SERIES_PER_REQUEST or max(lengths, default=0) > most:
-            return limit_error(lengths, limit, most)
-        wrong = f"Would draw {self.job.longest} periods; this account may draw {most}. Draw fewer."
-        return FieldError("/steps" if lengths else "/length", wrong)
-
-    def finish(self, result: bytes) -> bytes:
-        """The body of the answer, which the replica has made already."""
-        return result
 
 
 def random_seed() -> int:
@@ -74,7 +27,9 @@ def random_seed() -> int:
     return secrets.randbelow(LARGEST_SEED + 1)
 
 
-def parse_simulate(limits: Limits, body: bytes, new_seed: Callable[[], int] = random_seed) -> SimulateWork | NamedCall:
+def parse_simulate(
+    limits: Limits, body: bytes, new_seed: Callable[[], int] = random_seed
+) -> KalmanWork[SimulateJob] | NamedCall:
     """Read `{"model", "length" or "observations", ...}`.
 
     `new_seed` is asked where the body holds none.
@@ -82,20 +37,15 @@ def parse_simulate(limits: Limits, body: bytes, new_seed: Callable[[], int] = ra
     Raises:
         Problem: 422.
     """
-    document = read_object(body, "observations", limits.max_series_per_request + SPARE_LISTS)
-    observations = document.get("observations")
-    request = read_form(
-        SimulateRequest, {**document, "observations": [[0.0]]} if observations is not None else document
-    )
-    _check_members(request)
-    under = partial(_work, limits, request, observations, new_seed)
-    return under_model(document["model"], under)
+    opened = open_call(SimulateRequest, body, limits)
+    _check_members(opened)
+    return under_model(opened.form.model, partial(_work, limits, opened, new_seed))
 
 
 def _work(
-    limits: Limits, request: SimulateRequest, observations: object, new_seed: Callable[[], int], spec: ModelSpec
-) -> SimulateWork:
-    model = spec.build()
+    limits: Limits, opened: Opened[SimulateRequest], new_seed: Callable[[], int], spec: ModelSpec
+) -> KalmanWork[SimulateJob]:
+    request, model = opened.form, built(spec)
     job = SimulateJob(
         model=spec,
         draws=request.draws,
@@ -103,18 +53,18 @@ def _work(
         outputs=tuple(dict.fromkeys(request.outputs)),
         length=request.length or 0,
         initial_state=_initial_state(model, request) if request.length else None,
-        series=() if observations is None else tuple(read_many(observations, model, limits)),
+        series=() if opened.series is None else tuple(read_many(opened.series, model, limits)),
         steps=request.steps,
     )
     spec, model = covering(spec, min(job.longest, limits.max_series_length))
     job = replace(job, model=spec)
     _check_size(job, model, limits)
-    return SimulateWork(job)
+    return KalmanWork(job)
 
 
-def _check_members(request: SimulateRequest) -> None:
+def _check_members(opened: Opened[SimulateRequest]) -> None:
     """Which members go together."""
-    given = request.observations is not None
+    request, given = opened.form, opened.series is not None
     if given and request.length is not None:
         wrong = FieldError("/length", "Leave it out where observations are sent; steps draw beyond their end.")
     elif not given and request.length is None:

@@ -238,8 +238,10 @@ class KalmanStreams:
                 raise await _why_lost(connection, claim.id)
             return [KeptAnswers(*row) for row in await connection.execute(query)]
 
-    async def page(self, account_id: int) -> list[StreamInfo]:
-        """All streams of an account, the last used first."""
+    async def page(
+        self, account_id: int, *, limit: int | None = None, after: tuple[datetime, uuid.UUID] | None = None
+    ) -> list[StreamInfo]:
+        """Streams of an account, the last used first; after the one with this `updated_at` and id."""
         columns = (
             KalmanStream.id,
             KalmanStream.model,
@@ -248,8 +250,14 @@ class KalmanStreams:
             KalmanStream.updated_at,
         )
         query = select(*columns).where(KalmanStream.account_id == account_id)
+        if after is not None:
+            used, last = after
+            query = query.where(
+                (KalmanStream.updated_at < used) | ((KalmanStream.updated_at == used) & (KalmanStream.id > last))
+            )
+        query = query.order_by(KalmanStream.updated_at.desc(), KalmanStream.id).limit(limit)
         async with self._transaction() as connection:
-            rows = await connection.execute(query.order_by(KalmanStream.updated_at.desc(), KalmanStream.id))
+            rows = await connection.execute(query)
             return [StreamInfo(*row) for row in rows]
 
     async def delete(self, account_id: int, stream_id: uuid.UUID) -> None:

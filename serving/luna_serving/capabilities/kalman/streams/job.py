@@ -8,7 +8,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec, is_light
+from luna_serving.capabilities.kalman.jobs.job import is_light
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.saved_states import from_words, to_words
 from luna_serving.engines.statespace.results.saved import Saved
 

@@ -6,23 +6,25 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.streams.job import FILTERED_NOW, SMOOTHED_BACK
-from luna_serving.capabilities.kalman.wire.forms import read_form
-from luna_serving.capabilities.kalman.wire.schemas import ModelOrName
-from luna_serving.capabilities.kalman.wire.series import Limits, check_series
+from luna_serving.capabilities.kalman.wire.model import ModelOrName
+from luna_serving.capabilities.kalman.wire.named_model import NamedModel
+from luna_serving.capabilities.kalman.wire.series import Limits, Series, read_one
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
+from luna_serving.wire.forms import Form, open_document, read_form
 from luna_serving.wire.problems import FieldError
-from luna_serving.wire.strict import Words
+from luna_serving.wire.strict import StrictModel
 
 DEFAULT_THRESHOLD: Final = 4.0
 # What JSON numbers hold exactly everywhere.
 LARGEST_SEQUENCE: Final = 2**53
 
 
-class OpenMessage(Words):
+class OpenMessage(StrictModel):
     """Begin a stream."""
 
     type: Literal["open"]
@@ -34,7 +36,7 @@ class OpenMessage(Words):
     lag: int = Field(0, ge=0)
 
 
-class ResumeMessage(Words):
+class ResumeMessage(StrictModel):
     """Go on with a stream."""
 
     type: Literal["resume"]
@@ -42,19 +44,26 @@ class ResumeMessage(Words):
     after: int = Field(ge=0, le=LARGEST_SEQUENCE)
 
 
-class PointsMessage(Words):
+class Values(BaseModel):
+    """The series of a message of points."""
+
+    values: Series
+
+
+class PointsMessage(Form):
     """Further points of the stream; the first of them is number `sequence`."""
+
+    SERIES = Values
 
     type: Literal["points"]
     sequence: int = Field(ge=1, le=LARGEST_SEQUENCE)
-    values: list[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """An `OpenMessage`, with the model's words as they came."""
+    """An `OpenMessage`, with its model read but not built."""
 
-    model: dict[str, Any]
+    model: ModelSpec | NamedModel
     outputs: tuple[str, ...] | None
     outlier_threshold: float
     lag: int
@@ -68,12 +77,19 @@ class Resume:
     after: int
 
 
-Message = Open | Resume | PointsMessage
-FORMS: Final[dict[str, type[Words]]] = {"open": OpenMessage, "resume": ResumeMessage, "points": PointsMessage}
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A `PointsMessage`, with its values as they came."""
+
+    sequence: int
+    values: list[Any]
+
+
+Message = Open | Resume | Points
 
 
 def read_message(message: str | bytes) -> Message:
-    """A message as its form has it; a model and values are checked later.
+    """A message as its form has it; whether the model can be built, and values, are checked later.
 
     Raises:
         Problem: 422.
@@ -81,27 +97,35 @@ def read_message(message: str | bytes) -> Message:
     if isinstance(message, bytes):
         raise problems.invalid(FieldError("", "Must be a text message with a JSON object, not a binary one."))
     document = read_object(message.encode(), "values", SPARE_LISTS)
-    kind = document.get("type")
-    form = FORMS.get(kind) if isinstance(kind, str) else None
-    if form is None:
-        raise problems.invalid(FieldError("/type", 'Must be "open", "resume" or "points".'))
-    if form is PointsMessage and isinstance(document.get("values"), list):
-        # pydantic would look at each number.
-        values = document["values"]
-        read = read_form(form, {**document, "values": [0.0]})
-        return PointsMessage.model_construct(type="points", sequence=read.sequence, values=values)
-    read = read_form(form, document)
-    if isinstance(read, ResumeMessage):
-        return Resume(_stream_id(read.stream), read.after)
-    outputs = None if read.outputs is None else tuple(read.outputs)
-    return Open(document["model"], outputs, read.outlier_threshold, read.lag)
+    match document.get("type"):
+        case "open":
+            return _open(read_form(OpenMessage, document))
+        case "resume":
+            resume = read_form(ResumeMessage, document)
+            return Resume(_stream_id(resume.stream), resume.after)
+        case "points":
+            return _points(document)
+        case _:
+            raise problems.invalid(FieldError("/type", 'Must be "open", "resume" or "points".'))
+
+
+def _open(message: OpenMessage) -> Open:
+    outputs = None if message.outputs is None else tuple(message.outputs)
+    return Open(message.model, outputs, message.outlier_threshold, message.lag)
+
+
+def _points(document: dict[str, Any]) -> Points:
+    opened = open_document(PointsMessage, document)
+    if not isinstance(opened.series, list):
+        raise problems.invalid(FieldError("/values", "Must be a list of points."))
+    return Points(opened.form.sequence, opened.series)
 
 
 def _stream_id(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError as e:
-        raise problems.invalid(FieldError("/stream", 'Must be the id that "opened" told.')) from e
+        raise problems.invalid(FieldError("/stream", 'Must be the `stream` of an "opened" message.')) from e
 
 
 def read_values(values: list[Any], observed: int, most: int) -> NDArray[np.float64]:
@@ -110,5 +134,4 @@ def read_values(values: list[Any], observed: int, most: int) -> NDArray[np.float
     Raises:
         Problem: 422.
     """
-    check_series("/values", values, observed, Limits(most, 1, most))
-    return np.array(values, dtype=np.float64)
+    return read_one("/values", values, observed, Limits(most, 1, most))

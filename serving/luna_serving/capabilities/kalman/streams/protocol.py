@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.store.streams import KeptAnswers
 from luna_serving.capabilities.kalman.streams.job import DEFAULT_OUTPUTS, SMOOTHED_BACK
 from luna_serving.capabilities.kalman.streams.messages import Open

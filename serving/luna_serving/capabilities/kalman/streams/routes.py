@@ -1,28 +1,23 @@
 """`/api/v1/{account_id}/kalman/streams`: which streams an account keeps, and the end of one. They cost no units."""
 
 import uuid
-from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends
+from pydantic import AwareDatetime, BaseModel, Field
 
 from luna_serving.access.authorization import Callers
-from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamNotFound
-from luna_serving.edge.bodies import header_map
-from luna_serving.edge.openapi import SECURITY, problem_responses
+from luna_serving.edge.account_scope import AccountRoutes, Owner
+from luna_serving.edge.cursors import PAGE, Cursor, Cursors, Limit
+from luna_serving.edge.openapi import refusals
+from luna_serving.edge.store_answers import store_answer
 from luna_serving.wire import problems
-from luna_store.quota.debits import StoreUnavailable
 
-STREAMS = "/api/v1/{account_id}/kalman/streams"
-OPENAPI = {"security": SECURITY}
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    int(status): answer for status, answer in problem_responses((401, 403, 404, 503)).items()
-}
-
-T = TypeVar("T")
+STREAMS: Final = "/kalman/streams"
+STORE: Final = "The stream store"
+BY_USE: Final[Cursors[tuple[datetime, uuid.UUID]]] = Cursors("kalman/streams", tuple[AwareDatetime, uuid.UUID])
 
 
 class Stream(BaseModel):
@@ -39,53 +34,42 @@ class StreamList(BaseModel):
     """An account's streams, the last used first."""
 
     streams: list[Stream]
+    next_cursor: str | None = Field(
+        description="`cursor` of the next page; null on the last. A stream that is used meanwhile moves to the front."
+    )
 
 
 def router(callers: Callers, store: KalmanStreams) -> APIRouter:
     """Build the routes."""
-    routes = APIRouter(tags=["streams"], responses=REFUSALS)
+    routes = AccountRoutes(callers, "kalman/streams", tags=["streams"], responses=refusals(401, 403, 404, 422, 503))
+    Own = Annotated[Owner, Depends(routes.own)]  # noqa: N806  a type
 
-    async def own(request: Request, response: Response, account_id: Annotated[int, Path(ge=1, lt=2**31)]) -> int:
-        standing = await callers.standing(callers.read(header_map(request.scope)), account_id, "kalman/streams")
-        request.state.standing = standing
-        response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
-        return account_id
-
-    Own = Annotated[int, Depends(own)]  # noqa: N806  a type
-
-    @routes.get(STREAMS, summary="Own streams of online filtering", openapi_extra=OPENAPI)
-    async def list_streams(account: Own) -> StreamList:
-        found = await _asked(store.page(account))
+    @routes.get(STREAMS, summary="Own streams of online filtering")
+    async def list_streams(own: Own, limit: Limit = PAGE, cursor: Cursor = None) -> StreamList:
+        question = store.page(own.account_id, limit=limit + 1, after=BY_USE.read(cursor))
+        found = await store_answer(question, STORE)
+        shown = [
+            Stream(
+                stream=each.id,
+                model=each.model,
+                sequence=each.sequence,
+                created_at=each.created_at,
+                updated_at=each.updated_at,
+            )
+            for each in found[:limit]
+        ]
+        more = len(found) > limit
         return StreamList(
-            streams=[
-                Stream(
-                    stream=each.id,
-                    model=each.model,
-                    sequence=each.sequence,
-                    created_at=each.created_at,
-                    updated_at=each.updated_at,
-                )
-                for each in found
-            ]
+            streams=shown, next_cursor=BY_USE.write((shown[-1].updated_at, shown[-1].stream)) if more else None
         )
 
-    @routes.delete(
-        STREAMS + "/{stream}",
-        summary="Delete a stream and its answers",
-        status_code=204,
-        openapi_extra=OPENAPI,
-    )
-    async def delete_stream(account: Own, stream: str) -> None:
+    @routes.delete(STREAMS + "/{stream}", summary="Delete a stream and its answers", status_code=204)
+    async def delete_stream(own: Own, stream: str) -> None:
+        missing = problems.not_found(f"There is no stream {stream!r}.")
         try:
-            await _asked(store.delete(account, uuid.UUID(stream)))
-        except (StreamNotFound, ValueError) as e:
-            raise problems.not_found(f"There is no stream {stream!r}.") from e
+            stream_id = uuid.UUID(stream)
+        except ValueError as e:
+            raise missing from e
+        await store_answer(store.delete(own.account_id, stream_id), STORE, {StreamNotFound: lambda _: missing})
 
     return routes
-
-
-async def _asked(question: Awaitable[T]) -> T:
-    try:
-        return await question
-    except StoreUnavailable as e:
-        raise problems.dependencies_gone("The stream store") from e

@@ -26,10 +26,8 @@ from luna_serving.capabilities.kalman.store.streams import (
 )
 from luna_serving.capabilities.kalman.streams import protocol
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
-from luna_serving.capabilities.kalman.streams.messages import Open, PointsMessage, Resume, read_message, read_values
+from luna_serving.capabilities.kalman.streams.messages import Open, Points, Resume, read_message, read_values
 from luna_serving.capabilities.kalman.streams.protocol import Plan, StreamRules
-from luna_serving.capabilities.kalman.wire.forms import read_model
-from luna_serving.capabilities.kalman.wire.named_model import read_reference
 from luna_serving.capabilities.kalman.wire.series import amounts
 from luna_serving.dispatch.gate import Call
 from luna_serving.dispatch.lanes import Serves
@@ -130,7 +128,7 @@ class Session:
         sequence: int | None = None
         try:
             message = read_message(text)
-            if isinstance(message, PointsMessage):
+            if isinstance(message, Points):
                 sequence = message.sequence
             answers = await self._handle(message)
         except Problem as problem:
@@ -149,8 +147,8 @@ class Session:
             for answer in answers:
                 await self._socket.send(answer)
 
-    async def _handle(self, message: Open | Resume | PointsMessage) -> list[str]:
-        if isinstance(message, PointsMessage):
+    async def _handle(self, message: Open | Resume | Points) -> list[str]:
+        if isinstance(message, Points):
             if self._held is None:
                 raise problems.invalid(FieldError("/type", 'Must be "open" or "resume" first.'))
             return [await self._points(self._held, message)]
@@ -163,11 +161,7 @@ class Session:
         account_id = self._socket.account_id
         # As it stands now: a stream is not opened by whoever lost the right to it since the upgrade.
         standing = await self._desk.callers.standing(self._socket.credential(), account_id, ROUTE)
-        reference = read_reference(message.model)
-        if reference is None:
-            model = read_model(message.model)
-        else:
-            model = await self._desk.models.look_up(account_id, reference)
+        model = await self._desk.models.resolved(account_id, message.model)
         if model.endless is not None:
             wrong = "Varies in time without an end, which a stream does not take: send regressors instead."
             raise problems.invalid(FieldError(f"/model{model.endless}", wrong))
@@ -203,7 +197,7 @@ class Session:
         head = protocol.opened(claim.id, claim.sequence, held.plan, rules, resumed=True)
         return [head, *(protocol.filtered(first, points) for first, points in repeats)]
 
-    async def _points(self, held: Held, message: PointsMessage) -> str:
+    async def _points(self, held: Held, message: Points) -> str:
         if not message.values:
             raise problems.invalid(FieldError("/values", "Must be a list of at least one point."))
         if held.spent:
@@ -286,7 +280,7 @@ class Session:
             debit_id=protocol.debit_id(stream, epoch, first),
             route=ROUTE,
             grant=Grant("kalman", plan.model.kind),
-            amounts=amounts([points]),
+            amounts=amounts(UNITS, points),
         )
 
     async def _release(self) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from luna_serving.capabilities.kalman.jobs.job import ModelSpec
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.wire.start_schemas import Initial
 from luna_serving.capabilities.kalman.wire.structural_schemas import (
     Autoregression,
@@ -14,10 +14,12 @@ from luna_serving.capabilities.kalman.wire.structural_schemas import (
     Regression,
     Seasonal,
     Trend,
+    Variance,
 )
 from luna_serving.engines.statespace.kinds.polynomial_trend import LARGEST_POWER
 from luna_serving.engines.statespace.model.model import MAX_STATES
-from luna_serving.wire.strict import Numbers, Variance, Words
+from luna_serving.wire.numbers import Numbers
+from luna_serving.wire.strict import ByKind, StrictModel, kinds_of
 
 Order = Annotated[int, Field(ge=0, le=MAX_STATES)]
 # Of the orders and the period: the engine says which of them makes the model too large, and what to use instead.
@@ -37,13 +39,13 @@ def _shown(**example: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [example]})
 
 
-class _Kind(Words):
+class _Kind(StrictModel):
     initial: Initial | None = Field(None, description="Where the state starts; default: exact diffuse.")
 
     def spec(self) -> ModelSpec:
         """The model as a hashable value."""
-        words = self.words()
-        return ModelSpec.of(words.pop("kind"), words)
+        fields = self.to_json()
+        return ModelSpec.of(fields.pop("kind"), fields)
 
 
 class LocalLevel(_Kind):
@@ -111,7 +113,7 @@ class Structural(_Kind):
 
 
 class Arima(_Kind):
-    """Seasonal ARIMA of the series itself, with the signs of statsmodels' SARIMAX, and regressors beside it."""
+    """Seasonal ARIMA of the series itself, with the signs of statsmodels' SARIMAX, and with regressors."""
 
     model_config = _shown(
         kind="arima", order=[0, 1, 1], seasonal_order=[0, 1, 1, 12], ma=[-0.4018], seasonal_ma=[-0.5569], var=0.00135
@@ -166,7 +168,6 @@ class StateSpace(_Kind):
     state_intercept: Annotated[Any, Numbers(0, 2)] | None = Field(None, description="[n]; default: zero.")
 
 
-Model = Annotated[
-    LocalLevel | LocalLinearTrend | ConstantVelocity | ConstantAcceleration | Structural | Arima | StateSpace,
-    Field(discriminator="kind"),
-]
+_AnyKind = LocalLevel | LocalLinearTrend | ConstantVelocity | ConstantAcceleration | Structural | Arima | StateSpace
+MODELS = kinds_of(_AnyKind)
+Model = Annotated[_AnyKind, Field(discriminator="kind"), ByKind(MODELS)]

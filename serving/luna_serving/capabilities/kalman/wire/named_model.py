@@ -2,31 +2,19 @@
 
 from typing import Any, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field
+from pydantic import Field
 
 from luna_serving.capabilities.kalman.store.models import MAX_VERSION, NAME
+from luna_serving.wire.strict import StrictModel
 
 
-class NamedModel(BaseModel):
+class NamedModel(StrictModel):
     """A model that was stored by `PUT /api/v1/{account_id}/models/{name}`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: str = Field(pattern=f"^{NAME.pattern}$")
     version: int | None = Field(None, ge=1, le=MAX_VERSION, description="Default: the latest.")
 
 
-def names_a_model(words: object) -> TypeGuard[dict[str, Any]]:
-    """Whether the words name a stored model instead of describing one."""
-    return isinstance(words, dict) and "kind" not in words and bool(words.keys() & NamedModel.model_fields.keys())
-
-
-def read_reference(words: object) -> NamedModel | None:
-    """The stored model that the words name, in a form that was read; None where they describe one themselves."""
-    return NamedModel.model_validate(words) if names_a_model(words) else None
-
-
-# In `Annotated[Annotated[Model, Tag("described")] | Annotated[NamedModel, Tag("named")], BY_WAY]`: by which way a
-# request gives its model. The tags stand in pydantic's paths, but not in the body.
-WAYS = frozenset({"described", "named"})
-BY_WAY = Discriminator(lambda words: "named" if names_a_model(words) else "described")
+def names_a_model(member: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a request's member names a stored model instead of describing one."""
+    return isinstance(member, dict) and "kind" not in member and bool(member.keys() & NamedModel.model_fields.keys())

@@ -1,27 +1,54 @@
-"""The wire schemas of requests and answers, in words (`statespace.md`): pydantic checks form, the engine meaning."""
+"""The wire schemas of requests and answers: pydantic checks form, the engine meaning."""
 
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, Field, Tag
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
-from luna_serving.capabilities.kalman.jobs.job import FILTERED, SMOOTHED, Precision, Task
+from luna_serving.capabilities.kalman.jobs.job import Job, Precision, Task
+from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
+from luna_serving.capabilities.kalman.jobs.output_sizes import FILTERED, FORECASTS, SMOOTHED
 from luna_serving.capabilities.kalman.jobs.saved_states import SavedState
-from luna_serving.capabilities.kalman.wire.kind_schemas import LocalLevel, Model
-from luna_serving.capabilities.kalman.wire.named_model import BY_WAY, NamedModel
+from luna_serving.capabilities.kalman.wire.kind_schemas import LocalLevel
+from luna_serving.capabilities.kalman.wire.model import ModelForm, ModelOrName
 from luna_serving.capabilities.kalman.wire.outputs import description
+from luna_serving.capabilities.kalman.wire.series import EXAMPLE, Series
+from luna_serving.engines.statespace.results.saved import Saved
 from luna_serving.engines.statespace.results.series import Algorithm
-from luna_serving.wire.strict import EXAMPLE, Point, Series, Words
 
-ModelOrName = Annotated[Annotated[Model, Tag("described")] | Annotated[NamedModel, Tag("named")], BY_WAY]
+_DEFAULT = LocalLevel()
+DEFAULT_MODEL = _DEFAULT.spec()
 
 
-class KalmanRequest(Words):
+class Results(BaseModel):
+    """The series of the original route."""
+
+    results: Series = Field(
+        description="One number per point, alone or in a list.",
+        examples=[EXAMPLE],
+        json_schema_extra={"minItems": 1},
+    )
+
+
+class Observations(BaseModel):
+    """The series of the other routes."""
+
+    observations: list[Series] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
+
+
+class KalmanRequest(ModelForm):
     """The original contract: one series."""
 
-    results: list[Point] = Field(min_length=1, examples=[EXAMPLE])
+    SERIES = Results
+
     model: ModelOrName = Field(
-        LocalLevel(),
+        default_factory=lambda: DEFAULT_MODEL,
         description="Default: local_level with obs_var 1.0, level_var 0.1 and an exact diffuse start.",
+        json_schema_extra={"default": _DEFAULT.model_dump()},
     )
 
 
@@ -32,25 +59,49 @@ class KalmanAnswer(BaseModel):
         description="The filtered mean of what is observed (level, position) after each point; null before the first "
         "observation of a diffuse start."
     )
-    input_data: list[float | None] = Field(description="What was sent.")
+    input_data: list[float | None] | list[list[float | None]] = Field(description="What was sent.")
 
 
-class SeriesRequest(Words):
+class SeriesRequest(ModelForm):
     """Many series under one model."""
 
+    SERIES = Observations
     TASK: ClassVar[Task]
 
-    model: ModelOrName
-    observations: list[Series] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
     precision: Precision | None = Field(None, description="Default: float64 on a CPU, float32 on a GPU.")
     algorithm: Algorithm | None = Field(None, description="Default: the engine's choice, which the plan reports.")
     resume: list[SavedState | None] | None = Field(
         None,
-        description="One `state` of an earlier answer a series, or null: to go on from there, as if in one pass.",
+        description="One `state` of an earlier answer per series, or null: to go on from there, as if in one pass.",
     )
     loglike_convention: Literal["full", "kfas"] = Field(
         "full", description="full keeps the constant of every observation, kfas drops it for diffuse ones."
     )
+
+    @property
+    def horizon(self) -> int:
+        """How far the answer goes beyond the last observation, in steps of the series."""
+        return 0
+
+    def job(
+        self, model: ModelSpec, series: Sequence[NDArray[np.float64]], starts: tuple[Saved | None, ...] | None
+    ) -> Job:
+        """The job for these series, [T] or [T, m] each; `starts` is what `resume` holds."""
+        return Job(
+            model=model,
+            values=np.concatenate(series),
+            lengths=tuple(map(len, series)),
+            task=self.TASK,
+            outputs=self.each_output(),
+            loglike=self.loglike_convention,
+            precision=self.precision,
+            algorithm=self.algorithm,
+            starts=starts,
+        )
+
+    @abstractmethod
+    def each_output(self) -> tuple[str, ...]:
+        """What to answer for each series, nothing twice."""
 
 
 class FilterRequest(SeriesRequest):
@@ -65,6 +116,10 @@ class FilterRequest(SeriesRequest):
         description=description(FILTERED),
     )
 
+    def each_output(self) -> tuple[str, ...]:
+        """What to answer for each series, nothing twice."""
+        return tuple(dict.fromkeys(self.outputs))
+
 
 class SmoothRequest(SeriesRequest):
     """Smooth many series: each state given all observations, the later ones too."""
@@ -78,6 +133,10 @@ class SmoothRequest(SeriesRequest):
         description=description((*SMOOTHED, *FILTERED)),
     )
 
+    def each_output(self) -> tuple[str, ...]:
+        """What to answer for each series, nothing twice."""
+        return tuple(dict.fromkeys(self.outputs))
+
 
 class ForecastRequest(SeriesRequest):
     """Forecast many series from their last observation on."""
@@ -86,6 +145,21 @@ class ForecastRequest(SeriesRequest):
 
     steps: int = Field(ge=1, le=100_000, description="How far to forecast, in steps of the series.")
     level: float = Field(0.95, gt=0, lt=1, description="The share of futures between lower and upper.")
+
+    @property
+    def horizon(self) -> int:
+        """How far to forecast."""
+        return self.steps
+
+    def job(
+        self, model: ModelSpec, series: Sequence[NDArray[np.float64]], starts: tuple[Saved | None, ...] | None
+    ) -> Job:
+        """The job for these series, its steps and level among it."""
+        return replace(super().job(model, series, starts), steps=self.steps, level=self.level)
+
+    def each_output(self) -> tuple[str, ...]:
+        """All that a forecast is."""
+        return FORECASTS
 
 
 class Plan(BaseModel):
@@ -100,11 +174,11 @@ class Plan(BaseModel):
     warnings: list[str] = Field(description="Observations that contradict a model without noise, say.")
 
 
-StateNames = Annotated[list[str], Field(description="One a state, in the order of the numbers of a state.")]
+StateNames = Annotated[list[str], Field(description="One per state, in the order of the numbers of a state.")]
 
 
 class SeriesAnswer(BaseModel):
-    """One object a series, in order."""
+    """One object per series, in order."""
 
     plan: Plan
     state_names: StateNames
@@ -116,7 +190,7 @@ class SeriesAnswer(BaseModel):
 
 
 class Forecast(BaseModel):
-    """The forecast of one series, a number a step, or m numbers; null while it is still diffuse."""
+    """The forecast of one series, one number per step, or m; null while it is still diffuse."""
 
     mean: list[float | None] | list[list[float | None]]
     variance: list[float | None] | list[list[float | None]]
@@ -125,7 +199,7 @@ class Forecast(BaseModel):
 
 
 class ForecastAnswer(BaseModel):
-    """One object a series, in order."""
+    """One object per series, in order."""
 
     plan: Plan
     state_names: StateNames

@@ -1,21 +1,30 @@
-"""From JSON lists to series: one number a point, or where several things are observed a list of them."""
+"""A request's series under its model: their limits, and the periods that the model must know for them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from luna_serving.engines.statespace.model.model import Model
 from luna_serving.wire import problems
-from luna_serving.wire.documents import NUMBERS, first, misfits
 from luna_serving.wire.problems import FieldError
+from luna_serving.wire.series import Point, check_series, to_array
 
 # Limits that an account may have of its own.
 MAX_SERIES_PER_REQUEST: Final = "max_series_per_request"
 MAX_SERIES_LENGTH: Final = "max_series_length"
+
+Series = Annotated[
+    list[Point] | list[list[Point]],
+    Field(
+        description="One number per point, alone or in a list; where the model observes m elements, a list of m "
+        "numbers per point."
+    ),
+]
+EXAMPLE: Final = [1120.0, 1160.0, 963.0, None, 1160.0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +49,28 @@ def read_many(observations: object, model: Model, limits: Limits) -> list[NDArra
         raise problems.invalid(FieldError("/observations", f"Must hold at most {most} series. Split the call."))
     # All are checked before the first is turned into numbers: a refusal costs less than an answer.
     for i, each in enumerate(observations):
-        check_series(f"/observations/{i}", each, model.observed, limits)
-    return [np.array(each, dtype=np.float64) for each in observations]
+        check_one(f"/observations/{i}", each, model.observed, limits)
+    return [to_array(each, model.observed) for each in observations]
 
 
-def check_series(pointer: str, series: object, observed: int, limits: Limits) -> None:
-    """Refuse what is no series of `observed` numbers a point.
+def read_one(pointer: str, series: object, observed: int, limits: Limits) -> NDArray[np.float64]:
+    """One series of `observed` numbers per point, [T] or [T, m]; NaN where missing.
 
     Raises:
         Problem: 422.
     """
-    if not isinstance(series, list) or not series:
-        raise problems.invalid(FieldError(pointer, "Must be a list of at least one number or null."))
-    check_length(pointer, len(series), limits)
-    if observed > 1:
-        _check_rows(pointer, series, observed)
-    elif not set(map(type, series)) <= NUMBERS:
-        raise problems.invalid(*first(misfits(pointer, series)))
+    return to_array(check_one(pointer, series, observed, limits), observed)
+
+
+def check_one(pointer: str, series: object, observed: int, limits: Limits) -> list[Any]:
+    """The series, unless it is none or too long.
+
+    Raises:
+        Problem: 422.
+    """
+    if isinstance(series, list):
+        check_length(pointer, len(series), limits)
+    return check_series(pointer, series, observed)
 
 
 def check_length(pointer: str, length: int, limits: Limits) -> None:
@@ -70,27 +84,9 @@ def check_length(pointer: str, length: int, limits: Limits) -> None:
         raise problems.invalid(FieldError(pointer, f"Has {length} points; at most {most} are taken. Split it."))
 
 
-def amounts(lengths: Sequence[int]) -> Mapping[str, int]:
-    """What series of so many points each hold of what accounts may be limited in."""
-    return {MAX_SERIES_PER_REQUEST: len(lengths), MAX_SERIES_LENGTH: max(lengths)}
-
-
-def limit_error(lengths: Sequence[int], limit: str, most: int) -> FieldError:
-    """What a limit of the account refuses of the series under /observations, which have so many points each."""
-    if limit == MAX_SERIES_PER_REQUEST:
-        return too_many(len(lengths), most)
-    i = next(i for i, length in enumerate(lengths) if length > most)
-    return too_long(f"/observations/{i}", lengths[i], most)
-
-
-def too_many(series: int, most: int) -> FieldError:
-    """The refusal of more series than an account may send in one call."""
-    return FieldError("/observations", f"Holds {series} series; this account may send {most}. Split the call.")
-
-
-def too_long(pointer: str, length: int, most: int) -> FieldError:
-    """The refusal of a longer series than an account may send."""
-    return FieldError(pointer, f"Has {length} points; this account may send {most} a series. Split it.")
+def amounts(series: int, longest: int) -> Mapping[str, int]:
+    """What so many series, the longest of so many points, hold of what accounts may be limited in."""
+    return {MAX_SERIES_PER_REQUEST: series, MAX_SERIES_LENGTH: longest}
 
 
 def check_covered(model: Model, points: int) -> None:
@@ -134,13 +130,3 @@ def check_known(model: Model, series: Sequence[NDArray[np.float64]], begun: Sequ
         if len(ahead):
             detail = "Is null in a period to forecast: give the numbers, or forecast fewer steps."
             raise problems.invalid(FieldError(f"/model{model.varying}/{ahead[0] + start}", detail))
-
-
-def _check_rows(pointer: str, series: list[Any], observed: int) -> None:
-    if set(map(type, series)) != {list} or set(map(len, series)) != {observed}:
-        wrong = (t for t, each in enumerate(series) if not isinstance(each, list) or len(each) != observed)
-        detail = f"Must be a list of {observed} numbers or nulls: the model observes {observed} elements."
-        raise problems.invalid(*first(FieldError(f"{pointer}/{t}", detail) for t in wrong))
-    if not set(map(type, chain.from_iterable(series))) <= NUMBERS:
-        rows = enumerate(series)
-        raise problems.invalid(*first(e for t, row in rows for e in misfits(f"{pointer}/{t}", row)))

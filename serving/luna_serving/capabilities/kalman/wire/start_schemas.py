@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from luna_serving.engines.statespace.model.model import MAX_STATES
-from luna_serving.wire.strict import Words
+from luna_serving.wire.strict import ByKind, StrictModel, kinds_of
 
 
-class Known(Words):
+class Known(StrictModel):
     """A start that the caller knows."""
 
     kind: Literal["known"]
@@ -21,20 +21,20 @@ class Known(Words):
     )
 
 
-class Diffuse(Words):
+class Diffuse(StrictModel):
     """Nothing is known at the start: exact, not a large variance (Durbin & Koopman 2012, ch. 5)."""
 
     kind: Literal["diffuse"] = "diffuse"
 
 
-class ApproximateDiffuse(Words):
+class ApproximateDiffuse(StrictModel):
     """A start with a large variance."""
 
     kind: Literal["approximate_diffuse"]
     variance: float = Field(1e6, gt=0)
 
 
-class Stationary(Words):
+class Stationary(StrictModel):
     """The unconditional moments of a model that has them: all eigenvalues of its transition below 1 in size."""
 
     kind: Literal["stationary"]
@@ -72,16 +72,17 @@ class StationaryStates(Stationary):
     states: States
 
 
-Block = Annotated[
-    KnownStates | DiffuseStates | ApproximateDiffuseStates | StationaryStates, Field(discriminator="kind")
-]
+_AnyBlock = KnownStates | DiffuseStates | ApproximateDiffuseStates | StationaryStates
+Block = Annotated[_AnyBlock, Field(discriminator="kind"), ByKind(kinds_of(_AnyBlock))]
 
 
-class Blocks(Words):
+class Blocks(StrictModel):
     """Different starts for different states, independent of each other; every state is in one block."""
 
     kind: Literal["blocks"]
     blocks: list[Block] = Field(min_length=1, max_length=MAX_STATES)
 
 
-Initial = Annotated[Known | Diffuse | ApproximateDiffuse | Stationary | Blocks, Field(discriminator="kind")]
+_AnyStart = Known | Diffuse | ApproximateDiffuse | Stationary | Blocks
+STARTS = kinds_of(_AnyStart)
+Initial = Annotated[_AnyStart, Field(discriminator="kind"), ByKind(STARTS)]

@@ -5,10 +5,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from luna_serving.engines.statespace.model.model import MAX_STATES
-from luna_serving.wire.strict import Numbers, Rows, Variance, Words
+from luna_serving.wire.numbers import Numbers, Rows
+from luna_serving.wire.strict import StrictModel
+
+Variance = Annotated[float, Field(ge=0, description="A variance, in the square of the observations' unit.")]
 
 
-class _Component(Words):
+class _Component(StrictModel):
     var: Variance | None = Field(None, description="Of its shocks, in the square of the observations' unit.")
 
 
@@ -44,14 +47,14 @@ class Cycle(_Component):
     damping: float | None = Field(None, gt=0, le=1, description="What is left of it after a step; default: all.")
 
 
-class Autoregression(Words):
-    """A stationary autoregression beside the other components."""
+class Autoregression(StrictModel):
+    """A stationary autoregression, added to the other components."""
 
     coefficients: list[float] = Field(min_length=1, max_length=MAX_STATES)
     var: Variance
 
 
-class Regression(Words):
+class Regression(StrictModel):
     """Regressors, whose coefficients are states."""
 
     regressors: Annotated[Any, Rows()] = Field(

@@ -1,0 +1,136 @@
+"""The kit of FastAPI routes that belong to an account.
+
+    routes = AccountRoutes(callers, "models", responses=refusals(401, 403, 404, 422, 503))
+    Own = Annotated[Owner, Depends(routes.own)]
+
+    @routes.get("/models")
+    async def list_models(own: Own) -> ModelPage: ...
+
+serves `/api/v1/{account_id}/models` and `/api/v1/models`, for the account of the credential; documents both; refuses
+query parameters that the route does not take; and puts the RateLimit headers on every answer.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+from starlette.convertors import Convertor, register_url_convertor
+
+from luna_serving.access.authorization import Callers
+from luna_serving.access.ratelimit_headers import ratelimit_headers
+from luna_serving.edge.bodies import coding_of, header_map, read_in_time, require_json, unpacked
+from luna_serving.edge.openapi import ACCOUNT, SECURITY
+from luna_serving.edge.paths import MAX_ACCOUNT_ID, PREFIX
+from luna_serving.edge.query import refuse_unknown_parameters
+from luna_serving.wire import problems
+from luna_store.quota.debits import Standing
+
+# The account itself is `/api/v1/{account_id}`, and this for the credential's own.
+ITSELF: Final = "/account"
+
+
+class _AccountId(Convertor[str]):
+    """Digits alone, so that `/api/v1/usage` is no account's path."""
+
+    regex = "[0-9]{1,10}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("account", _AccountId())
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A caller who was recognised as the account that the route is for."""
+
+    account_id: int
+    standing: Standing
+
+
+class AccountRoute(APIRoute):
+    """Puts the RateLimit headers on an answer; an error gets them where it is turned into one."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's own."""
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            response = await handle(request)
+            response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(request.state.standing)})
+            return response
+
+        return handled
+
+
+class AccountRoutes(APIRouter):
+    """Routes below an account's path, for its owner alone; a route that needs to know the owner depends on `own`."""
+
+    def __init__(self, callers: Callers, label: str, **options: Any) -> None:  # noqa: ANN401  APIRouter's
+        """Begin.
+
+        Args:
+            callers: who may see what.
+            label: the route's name in questions to the stores.
+            options: of APIRouter.
+        """
+        # Of every route, so that none answers a stranger; where a route takes the owner, it is the same answer.
+        super().__init__(route_class=AccountRoute, dependencies=[Depends(self.own)], **options)
+        self._callers = callers
+        self._label = label
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401  APIRouter's
+        """Add a route at both of its paths.
+
+        Args:
+            path: below the account's; empty for the account itself.
+            endpoint: FastAPI's.
+            options: FastAPI's.
+        """
+        extra = {"security": SECURITY, **(options.pop("openapi_extra", None) or {})}
+        parameters = [ACCOUNT, *extra.get("parameters", ())]
+        super().add_api_route(PREFIX + (path or ITSELF), endpoint, openapi_extra=extra, **options)
+        super().add_api_route(
+            f"{PREFIX}/{{account_id:account}}{path}",
+            endpoint,
+            openapi_extra={**extra, "parameters": parameters},
+            **options,
+        )
+
+    async def own(self, request: Request) -> Owner:
+        """Recognise the caller, who must be the account in the path if there is one.
+
+        Raises:
+            Problem: 401, 403, 404, 503; 422, a query parameter that the route does not take.
+        """
+        credential = self._callers.read(header_map(request.scope))
+        named = request.path_params.get("account_id")
+        in_range = named is not None and 0 < int(named) <= MAX_ACCOUNT_ID
+        account_id = int(named) if named is not None and in_range else await self._callers.identify(credential)
+        standing = await self._callers.standing(credential, account_id, self._label)
+        request.state.standing = standing
+        if named is not None and not in_range:
+            raise problems.not_found(f"There is no account {named}.")
+        refuse_unknown_parameters(request)
+        return Owner(account_id, standing)
+
+
+async def json_body(request: Request, *, limit: int, seconds: float) -> bytes:
+    """The body of a request, decompressed; not parsed.
+
+    Raises:
+        Problem: 408, it did not arrive within `seconds`; 413, it has more than `limit` bytes; 415, it is not JSON.
+        Disconnected: the caller hung up.
+    """
+    headers = header_map(request.scope)
+    require_json(headers)
+    body = await read_in_time(headers, request.receive, limit, seconds)
+    coding = coding_of(headers)
+    return await asyncio.to_thread(unpacked, body, coding, limit) if coding else body

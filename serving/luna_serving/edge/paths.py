@@ -1,0 +1,9 @@
+"""The paths of an account's routes: `/api/v1/{account_id}/...`, or `/api/v1/...` for the credential's own account."""
+
+import re
+from typing import Final
+
+PREFIX: Final = "/api/v1"
+# An account's id is of digits alone, so a route's first segment never is.
+ACCOUNT_PATH: Final = re.compile(r"/api/v1/(?:(\d{1,10})/)?(.+)", re.ASCII)
+MAX_ACCOUNT_ID: Final = 2**31 - 1

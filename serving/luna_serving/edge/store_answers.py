@@ -1,0 +1,50 @@
+"""Questions of a route to a store: its answer in time, or the problem that its error means."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from luna_serving.dispatch.deadline import answer_within
+from luna_serving.wire import problems
+from luna_serving.wire.problems import Problem
+from luna_store.quota.debits import StoreUnavailable
+
+# Longer than a writer waits for those before it, shorter than a caller waits for anything.
+STORE_ANSWER_S: Final = 5.0
+OUTAGES: Final = (SQLAlchemyError, RedisError, StoreUnavailable, OSError, TimeoutError)
+
+Meanings = Mapping[type[Exception], Callable[[Any], Problem]]
+T = TypeVar("T")
+
+
+async def store_answer(question: Awaitable[T], name: str, meanings: Meanings = MappingProxyType({})) -> T:
+    """Ask a store.
+
+    Args:
+        question: the call of the repository.
+        name: of the store, as the caller of a 503 reads it, such as "The model store".
+        meanings: what the repository's own errors mean to the caller, by their class or one that they inherit from.
+
+    Raises:
+        Problem: as `meanings` has it; 503 where the store is out of reach or takes more than `STORE_ANSWER_S`.
+    """
+    try:
+        return await answer_within(STORE_ANSWER_S, _asked(question))
+    except OUTAGES as e:
+        raise _meant(e, meanings) or problems.dependencies_gone(name) from e
+    except Exception as e:
+        problem = _meant(e, meanings)
+        if problem is None:
+            raise
+        raise problem from e
+
+
+def _meant(error: Exception, meanings: Meanings) -> Problem | None:
+    return next((meanings[kind](error) for kind in type(error).__mro__ if kind in meanings), None)
+
+
+async def _asked(question: Awaitable[T]) -> T:
+    return await question

@@ -1,0 +1,82 @@
+"""Sending answers: whole, or in pieces at the caller's speed."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
+
+from luna_serving.edge.bodies import Send
+from luna_serving.edge.operation import Pieces
+
+# RFC 9110, section 8.6: no Content-Length.
+WITHOUT_BODY: Final = frozenset({204, 304})
+
+
+async def respond(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes, *, head: bool = False
+) -> None:
+    """Send a whole answer; of one to HEAD, all but the body."""
+    if status not in WITHOUT_BODY:
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+async def respond_in_pieces(
+    send: Send,
+    status: int,
+    headers: list[tuple[bytes, bytes]],
+    pieces: Pieces,
+    *,
+    stall_s: float,
+    head: bool = False,
+) -> None:
+    """Send an answer piece by piece, and close its iterator in any case.
+
+    Args:
+        send: of the connection.
+        status: of the answer.
+        headers: of the answer.
+        pieces: what to send. The next one is asked for once the server has taken the last one.
+        stall_s: seconds that the caller may take to make room for a piece.
+        head: whether to leave the body out.
+
+    Raises:
+        TimeoutError: the caller takes nothing any more; the server closes the connection.
+        Exception: whatever the iterator raises; likewise.
+    """
+    try:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if not head:
+            async for piece in pieces.body:
+                if pieces.gone():
+                    return
+                async with asyncio.timeout(stall_s):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        if isinstance(pieces.body, AsyncGenerator):
+            await pieces.body.aclose()
+
+
+async def begun(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The same pieces, the first of which has been made: what it raises is raised here."""
+    first = [piece async for piece in _first(body)]
+    return _chained(first, body)
+
+
+async def _first(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        yield await anext(body)
+    except StopAsyncIteration:
+        return
+
+
+async def _chained(first: list[bytes], rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    try:
+        for piece in first:
+            yield piece
+        async for piece in rest:
+            yield piece
+    finally:
+        if isinstance(rest, AsyncGenerator):
+            await rest.aclose()

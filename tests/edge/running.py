@@ -1,0 +1,63 @@
+"""An edge on a real server, for what only a real connection shows."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from tests.store.stores import PEPPERS, Store
+
+from luna_serving.access.admission import Admission
+from luna_serving.access.authorization import Callers
+from luna_serving.access.credentials import Authenticator
+from luna_serving.access.tokens import Tokens
+from luna_serving.edge.asgi import Edge
+from luna_serving.edge.bodies import ASGIApp
+from luna_serving.edge.middleware import ServeManners
+from luna_serving.edge.operation import Hot
+
+TOKENS = Tokens(PEPPERS, 900)
+
+
+def admission_of(store: Store) -> Admission:
+    return Admission(store.redis, store.quota, store.fallback, store.cache, store.accounts, timeout_s=4)
+
+
+def callers_of(store: Store) -> Callers:
+    return Callers(Authenticator(PEPPERS, TOKENS), admission_of(store))
+
+
+@asynccontextmanager
+async def edge_of(
+    callers: Callers, operations: Sequence[Hot], rest: ASGIApp | None = None, timeout_s: float = 10.0
+) -> AsyncIterator[Edge]:
+    async def nothing(*_: object) -> None:
+        raise AssertionError("no other route is asked")
+
+    with ThreadPoolExecutor(1) as aside:
+        yield Edge(
+            operations,
+            callers,
+            rest or nothing,
+            nothing,
+            aside,
+            max_body_bytes=10**6,
+            timeout_s=timeout_s,
+            log_requests=False,
+        )
+
+
+@asynccontextmanager
+async def running(app: Any) -> AsyncIterator[str]:
+    """The URL of a server with this application, as Serve runs it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(ServeManners(app), lifespan="off", log_level="critical"))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
