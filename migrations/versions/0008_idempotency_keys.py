@@ -1,7 +1,7 @@
 """Idempotency keys: answers of creations, kept for a day.
 
 Revision: 0008
-Follows: 0004
+Follows: 0007
 """
 
 from collections.abc import Sequence

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from luna_serving.commands import account_flags
 from luna_serving.commands.durations import duration
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.servers import Servers
@@ -115,10 +116,11 @@ def _spec(arguments: argparse.Namespace) -> AccountSpec:
         "quota_window": arguments.window and QuotaWindow(arguments.window),
         "rate_per_second": arguments.rate,
         "rate_burst": arguments.burst,
-        "allowed_models": arguments.model,
         "expires_at": arguments.expires_at,
+        "limits": dict(arguments.limit or ()),
     }
     try:
+        given["allowed"] = account_flags.allowed(arguments.allow, arguments.model)
         return AccountSpec(arguments.name, **{field: value for field, value in given.items() if value is not None})
     except ValueError as error:
         raise CommandFailed(str(error)) from error
@@ -230,6 +232,20 @@ def _add_account_commands(
     create.add_argument("--rate", type=_rate, metavar="R", help="calls per second (default: 50)")
     create.add_argument("--burst", type=_burst, metavar="N", help="calls at once (default: 100)")
     create.add_argument("--model", action="append", metavar="M", help="one that it may use; repeat (default: all)")
+    create.add_argument(
+        "--allow",
+        action="append",
+        type=_saying_why(account_flags.allow),
+        metavar="CAPABILITY=NAME,...",
+        help="what it may use of a capability, * for all; repeat. What is not named is closed (default: all is open)",
+    )
+    create.add_argument(
+        "--limit",
+        action="append",
+        type=_saying_why(account_flags.limit),
+        metavar="NAME=N",
+        help=account_flags.limit_help(),
+    )
     create.add_argument("--expires-at", type=_saying_why(_instant), metavar="ISO", help="(default: never)")
     add("show", "show an account")
     add("list", "list all accounts", reference=False)

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import text
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
+from luna_serving.access.redis_outage import RedisOutage
 from luna_serving.access.tokens import Tokens
+from luna_serving.access.wiring import access
 from luna_serving.capabilities.contract import Capability, Platform
 from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.replica_call import on_replica
@@ -27,11 +27,8 @@ from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.accounts.secrets import Secrets
-from luna_store.platform.postgres import async_engine
+from luna_store.platform.postgres import ANSWER_S, async_engine
 from luna_store.quota.redis_quota import RedisQuota, redis_client
-
-# Longer than a rebuild waits for a row's lock, shorter than a caller waits for anything.
-STORE_ANSWER_S: Final = 4.0
 
 
 async def connect(
@@ -50,7 +47,7 @@ async def connect(
         hosts: by capability, the handle of the deployment that computes for it.
         workers: the handle of the deployment of periodic work.
     """
-    platform = await wire_platform(capabilities, settings, hosts)
+    platform, outage = await wire_platform(capabilities, settings, hosts)
     common = settings.platform
     routes = [each.serve(platform, settings.capabilities[each.name]) for each in capabilities]
     reporter = Reporter(board)
@@ -64,7 +61,7 @@ async def connect(
     health = Health({"redis": platform.redis.ping, "postgres": ask_postgres}, pings, {"workers": workers.ping.remote})
 
     def facts() -> dict[str, Any]:
-        return {"proxy": common.proxy, "debits_from": "postgres" if platform.admission.redis_gone else "redis"}
+        return {"proxy": common.proxy, "debits_from": "postgres" if outage.gone else "redis"}
 
     operations = [operation for each in routes for operation in each.operations]
     api = build_api(
@@ -77,6 +74,7 @@ async def connect(
     edge = Edge(
         operations,
         platform.authorization,
+        platform.charges,
         api,
         Sockets(
             [socket for each in routes for socket in each.sockets],
@@ -91,37 +89,42 @@ async def connect(
 
     async def close() -> None:
         parser_pool.shutdown(wait=False, cancel_futures=True)
-        await platform.admission.settle_refunds()
+        await platform.charges.settle_refunds()
         await platform.redis.aclose()
         await platform.engine.dispose()
 
     return Connected(edge, close)
 
 
-async def wire_platform(capabilities: Sequence[Capability], settings: Settings, hosts: Mapping[str, Any]) -> Platform:
-    """What the capabilities of an ingress replica share."""
+async def wire_platform(
+    capabilities: Sequence[Capability],
+    settings: Settings,
+    hosts: Mapping[str, Any],
+) -> tuple[Platform, RedisOutage]:
+    """What the capabilities of an ingress replica share; and whether Redis is out of reach."""
     common = settings.platform
     secrets = Secrets.from_environment()
     engine = async_engine(secrets.database_url.get_secret_value())
     redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=common.access.store_timeout_s)
     accounts = Accounts(engine, secrets.peppers)
-    admission = Admission(
-        redis,
-        RedisQuota(redis),
-        PostgresQuota(engine, timeout_s=STORE_ANSWER_S),
-        AccountCache(engine, redis),
-        accounts,
-        timeout_s=STORE_ANSWER_S,
-    )
     tokens = Tokens(secrets.peppers, common.token.lifetime_s)
     authenticator = Authenticator(secrets.peppers, tokens)
-    return Platform(
+    admitted = access(
+        redis,
+        RedisQuota(redis),
+        PostgresQuota(engine, timeout_s=ANSWER_S),
+        AccountCache(engine, redis),
+        accounts,
+        authenticator,
+        timeout_s=ANSWER_S,
+    )
+    platform = Platform(
         settings=common,
         engine=engine,
         redis=redis,
         accounts=accounts,
-        admission=admission,
-        authorization=Callers(authenticator, admission),
+        charges=admitted.charges,
+        authorization=admitted.authorization,
         authenticator=authenticator,
         tokens=tokens,
         registry=LUNA,
@@ -132,5 +135,5 @@ async def wire_platform(capabilities: Sequence[Capability], settings: Settings, 
             request_timeout_s=common.edge.request_timeout_s,
         ),
         dispatch_metrics=DispatchMetrics(LUNA),
-        store_answer_s=STORE_ANSWER_S,
     )
+    return platform, admitted.outage

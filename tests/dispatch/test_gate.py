@@ -12,10 +12,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from tests.store.stores import PEPPERS, Caller, Store
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
-from luna_serving.access.credentials import Authenticator
+from luna_serving.access.charges import Charges
+from luna_serving.access.credentials import Authenticator, Credential
+from luna_serving.access.denials import Charge
+from luna_serving.access.denied import Denied
 from luna_serving.access.tokens import Tokens
+from luna_serving.access.wiring import Access, access
 from luna_serving.dispatch.estimates import Estimate
 from luna_serving.dispatch.gate import Call, Gate, GateLimits, Sharing
 from luna_serving.dispatch.outcomes import Refused, ReplicaUnavailable, TimedOut
@@ -32,20 +34,20 @@ from luna_store.quota.debits import Outcome
 
 Compute = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
-
-def admission_of(store: Store, timeout_s: float = 4.0) -> Admission:
-    return Admission(store.redis, store.quota, store.fallback, store.cache, store.accounts, timeout_s=timeout_s)
+GATE_METRICS = DispatchMetrics(CollectorRegistry()).of("kalman")
 
 
-def gate(store: Store, compute: Compute, **limits: Any) -> tuple[Gate, Admission]:
-    admission = admission_of(store)
+def access_of(store: Store, timeout_s: float = 4.0) -> Access:
+    authenticator = Authenticator(PEPPERS, Tokens(PEPPERS, 900))
+    return access(
+        store.redis, store.quota, store.fallback, store.cache, store.accounts, authenticator, timeout_s=timeout_s
+    )
+
+
+def gate(store: Store, compute: Compute, **limits: Any) -> tuple[Gate, Charges]:
+    charges = access_of(store).charges
     defaults = {"max_batch": 100, "max_batch_points": 1000, "max_queued": 100, "batches_in_flight": 1}
-    return Gate(
-        admission,
-        compute,
-        GateLimits(**(defaults | {"request_timeout_s": 5.0} | limits)),
-        DispatchMetrics(CollectorRegistry()).of("kalman"),
-    ), admission
+    return Gate(charges, compute, GateLimits(**(defaults | {"request_timeout_s": 5.0} | limits)), GATE_METRICS), charges
 
 
 def call(caller: Caller, units: int = 1, *, gone: bool = False) -> Call:
@@ -56,8 +58,8 @@ async def outcomes(gate: Gate, *calls: Call, seconds: float = 5.0) -> list[Any]:
     return await asyncio.gather(*(gate.serve(c, seconds, seconds) for c in calls), return_exceptions=True)
 
 
-async def used_after_refunds(store: Store, admission: Admission, account_id: int) -> int:
-    await admission.settle_refunds()
+async def used_after_refunds(store: Store, charges: Charges, account_id: int) -> int:
+    await charges.settle_refunds()
     for _ in range(2):
         await store.settler.settle()
     assert await store.left(account_id) == 500 - await store.used(account_id)
@@ -70,10 +72,10 @@ async def echo(jobs: Sequence[Any]) -> Sequence[Any]:
 
 async def test_every_call_of_a_batch_gets_its_own_answer(store: Store) -> None:
     first, second = await store.account(), await store.account()
-    served, admission = gate(store, echo)
+    served, charges = gate(store, echo)
     answers = await outcomes(served, call(first, 1), call(second, 2), call(first, 3))
     assert [answer for answer, _ in answers] == ["job 1", "job 2", "job 3"]
-    assert await used_after_refunds(store, admission, first.account_id) == 4
+    assert await used_after_refunds(store, charges, first.account_id) == 4
 
 
 async def failing(jobs: Sequence[Any]) -> Sequence[Any]:
@@ -103,10 +105,10 @@ async def hanging(jobs: Sequence[Any]) -> Sequence[Any]:
 )
 async def test_a_model_that_fails_costs_nobody_anything(store: Store, compute: Compute, status: int) -> None:
     caller = await store.account()
-    served, admission = gate(store, compute, request_timeout_s=0.5)
+    served, charges = gate(store, compute, request_timeout_s=0.5)
     problems = await outcomes(served, call(caller, 1), call(caller, 2))
     assert [p.status for p in problems] == [status, status]
-    assert await used_after_refunds(store, admission, caller.account_id) == 0
+    assert await used_after_refunds(store, charges, caller.account_id) == 0
     served._compute = echo
     assert (await outcomes(served, call(caller)))[0][0] == "job 1", "the next batch is served"
 
@@ -117,21 +119,21 @@ async def test_a_refused_job_is_named_and_given_back_and_its_neighbour_served(st
     async def refuse_first(jobs: Sequence[Any]) -> Sequence[Any]:
         return [Refused("/results", "Overflows."), *jobs[1:]]
 
-    served, admission = gate(store, refuse_first)
+    served, charges = gate(store, refuse_first)
     refused, good = await outcomes(served, call(caller, 2), call(caller, 3))
     assert isinstance(refused, Problem)
     assert (refused.status, refused.extra["errors"][0]["pointer"]) == (422, "/results")
     assert good[0] == "job 3"
-    assert await used_after_refunds(store, admission, caller.account_id) == 3
+    assert await used_after_refunds(store, charges, caller.account_id) == 3
 
 
 async def test_a_caller_who_hung_up_before_the_debit_is_not_charged(store: Store) -> None:
     caller = await store.account()
-    served, admission = gate(store, echo)
+    served, charges = gate(store, echo)
     left, stayed = await outcomes(served, call(caller, 2, gone=True), call(caller, 1))
     assert isinstance(left, asyncio.CancelledError)
     assert stayed[0] == "job 1"
-    assert await used_after_refunds(store, admission, caller.account_id) == 1
+    assert await used_after_refunds(store, charges, caller.account_id) == 1
 
 
 async def test_a_deadline_that_passes_while_computing_is_given_back(store: Store) -> None:
@@ -141,12 +143,12 @@ async def test_a_deadline_that_passes_while_computing_is_given_back(store: Store
         await asyncio.sleep(0.3)
         return jobs
 
-    served, admission = gate(store, slow)
+    served, charges = gate(store, slow)
     (late,) = await outcomes(served, call(caller), seconds=0.1)
     assert isinstance(late, Problem)
     assert late.status == 408
     await asyncio.sleep(0.4)
-    assert await used_after_refunds(store, admission, caller.account_id) == 0
+    assert await used_after_refunds(store, charges, caller.account_id) == 0
 
 
 class Stoppable:
@@ -167,7 +169,7 @@ class Stoppable:
 async def test_a_batch_whose_last_caller_has_gone_is_stopped_and_the_next_one_served(store: Store) -> None:
     caller = await store.account()
     model = Stoppable()
-    served, admission = gate(store, model.compute)
+    served, charges = gate(store, model.compute)
     here = True
     patient = Call(caller.debit(2), "patient", 1, lambda: not here)
     waiting = asyncio.create_task(outcomes(served, patient, call(caller, 1), seconds=3.0))
@@ -186,7 +188,7 @@ async def test_a_batch_whose_last_caller_has_gone_is_stopped_and_the_next_one_se
     assert time.monotonic() - started < 3.5
     served._compute = echo
     assert (await outcomes(served, call(caller, 3)))[0][0] == "job 3"
-    assert await used_after_refunds(store, admission, caller.account_id) == 3
+    assert await used_after_refunds(store, charges, caller.account_id) == 3
 
 
 async def test_a_job_whose_time_was_over_is_a_deadline_and_its_neighbour_is_served(store: Store) -> None:
@@ -195,13 +197,13 @@ async def test_a_job_whose_time_was_over_is_a_deadline_and_its_neighbour_is_serv
     async def too_late_for_the_first(jobs: Sequence[Any]) -> Sequence[Any]:
         return [TimedOut(), *jobs[1:]]
 
-    served, admission = gate(store, too_late_for_the_first)
+    served, charges = gate(store, too_late_for_the_first)
     late, good = await outcomes(served, call(caller, 2), call(caller, 3))
     assert isinstance(late, Problem)
     assert (late.status, late.slug) == (408, "deadline")
     assert "after 5 s and not charged" in late.detail
     assert good[0] == "job 3"
-    assert await used_after_refunds(store, admission, caller.account_id) == 3
+    assert await used_after_refunds(store, charges, caller.account_id) == 3
 
 
 @pytest.mark.parametrize(("seconds", "served"), [(9.9, True), (10.1, False), (1000.0, False)])
@@ -209,13 +211,13 @@ async def test_what_takes_more_than_twice_its_time_is_refused_before_it_is_charg
     store: Store, seconds: float, served: bool
 ) -> None:
     caller = await store.account()
-    admission = admission_of(store)
+    charges = access_of(store).charges
     limits = GateLimits(100, 1000, 100, 1, 5.0)
     estimated = Gate(
-        admission,
+        charges,
         echo,
         limits,
-        DispatchMetrics(CollectorRegistry()).of("kalman"),
+        GATE_METRICS,
         estimate=lambda job: Estimate(seconds, "/draws", 200, "draws") if job else None,
     )
     (answer,) = await outcomes(estimated, call(caller, 1), seconds=5.0)
@@ -226,7 +228,7 @@ async def test_what_takes_more_than_twice_its_time_is_refused_before_it_is_charg
         assert (answer.status, answer.extra["errors"][0]["pointer"]) == (422, "/draws")
         fit = int(200 * 5 / seconds)
         assert f"enough for about {fit} draws of its 200" in answer.extra["errors"][0]["detail"]
-    assert await used_after_refunds(store, admission, caller.account_id) == (1 if served else 0)
+    assert await used_after_refunds(store, charges, caller.account_id) == (1 if served else 0)
 
 
 async def test_calls_of_another_account_do_not_wait_for_a_whole_queue(store: Store) -> None:
@@ -246,7 +248,7 @@ async def test_calls_of_another_account_do_not_wait_for_a_whole_queue(store: Sto
 
 async def test_an_admission_that_breaks_charges_nobody(store: Store) -> None:
     caller = await store.account()
-    served, admission = gate(store, echo)
+    served, charges = gate(store, echo)
     debit = store.quota.debit
 
     async def takes_and_breaks(debits: Sequence[Any]) -> Any:
@@ -257,7 +259,7 @@ async def test_an_admission_that_breaks_charges_nobody(store: Store) -> None:
     (broken,) = await outcomes(served, call(caller, 2))
     assert isinstance(broken, Problem)
     assert broken.status == 500
-    assert await used_after_refunds(store, admission, caller.account_id) == 0
+    assert await used_after_refunds(store, charges, caller.account_id) == 0
 
 
 async def test_strangers_stop_nobody_while_postgres_hangs(
@@ -271,18 +273,17 @@ async def test_strangers_stop_nobody_while_postgres_hangs(
         store.engine, store.accounts = engine, Accounts(engine, PEPPERS)
         store.cache, store.fallback = AccountCache(engine, store.redis), PostgresQuota(engine)
         caller = await store.account()
-        admission = admission_of(store, timeout_s=1.0)
+        charges = access_of(store, timeout_s=1.0).charges
         limits = GateLimits(
             max_batch=100, max_batch_points=1000, max_queued=100, batches_in_flight=2, request_timeout_s=5.0
         )
-        served = Gate(admission, echo, limits, DispatchMetrics(CollectorRegistry()).of("kalman"))
-        callers = Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), admission)
+        served = Gate(charges, echo, limits, GATE_METRICS)
         assert (await outcomes(served, call(caller)))[0][0] == "job 1"
         family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
         for process in family:
             os.kill(process.pid, signal.SIGSTOP)
         try:
-            strangers = [asyncio.create_task(stranger(served, callers)) for _ in range(4)]
+            strangers = [asyncio.create_task(stranger(served, charges)) for _ in range(4)]
             await asyncio.sleep(0.2)
             started = time.monotonic()
             for _ in range(5):
@@ -295,18 +296,22 @@ async def test_strangers_stop_nobody_while_postgres_hangs(
         await engine.dispose()
 
 
-async def stranger(served: Gate, callers: Callers) -> int:
+async def stranger(served: Gate, charges: Charges) -> int:
     key = ApiKey.issue()
-    unknown = Caller(999_999, key)
-    _, decision = await served.serve(call(unknown), 5, 5)
-    assert decision.outcome is Outcome.UNKNOWN
-    credential = callers.read({b"x-api-key": key.secret.encode()})
-    try:
-        problem = await callers.denial(credential, unknown.debit(), decision)
-    except Problem as gone:
-        return gone.status
-    assert problem is not None
-    return problem.status
+    debit = Caller(999_999, key).debit()
+    outcomes = []
+
+    async def attempt() -> Any:
+        result, decision = await served.serve(Call(debit, "job 1", 1, lambda: False), 5, 5)
+        outcomes.append(decision.outcome)
+        return result, decision
+
+    credential = Credential(key.prefix, (PEPPERS.digest(key),), key=key)
+    with pytest.raises((Problem, Denied)) as refused:
+        await charges.charge(Charge(credential, debit), attempt)
+    assert outcomes == [Outcome.UNKNOWN]
+    refusal = refused.value
+    return refusal.problem.status if isinstance(refusal, Denied) else refusal.status
 
 
 async def test_an_account_leaves_a_place_for_others_whatever_its_calls_take(store: Store) -> None:
@@ -317,13 +322,7 @@ async def test_an_account_leaves_a_place_for_others_whatever_its_calls_take(stor
         return jobs
 
     limits = GateLimits(1, 1000, 100, 2, 5.0)
-    served = Gate(
-        admission_of(store),
-        compute,
-        limits,
-        DispatchMetrics(CollectorRegistry()).of("kalman"),
-        sharing=Sharing(per_account=1),
-    )
+    served = Gate(access_of(store).charges, compute, limits, GATE_METRICS, sharing=Sharing(per_account=1))
     slow = [asyncio.create_task(outcomes(served, Call(slow_one.debit(1), "slow", 1, lambda: False))) for _ in range(3)]
     await asyncio.sleep(0.1)
     started = time.monotonic()

@@ -10,10 +10,9 @@ from typing import Any
 import uvicorn
 from tests.store.stores import PEPPERS, Store
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
+from luna_serving.access.wiring import Access, access
 from luna_serving.edge.asgi import Edge
 from luna_serving.edge.bodies import ASGIApp
 from luna_serving.edge.middleware import ServeManners
@@ -22,28 +21,33 @@ from luna_serving.edge.operation import Hot
 TOKENS = Tokens(PEPPERS, 900)
 
 
-def admission_of(store: Store) -> Admission:
-    return Admission(store.redis, store.quota, store.fallback, store.cache, store.accounts, timeout_s=4)
-
-
-def callers_of(store: Store) -> Callers:
-    return Callers(Authenticator(PEPPERS, TOKENS), admission_of(store))
+def access_of(store: Store) -> Access:
+    return access(
+        store.redis,
+        store.quota,
+        store.fallback,
+        store.cache,
+        store.accounts,
+        Authenticator(PEPPERS, TOKENS),
+        timeout_s=4,
+    )
 
 
 @asynccontextmanager
 async def edge_of(
-    callers: Callers, operations: Sequence[Hot], rest: ASGIApp | None = None, timeout_s: float = 10.0
+    wired: Access, operations: Sequence[Hot], rest: ASGIApp | None = None, timeout_s: float = 10.0
 ) -> AsyncIterator[Edge]:
     async def nothing(*_: object) -> None:
         raise AssertionError("no other route is asked")
 
-    with ThreadPoolExecutor(1) as aside:
+    with ThreadPoolExecutor(1) as pool:
         yield Edge(
             operations,
-            callers,
+            wired.authorization,
+            wired.charges,
             rest or nothing,
             nothing,
-            aside,
+            pool,
             max_body_bytes=10**6,
             timeout_s=timeout_s,
             log_requests=False,

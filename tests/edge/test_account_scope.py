@@ -15,10 +15,10 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from tests.edge.running import callers_of, edge_of
+from tests.edge.running import access_of, edge_of
 from tests.store.stores import Caller, Store
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.edge.account_scope import AccountRoutes, Owner, json_body
 from luna_serving.edge.bodies import header_map
 from luna_serving.edge.cursors import PAGE, Cursor, Cursors, Limit
@@ -65,8 +65,8 @@ class Shop:
     in_transaction: bool = False
 
 
-def router(callers: Callers, shop: Shop, store: Store) -> APIRouter:
-    routes = AccountRoutes(callers, "shop", tags=["shop"], responses=refusals(401, 403, 404, 422, 503))
+def router(authorization: Authorization, shop: Shop, store: Store) -> APIRouter:
+    routes = AccountRoutes(authorization, "shop", tags=["shop"], responses=refusals(401, 403, 404, 422, 503))
     Own = Annotated[Owner, Depends(routes.own)]  # noqa: N806  a type
 
     @routes.get("/numbers")
@@ -131,9 +131,9 @@ def router(callers: Callers, shop: Shop, store: Store) -> APIRouter:
 
 @asynccontextmanager
 async def shopping(store: Store, caller: Caller) -> AsyncIterator[tuple[Shop, httpx.AsyncClient]]:
-    callers = callers_of(store)
+    authorization = access_of(store).authorization
     shop = Shop(IdempotencyKeys(store.engine))
-    app: FastAPI = build_api([], [router(callers, shop, store)], callers.own_standing)
+    app: FastAPI = build_api([], [router(authorization, shop, store)], authorization.own_standing)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app, raise_app_exceptions=False),
         base_url="http://luna/api/v1",
@@ -308,7 +308,7 @@ async def test_an_exchange_creates_once_too(store: Store) -> None:
         return await once(keys, asked.account_id, "POST jobs", asked.headers, body, make)
 
     async with (
-        edge_of(callers_of(store), [Exchange("POST", "jobs", serve, capability="jobs")]) as edge,
+        edge_of(access_of(store), [Exchange("POST", "jobs", serve, capability="jobs")]) as edge,
         httpx.AsyncClient(
             transport=httpx.ASGITransport(edge),
             base_url="http://luna/api/v1",
@@ -413,7 +413,9 @@ async def test_an_operation_that_would_hide_a_route_is_refused_at_the_start(stor
     async def serve(_: Asked) -> Answer:
         raise AssertionError
 
-    callers = callers_of(store)
+    authorization = access_of(store).authorization
     hides = Exchange("POST", "numbers", serve, capability="x")
     with pytest.raises(ValueError, match="hide routers at /api/v1/numbers"):
-        build_api([hides], [router(callers, Shop(IdempotencyKeys(store.engine)), store)], callers.own_standing)
+        build_api(
+            [hides], [router(authorization, Shop(IdempotencyKeys(store.engine)), store)], authorization.own_standing
+        )

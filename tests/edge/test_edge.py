@@ -12,10 +12,9 @@ import httpx
 from prometheus_client import CollectorRegistry
 from tests.store.stores import PEPPERS, Caller, Store
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
+from luna_serving.access.wiring import access
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.series import Limits
 from luna_serving.dispatch.gate import Gate, GateLimits
@@ -29,13 +28,16 @@ SMALL = b'{"results":[1.0]}'
 LARGE = SMALL.ljust(PARSE_FIRST_BYTES + 1)
 WIRE = Wire(Limits(max_series_length=100, max_series_per_request=1, max_answer_numbers=100))
 
+METRICS = DispatchMetrics(CollectorRegistry()).of("kalman")
+
 
 @asynccontextmanager
 async def ingress(
     store: Store, caller: Caller, parse: Callable[[bytes], Work], timeout_s: float = 10.0
 ) -> AsyncIterator[httpx.AsyncClient]:
     """An edge with one route, and a client of the caller's."""
-    admission = Admission(store.redis, store.quota, store.fallback, store.cache, store.accounts, timeout_s=4)
+    authenticator = Authenticator(PEPPERS, Tokens(PEPPERS, 900))
+    wired = access(store.redis, store.quota, store.fallback, store.cache, store.accounts, authenticator, timeout_s=4)
 
     async def compute(jobs: Sequence[Any]) -> list[bytes]:
         return [b"[]" for _ in jobs]
@@ -45,14 +47,21 @@ async def ingress(
 
     operation = Operation(
         "kalman",
-        Gate(admission, compute, GateLimits(10, 1000, 10, 1, 5.0), DispatchMetrics(CollectorRegistry()).of("kalman")),
+        Gate(wired.charges, compute, GateLimits(10, 1000, 10, 1, 5.0), METRICS),
         parse,
         capability="kalman",
     )
-    callers = Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), admission)
     with ThreadPoolExecutor(1) as aside:
         edge = Edge(
-            [operation], callers, rest, rest, aside, max_body_bytes=10**6, timeout_s=timeout_s, log_requests=False
+            [operation],
+            wired.authorization,
+            wired.charges,
+            rest,
+            rest,
+            aside,
+            max_body_bytes=10**6,
+            timeout_s=timeout_s,
+            log_requests=False,
         )
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(edge),

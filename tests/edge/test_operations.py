@@ -5,16 +5,16 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
-from tests.edge.running import TOKENS, admission_of, callers_of, edge_of, running
+from tests.edge.running import TOKENS, access_of, edge_of, running
 from tests.store.stores import Caller, Store
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential
 from luna_serving.access.tokens import Token
 from luna_serving.dispatch.gate import Gate, GateLimits
@@ -56,7 +56,10 @@ def gate_of(store: Store) -> Gate:
         return list(jobs)
 
     return Gate(
-        admission_of(store), compute, GateLimits(10, 1000, 10, 1, 5.0), DispatchMetrics(CollectorRegistry()).of("mean")
+        access_of(store).charges,
+        compute,
+        GateLimits(10, 1000, 10, 1, 5.0),
+        DispatchMetrics(CollectorRegistry()).of("mean"),
     )
 
 
@@ -83,7 +86,7 @@ def client_of(url: str, caller: Caller, **headers: str) -> httpx.AsyncClient:
 async def test_a_get_with_parameters_is_computed_and_charged(store: Store) -> None:
     caller = await store.account()
     async with (
-        edge_of(callers_of(store), computing(store)) as edge,
+        edge_of(access_of(store), computing(store)) as edge,
         running(edge) as url,
         client_of(url, caller) as client,
     ):
@@ -110,7 +113,7 @@ async def test_a_get_with_parameters_is_computed_and_charged(store: Store) -> No
 async def test_a_post_refuses_query_parameters_and_costs_nothing_then(store: Store) -> None:
     caller = await store.account()
     async with (
-        edge_of(callers_of(store), computing(store)) as edge,
+        edge_of(access_of(store), computing(store)) as edge,
         running(edge) as url,
         client_of(url, caller) as client,
     ):
@@ -127,7 +130,7 @@ async def test_a_post_refuses_query_parameters_and_costs_nothing_then(store: Sto
     assert await store.left(caller.account_id) == 498
 
 
-class Counting(Callers):
+class Counting(Authorization):
     """Counts how often a store is asked whose a credential is."""
 
     asked = 0
@@ -139,10 +142,11 @@ class Counting(Callers):
 
 async def test_the_short_path_is_the_credentials_account_and_asks_for_it_once(store: Store) -> None:
     ours, theirs = await store.account(), await store.account()
-    plain = callers_of(store)
-    callers = Counting(plain._authenticator, plain._admission)
+    wired = access_of(store)
+    plain = wired.authorization
+    callers = Counting(plain._authenticator, plain._charges, plain._denials)
     token = TOKENS.issue(Token(theirs.account_id, theirs.key.prefix))
-    async with edge_of(callers, computing(store)) as edge, running(edge) as url:
+    async with edge_of(replace(wired, authorization=callers), computing(store)) as edge, running(edge) as url:
         async with client_of(url, ours) as client:
             for _ in range(5):
                 assert (await client.post("/kalman", json={})).status_code == 200
@@ -163,7 +167,7 @@ async def test_the_short_path_is_the_credentials_account_and_asks_for_it_once(st
 async def test_a_key_that_is_revoked_is_a_strangers_on_the_short_path_at_once(store: Store) -> None:
     caller = await store.account()
     async with (
-        edge_of(callers_of(store), computing(store)) as edge,
+        edge_of(access_of(store), computing(store)) as edge,
         running(edge) as url,
         client_of(url, caller) as client,
     ):
@@ -176,13 +180,13 @@ async def test_a_key_that_is_revoked_is_a_strangers_on_the_short_path_at_once(st
 
 async def test_a_wrong_account_that_is_remembered_charges_nobody_and_is_forgotten(store: Store) -> None:
     ours, theirs = await store.account(), await store.account()
-    callers = callers_of(store)
+    wired = access_of(store)
     async with (
-        edge_of(callers, computing(store)) as edge,
+        edge_of(wired, computing(store)) as edge,
         running(edge) as url,
         client_of(url, ours) as client,
     ):
-        credential = callers.read({b"x-api-key": ours.key.secret.encode()})
+        credential = wired.authorization.read({b"x-api-key": ours.key.secret.encode()})
         assert await edge._own.ask(credential) == ours.account_id
         (key,) = edge._own._entries
         edge._own._entries[key] = theirs.account_id, edge._own._entries[key][1]
@@ -227,7 +231,7 @@ async def test_an_exchange_has_its_own_status_headers_and_body(store: Store) -> 
         Exchange("DELETE", "jobs/{id}", drop, capability="jobs"),
     ]
     async with (
-        edge_of(callers_of(store), operations) as edge,
+        edge_of(access_of(store), operations) as edge,
         running(edge) as url,
         client_of(url, caller) as client,
     ):
@@ -270,7 +274,7 @@ async def test_an_answer_in_pieces_waits_for_a_slow_caller_and_ends_with_one_tha
 
     operations = [Exchange("GET", "prices", serve, capability="market")]
     async with (
-        edge_of(callers_of(store), operations) as edge,
+        edge_of(access_of(store), operations) as edge,
         running(edge) as url,
         client_of(url, caller) as client,
     ):
@@ -306,7 +310,7 @@ async def test_a_caller_who_takes_nothing_is_left(store: Store) -> None:
         return Answer(pieces(), headers=[TEXT])
 
     operations = [Exchange("GET", "prices", serve, capability="market")]
-    async with edge_of(callers_of(store), operations, timeout_s=0.5) as edge, running(edge) as url:
+    async with edge_of(access_of(store), operations, timeout_s=0.5) as edge, running(edge) as url:
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         request = f"GET /api/v1/prices HTTP/1.1\r\nHost: x\r\nX-API-Key: {caller.key.secret}\r\n\r\n"
@@ -341,7 +345,7 @@ async def test_pieces_that_fail_are_an_error_before_the_first_and_a_broken_answe
         Exchange("GET", "slow", slow, capability="market"),
     ]
     async with (
-        edge_of(callers_of(store), operations, timeout_s=1.0) as edge,
+        edge_of(access_of(store), operations, timeout_s=1.0) as edge,
         running(edge) as url,
         client_of(url, caller) as client,
     ):
@@ -383,7 +387,7 @@ async def test_a_body_in_pieces_is_read_as_it_comes_and_no_further_than_its_limi
             yield b"c" * 100_000
 
     async with (
-        edge_of(callers_of(store), operations) as edge,
+        edge_of(access_of(store), operations) as edge,
         running(edge) as url,
         client_of(url, caller) as client,
     ):

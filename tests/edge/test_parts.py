@@ -4,7 +4,9 @@ import base64
 import gzip
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -342,6 +344,24 @@ def test_a_problem_names_each_field_and_shows_the_first() -> None:
     problem = invalid(FieldError("/a", "Must be x."), FieldError("/b/0", "Must be y."))
     assert problem.detail == "/a: Must be x."
     assert b'"errors":[{"pointer":"/a","detail":"Must be x."},{"pointer":"/b/0"' in problem.body()
+
+
+@pytest.mark.parametrize("name", ["slug", "status", "title", "detail", "headers", "extra"])
+def test_a_problem_never_changes_and_can_be_raised_through_a_context_manager(name: str) -> None:
+    @contextmanager
+    def passing() -> Iterator[None]:
+        yield
+
+    problem = invalid(FieldError("/a", "Must be x."))
+    with pytest.raises(Problem) as raised, passing():
+        raise problem
+    assert raised.value is problem
+    before = problem.body()
+    with pytest.raises(FrozenInstanceError):
+        setattr(problem, name, getattr(problem, name))
+    assert problem.body() == before
+    changed = replace(problem, detail="Must be y.")
+    assert (changed.detail, changed.extra, problem.detail) == ("Must be y.", problem.extra, "/a: Must be x.")
 
 
 FORM = "application/x-www-form-urlencoded"

@@ -22,7 +22,9 @@ from luna_serving.edge.sockets import SocketRoute, Sockets
 async def served(replica: Replica, **limits: int) -> AsyncIterator[tuple[uvicorn.Server, str]]:
     """The sockets of a replica, as Serve runs them."""
     sockets = Sockets(
-        [SocketRoute("kalman/stream", replica.desk.serve)], replica.desk.callers, **({"max_connections": 10} | limits)
+        [SocketRoute("kalman/stream", replica.desk.serve)],
+        replica.desk.authorization,
+        **({"max_connections": 10} | limits),
     )
     # Listens from now on: a client that is quicker than the server waits.
     listener = socket.create_server(("127.0.0.1", 0))
@@ -68,6 +70,7 @@ async def test_one_connection_too_many_is_refused_before_the_upgrade(store: Stor
             response = refused.value.response
             assert (response.status_code, response.headers["retry-after"]) == (503, "1")
             assert json.loads(response.body)["type"].endswith("overloaded")
+            assert response.headers["ratelimit"].startswith('"quota";r=500')
         for _ in range(50):
             try:
                 async with connection(url, caller) as again:
@@ -91,7 +94,7 @@ async def test_an_account_id_out_of_range_and_another_path_are_not_found(store: 
 
 async def test_a_server_that_cannot_answer_an_upgrade_closes_it(store: Store) -> None:
     replica = Replica(store)
-    sockets = Sockets([SocketRoute("kalman/stream", replica.desk.serve)], replica.desk.callers, max_connections=1)
+    sockets = Sockets([SocketRoute("kalman/stream", replica.desk.serve)], replica.desk.authorization, max_connections=1)
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -103,6 +103,29 @@ def test_what_is_asked_for_is_what_the_account_may_do(luna: Luna) -> None:
     assert facts["expires_at"].startswith("2040-01-01T00:00:00")
 
 
+def test_grants_and_limits_are_given_by_name(luna: Luna) -> None:
+    options = ["--allow", "kalman=arima,local_level", "--allow", "indicators=*"]
+    options += ["--limit", "max_series_length=20", "--limit", "history_days=7"]
+    create(luna, "team/web", *options)
+    facts = luna("account", "show", "team/web", "--json").facts
+    assert facts["allowed"] == {"kalman": ["arima", "local_level"], "indicators": ["*"]}
+    assert facts["limits"] == {"max_series_length": 20, "history_days": 7}
+    shown = luna("account", "show", "team/web").out
+    assert "kalman: arima, local_level" in shown
+    assert "max_series_length 20" in shown
+
+
+def test_models_alone_leave_the_other_capabilities_open(luna: Luna) -> None:
+    create(luna, "team/web", "--model", "arima")
+    assert luna("account", "show", "team/web", "--json").facts["allowed"] == {"kalman": ["arima"], "*": ["*"]}
+
+
+def test_models_that_are_listed_twice_are_refused_with_the_cure(luna: Luna) -> None:
+    refused = luna("account", "create", "team/web", "--model", "arima", "--allow", "kalman=arima")
+    assert refused.status == 1
+    assert "--model and --allow kalman=... both list models: write one of them." in refused.err
+
+
 def test_an_account_is_found_by_its_name_and_by_its_id(luna: Luna) -> None:
     account_id, _ = create(luna)
     assert luna("account", "show", str(account_id)).out == luna("account", "show", "team/web").out
@@ -207,6 +230,10 @@ def test_what_cannot_be_done_is_said_in_one_line(luna: Luna, argv: list[str], sa
         (["create", "x/y", "--rate", "0"], "above 0"),
         (["create", "x/y", "--rate", "nan"], "above 0"),
         (["create", "x/y", "--expires-at", "tomorrow"], "2027-01-31T12:00:00Z"),
+        (["create", "x/y", "--allow", "kalman"], "kalman=arima,local_level"),
+        (["create", "x/y", "--limit", "history_days"], "max_series_length=10"),
+        (["create", "x/y", "--limit", "history_days=0"], "between 1 and 36500"),
+        (["create", "x/y", "--limit", "histroy_days=1"], "the limits are max_series_length,"),
         (["rotate-key", "x/y", "--overlap", "soon"], "90s, 15m, 24h"),
     ],
 )

@@ -22,6 +22,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+from tests.store.stores import as_data
 
 from luna_serving.local.data_folder.ports import free_port
 from luna_serving.local.servers.postgres import PostgresServer
@@ -74,7 +75,7 @@ class Luna:
         engine, client = async_engine(self.database_url), redis_client(self.redis_url)
         try:
             accounts = Accounts(engine, Peppers.parse(self.peppers))
-            made = AccountSpec(account_name=f"test/{secrets.token_hex(6)}", **(defaults | spec))
+            made = AccountSpec(account_name=f"test/{secrets.token_hex(6)}", **as_data(defaults | spec))
             account_id, key = await accounts.create(made)
             await AccountCache(engine, client).rebuild(account_id)
             return Caller(account_id, key, self.url)

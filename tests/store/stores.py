@@ -10,10 +10,12 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from luna_store import limits
 from luna_store.accounts.accounts import Accounts, AccountSpec
 from luna_store.accounts.api_keys import ApiKey, Peppers
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.postgres_quota import PostgresQuota
+from luna_store.grants import Grants
 from luna_store.platform.postgres import async_engine
 from luna_store.platform.schema import migrate
 from luna_store.quota.debits import Debit, Grant
@@ -37,7 +39,7 @@ class Store:
 
     async def account(self, **spec: object) -> "Caller":
         spec = {"account_name": f"test/{secrets.token_hex(4)}", "rate_per_second": 1e5, "rate_burst": 10_000} | spec
-        account_id, key = await self.accounts.create(AccountSpec(**spec))
+        account_id, key = await self.accounts.create(AccountSpec(**as_data(spec)))
         await self.cache.rebuild(account_id)
         return Caller(account_id, key)
 
@@ -54,6 +56,17 @@ class Store:
 
     async def left(self, account_id: int) -> int:
         return int(await self.redis.get(f"user:{{{account_id}}}:quota"))
+
+
+def as_data(fields: dict[str, object]) -> dict[str, object]:
+    """An account's fields with single limits and `allowed_models` moved to where an `AccountSpec` has them."""
+    names = fields.keys() & {limit.name for limit in limits.LIMITS}
+    moved = {name: fields[name] for name in fields.keys() - names - {"allowed_models"}}
+    if names:
+        moved["limits"] = {name: fields[name] for name in names}
+    if "allowed_models" in fields:
+        moved["allowed"] = Grants.of(None, fields["allowed_models"]).in_force()
+    return moved
 
 
 @dataclass

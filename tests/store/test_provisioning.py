@@ -45,11 +45,9 @@ async def test_an_account_is_inserted_as_desired(provisioning: Provisioning) -> 
         state="suspended",
         quota_limit=7,
         quota_window=QuotaWindow.MONTH,
-        allowed_models=("local_level", "arima"),
+        allowed={"kalman": ["local_level", "arima"], "*": ["*"]},
         expires_at=datetime(2030, 1, 1, tzinfo=UTC),
-        max_series_length=100,
-        max_series_per_request=3,
-        history_days=30,
+        limits={"max_series_length": 100, "max_series_per_request": 3, "history_days": 30},
     )
     row = await provisioning.apply(wanted)
     assert differences(wanted, row) == {}
@@ -79,11 +77,11 @@ async def test_an_unchanged_account_is_not_written(store: Store, provisioning: P
         ({"quota_window": QuotaWindow.DAY}, True),
         ({"rate_per_second": 3.0}, True),
         ({"rate_burst": 3}, True),
-        ({"allowed_models": ("arima",)}, True),
+        ({"allowed": {"kalman": ["arima"]}}, True),
         ({"expires_at": datetime(2030, 1, 1, tzinfo=UTC)}, True),
-        ({"max_series_length": 3}, True),
-        ({"max_series_per_request": 3}, True),
-        ({"history_days": 3}, False),
+        ({"limits": {"max_series_length": 3}}, True),
+        ({"limits": {"max_series_per_request": 3}}, True),
+        ({"limits": {"history_days": 3}}, True),
         ({"display_name": "x"}, False),
         ({"tier": "gold"}, False),
     ],
@@ -421,10 +419,7 @@ def counted_statements(store: Store) -> Iterator[list[str]]:
     "change",
     [
         {"state": "revoked"},
-        {"max_series_length": 0},
-        {"max_series_per_request": -1},
-        {"history_days": 2**31},
-        {"allowed_models": ("a\nb",)},
+        {"allowed": {"kalman": ("a\nb",)}},
         {"quota_limit": -1},
         {"rate_burst": 0},
     ],
@@ -434,6 +429,19 @@ def test_what_the_table_would_refuse_is_refused_by_name(change: dict[str, object
         desired(**change)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_series_length", 0), ("max_series_per_request", -1), ("history_days", 2**31)]
+)
+def test_a_limit_out_of_its_bounds_is_refused_by_name(name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"{name} must lie between 1 and"):
+        desired(limits={name: value})
+
+
+def test_a_limit_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ValueError, match="max_seires is not a limit; the limits are max_series_length"):
+        desired(limits={"max_seires": 3})
+
+
 def test_the_command_line_has_the_same_limits() -> None:
     with pytest.raises(ValueError, match="history_days must lie between 1 and"):
-        AccountSpec("a/b", history_days=0)
+        AccountSpec("a/b", limits={"history_days": 0})

@@ -101,9 +101,14 @@ async def test_a_token_vouches_for_a_key_until_it_is_revoked(store: Store, debit
         ({"state": "revoked"}, "", Outcome.SUSPENDED),
         ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "", Outcome.EXPIRED),
         ({"expires_at": datetime.now(UTC) + timedelta(days=1)}, "", Outcome.OK),
-        ({"allowed_models": ["local_level"]}, "local_linear_trend", Outcome.MODEL),
-        ({"allowed_models": ["local_level"]}, "local", Outcome.MODEL),
+        ({"allowed_models": ["local_level"]}, "local_linear_trend", Outcome.GRANT),
+        ({"allowed_models": ["local_level"]}, "local", Outcome.GRANT),
         ({"allowed_models": ["arima", "local_level"]}, "local_level", Outcome.OK),
+        ({"allowed": {"kalman": ["local_level"]}}, "local_linear_trend", Outcome.GRANT),
+        ({"allowed": {"kalman": ["*"]}}, "local_level", Outcome.OK),
+        ({"allowed": {"kalman": [], "*": ["*"]}}, "local_level", Outcome.GRANT),
+        ({"allowed": {"indicators": ["*"]}}, "local_level", Outcome.GRANT),
+        ({"allowed": {"indicators": ["sma"], "*": ["*"]}}, "local_level", Outcome.OK),
     ],
 )
 async def test_a_changed_account_is_held_to_its_change_at_once(
@@ -117,26 +122,25 @@ async def test_a_changed_account_is_held_to_its_change_at_once(
 
 
 @pytest.mark.parametrize(
-    ("limits", "units", "length", "outcome"),
+    ("limits", "units", "length", "exceeded"),
     [
-        ({"max_series_per_request": 3}, 3, 10**6, Outcome.OK),
-        ({"max_series_per_request": 3}, 4, 1, Outcome.SERIES),
-        ({"max_series_length": 100}, 500, 100, Outcome.OK),
-        ({"max_series_length": 100}, 1, 101, Outcome.LENGTH),
-        ({"max_series_length": 100, "max_series_per_request": 3}, 4, 101, Outcome.SERIES),
-        ({}, 500, 10**6, Outcome.OK),
+        ({"max_series_per_request": 3}, 3, 10**6, None),
+        ({"max_series_per_request": 3}, 4, 1, "max_series_per_request"),
+        ({"max_series_length": 100}, 500, 100, None),
+        ({"max_series_length": 100}, 1, 101, "max_series_length"),
+        ({"max_series_length": 100, "max_series_per_request": 3}, 4, 101, "max_series_per_request"),
+        ({}, 500, 10**6, None),
     ],
 )
 async def test_a_call_beyond_the_accounts_own_limits_is_denied_and_costs_nothing(
-    store: Store, debit: type_debit, limits: dict[str, int], units: int, length: int, outcome: Outcome
+    store: Store, debit: type_debit, limits: dict[str, int], units: int, length: int, exceeded: str | None
 ) -> None:
     caller = await store.account(rate_per_second=0.01, rate_burst=1, **limits)
     decision = await debit(caller.debit(units, length=length))
-    assert decision.outcome is outcome
+    assert (decision.outcome, decision.exceeded) == (Outcome.LIMIT if exceeded else Outcome.OK, exceeded)
     if decision.admitted:
         return
-    assert decision.standing.max_series == limits.get("max_series_per_request", 0)
-    assert decision.standing.max_length == limits.get("max_series_length", 0)
+    assert decision.standing.limits == limits
     assert decision.standing.tokens_left == 1
     assert (await debit(caller.debit())).admitted, "the one token of the rate is still there"
     assert await settled_used(store, caller.account_id) == 1
@@ -144,8 +148,8 @@ async def test_a_call_beyond_the_accounts_own_limits_is_denied_and_costs_nothing
 
 async def test_limits_are_looked_at_after_the_model_and_before_the_quota(store: Store, debit: type_debit) -> None:
     caller = await store.account(max_series_length=5, allowed_models=["arima"], quota_limit=0)
-    assert (await debit(caller.debit(length=6, model="local_level"))).outcome is Outcome.MODEL
-    assert (await debit(caller.debit(length=6))).outcome is Outcome.LENGTH
+    assert (await debit(caller.debit(length=6, model="local_level"))).outcome is Outcome.GRANT
+    assert (await debit(caller.debit(length=6))).exceeded == "max_series_length"
     assert (await debit(caller.debit(length=5))).outcome is Outcome.QUOTA
     await store.accounts.update(caller.account_id, state="suspended")
     await store.cache.rebuild(caller.account_id)
@@ -156,12 +160,12 @@ async def test_the_standing_tells_the_limits_and_is_bound_by_none(store: Store, 
     caller = await store.account(max_series_length=5, max_series_per_request=2)
     decision = await debit(caller.debit(0, length=6))
     assert decision.admitted
-    assert (decision.standing.max_series, decision.standing.max_length) == (2, 5)
+    assert decision.standing.limits == {"max_series_per_request": 2, "max_series_length": 5}
 
 
 async def test_limits_that_were_lifted_hold_no_more(store: Store, debit: type_debit) -> None:
     caller = await store.account(max_series_length=5, max_series_per_request=2)
-    await store.accounts.update(caller.account_id, max_series_length=None, max_series_per_request=None)
+    await store.accounts.update(caller.account_id, limits={})
     await store.cache.rebuild(caller.account_id)
     assert (await debit(caller.debit(3, length=6))).admitted
 
@@ -170,15 +174,9 @@ async def test_a_denied_debit_that_redis_may_have_taken_is_voided_under_limits_t
     caller = await store.account(quota_limit=10)
     debit = caller.debit(2, length=6)
     assert (await store.quota.debit([debit]))[0].admitted
-    await store.accounts.update(caller.account_id, max_series_length=5)
-    assert (await store.fallback.debit(debit, uncertain=True)).outcome is Outcome.LENGTH
+    await store.accounts.update(caller.account_id, limits={"max_series_length": 5})
+    assert (await store.fallback.debit(debit, uncertain=True)).exceeded == "max_series_length"
     assert await settled_used(store, caller.account_id) == 0
-
-
-async def test_keys_that_an_older_release_wrote_have_no_limits(store: Store) -> None:
-    caller = await store.account()
-    await store.redis.hdel(f"account:{{{caller.account_id}}}", "max_series", "max_length")
-    assert (await store.quota.debit([caller.debit(500, length=10**6)]))[0].admitted
 
 
 async def test_a_rotated_key_works_for_its_overlap_only(store: Store, debit: type_debit) -> None:

@@ -5,8 +5,8 @@ makes the change take effect at once; if that never runs, settlement does it wit
 """
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,10 +14,12 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from luna_store import grants, limits
 from luna_store.accounts import tables
 from luna_store.accounts.api_keys import ApiKey, Peppers
 from luna_store.accounts.rows import end_account, insert_key, live, mark_stale, purge_ledger
 from luna_store.accounts.window_rows import running_since
+from luna_store.grants import Allowed
 from luna_store.quota.windows import QuotaWindow
 
 
@@ -47,13 +49,10 @@ class AccountSpec:
     quota_window: QuotaWindow = QuotaWindow.LIFETIME
     rate_per_second: float = tables.DEFAULT_RATE_PER_SECOND
     rate_burst: int = tables.DEFAULT_RATE_BURST
-    allowed_models: Sequence[str] = ("*",)
+    allowed: Allowed = field(default_factory=grants.everything)
     expires_at: datetime | None = None
-    max_series_length: int | None = None
-    """Points of one series; None for the server's own limit, as with the next."""
-    max_series_per_request: int | None = None
-    history_days: int | None = None
-    """Usage before so many days is not shown; None shows all."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Those that are set, by name; see `luna_store.limits`."""
     uid: uuid.UUID | None = None
 
     def __post_init__(self) -> None:
@@ -71,18 +70,14 @@ class AccountSpec:
             raise ValueError(f"rate_per_second must lie {span}, not {self.rate_per_second:g}.")
         if not 1 <= self.rate_burst <= tables.RATE_HIGHEST:
             raise ValueError(f"rate_burst must lie between 1 and {tables.RATE_HIGHEST:g}, not {self.rate_burst}.")
-        for name in ("max_series_length", "max_series_per_request", "history_days"):
-            limit = getattr(self, name)
-            if limit is not None and not 1 <= limit < 2**31:
-                raise ValueError(f"{name} must lie between 1 and {2**31 - 1}, or be left out, not {limit}.")
-        if any("\n" in model for model in self.allowed_models):
-            # Redis holds them line by line.
-            raise ValueError("allowed_models must be names without line breaks.")
+        limits.validated(self.limits)
+        grants.validated(self.allowed)
 
     def columns(self) -> dict[str, Any]:
         """The fields as the table's columns hold them."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return values | {"quota_window": str(self.quota_window), "allowed_models": list(self.allowed_models)}
+        values |= {"allowed": grants.validated(self.allowed), "limits": dict(self.limits)}
+        return values | {"quota_window": str(self.quota_window)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +109,17 @@ class AccountInfo:
     window_started_at: datetime
     rate_per_second: float
     rate_burst: int
-    allowed_models: list[str]
+    allowed: dict[str, list[str]]
     expires_at: datetime | None
-    max_series_length: int | None
-    max_series_per_request: int | None
-    history_days: int | None
+    limits: dict[str, int]
+    """Those that were set; `luna_store.limits.in_force` adds the defaults."""
     created_at: datetime
     keys: list[KeyInfo]
+
+    @property
+    def allowed_models(self) -> list[str]:
+        """The names of the Kalman capability in `allowed`."""
+        return grants.names_of(self.allowed, grants.MODELS)
 
 
 class Accounts:

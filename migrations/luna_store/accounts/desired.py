@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row
 
 from luna_store.accounts.accounts import AccountSpec
+from luna_store.grants import MODELS, names_of
 from luna_store.quota.windows import QuotaWindow
 
 
@@ -66,14 +67,17 @@ class AccountRow:
     window_started_at: datetime
     rate_per_second: float
     rate_burst: int
-    allowed_models: tuple[str, ...]
+    allowed: dict[str, list[str]]
     expires_at: datetime | None
-    max_series_length: int | None
-    max_series_per_request: int | None
-    history_days: int | None
+    limits: dict[str, int]
     cache_stale: bool
     keys: tuple[KeyRow, ...]
     """The live ones, newest first."""
+
+    @property
+    def allowed_models(self) -> tuple[str, ...]:
+        """The names of the Kalman capability in `allowed`."""
+        return tuple(names_of(self.allowed, MODELS))
 
 
 class UsageRow(NamedTuple):
@@ -89,5 +93,4 @@ class UsageRow(NamedTuple):
 
 def differences(desired: DesiredAccount, row: AccountRow | Row[Any]) -> dict[str, object]:
     """The columns in which a row is not what is desired, with their desired values."""
-    present = {"allowed_models": list(row.allowed_models)}
-    return {k: v for k, v in desired.columns().items() if v != present.get(k, getattr(row, k))}
+    return {k: v for k, v in desired.columns().items() if v != getattr(row, k)}

@@ -17,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts.tables import Account, ApiKey
 from luna_store.accounts.window_rows import roll_window
+from luna_store.grants import is_granted
 from luna_store.ledger.booking import book_directly, booked_units, void
+from luna_store.limits import in_force
 from luna_store.quota import gcra
 from luna_store.quota.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 from luna_store.quota.windows import QuotaWindow, milliseconds, window_end, window_seconds
@@ -95,7 +97,9 @@ class PostgresQuota:
     ) -> Decision:
         denied = _refused(row, debit, now)
         if denied is not None:
-            return Decision(denied, self._standing(row, row.quota_used, tokens=self._bucket(row, 0).tokens_left))
+            outcome, exceeded = denied
+            standing = self._standing(row, row.quota_used, tokens=self._bucket(row, 0).tokens_left)
+            return Decision(outcome, standing, exceeded)
         return await self._take(connection, row, debit, uncertain=uncertain)
 
     async def _take(
@@ -140,21 +144,23 @@ class PostgresQuota:
             tokens_left=tokens,
             interval_us=gcra.interval_us(row.rate_per_second),
             wait_us=wait_us,
-            max_series=row.max_series_per_request or 0,
-            max_length=row.max_series_length or 0,
+            limits=in_force(row.limits),
         )
 
 
-def _refused(row: Row[tuple[Account]], debit: Debit, now: datetime) -> Outcome | None:
-    """Why the account may not send this, however fast and however little it has used; None: it may."""
+def _refused(row: Row[tuple[Account]], debit: Debit, now: datetime) -> tuple[Outcome, str | None] | None:
+    """Why the account may not send this, however fast and however little it has used, and the limit that is exceeded.
+
+    None: it may.
+    """
     if row.state != "active":
-        return Outcome.SUSPENDED
+        return Outcome.SUSPENDED, None
     if row.expires_at is not None and row.expires_at <= now:
-        return Outcome.EXPIRED
-    if debit.grant and "*" not in row.allowed_models and debit.grant.name not in row.allowed_models:
-        return Outcome.MODEL
-    if debit.units > (row.max_series_per_request or math.inf):
-        return Outcome.SERIES
-    if debit.units and debit.amounts.get("max_series_length", 0) > (row.max_series_length or math.inf):
-        return Outcome.LENGTH
-    return None
+        return Outcome.EXPIRED, None
+    if debit.grant and not is_granted(row.allowed, debit.grant.capability, debit.grant.name):
+        return Outcome.GRANT, None
+    if not debit.units:
+        return None
+    most = in_force(row.limits)
+    exceeded = next((name for name, amount in debit.amounts.items() if amount > most.get(name, math.inf)), None)
+    return None if exceeded is None else (Outcome.LIMIT, exceeded)

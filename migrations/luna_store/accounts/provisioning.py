@@ -40,7 +40,7 @@ ACCOUNT_COLUMNS = [getattr(Account, name) for name in ACCOUNT_FIELDS]
 KEY_COLUMNS = [getattr(KeyTable, f.name) for f in fields(KeyRow)]
 
 # Columns that Redis does not hold.
-NOT_CACHED = frozenset({"uid", "account_name", "display_name", "tier", "history_days"})
+NOT_CACHED = frozenset({"uid", "account_name", "display_name", "tier"})
 
 # So long an operator may be away between writing a Secret and confirming its key without locking its owner out. Nobody
 # but that Secret ever holds a pending key, and the next one issued ends it.
@@ -275,5 +275,4 @@ async def _rows(connection: AsyncConnection, which: ColumnElement[bool], limit: 
 def _account(row: Row[Any], keys: Iterable[KeyRow]) -> AccountRow:
     values = dict(zip(ACCOUNT_FIELDS, row, strict=False)) | {"keys": tuple(keys)}
     values["quota_window"] = QuotaWindow(values["quota_window"])
-    values["allowed_models"] = tuple(values["allowed_models"])
     return AccountRow(**values)

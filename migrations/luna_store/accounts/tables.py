@@ -12,13 +12,16 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     Index,
+    Integer,
     Text,
     Uuid,
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from luna_store.limits import LIMITS
 from luna_store.platform.table import Table
 
 DEFAULT_QUOTA_LIMIT = 500
@@ -27,6 +30,8 @@ DEFAULT_RATE_BURST = 100
 # Within these GCRA's microseconds are exact: burst / rate stays below 2^53.
 RATE_LOWEST = 0.001
 RATE_HIGHEST = 1e6
+
+EARLIER = [limit for limit in LIMITS if limit.earlier_column]
 
 
 class Account(Table):
@@ -38,7 +43,8 @@ class Account(Table):
         CheckConstraint("quota_window IN ('Lifetime', 'Day', 'Month')", name="quota_window"),
         CheckConstraint("quota_limit >= 0", name="quota_limit"),
         CheckConstraint("rate_per_second BETWEEN 0.001 AND 1000000 AND rate_burst BETWEEN 1 AND 1000000", name="rate"),
-        CheckConstraint("max_series_length > 0 AND max_series_per_request > 0 AND history_days > 0", name="limits"),
+        CheckConstraint(" AND ".join(f"{limit.name} > 0" for limit in EARLIER), name="limits"),
+        CheckConstraint("jsonb_typeof(limits) = 'object' AND jsonb_typeof(allowed) = 'object'", name="objects"),
         Index("ix_accounts_cache_stale", "id", postgresql_where=text("cache_stale")),
     )
 
@@ -59,19 +65,24 @@ class Account(Table):
     """Events before this instant are history: they no longer count against the quota."""
     rate_per_second: Mapped[float] = mapped_column(server_default=text(str(int(DEFAULT_RATE_PER_SECOND))))
     rate_burst: Mapped[int] = mapped_column(server_default=text(str(DEFAULT_RATE_BURST)))
+    # Of releases before revision 0005, whose trigger keeps it in step with `allowed`.
     allowed_models: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{*}'"))
     expires_at: Mapped[datetime | None]
-    max_series_length: Mapped[int | None]
-    """Points of one series; null for the server's own limit, as with the next."""
-    max_series_per_request: Mapped[int | None]
-    history_days: Mapped[int | None]
-    """Usage before so many days is not shown; null shows all."""
+    allowed: Mapped[dict[str, list[str]]] = mapped_column(JSONB, server_default=text("""'{"*": ["*"]}'"""))
+    """The names of each capability that the account may use, see `luna_store.grants`."""
+    limits: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))
+    """The account's limits that were set, by name; see `luna_store.limits`."""
     cache_epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     """How often this account's Redis keys were rebuilt; stands in the id of every event."""
     cache_stale: Mapped[bool] = mapped_column(server_default=text("true"))
     """True while Redis may differ from this row; settlement rebuilds and clears it."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+
+for _limit in EARLIER:
+    # Likewise kept in step, with `limits`.
+    setattr(Account, _limit.name, mapped_column(Integer))
 
 
 class ApiKey(Table):

@@ -2,8 +2,8 @@
 
 Three rules carry it. An event's id is its stream id, so a replay inserts nothing. A debit's id is the same in
 both stores, so a debit that Redis took and Postgres took again (because the answer of Redis was lost) is booked
-with its units once and with zero the second time. And whoever books holds the row locks of the accounts
-concerned, in the order of their ids, so the two can never pass each other.
+with its units once and with zero the second time. And a booking holds the row locks of its accounts, taken in the
+order of their ids, so two bookings of a debit never overlap.
 """
 
 import uuid
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import DateTime, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from luna_store.quota.debits import Debit
@@ -74,10 +74,11 @@ WITH batch AS (
             WHERE e.debit_id = b.debit_id AND e.stream_id <> b.stream_id AND e.occurred_at >= :horizon
         ) AS twin,
         -- Of a refund: when its debit was made. Null where there is nothing to give back: Redis lost the debit, or it
-        -- was voided besides.
+        -- was voided or settled (`correct`), which says the last word.
         CASE WHEN b.origin IS NULL THEN b.occurred_at WHEN EXISTS (
             SELECT FROM usage_events e
-            WHERE e.debit_id = b.origin AND starts_with(e.stream_id, 'pg-void-') AND e.occurred_at >= :horizon
+            WHERE e.debit_id = b.origin AND e.occurred_at >= :horizon
+                AND (starts_with(e.stream_id, 'pg-void-') OR starts_with(e.stream_id, 'pg-settle-'))
         ) THEN NULL ELSE coalesce(
             (SELECT min(e.occurred_at) FROM usage_events e WHERE e.debit_id = b.origin AND e.occurred_at >= :horizon),
             (SELECT min(o.occurred_at) FROM batch o WHERE o.debit_id = b.origin)
@@ -106,7 +107,7 @@ SELECT coalesce(sum(events), 0) FROM sums
 
 
 async def lock_accounts(connection: AsyncConnection, account_ids: Iterable[int]) -> set[int]:
-    """Take the row locks, in an order in which nobody can deadlock; returns the accounts that exist."""
+    """Take the row locks, in an order that cannot deadlock; returns the accounts that exist."""
     return set(await connection.scalars(LOCK, {"ids": sorted(set(account_ids))}))
 
 
@@ -174,35 +175,61 @@ async def void(connection: AsyncConnection, debit: Debit) -> bool:
     Returns:
         False if it had been voided before.
     """
+    return await correct(connection, debit, 0)
+
+
+CORRECT = text("""
+WITH taken AS (
+    SELECT count(e.stream_id) > 0 AS booked, coalesce(sum(e.units), 0) AS units,
+           -- What an earlier window took was forgotten with that window.
+           coalesce(min(e.occurred_at), :debited_at, now()) >= a.window_started_at AS counts
+    FROM accounts a LEFT JOIN usage_events e ON e.debit_id IN (:debit_id, :refund_id) AND e.occurred_at >= :since
+    WHERE a.id = :account_id GROUP BY a.id
+), booked AS (
+    INSERT INTO usage_events (stream_id, occurred_at, debit_id, account_id, units, route)
+    SELECT :stream_id, CASE WHEN booked THEN now() ELSE coalesce(:debited_at, now()) END,
+           :debit_id, :account_id, :units - units, :route
+    FROM taken
+    -- A void is written even where it changes nothing: it names a debit that may still arrive from Redis.
+    WHERE (units <> :units OR :units = 0) AND NOT EXISTS (
+        SELECT FROM usage_events WHERE debit_id = :debit_id AND stream_id = :stream_id AND occurred_at >= :since
+    )
+    RETURNING account_id, units
+)
+UPDATE accounts a SET quota_used = a.quota_used + CASE WHEN t.counts THEN b.units ELSE 0 END, cache_stale = true
+FROM booked b, taken t WHERE a.id = b.account_id
+""").bindparams(bindparam("debited_at", type_=DateTime(timezone=True)))
+
+
+async def correct(connection: AsyncConnection, debit: Debit, units: int, *, debited_at: datetime | None = None) -> bool:
+    """Make sure that a debit nets to `units`, whether or not Redis took it and whenever that arrives here.
+
+    What arrives later finds the correction under its own id and counts nothing (see `BOOK`). Redis learns of the
+    difference when the account is rebuilt.
+
+    Args:
+        connection: of the caller's transaction.
+        debit: what is corrected.
+        units: what remains of it, 0 for a void.
+        debited_at: about when it was made, for a debit that is older than a moment; it decides the window that the
+            units count in, should the ledger not have the debit yet.
+
+    Returns:
+        False if nothing had to be corrected, or it had been before.
+    """
     await lock_accounts(connection, [debit.account_id])
+    since = (debited_at or datetime.now(UTC)) - TWIN_HORIZON
     done = await connection.execute(
-        text("""
-        WITH taken AS (
-            SELECT coalesce(sum(e.units), 0) AS units,
-                   -- What an earlier window took was forgotten with that window.
-                   coalesce(sum(e.units) FILTER (WHERE e.occurred_at >= a.window_started_at), 0) AS counted
-            FROM accounts a LEFT JOIN usage_events e
-                ON e.debit_id IN (:debit_id, :refund_id) AND e.occurred_at >= now() - :horizon
-            WHERE a.id = :account_id
-        ), booked AS (
-            INSERT INTO usage_events (stream_id, occurred_at, debit_id, account_id, units, route)
-            SELECT :stream_id, now(), :debit_id, :account_id, -units, :route FROM taken
-            WHERE NOT EXISTS (
-                SELECT FROM usage_events
-                WHERE debit_id = :debit_id AND stream_id = :stream_id AND occurred_at >= now() - :horizon
-            )
-            RETURNING account_id
-        )
-        UPDATE accounts a SET quota_used = a.quota_used - t.counted, cache_stale = true
-        FROM booked b, taken t WHERE a.id = b.account_id
-        """),
+        CORRECT,
         {
-            "stream_id": f"pg-void-{debit.debit_id.hex}",
+            "stream_id": f"pg-{'settle' if units else 'void'}-{debit.debit_id.hex}",
             "debit_id": debit.debit_id,
             "refund_id": debit.refund_id,
             "account_id": debit.account_id,
+            "units": units,
             "route": debit.route,
-            "horizon": TWIN_HORIZON,
+            "debited_at": debited_at,
+            "since": since,
         },
     )
     return done.rowcount > 0

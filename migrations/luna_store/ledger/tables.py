@@ -1,11 +1,15 @@
-"""The table of the ledger, typed; `migrations/versions` creates it and a test compares."""
+"""The tables of the ledger, typed; `migrations/versions` creates them and a test compares."""
 
 import uuid
 from datetime import datetime
 
 from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
     Index,
     Uuid,
+    func,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -28,7 +32,7 @@ class UsageEvent(Table):
     )
 
     stream_id: Mapped[str] = mapped_column(primary_key=True)
-    """`<account>-<epoch>-<Redis stream id>`, or `pg-...` for what was booked without Redis."""
+    """`<account>-<epoch>-<Redis stream id>`, or `pg-{debit,void,settle}-<debit id>` for what Postgres booked itself."""
     occurred_at: Mapped[datetime] = mapped_column(primary_key=True)
     debit_id: Mapped[uuid.UUID] = mapped_column(Uuid)
     """Names the debit whichever store took it, so that a debit taken twice counts once."""
@@ -38,3 +42,25 @@ class UsageEvent(Table):
     route: Mapped[str]
     origin: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     """Of a refund: the debit that it gives back. A void bears its debit's own id instead."""
+
+
+class HoldRow(Table):
+    """A charge that outlives its request, and is neither settled nor voided yet; see `luna_store.ledger.holds`.
+
+    No index on `until`: a stream moves it with each message, and the table has only what is open.
+    """
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        CheckConstraint("units > 0", name="units"),
+        Index("ix_holds_owner", "owner"),
+    )
+
+    debit_id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    owner: Mapped[str]
+    fence: Mapped[int] = mapped_column(BigInteger)
+    units: Mapped[int]
+    route: Mapped[str]
+    reserved_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    until: Mapped[datetime]

@@ -32,7 +32,9 @@ async def usage(
         rows = await connection.execute(
             text("""
             SELECT date_trunc(:step, occurred_at, 'UTC') AS start, route, sum(units) AS units,
-                   count(*) FILTER (WHERE units > 0) - count(*) FILTER (WHERE units < 0) AS calls
+                   count(*) FILTER (WHERE units > 0)
+                       -- A hold that was settled to less than was reserved is a call all the same.
+                       - count(*) FILTER (WHERE units < 0 AND NOT starts_with(stream_id, 'pg-settle-')) AS calls
             FROM usage_events
             WHERE account_id = :account_id AND occurred_at >= :since AND occurred_at < :until
             GROUP BY 1, 2 ORDER BY 1, 2

@@ -8,6 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 # them, for the two hours that Linux waits by default.
 SERVER_KEEPALIVES = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 
+# How long a question to Postgres may take before its caller is answered 503: longer than a rebuild waits for a row's
+# lock (`luna_store.accounts.cache.LOCK_TIMEOUT`), shorter than a caller waits for anything.
+ANSWER_S = 4.0
+
 # A pod that is frozen amid a transaction keeps its account locked to everybody, the replica that took over among them.
 # Nothing of ours rests in one for longer than Redis takes to fail.
 IDLE_IN_TRANSACTION_S = 30

@@ -52,11 +52,10 @@ class Outcome(StrEnum):
     """The key is not (or no longer) one of this account's."""
     SUSPENDED = "suspended"
     EXPIRED = "expired"
-    MODEL = "model"
-    SERIES = "series"
-    """More series than the account may send in one call."""
-    LENGTH = "length"
-    """A longer series than the account may send."""
+    GRANT = "grant"
+    """The account is not allowed what the debit's `grant` names."""
+    LIMIT = "limit"
+    """One of the debit's `amounts` exceeds the account's limit; `Decision.exceeded` names it."""
     RATE = "rate"
     QUOTA = "quota"
 
@@ -78,10 +77,8 @@ class Standing:
     """Microseconds in which one token comes back."""
     wait_us: int
     """Microseconds until the next request is admitted by the rate; 0 unless the rate denied it."""
-    max_series: int = 0
-    """Series in one call, as the account's own limit has it; 0 where only the server's holds."""
-    max_length: int = 0
-    """Points of one series, likewise."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """The limits that hold for the account (`luna_store.limits`), by name; where one is absent the server's holds."""
 
     @property
     def remaining(self) -> int:
@@ -100,6 +97,8 @@ class Decision:
 
     outcome: Outcome
     standing: Standing | None = None
+    exceeded: str | None = None
+    """The limit that Outcome.LIMIT is about; one of `standing.limits`."""
 
     @property
     def admitted(self) -> bool:

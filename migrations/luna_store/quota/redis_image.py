@@ -1,5 +1,6 @@
 """What Redis is to hold of an account, as a pure function of its rows; and whether it does."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,13 +8,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
+from luna_store.grants import ALL, MODELS, Allowed, names_of
+from luna_store.limits import LIMITS, in_force
 from luna_store.quota.gcra import interval_us
 from luna_store.quota.windows import QuotaWindow, milliseconds, window_end, window_seconds
 
 # Columns of `accounts a` that `Mirror.of` reads, with all the account's keys as JSON.
 COLUMNS = """
     a.id, a.state, a.expires_at, a.window_started_at, a.quota_window, a.quota_limit, a.quota_used, a.rate_per_second,
-    a.rate_burst, a.allowed_models, a.max_series_length, a.max_series_per_request, a.cache_epoch,
+    a.rate_burst, a.allowed, a.limits, a.cache_epoch,
     (SELECT coalesce(json_agg(json_build_array(
         k.prefix, k.digest,
         CASE WHEN k.expires_at IS NULL THEN 0 ELSE greatest(1, floor(extract(epoch FROM k.expires_at) * 1000)) END,
@@ -67,7 +70,7 @@ class Mirror:
     def of(cls, row: Row[Any]) -> "Mirror":
         """Of a row with `COLUMNS`."""
         window = QuotaWindow(row.quota_window)
-        models = "*" if "*" in row.allowed_models else "\n" + "\n".join(row.allowed_models) + "\n"
+        limits = in_force(row.limits)
         return cls(
             row.id,
             row.quota_limit - row.quota_used,
@@ -81,9 +84,9 @@ class Mirror:
                 "quota_limit": row.quota_limit,
                 "interval": interval_us(row.rate_per_second),
                 "burst": row.rate_burst,
-                "models": models,
-                "max_length": row.max_series_length or 0,
-                "max_series": row.max_series_per_request or 0,
+                "allowed": _json(row.allowed),
+                "limits": _json(limits),
+                **_for_earlier_release(row.allowed, limits),
                 "epoch": row.cache_epoch,
             },
             [MirroredKey(*key) for key in row.keys],
@@ -108,6 +111,20 @@ class Mirror:
                 return False
         more = (held.fields[name] for name in held.fields.keys() - wanted.keys() if name.startswith("key:"))
         return all(_has_ended(value, until) for value in more)
+
+
+def _json(value: object) -> str:
+    """The same text for the same value: texts are compared."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _for_earlier_release(allowed: Allowed, limits: Mapping[str, int]) -> dict[str, str | int]:
+    """The fields that the release before revision 0005 reads; to be removed with its columns."""
+    models = names_of(allowed, MODELS)
+    return {
+        "models": ALL if ALL in models else "\n" + "\n".join(models) + "\n",
+        **{each.earlier_hash_field: limits.get(each.name, 0) for each in LIMITS if each.earlier_hash_field},
+    }
 
 
 def _has_ended(key: str, now: datetime) -> bool:

@@ -1,8 +1,11 @@
 """Quota and rate in Redis: the scripts of `lua/`, sent in pipelines."""
 
-from collections.abc import Awaitable, Sequence
+import json
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -12,6 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from luna_store.limits import LIMITS
 from luna_store.quota import redis_keys
 from luna_store.quota.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 
@@ -56,7 +60,7 @@ class RedisQuota:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._debit = redis.register_script((SCRIPTS / "debit.lua").read_text())
+        self._debit = redis.register_script(_debit_script())
         self._refund = redis.register_script((SCRIPTS / "refund.lua").read_text())
 
     async def debit(self, debits: Sequence[Debit]) -> list[Decision]:
@@ -87,11 +91,12 @@ class RedisQuota:
                 redis_keys.events(d.account_id),
                 d.key_prefix,
                 ",".join(d.key_digests),
-                d.grant.name if d.grant else "",
                 d.units,
                 d.debit_id.hex,
                 d.route,
-                d.amounts.get("max_series_length", 0),
+                d.grant.capability if d.grant else "",
+                d.grant.name if d.grant else "",
+                *(part for amount in d.amounts.items() for part in amount),
             )
         charged = {d.account_id for d in debits if d.units}
         if charged:
@@ -150,14 +155,20 @@ class RedisQuota:
         return next((int(owner) for owner in found if owner is not None), None)
 
 
+def _debit_script() -> str:
+    fields = (f"{each.earlier_hash_field} = '{each.name}'" for each in LIMITS if each.earlier_hash_field)
+    parts = (SCRIPTS / "earlier_hash.lua", SCRIPTS / "debit.lua")
+    return "".join([f"local earlier_limits = {{{', '.join(fields)}}}\n", *(part.read_text() for part in parts)])
+
+
 def _decision(reply: Any) -> Decision:  # noqa: ANN401  what redis-py returns for a script
     if isinstance(reply, RedisError):
         # Out of memory, a read-only replica, still loading. This debit did not run, but its neighbours may have.
         raise StoreUnavailable("Redis", uncertain=True) from reply
-    code, *numbers = reply
-    if not numbers:
+    code, *facts = reply
+    if not facts:
         return Decision(Outcome(code))
-    limit, left, window_ends_at, window_s, burst, tokens, wait, interval, max_series, max_length = numbers
+    limit, left, window_ends_at, window_s, burst, tokens, wait, interval, limits, exceeded = facts
     return Decision(
         Outcome(code),
         Standing(
@@ -169,7 +180,13 @@ def _decision(reply: Any) -> Decision:  # noqa: ANN401  what redis-py returns fo
             tokens_left=max(0, tokens),
             interval_us=interval,
             wait_us=wait,
-            max_series=max_series,
-            max_length=max_length,
+            limits=_limits(limits),
         ),
+        exceeded or None,
     )
+
+
+@lru_cache(maxsize=4096)
+def _limits(text: str) -> Mapping[str, int]:
+    # Most accounts have those of their Tier.
+    return MappingProxyType(json.loads(text))

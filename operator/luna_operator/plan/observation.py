@@ -70,11 +70,9 @@ class Observation:
             quota_window=limits.quota_window,
             rate_per_second=limits.rate_per_second,
             rate_burst=limits.rate_burst,
-            allowed_models=limits.allowed_models,
+            allowed=limits.allowed,
             expires_at=account.expires_at,
-            max_series_length=limits.max_series_length,
-            max_series_per_request=limits.max_series_per_request,
-            history_days=limits.history_days,
+            limits=limits.limits,
         )
 
     @property

@@ -9,7 +9,9 @@ from luna_operator.plan.problems import Problem
 from luna_operator.plan.usage import next_usage
 from luna_operator.resources.account import format_time
 from luna_operator.resources.limits import EffectiveLimits
+from luna_store import limits
 from luna_store.accounts.desired import AccountRow
+from luna_store.grants import MODELS, names_of
 
 
 def status_of(seen: Observation, problem: Problem | None, usage_max_age: timedelta) -> dict[str, Any]:
@@ -66,16 +68,14 @@ def _keys(row: AccountRow) -> list[dict[str, Any]]:
     ]
 
 
-def _effective(limits: EffectiveLimits) -> dict[str, Any]:
+def _effective(holds: EffectiveLimits) -> dict[str, Any]:
+    own = limits.in_force(holds.limits)
     return {
-        "quota": {"limit": limits.quota_limit, "window": limits.quota_window.value},
-        "rateLimit": {"requestsPerSecond": _number(limits.rate_per_second), "burst": limits.rate_burst},
-        "allowedModels": list(limits.allowed_models),
-        "limits": {
-            "maxSeriesLength": limits.max_series_length,
-            "maxSeriesPerRequest": limits.max_series_per_request,
-            "historyDays": limits.history_days,
-        },
+        "quota": {"limit": holds.quota_limit, "window": holds.quota_window.value},
+        "rateLimit": {"requestsPerSecond": _number(holds.rate_per_second), "burst": holds.rate_burst},
+        "allowed": {capability: list(names) for capability, names in holds.allowed.items()},
+        "allowedModels": names_of(holds.allowed, MODELS),
+        "limits": {limit.field: own[limit.name] for limit in limits.LIMITS if limit.name in own},
     }
 
 

@@ -1,12 +1,17 @@
 """What an Account and a Tier both may set, and how the two are merged."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from math import ceil
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from luna_operator.resources.fields import names, number, read, section, whole
+from luna_store import limits
 from luna_store.accounts.tables import DEFAULT_QUOTA_LIMIT, DEFAULT_RATE_BURST, DEFAULT_RATE_PER_SECOND
+from luna_store.grants import Grants
 from luna_store.quota.windows import QuotaWindow
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +22,9 @@ class Limits:
     quota_window: QuotaWindow | None = None
     rate_per_second: float | None = None
     rate_burst: int | None = None
-    allowed_models: tuple[str, ...] | None = None
-    max_series_length: int | None = None
-    max_series_per_request: int | None = None
-    history_days: int | None = None
+    allowed: Grants = field(default_factory=Grants)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Those that it sets, by the names of `luna_store.limits`."""
 
     @classmethod
     def parse(cls, spec: dict[str, Any]) -> Self:
@@ -29,25 +33,26 @@ class Limits:
         Raises:
             ValueError: it has not; the message names the field.
         """
-        quota, rate, limits = (section(part, spec) for part in ("quota", "rateLimit", "limits"))
+        quota, rate = (section(part, spec) for part in ("quota", "rateLimit"))
         return cls(
             quota_limit=read("quota.limit", quota.get("limit"), whole),
             quota_window=read("quota.window", quota.get("window"), _window),
             rate_per_second=read("rateLimit.requestsPerSecond", rate.get("requestsPerSecond"), number),
             rate_burst=read("rateLimit.burst", rate.get("burst"), whole),
-            allowed_models=read("allowedModels", spec.get("allowedModels"), names),
-            max_series_length=read("limits.maxSeriesLength", limits.get("maxSeriesLength"), whole),
-            max_series_per_request=read("limits.maxSeriesPerRequest", limits.get("maxSeriesPerRequest"), whole),
-            history_days=read("limits.historyDays", limits.get("historyDays"), whole),
+            allowed=_grants(spec),
+            limits=_limits(section("limits", spec)),
         )
 
     def over(self, defaults: "Limits") -> "Limits":
         """These limits where they say something, else the others."""
-        merged = {}
-        for field in fields(self):
-            own = getattr(self, field.name)
-            merged[field.name] = getattr(defaults, field.name) if own is None else own
-        return Limits(**merged)
+        return Limits(
+            quota_limit=_first(self.quota_limit, defaults.quota_limit),
+            quota_window=_first(self.quota_window, defaults.quota_window),
+            rate_per_second=_first(self.rate_per_second, defaults.rate_per_second),
+            rate_burst=_first(self.rate_burst, defaults.rate_burst),
+            allowed=self.allowed.over(defaults.allowed),
+            limits={**defaults.limits, **self.limits},
+        )
 
 
 DEFAULTS = Limits(
@@ -55,22 +60,19 @@ DEFAULTS = Limits(
     quota_window=QuotaWindow.LIFETIME,
     rate_per_second=DEFAULT_RATE_PER_SECOND,
     rate_burst=DEFAULT_RATE_BURST,
-    allowed_models=("*",),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class EffectiveLimits:
-    """What holds for an account: nothing is left open but the limits for which the server's own stand."""
+    """What holds for an account. A limit that nobody sets is absent: its default, or the server's own, holds."""
 
     quota_limit: int
     quota_window: QuotaWindow
     rate_per_second: float
     rate_burst: int
-    allowed_models: tuple[str, ...]
-    max_series_length: int | None
-    max_series_per_request: int | None
-    history_days: int | None
+    allowed: Mapping[str, Sequence[str]]
+    limits: Mapping[str, int]
 
 
 def effective(account: Limits, tier: Limits | None) -> EffectiveLimits:
@@ -81,8 +83,29 @@ def effective(account: Limits, tier: Limits | None) -> EffectiveLimits:
     """
     merged = account.over(tier or Limits()).over(DEFAULTS)
     values = {field.name: getattr(merged, field.name) for field in fields(merged)}
+    values["allowed"] = merged.allowed.in_force()
     values["rate_burst"] = max(values["rate_burst"], ceil(values["rate_per_second"]))
     return EffectiveLimits(**values)
+
+
+def _first(own: Value | None, default: Value | None) -> Value | None:
+    return default if own is None else own
+
+
+def _grants(spec: dict[str, Any]) -> Grants:
+    models = read("allowedModels", spec.get("allowedModels"), names)
+    listed = section("allowed", spec) if spec.get("allowed") is not None else None
+    allowed = listed and {name: read(f"allowed.{name}", each, names) or () for name, each in listed.items()}
+    return read("allowed", (allowed, models), lambda both: Grants.of(*both)) or Grants()
+
+
+def _limits(spec: dict[str, Any]) -> dict[str, int]:
+    found = {}
+    for limit in limits.LIMITS:
+        value = read(limit.path.removeprefix("spec."), spec.get(limit.field), whole)
+        if value is not None:
+            found[limit.name] = value
+    return found
 
 
 def _window(value: str) -> QuotaWindow:

@@ -1,27 +1,19 @@
-"""Who is calling and how they stand: a denial of the stores turned into the right problem."""
+"""Who is calling, and how their account stands."""
 
-import uuid
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-from luna_serving.access.admission import Admission
+from luna_serving.access.charges import Charges
 from luna_serving.access.credentials import Authenticator, Credential
-from luna_serving.access.ratelimit_headers import seconds_left
-from luna_serving.wire import problems
-from luna_serving.wire.problems import FieldError, Problem
-from luna_store.quota.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
-
-BEYOND = "Is larger than the account's own limits: GET /api/v1/{account_id} shows them."
-
-T = TypeVar("T")
+from luna_serving.access.denials import Charge, Denials
+from luna_serving.wire.problems import Problem
+from luna_store.quota.debits import Standing
 
 
-class Callers:
-    """Authenticates, and explains denials."""
+class Authorization:
+    """Authenticates callers, and reads the standing of their accounts."""
 
-    def __init__(self, authenticator: Authenticator, admission: Admission) -> None:
+    def __init__(self, authenticator: Authenticator, charges: Charges, denials: Denials) -> None:
         self._authenticator = authenticator
-        self._admission = admission
+        self._charges = charges
+        self._denials = denials
 
     def read(self, headers: dict[bytes, bytes]) -> Credential:
         """The credential in a request's headers.
@@ -35,118 +27,26 @@ class Callers:
         """The account that a credential belongs to.
 
         Raises:
-            Problem: 401 for a stranger, 503 while nobody can tell.
+            Problem: 401 if it is nobody's, 503 while no store can tell.
         """
-        owner = await self._asked(self._admission.owner(credential))
-        if owner is None:
-            raise problems.unauthenticated("The API key is not known. It may have been revoked or rotated.")
-        return owner
+        return await self._denials.identify(credential)
 
     async def standing(self, credential: Credential, account_id: int, route: str) -> Standing:
         """How the account stands, for a caller who may see it; nothing is consumed.
 
         Raises:
-            Problem: 401, 403, 404 or 503, whatever a call would meet before its rate and quota.
+            Denied: 403 or 404, as a call would be before its rate and quota are looked at.
+            Problem: 401 or 503.
         """
-        debit = _question(credential, account_id, route)
-        decision: Decision | StoreUnavailable = await self._admission.peek(debit)
-        for _ in range(2):
-            if isinstance(decision, StoreUnavailable):
-                raise problems.dependencies_gone("The quota store")
-            if decision.admitted and decision.standing is not None:
-                return decision.standing
-            problem = await self.denial(credential, debit, decision)
-            if problem is not None:
-                raise problem
-            decision = await self._admission.peek(debit)
-        raise problems.dependencies_gone("The account")
-
-    async def denial(
-        self,
-        credential: Credential,
-        debit: Debit,
-        decision: Decision,
-        limit_error: Callable[[str, int], FieldError] = lambda *_: FieldError("", BEYOND),
-    ) -> Problem | None:
-        """Explain a denial; None if its reason has just been repaired and the call may be tried again.
-
-        Args:
-            credential: who asked.
-            debit: for what.
-            decision: what was answered.
-            limit_error: where the call exceeds a limit of its account, by the limit's name and value.
-
-        Raises:
-            Problem: 503 while nobody can tell.
-        """
-        standing = decision.standing
-        match decision.outcome:
-            case Outcome.UNKNOWN:
-                if await self._asked(self._admission.known(debit.account_id)):
-                    return None
-                return await self._elsewhere(credential, problems.not_found(f"There is no account {debit.account_id}."))
-            case Outcome.KEY:
-                return await self._stranger(credential, debit.account_id)
-            case Outcome.SUSPENDED:
-                problem = problems.suspended()
-            case Outcome.EXPIRED:
-                problem = problems.expired()
-            case Outcome.MODEL:
-                problem = problems.model_not_allowed(debit.grant.name if debit.grant else "")
-            case Outcome.SERIES:
-                assert standing is not None  # noqa: S101  only strangers have none
-                problem = problems.invalid(limit_error("max_series_per_request", standing.max_series))
-            case Outcome.LENGTH:
-                assert standing is not None  # noqa: S101  only strangers have none
-                problem = problems.invalid(limit_error("max_series_length", standing.max_length))
-            case Outcome.RATE:
-                problem = problems.rate_limited(standing.retry_after_s if standing else 1)
-            case Outcome.QUOTA:
-                assert standing is not None  # noqa: S101  only strangers have none
-                ends = standing.window_ends_at_ms
-                renewal_s = seconds_left(ends) if ends else None
-                problem = problems.quota_exhausted(debit.units, standing.remaining, standing.quota_limit, renewal_s)
-            case Outcome.OK:
-                return None
-        problem.standing = standing
-        return problem
-
-    async def _stranger(self, credential: Credential, account_id: int) -> Problem | None:
-        owner = await self.identify(credential)
-        if owner != account_id:
-            return await self._elsewhere(credential, problems.other_account(), owner)
-        if credential.key is None:
-            return problems.unauthenticated("The key that this token was issued for has been revoked.")
-        # Postgres knows the key and Redis did not: it was issued a moment ago.
-        await self._asked(self._admission.known(account_id))
-        return None
-
-    async def _elsewhere(self, credential: Credential, problem: Problem, owner: int | None = None) -> Problem:
-        """A problem with the limits of the account that the caller is, who must be one."""
-        owner = await self.identify(credential) if owner is None else owner
-        own = await self._admission.peek(_question(credential, owner, "account"))
-        problem.standing = own.standing if isinstance(own, Decision) else None
-        return problem
+        return await self._charges.take(Charge.nothing(credential, account_id, route))
 
     async def own_standing(self, headers: dict[bytes, bytes]) -> Standing | None:
-        """The standing of whoever sent these headers, wherever the call went; None for a stranger.
+        """The standing of the account that sent these headers, wherever the call went.
 
-        Nor is there one while nobody can tell: what it adds to an answer is worth no failure.
+        None where the credential is nobody's, and while no store can tell: the headers are worth no failure.
         """
         try:
             credential = self.read(headers)
-            own = await self._admission.peek(_question(credential, await self.identify(credential), "account"))
+            return await self._denials.own_standing(credential, await self.identify(credential))
         except Problem:
             return None
-        return own.standing if isinstance(own, Decision) else None
-
-    @staticmethod
-    async def _asked(question: Awaitable[T]) -> T:
-        try:
-            return await question
-        except StoreUnavailable as e:
-            raise problems.dependencies_gone("The account store") from e
-
-
-def _question(credential: Credential, account_id: int, route: str) -> Debit:
-    return Debit(account_id, credential.key_prefix, credential.key_digests, 0, uuid.uuid4(), route)

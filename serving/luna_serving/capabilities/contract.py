@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
+from luna_serving.access.charges import Charges
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
 from luna_serving.dispatch.gate import GateLimits
@@ -36,8 +36,8 @@ class Platform:
     engine: AsyncEngine
     redis: Redis
     accounts: Accounts
-    admission: Admission
-    authorization: Callers
+    charges: Charges
+    authorization: Authorization
     authenticator: Authenticator
     tokens: Tokens
     registry: CollectorRegistry
@@ -47,8 +47,6 @@ class Platform:
     """By the capability's name; only those that have replicas."""
     gate_limits: GateLimits
     dispatch_metrics: DispatchMetrics
-    store_answer_s: float
-    """Seconds that a question to Postgres may take: longer than a rebuild waits for a row's lock."""
 
 
 @dataclass(frozen=True, slots=True)

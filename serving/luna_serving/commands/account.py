@@ -14,14 +14,16 @@ from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.migrate import first_line
+from luna_store import limits
 from luna_store.accounts.accounts import AccountExists, AccountInfo, AccountNotFound, Accounts, AccountSpec
 from luna_store.accounts.api_keys import PepperMissing, Peppers
 from luna_store.accounts.cache import AccountCache
+from luna_store.grants import ALL
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from datetime import datetime, timedelta
 
     from luna_serving.commands.servers import Servers
@@ -140,7 +142,8 @@ async def account_commands(servers: Servers) -> AsyncIterator[AccountCommands]:
 
 
 def _facts(account: AccountInfo) -> dict[str, Any]:
-    return asdict(account) | {"keys": [{**asdict(key), "state": key.state} for key in account.keys]}
+    facts = asdict(account) | {"allowed_models": account.allowed_models, "limits": limits.in_force(account.limits)}
+    return facts | {"keys": [{**asdict(key), "state": key.state} for key in account.keys]}
 
 
 def _described(account: AccountInfo) -> str:
@@ -150,12 +153,18 @@ def _described(account: AccountInfo) -> str:
         ("state", account.state),
         ("quota", f"{account.quota_used} used, {left} left of {account.quota_limit}, {account.quota_window}"),
         ("rate", f"{account.rate_per_second:g} a second, burst {account.rate_burst}"),
-        ("models", ", ".join(account.allowed_models)),
+        *(("allowed", _allowed(*each)) for each in account.allowed.items()),
+        *(("limit", f"{name} {value}") for name, value in limits.in_force(account.limits).items()),
         ("expires", account.expires_at.isoformat() if account.expires_at else "never"),
         ("created", account.created_at.isoformat(timespec="seconds")),
         *(("key", f"{key.prefix} {key.state.lower()}{_until(key.expires_at)}") for key in account.keys),
     ]
     return "\n".join(f"{name:<8} {value}" for name, value in lines)
+
+
+def _allowed(capability: str, names: Sequence[str]) -> str:
+    which = "others" if capability == ALL else capability
+    return f"{which}: {'all' if ALL in names else ', '.join(names) or 'nothing'}"
 
 
 def _until(end: datetime | None) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from luna_serving.access.admission import Admission
+from luna_serving.access.charges import Charges
 from luna_serving.dispatch.coalescer import Coalescer, QueueFull
 from luna_serving.dispatch.estimates import Estimate, too_long
 from luna_serving.dispatch.outcomes import Failed, Refused, ReplicaUnavailable, TimedOut
@@ -75,7 +75,7 @@ class Gate:
 
     def __init__(
         self,
-        admission: Admission,
+        charges: Charges,
         compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]],
         limits: GateLimits,
         metrics: GateMetrics,
@@ -86,7 +86,7 @@ class Gate:
         """Wire a gate.
 
         Args:
-            admission: who may.
+            charges: takes the debits of a batch, and gives back those of calls that fail on our side.
             compute: answers jobs in their order, each with a result or `Refused`; raises ReplicaUnavailable.
             limits: batch and queue sizes.
             metrics: of the capability; its gates share them.
@@ -94,7 +94,7 @@ class Gate:
             estimate: how long a job takes; a call that cannot end in its time is refused before it is charged.
             sharing: how its calls share the model.
         """
-        self._admission = admission
+        self._charges = charges
         self._within = within
         self._compute = compute
         self._limits = limits
@@ -154,11 +154,11 @@ class Gate:
             return
         self._metrics.batch_calls.observe(len(calls))
         try:
-            decisions = await self._admission.admit([call.debit for call in calls])
+            decisions = await self._charges.admit([call.debit for call in calls])
         except Exception:
-            log.exception("admission failed")
+            log.exception("charging failed")
             for call in calls:
-                self._admission.void_later(call.debit)
+                self._charges.void_later(call.debit)
             _fail(calls, problems.internal)
             return
         admitted: list[tuple[Call, Decision]] = []
@@ -168,7 +168,7 @@ class Gate:
             elif not decision.admitted:
                 _answer(call, None, decision)
             elif call.answer.done() or _hung_up(call):
-                self._admission.refund_later(call.debit)
+                self._charges.refund_later(call.debit)
             else:
                 admitted.append((call, decision))
         if admitted:
@@ -208,9 +208,9 @@ class Gate:
                 wrong = problems.FieldError(answer.pointer, answer.detail)
                 self._undo([call], partial(problems.invalid, wrong))
             elif call.answer.done():
-                self._admission.refund_later(call.debit)
+                self._charges.refund_later(call.debit)
             else:
-                self._admission.answered(call.debit)
+                self._charges.served(call.debit)
                 UNITS[call.debit.route,].inc(call.debit.units)
                 _answer(call, answer, decision)
 
@@ -238,7 +238,7 @@ class Gate:
 
     def _undo(self, calls: Sequence[Call], problem: Callable[[], Problem]) -> None:
         for call in calls:
-            self._admission.refund_later(call.debit)
+            self._charges.refund_later(call.debit)
         _fail(calls, problem)
 
 

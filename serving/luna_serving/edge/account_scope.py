@@ -1,6 +1,6 @@
 """The kit of FastAPI routes that belong to an account.
 
-    routes = AccountRoutes(callers, "models", responses=refusals(401, 403, 404, 422, 503))
+    routes = AccountRoutes(authorization, "models", responses=refusals(401, 403, 404, 422, 503))
     Own = Annotated[Owner, Depends(routes.own)]
 
     @routes.get("/models")
@@ -19,7 +19,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.edge.bodies import coding_of, header_map, read_in_time, require_json, unpacked
 from luna_serving.edge.openapi import ACCOUNT, SECURITY
@@ -73,17 +73,17 @@ class AccountRoute(APIRoute):
 class AccountRoutes(APIRouter):
     """Routes below an account's path, for its owner alone; a route that needs to know the owner depends on `own`."""
 
-    def __init__(self, callers: Callers, label: str, **options: Any) -> None:  # noqa: ANN401  APIRouter's
+    def __init__(self, authorization: Authorization, label: str, **options: Any) -> None:  # noqa: ANN401  APIRouter's
         """Begin.
 
         Args:
-            callers: who may see what.
+            authorization: who may see what.
             label: the route's name in questions to the stores.
             options: of APIRouter.
         """
         # Of every route, so that none answers a stranger; where a route takes the owner, it is the same answer.
         super().__init__(route_class=AccountRoute, dependencies=[Depends(self.own)], **options)
-        self._callers = callers
+        self._authorization = authorization
         self._label = label
 
     def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401  APIRouter's
@@ -110,11 +110,11 @@ class AccountRoutes(APIRouter):
         Raises:
             Problem: 401, 403, 404, 503; 422, a query parameter that the route does not take.
         """
-        credential = self._callers.read(header_map(request.scope))
+        credential = self._authorization.read(header_map(request.scope))
         named = request.path_params.get("account_id")
         in_range = named is not None and 0 < int(named) <= MAX_ACCOUNT_ID
-        account_id = int(named) if named is not None and in_range else await self._callers.identify(credential)
-        standing = await self._callers.standing(credential, account_id, self._label)
+        account_id = int(named) if named is not None and in_range else await self._authorization.identify(credential)
+        standing = await self._authorization.standing(credential, account_id, self._label)
         request.state.standing = standing
         if named is not None and not in_range:
             raise problems.not_found(f"There is no account {named}.")

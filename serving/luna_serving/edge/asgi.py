@@ -11,12 +11,16 @@ import math
 import secrets
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from typing import Any
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
+from luna_serving.access.charges import Charges
 from luna_serving.access.credentials import Credential
+from luna_serving.access.denials import Charge
+from luna_serving.access.denied import Denied
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.dispatch.gate import Call
 from luna_serving.dispatch.work import Unresolved, Work
@@ -43,14 +47,15 @@ from luna_serving.edge.streaming import begun, respond, respond_in_pieces
 from luna_serving.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
-from luna_store.quota.debits import Debit
+from luna_store.quota.debits import Debit, Decision, Standing
 
 log = logging.getLogger("luna.requests")
 
 JSON = b"application/json"
 # Moved here by `middleware` from the name that Serve would act on, with an answer of its own.
 DEADLINE_HEADER = b"x-luna-timeout-seconds"
-# Problems that leave time to ask how the caller stands. 503: the stores are gone or busy, 500: who knows.
+# For these problems the edge asks how the account stands, for so many seconds at most. Not for 5xx: the stores may be
+# gone or busy.
 STANDING_S = 5.0
 STANDING_STATUSES = frozenset({405, 408, 413, 415, 422})
 # Answers after which the edge asks the stores again whose key it is.
@@ -66,21 +71,23 @@ class Edge:
     def __init__(
         self,
         operations: Sequence[Hot],
-        callers: Callers,
+        authorization: Authorization,
+        charges: Charges,
         rest: ASGIApp,
         sockets: ASGIApp,
-        aside: Executor,
+        parser_pool: Executor,
         *,
         max_body_bytes: int,
         timeout_s: float,
         log_requests: bool,
     ) -> None:
         self._operations: RouteTable[Hot] = RouteTable(operations)
-        self._callers = callers
-        self._own = OwnAccounts(callers.identify)
+        self._authorization = authorization
+        self._charges = charges
+        self._own = OwnAccounts(authorization.identify)
         self._rest = rest
         self._sockets = sockets
-        self._aside = aside
+        self._parser_pool = parser_pool
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
         self._log_requests = log_requests
@@ -123,6 +130,8 @@ class Edge:
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
         try:
             return await self._serve(methods, account_id, values, scope, receive)
+        except Denied as denied:
+            return problem_response(denied.problem, denied.standing)
         except Problem as problem:
             return problem_response(problem)
         except Disconnected:
@@ -140,11 +149,11 @@ class Edge:
         receive: Receive,
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
         headers = header_map(scope)
-        credential = self._callers.read(headers)
+        credential = self._authorization.read(headers)
         if account_id is None:
             account_id = self._own.known(credential) or await self._own.ask(credential)
         elif account_id > MAX_ACCOUNT_ID:
-            await self._callers.identify(credential)
+            await self._authorization.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
         seconds = min(timeout_s(headers) or self._timeout_s, self._timeout_s)
         until = time.monotonic() + seconds
@@ -172,24 +181,27 @@ class Edge:
                 grant=work.grant,
                 amounts=work.amounts,
             )
-            for _ in range(2):
+
+            def attempt() -> Awaitable[tuple[Any, Decision]]:
                 call = Call(debit, work.job, work.points, hang_up_detector(receive))
-                result, decision = await operation.gate.serve(call, until - time.monotonic(), seconds)
-                if decision.standing is not None and decision.admitted:
-                    return 200, [(b"content-type", JSON), *ratelimit_headers(decision.standing)], work.finish(result)
-                denial = await self._callers.denial(credential, debit, decision, work.limit_error)
-                if denial is not None:
-                    raise denial
-            raise problems.dependencies_gone("The account")
+                return operation.gate.serve(call, until - time.monotonic(), seconds)
+
+            result, standing = await self._charges.charge(Charge(credential, debit, work.limit_error), attempt)
+            return 200, [(b"content-type", JSON), *ratelimit_headers(standing)], work.finish(result)
         except Problem as problem:
             if problem.status in DOUBTFUL:
                 self._own.forget(credential)
-            if problem.standing is None and problem.status in STANDING_STATUSES:
-                # A stranger learns that he is one, and a caller gets the headers of every authenticated answer.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(STANDING_S):
-                        problem.standing = await self._callers.standing(credential, account_id, methods.path)
-            raise
+            if problem.status not in STANDING_STATUSES:
+                raise
+            # Raises 401 or 403 instead where the caller may not even know what is wrong with the request.
+            standing_now = await self._standing_in_time(credential, account_id, methods.path)
+            raise Denied(problem, standing_now) from problem
+
+    async def _standing_in_time(self, credential: Credential, account_id: int, route: str) -> Standing | None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STANDING_S):
+                return await self._authorization.standing(credential, account_id, route)
+        return None
 
     async def _read(
         self,
@@ -204,7 +216,7 @@ class Edge:
         require_json(headers)
         body = await read_in_time(headers, receive, self._max_body_bytes, seconds)
         if len(body) > PARSE_FIRST_BYTES or b"content-encoding" in headers:
-            await self._callers.standing(credential, account_id, operation.path)
+            await self._authorization.standing(credential, account_id, operation.path)
             return await self._parsed_aside(operation, body, coding_of(headers), until, seconds)
         return operation.parse(body)
 
@@ -221,13 +233,13 @@ class Edge:
         asked = Asked(
             account_id,
             credential,
-            await self._callers.standing(credential, account_id, operation.path),
+            await self._authorization.standing(credential, account_id, operation.path),
             headers,
             parameters,
             seconds,
             self._max_body_bytes,
             receive,
-            self._aside,
+            self._parser_pool,
             unread=b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0",
         )
         try:
@@ -237,8 +249,7 @@ class Edge:
         except TimeoutError as e:
             raise problems.deadline(seconds) from e
         except Problem as problem:
-            problem.standing = problem.standing or asked.standing
-            raise
+            raise Denied(problem, asked.standing) from problem
         shown = [*answer.headers, *ratelimit_headers(asked.standing)]
         if isinstance(body, bytes):
             return answer.status, shown, body
@@ -254,23 +265,22 @@ class Edge:
 
         try:
             async with asyncio.timeout(until - time.monotonic()):
-                return await asyncio.get_running_loop().run_in_executor(self._aside, parsed)
+                return await asyncio.get_running_loop().run_in_executor(self._parser_pool, parsed)
         except TimeoutError as e:
             raise problems.deadline(seconds) from e
 
     async def _looked_up(
         self, call: Unresolved, credential: Credential, account_id: int, route: str, until: float, seconds: float
     ) -> Work:
-        # First who it is: a stranger makes us ask no store for anybody's models.
-        standing = await self._callers.standing(credential, account_id, route)
+        # Authenticated first: only an account's own callers make us ask for its models.
+        standing = await self._authorization.standing(credential, account_id, route)
         try:
             async with asyncio.timeout(until - time.monotonic()):
                 return await call.look_up(account_id)
         except TimeoutError as e:
             raise problems.deadline(seconds) from e
         except Problem as problem:
-            problem.standing = standing
-            raise
+            raise Denied(problem, standing) from problem
 
     def _record(self, route: str, scope: Scope, status: int, seconds: float) -> None:
         REQUESTS[route, str(status)].inc()
@@ -302,10 +312,12 @@ def request_id(scope: Scope) -> str:
     return header_map(scope).get(b"x-request-id", b"-").decode("latin-1")
 
 
-def problem_response(problem: Problem) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """A problem as status, headers and body."""
+def problem_response(
+    problem: Problem, standing: Standing | None = None
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """A problem as status, headers and body; with the RateLimit headers where the caller's standing is known."""
     headers = [(b"content-type", problems.CONTENT_TYPE)]
     headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()]
-    if problem.standing is not None:
-        headers += ratelimit_headers(problem.standing)
+    if standing is not None:
+        headers += ratelimit_headers(standing)
     return problem.status, headers, problem.body()

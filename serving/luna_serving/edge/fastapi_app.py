@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
+from luna_serving.access.denied import Denied
 from luna_serving.edge.asgi import problem_response
 from luna_serving.edge.bodies import ASGIApp, Message, Receive, Scope, Send
 from luna_serving.edge.openapi import document
@@ -33,7 +34,7 @@ def build_api(operations: Sequence[Hot], routers: Sequence[APIRouter], standing:
     Args:
         operations: what the edge answers in front of it.
         routers: what it answers itself.
-        standing: how the caller with these headers stands; None for a stranger.
+        standing: how the account of the caller with these headers stands; None if the caller is not recognised.
 
     Raises:
         ValueError: a router serves a path of an operation, which no call would reach.
@@ -67,6 +68,7 @@ def build_api(operations: Sequence[Hot], routers: Sequence[APIRouter], standing:
 
     app.add_middleware(HeadAsGet)
     app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(Denied, _denied)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(Exception, _internal)
@@ -93,16 +95,19 @@ class HeadAsGet:
         await self._app({**scope, "method": "GET"}, receive, head_alone)
 
 
-def _respond(problem: Problem, request: Request) -> Response:
-    if problem.standing is None:
-        problem.standing = getattr(request.state, "standing", None)
-    status, headers, body = problem_response(problem)
+def _respond(problem: Problem, request: Request, standing: Standing | None = None) -> Response:
+    status, headers, body = problem_response(problem, standing or getattr(request.state, "standing", None))
     return Response(body, status, {n.decode(): v.decode() for n, v in headers})
 
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101  Starlette dispatches by type
     return _respond(error, request)
+
+
+async def _denied(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Denied)  # noqa: S101  Starlette dispatches by type
+    return _respond(error.problem, request, error.standing)
 
 
 def _invalid(error: Exception) -> Problem:

@@ -32,8 +32,8 @@ PROBLEM = {
 }
 REFUSALS = {
     400: "The request cannot be read.",
-    401: "No key, or none that is known.",
-    403: "The key of another account; or suspended, expired, model not allowed.",
+    401: "Missing or unknown API key.",
+    403: "The key belongs to another account; or the account is suspended, has expired, or may not use the model.",
     404: "No such account, or nothing of that name.",
     406: "None of the forms that Accept names is offered.",
     408: "The answer was not ready in time; not charged.",
@@ -47,8 +47,8 @@ REFUSALS = {
 COMPUTED = (401, 403, 404, 408, 413, 415, 422, 429, 503)
 # Answers of routes that change something: not of those that compute.
 CONFLICTS = {
-    409: "The account keeps as much as it may, or the call conflicts with one that is under way.",
-    412: "What stands there is not what If-Match or If-None-Match expects.",
+    409: "Storage limit reached.",
+    412: "The stored version is not the one that If-Match or If-None-Match expects.",
 }
 SECURITY: list[dict[str, list[str]]] = [{"apiKey": []}, {"bearer": []}]
 SECURITY_SCHEMES = {

@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential
+from luna_serving.access.denied import Denied
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.edge.asgi import problem_response, request_id
 from luna_serving.edge.bodies import Receive, Scope, Send, header_map
@@ -21,6 +22,7 @@ from luna_serving.edge.query import read_query
 from luna_serving.telemetry.metrics import REQUESTS, SOCKETS
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.quota.debits import Standing
 
 log = logging.getLogger("luna.sockets")
 
@@ -34,7 +36,7 @@ MAX_REASON: Final = 120
 
 
 class Closed(Exception):
-    """The connection is over, whoever ended it; nothing more can be sent."""
+    """The connection is over; nothing more can be sent."""
 
 
 class Socket:
@@ -43,7 +45,7 @@ class Socket:
     def __init__(self, account_id: int, credential: Callable[[], Credential], receive: Receive, send: Send) -> None:
         self.account_id = account_id
         self.credential = credential
-        """Reads the caller's credential anew: a token may have expired since. Raises Problem 401."""
+        """Reads the caller's credential again: a token may have expired since. Raises Problem 401."""
         self._receive = receive
         self._send = send
 
@@ -67,18 +69,18 @@ class Socket:
         Raises:
             Closed: the connection is over.
         """
-        await self._told({"type": "websocket.send", "text": text})
+        await self._transmit({"type": "websocket.send", "text": text})
 
     async def close(self, code: int, reason: str) -> None:
         """End the connection.
 
         Raises:
-            Closed: always, so that nobody goes on.
+            Closed: always.
         """
-        await self._told({"type": "websocket.close", "code": code, "reason": reason[:MAX_REASON]})
+        await self._transmit({"type": "websocket.close", "code": code, "reason": reason[:MAX_REASON]})
         raise Closed
 
-    async def _told(self, message: dict[str, object]) -> None:
+    async def _transmit(self, message: dict[str, object]) -> None:
         try:
             await self._send(message)
         except OSError as e:  # uvicorn's ClientDisconnected is one
@@ -91,15 +93,15 @@ class SocketRoute:
 
     path: str
     serve: Callable[[Socket], Awaitable[None]]
-    """Speaks until it returns or `Closed` is raised."""
+    """Serves a connection until it returns or raises `Closed`."""
 
 
 class Sockets:
     """The ASGI application of all WebSocket connections of an ingress replica."""
 
-    def __init__(self, routes: list[SocketRoute], callers: Callers, *, max_connections: int) -> None:
+    def __init__(self, routes: list[SocketRoute], authorization: Authorization, *, max_connections: int) -> None:
         self._routes = {route.path: route for route in routes}
-        self._callers = callers
+        self._authorization = authorization
         self._max_connections = max_connections
         self._connections = 0
 
@@ -112,16 +114,18 @@ class Sockets:
             if match is None or route is None:
                 raise problems.not_found("No WebSocket is served at this path. See /docs.")
             socket, accept = await self._admit(route, int(match[1]) if match[1] else None, scope, receive, send)
+        except Denied as denied:
+            await self._refuse(scope, send, route, denied.problem, denied.standing)
+            return
         except Problem as problem:
-            REQUESTS[route.path if route else "unknown", str(problem.status)].inc()
-            await refuse(scope, send, problem)
+            await self._refuse(scope, send, route, problem)
             return
         REQUESTS[route.path, "101"].inc()
         self._connections += 1
         SOCKETS.inc()
         try:
             await send(accept)
-            await self._speak(route, socket, request_id(scope))
+            await self._run(route, socket, request_id(scope))
         finally:
             self._connections -= 1
             SOCKETS.dec()
@@ -130,25 +134,32 @@ class Sockets:
         self, route: SocketRoute, account_id: int | None, scope: Scope, receive: Receive, send: Send
     ) -> tuple[Socket, dict[str, object]]:
         headers = with_key_of_subprotocol(header_map(scope), scope["subprotocols"])
-        credential = self._callers.read(headers)
+        credential = self._authorization.read(headers)
         if account_id is None:
-            account_id = await self._callers.identify(credential)
+            account_id = await self._authorization.identify(credential)
         elif account_id > MAX_ACCOUNT_ID:
-            await self._callers.identify(credential)
+            await self._authorization.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
-        standing = await self._callers.standing(credential, account_id, route.path)
+        standing = await self._authorization.standing(credential, account_id, route.path)
         read_query(scope["query_string"], ())
         if self._connections >= self._max_connections:
-            raise problems.overloaded()
+            raise Denied(problems.overloaded(), standing)
         accept: dict[str, object] = {
             "type": "websocket.accept",
             "subprotocol": SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None,
             "headers": [(b"x-request-id", request_id(scope).encode("latin-1")), *ratelimit_headers(standing)],
         }
-        return Socket(account_id, lambda: self._callers.read(headers), receive, send), accept
+        return Socket(account_id, lambda: self._authorization.read(headers), receive, send), accept
 
     @staticmethod
-    async def _speak(route: SocketRoute, socket: Socket, id_: str) -> None:
+    async def _refuse(
+        scope: Scope, send: Send, route: SocketRoute | None, problem: Problem, standing: Standing | None = None
+    ) -> None:
+        REQUESTS[route.path if route else "unknown", str(problem.status)].inc()
+        await refuse(scope, send, problem, standing)
+
+    @staticmethod
+    async def _run(route: SocketRoute, socket: Socket, id_: str) -> None:
         try:
             await route.serve(socket)
         except Closed:
@@ -160,19 +171,19 @@ class Sockets:
 
 
 def with_key_of_subprotocol(headers: dict[bytes, bytes], subprotocols: list[str]) -> dict[bytes, bytes]:
-    """The headers, with the credential that stands among the subprotocols where no header carries one."""
+    """The headers, with the credential among the subprotocols where no header carries one."""
     keys = [name.removeprefix(KEY_SUBPROTOCOL) for name in subprotocols if name.startswith(KEY_SUBPROTOCOL)]
     if not keys or b"x-api-key" in headers or b"authorization" in headers:
         return headers
     return {**headers, b"authorization": f"Bearer {keys[0]}".encode("latin-1")}
 
 
-async def refuse(scope: Scope, send: Send, problem: Problem) -> None:
-    """Answer the upgrade with a problem, or close it where the server knows no better."""
+async def refuse(scope: Scope, send: Send, problem: Problem, standing: Standing | None = None) -> None:
+    """Answer the upgrade with a problem, or close the connection where the server cannot answer an upgrade."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": problem.detail[:MAX_REASON]})
         return
-    status, headers, body = problem_response(problem)
+    status, headers, body = problem_response(problem, standing)
     headers.append((b"x-request-id", request_id(scope).encode("latin-1")))
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})

@@ -1,16 +1,14 @@
 """Every error that the edge answers: RFC 9457 problems with stable types.
 
-A problem is an exception, raised where the reason is known and turned into an answer in one place. `type` is the
-part that programs compare; it never changes meaning.
+A problem is a value that can be raised: raised where the reason is known, never changed on the way, and turned into an
+answer in one place. `type` is the part that programs compare; it never changes meaning.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import Any, Final
 
 import orjson
-
-from luna_store.quota.debits import Standing
 
 TYPE_BASE = "https://luna.dev/problems/"
 CONTENT_TYPE = b"application/problem+json"
@@ -38,18 +36,22 @@ class FieldError:
 class Problem(Exception):
     """An answer that is not a success."""
 
-    slug: str
-    status: int
-    title: str
-    detail: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    slug: Final[str]
+    status: Final[int]
+    title: Final[str]
+    detail: Final[str]
+    headers: Final[Mapping[str, str]] = field(default_factory=dict)
+    extra: Final[Mapping[str, Any]] = field(default_factory=dict)
     """Extension members."""
-    standing: Standing | None = None
-    """The caller's, once it is known: for the RateLimit headers."""
 
     def __post_init__(self) -> None:
         Exception.__init__(self, self.detail)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Not `frozen=True`: it would also refuse `__traceback__`, which contextlib sets on what passes through it.
+        if name in self.__dataclass_fields__ and name in vars(self):
+            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        super().__setattr__(name, value)
 
     def body(self) -> bytes:
         """The problem as JSON."""
@@ -76,18 +78,18 @@ def bad_request() -> Problem:
 
 
 def unauthenticated(detail: str) -> Problem:
-    """401: no key, or none that anybody knows."""
+    """401: a missing, malformed or unknown key."""
     return Problem(
         "unauthenticated",
         401,
-        "The call carries no valid credentials.",
+        "Missing or invalid credentials.",
         detail,
         {"WWW-Authenticate": f'Bearer {REALM}, ApiKey {REALM} header="X-API-Key"'},
     )
 
 
 def other_account() -> Problem:
-    """403: the key is good, for somebody else."""
+    """403: the key belongs to another account."""
     return Problem(
         "other-account",
         403,
@@ -102,7 +104,7 @@ def suspended() -> Problem:
 
 
 def expired() -> Problem:
-    """403: the account's time is over."""
+    """403: the account has expired."""
     return Problem("expired", 403, "The account has expired.", "Ask the team that runs Luna to extend it.")
 
 
@@ -118,12 +120,12 @@ def model_not_allowed(model: str) -> Problem:
 
 def not_found(what: str) -> Problem:
     """404."""
-    return Problem("not-found", 404, "There is no such thing.", what)
+    return Problem("not-found", 404, "Not found.", what)
 
 
 def method_not_allowed(allow: str) -> Problem:
     """405, with the methods that are."""
-    return Problem("method-not-allowed", 405, "The path does not take this method.", f"Use {allow}.", {"Allow": allow})
+    return Problem("method-not-allowed", 405, "Method not allowed.", f"Use {allow}.", {"Allow": allow})
 
 
 def deadline(seconds: float) -> Problem:
@@ -160,13 +162,13 @@ def too_large(limit: int) -> Problem:
 
 
 def limit_reached(detail: str) -> Problem:
-    """409: the account keeps as much as it may."""
-    return Problem("limit-reached", 409, "The account keeps as much as it may.", detail)
+    """409: the account may store no more."""
+    return Problem("limit-reached", 409, "Storage limit reached.", detail)
 
 
 def precondition_failed(detail: str) -> Problem:
-    """412: what stands there is not what the caller expects (RFC 9110, section 15.5.13)."""
-    return Problem("precondition-failed", 412, "What is stored is not what the call expects.", detail)
+    """412: the stored version is not the one that the caller expects (RFC 9110, section 15.5.13)."""
+    return Problem("precondition-failed", 412, "Precondition failed.", detail)
 
 
 def unsupported_media_type(found: str) -> Problem:
@@ -205,7 +207,9 @@ def not_compressed_so(coding: str) -> Problem:
 
 def not_acceptable(offered: Sequence[str]) -> Problem:
     """406."""
-    return Problem("not-acceptable", 406, "No offered form is acceptable.", f"Accept one of {', '.join(offered)}.")
+    return Problem(
+        "not-acceptable", 406, "None of the accepted forms is offered.", f"Accept one of {', '.join(offered)}."
+    )
 
 
 def invalid(*errors: FieldError) -> Problem:

@@ -77,6 +77,30 @@ async def test_the_account_shows_its_limits(platform: Platform) -> None:
     assert account["limits"] == {**FORM, "history_days": 7}
 
 
+@pytest.mark.parametrize(
+    ("spec", "models"),
+    [
+        ({}, ["*"]),
+        ({"allowed_models": ["arima", "local_level"]}, ["arima", "local_level"]),
+        ({"allowed": {"kalman": ["arima"], "indicators": ["*"]}}, ["arima"]),
+        ({"allowed": {"indicators": ["*"]}}, []),
+    ],
+)
+async def test_the_account_shows_what_it_is_allowed(
+    platform: Platform, spec: dict[str, Any], models: list[str]
+) -> None:
+    caller = await platform.caller(**spec)
+    async with caller.client() as client:
+        account = (await client.get(caller.url)).json()
+        refused = await client.post("/kalman", json={"results": [1.0]})
+    assert account["allowed_models"] == models
+    named = {"*": ["*"]} if models == ["*"] else {"kalman": models, "*": ["*"]}
+    assert account["allowed"] == spec.get("allowed", named)
+    may = "*" in models or "local_level" in models
+    assert (refused.status_code == 200) == may
+    assert may or refused.json()["type"].endswith("/model-not-allowed")
+
+
 async def test_a_stream_takes_messages_that_the_account_may_send(platform: Platform) -> None:
     caller = await platform.caller(quota_limit=9, **FORM)
     async with connected(caller) as client:

@@ -38,7 +38,9 @@ def parsed(parse: Parse, body: dict[str, Any]) -> Work:
 
 
 def standing(max_series: int = 0, max_length: int = 0) -> Standing:
-    return Standing(500, 500, 0, 0, 100, 100, 20_000, 0, max_series, max_length)
+    most = {"max_series_per_request": max_series, "max_series_length": max_length}
+    limits = {name: value for name, value in most.items() if value}
+    return Standing(500, 500, 0, 0, 100, 100, 20_000, 0, limits)
 
 
 @pytest.mark.parametrize(

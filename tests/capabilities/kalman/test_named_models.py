@@ -16,10 +16,9 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.store.stores import PEPPERS, Caller, Store
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
+from luna_serving.access.wiring import access
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.models import lookup as named_models
 from luna_serving.capabilities.kalman.models.cache import MAX_NAMES, ModelCache
@@ -43,6 +42,8 @@ from luna_store.platform.schema import migrate
 
 ROOM = ModelLimits(models=1000, bytes=1_000_000)
 LIMITS = Limits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=10_000)
+
+METRICS = DispatchMetrics(CollectorRegistry()).of("kalman")
 
 
 def level(obs_var: float) -> dict[str, Any]:
@@ -247,21 +248,31 @@ async def test_without_postgres_what_is_in_memory_goes_on(
 
 
 async def served(store: Store, models: Models, headers: dict[str, str], path: str, model: dict[str, Any]) -> Any:
-    admission = Admission(store.redis, store.quota, store.fallback, store.cache, store.accounts, timeout_s=4)
+    authenticator = Authenticator(PEPPERS, Tokens(PEPPERS, 900))
+    wired = access(store.redis, store.quota, store.fallback, store.cache, store.accounts, authenticator, timeout_s=4)
 
     async def compute(jobs: Any) -> list[bytes]:
         return [orjson.dumps(job.model.build().obs_cov.tolist()) for job in jobs]
 
-    gate = Gate(admission, compute, GateLimits(10, 1000, 10, 1, 5.0), DispatchMetrics(CollectorRegistry()).of("kalman"))
+    gate = Gate(
+        wired.charges, compute, GateLimits(10, 1000, 10, 1, 5.0), DispatchMetrics(CollectorRegistry()).of("kalman")
+    )
     parse = over(models).resolving(Wire(LIMITS).parse_original)
-    callers = Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), admission)
 
     async def rest(*_: object) -> None:
         raise AssertionError
 
     bounds: dict[str, Any] = {"max_body_bytes": 10**6, "timeout_s": 5, "log_requests": False}
     with ThreadPoolExecutor(1) as aside:
-        edge = Edge([Operation("kalman", gate, parse, capability="kalman")], callers, rest, rest, aside, **bounds)
+        edge = Edge(
+            [Operation("kalman", gate, parse, capability="kalman")],
+            wired.authorization,
+            wired.charges,
+            rest,
+            rest,
+            aside,
+            **bounds,
+        )
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(edge), base_url="http://luna", headers=headers
     ) as client:

@@ -13,6 +13,7 @@ STATUS: dict[str, Any] = {
     "effective": {
         "quota": {"limit": 500, "window": "Lifetime"},
         "rateLimit": {"requestsPerSecond": 0.5, "burst": 100},
+        "allowed": {"kalman": ["arima", "local_level"], "*": ["*"]},
         "allowedModels": ["arima", "local_level"],
         "limits": {"maxSeriesLength": 2000, "maxSeriesPerRequest": 10, "historyDays": 7},
     },

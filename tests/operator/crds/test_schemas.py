@@ -35,6 +35,8 @@ def fields(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
         yield from fields(inner, f"{path}.{name}")
     if "items" in schema:
         yield from fields(schema["items"], f"{path}[]")
+    if "additionalProperties" in schema:
+        yield from fields(schema["additionalProperties"], f"{path}.*")
 
 
 def test_the_kinds_are_served_with_structural_schemas(luna_cluster: Kubernetes, crd: dict[str, Any]):
@@ -92,13 +94,13 @@ def without_words(schema: Any) -> Any:
 
 def test_account_and_tier_have_one_schema_for_what_both_hold():
     account, tier = (schema(kind)["properties"]["spec"]["properties"] for kind in ("account", "tier"))
-    shared = ["quota", "rateLimit", "allowedModels", "limits"]
+    shared = ["quota", "rateLimit", "allowed", "allowedModels", "limits"]
     assert [without_words(account[part]) for part in shared] == [without_words(tier[part]) for part in shared]
 
 
 def test_what_a_tier_may_give_has_no_default_in_an_account():
     spec = schema("account")["properties"]["spec"]["properties"]
-    parts = ["displayName", "tier", "quota", "rateLimit", "allowedModels", "limits"]
+    parts = ["displayName", "tier", "quota", "rateLimit", "allowed", "allowedModels", "limits"]
     assert [path for part in parts for path, field in fields(spec[part], part) if "default" in field] == []
 
 

@@ -44,7 +44,7 @@ def test_a_limit_that_is_taken_out_again_falls_back_to_lunas_own(make: Make, cha
     team.patch(dict.fromkeys(change.before | change.after)).ready()
     assert team.status()["effective"] == usual.status()["effective"]
     same = ("quota_limit", "quota_window", "rate_per_second", "rate_burst", "allowed_models")
-    same += ("max_series_length", "max_series_per_request", "history_days")
+    same += ("max_series_length", "max_series_per_request", "history_days", "allowed", "limits")
     assert [team.row()[name] for name in same] == [usual.row()[name] for name in same]
 
 

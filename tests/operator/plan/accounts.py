@@ -69,7 +69,6 @@ def row_of(desired: DesiredAccount, *keys: KeyRow, **changes: Any) -> AccountRow
     """A row that is as desired, with these keys, the newest first."""
     columns = desired.columns() | {
         "quota_window": desired.quota_window,
-        "allowed_models": tuple(desired.allowed_models),
         "id": ACCOUNT_ID,
         "quota_used": 0,
         "window_started_at": BEGINNING,

@@ -93,11 +93,11 @@ def test_another_ones_finalizer_is_not_ours() -> None:
         {"quota_window": QuotaWindow.DAY},
         {"rate_per_second": 7.0},
         {"rate_burst": 7},
-        {"allowed_models": ("arima",)},
+        {"allowed": {"kalman": ["arima"]}},
         {"expires_at": NOW},
-        {"max_series_length": 7},
-        {"max_series_per_request": 7},
-        {"history_days": 7},
+        {"limits": {"max_series_length": 7}},
+        {"limits": {"max_series_per_request": 7}},
+        {"limits": {"history_days": 7}},
     ],
     ids=lambda drift: next(iter(drift)),
 )
@@ -269,11 +269,9 @@ class TestInTheWay:
             quota_window=QuotaWindow.DAY,
             rate_per_second=2.5,
             rate_burst=9,
-            allowed_models=("arima",),
+            allowed={"kalman": ["arima"], "*": ["*"]},
             expires_at=NOW.replace(year=2027, month=1, day=31, hour=0),
-            max_series_length=100,
-            max_series_per_request=3,
-            history_days=30,
+            limits={"max_series_length": 100, "max_series_per_request": 3, "history_days": 30},
         )
 
     def test_a_tier_that_is_there_gives_what_the_account_leaves_out(self) -> None:

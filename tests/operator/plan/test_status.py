@@ -51,6 +51,7 @@ def test_the_whole_status_of_a_settled_account() -> None:
         "effective": {
             "quota": {"limit": 7, "window": "Day"},
             "rateLimit": {"requestsPerSecond": 2.5, "burst": 9},
+            "allowed": {"kalman": ["arima", "local_level"], "*": ["*"]},
             "allowedModels": ["arima", "local_level"],
             "limits": {"historyDays": 30},
         },

@@ -93,6 +93,8 @@ ROW: dict[str, Callable[[Hand], object]] = {
     "rate": lambda hand: hand.row("rate_per_second = 12.5"),
     "burst": lambda hand: hand.row("rate_burst = 1000"),
     "models": lambda hand: hand.row("allowed_models = '{arima}'"),
+    "allowed": lambda hand: hand.row("""allowed = '{"indicators": ["*"]}'"""),
+    "limits": lambda hand: hand.row("""limits = '{"history_days": 2}'"""),
     "expires-at": lambda hand: hand.row("expires_at = now() + interval '1 day'"),
     "expired": lambda hand: hand.row("expires_at = now() - interval '1 day'"),
     "max-series-length": lambda hand: hand.row("max_series_length = 1"),
@@ -133,7 +135,7 @@ SAME_KEY: dict[str, Callable[[Hand], object]] = {
 CACHE: dict[str, Callable[[Hand], object]] = {
     "hash-field": lambda hand: hand.redis(lambda client, i: client.hset(f"account:{{{i}}}", "quota_limit", 10**6)),
     "hash-state": lambda hand: hand.redis(lambda client, i: client.hset(f"account:{{{i}}}", "state", "suspended")),
-    "hash-missing-field": lambda hand: hand.redis(lambda client, i: client.hdel(f"account:{{{i}}}", "models")),
+    "hash-missing-field": lambda hand: hand.redis(lambda client, i: client.hdel(f"account:{{{i}}}", "allowed")),
     "hash-gone": lambda hand: hand.redis(lambda client, i: client.delete(f"account:{{{i}}}")),
     "hash-forged-key": lambda hand: hand.redis(
         lambda client, i: client.hset(f"account:{{{i}}}", "key:luna_forged00", f"{'0' * 64}:0")

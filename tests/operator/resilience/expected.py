@@ -59,6 +59,7 @@ def effective(columns: dict[str, Any]) -> dict[str, Any]:
     return {
         "quota": {"limit": columns["quota_limit"], "window": columns["quota_window"]},
         "rateLimit": {"requestsPerSecond": columns["rate_per_second"], "burst": columns["rate_burst"]},
+        "allowed": {"*": ["*"]} | ({} if columns["allowed_models"] == ["*"] else {"kalman": columns["allowed_models"]}),
         "allowedModels": columns["allowed_models"],
         **({"limits": shown} if shown else {}),
     }

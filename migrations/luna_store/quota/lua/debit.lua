@@ -1,14 +1,15 @@
--- Admit one request, whole or not at all: identity, standing, limits, rate, quota; then debit and append the event.
+-- Admit one request, whole or not at all: identity, standing, grant, limits, rate, quota; then debit and append the
+-- event. Grants and limits are data: which there are is no matter of this script.
 -- KEYS: account, quota, rate, events.
--- ARGV: key prefix, key digests, joined by commas ('' = a verified token), model, units, debit id, route,
--- points of the longest series.
+-- ARGV: key prefix, key digests, joined by commas ('' = a verified token), units, debit id, route, capability and name
+-- of what must be granted ('' = nothing), then for each limited thing its limit's name and the amount.
 -- Units 0 asks for the standing without consuming anything.
 -- Answer: {code, quota limit, units left, window end ms, window length s, burst, tokens left, wait us,
--- emission interval us, most series, most points of a series (0 = only the server's limit)}
+-- emission interval us, limits as JSON, the limit that is exceeded ('' = none)}
 
 local account = redis.call('HMGET', KEYS[1],
-  'state', 'expires_at', 'window_ends_at', 'quota_limit', 'interval', 'burst', 'models', 'epoch', 'key:' .. ARGV[1],
-  'window_s', 'max_series', 'max_length')
+  'state', 'expires_at', 'window_ends_at', 'quota_limit', 'interval', 'burst', 'allowed', 'epoch', 'key:' .. ARGV[1],
+  'window_s', 'limits')
 local left = redis.call('GET', KEYS[2])
 if not account[1] or not left then return {'unknown'} end
 
@@ -28,8 +29,8 @@ if window_end > 0 and now_ms >= window_end then return {'unknown'} end
 
 local limit, burst, interval = tonumber(account[4]), tonumber(account[6]), tonumber(account[5])
 left = tonumber(left)
--- A hash that an older release wrote has no limits.
-local max_series, max_length = tonumber(account[11] or '0'), tonumber(account[12] or '0')
+local allowed, limits = account[7], account[11]
+if not (allowed and limits) then allowed, limits = of_earlier_hash(KEYS[1]) end
 
 -- GCRA: the theoretical arrival time (tat) of the next request of a full-speed sender.
 local tat = math.max(tonumber(redis.call('GET', KEYS[3]) or '0'), now_us)
@@ -37,23 +38,32 @@ local tat = math.max(tonumber(redis.call('GET', KEYS[3]) or '0'), now_us)
 if tat > now_us + burst * interval then tat = now_us end
 local tokens = math.floor((now_us + burst * interval - tat) / interval)
 
-local function answer(code, wait_us)
-  return {code, limit, left, window_end, tonumber(account[10]), burst, tokens, wait_us, interval,
-    max_series, max_length}
+local function answer(code, wait_us, exceeded)
+  return {code, limit, left, window_end, tonumber(account[10]), burst, tokens, wait_us, interval, limits,
+    exceeded or ''}
+end
+
+local function granted(capability, name)
+  local all = cjson.decode(allowed)
+  for _, each in ipairs(all[capability] or all['*'] or {}) do
+    if each == '*' or each == name then return true end
+  end
+  return false
 end
 
 if account[1] ~= 'active' then return answer('suspended', 0) end
 if account[2] ~= '0' and now_ms >= tonumber(account[2]) then return answer('expired', 0) end
-if ARGV[3] ~= '' and account[7] ~= '*' then
-  -- Newlines stand between the names and around them.
-  if not string.find(account[7], '\n' .. ARGV[3] .. '\n', 1, true) then return answer('model', 0) end
-end
+if ARGV[6] ~= '' and not granted(ARGV[6], ARGV[7]) then return answer('grant', 0) end
 
-local units = tonumber(ARGV[4])
+local units = tonumber(ARGV[3])
 if units == 0 then return answer('ok', 0) end
 -- Before the rate: what can never be served costs no token.
-if max_series > 0 and units > max_series then return answer('series', 0) end
-if max_length > 0 and tonumber(ARGV[7]) > max_length then return answer('length', 0) end
+if #ARGV > 7 and limits ~= '{}' then
+  local most = cjson.decode(limits)
+  for i = 8, #ARGV, 2 do
+    if most[ARGV[i]] and tonumber(ARGV[i + 1]) > most[ARGV[i]] then return answer('limit', 0, ARGV[i]) end
+  end
+end
 if tokens < 1 then return answer('rate', tat + interval - burst * interval - now_us) end
 if left < units then return answer('quota', 0) end
 
@@ -61,7 +71,7 @@ left = left - units
 tokens = tokens - 1
 tat = tat + interval
 -- The event first: if it cannot be written, nothing has been taken.
-redis.call('XADD', KEYS[4], '*', 'd', ARGV[5], 'u', ARGV[4], 'r', ARGV[6], 'e', account[8])
+redis.call('XADD', KEYS[4], '*', 'd', ARGV[4], 'u', ARGV[3], 'r', ARGV[5], 'e', account[8])
 redis.call('DECRBY', KEYS[2], units)
 redis.call('SET', KEYS[3], string.format('%.0f', tat), 'PX', math.ceil((tat - now_us) / 1000) + 1)
 return answer('ok', 0)

@@ -5,10 +5,13 @@ from typing import Final
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop
 from luna_store.accounts.rows import remove_ended_keys
+from luna_store.ledger.holds import void_overdue
 from luna_store.ledger.orphans import accounts_with_rows, remove_rows
+from luna_store.platform.idempotency import IdempotencyKeys
 from luna_store.platform.leases import Lease, fenced
 
 HOUR_S = 3600.0
+HOLDS_AT_ONCE = 100
 
 
 async def remove_keys(stores: Background, lease: Lease) -> None:
@@ -33,7 +36,22 @@ async def purge(stores: Background, lease: Lease) -> None:
         after = found[-1][0]
 
 
+async def void_overdue_holds(stores: Background, lease: Lease) -> None:
+    """Give back what was reserved by work that died. Each hold is voided once, by any caller: no fence is needed."""
+    del lease
+    while await void_overdue(stores.engine, HOLDS_AT_ONCE) >= HOLDS_AT_ONCE:
+        pass
+
+
+async def expire_idempotency_keys(stores: Background, lease: Lease) -> None:
+    """Remove the answers that are kept for Idempotency-Key; a row is gone or not, so no fence is needed."""
+    del lease
+    await IdempotencyKeys(stores.engine).expire()
+
+
 LOOPS: Final[tuple[Loop[Background], ...]] = (
     Loop("account.keys", HOUR_S, remove_keys),
+    Loop("account.holds", 30.0, void_overdue_holds),
+    Loop("account.idempotency", HOUR_S, expire_idempotency_keys),
     Loop("account.purge", 24 * HOUR_S, purge, timeout_s=HOUR_S),
 )

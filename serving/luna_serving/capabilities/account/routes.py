@@ -13,12 +13,13 @@ import pyarrow.parquet
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.edge.account_scope import AccountRoutes, Owner
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.query import Instant
 from luna_serving.edge.store_answers import Meanings, store_answer
 from luna_serving.wire import problems
+from luna_store import limits
 from luna_store.accounts.accounts import AccountInfo, AccountNotFound, Accounts
 from luna_store.ledger.usage import UsagePoint, usage
 from luna_store.quota.debits import Standing
@@ -43,16 +44,18 @@ OTHER_FORMS = {form: {"schema": {"type": "string", "format": "binary"}} for form
 MEANINGS: Final[Meanings] = {AccountNotFound: lambda e: problems.not_found(str(e))}
 
 
-def router(callers: Callers, accounts: Accounts, engine: AsyncEngine, *, ceilings: Mapping[str, int]) -> APIRouter:
+def router(
+    authorization: Authorization, accounts: Accounts, engine: AsyncEngine, *, ceilings: Mapping[str, int]
+) -> APIRouter:
     """Build the routes.
 
     Args:
-        callers: who may see what.
+        authorization: who may see what.
         accounts: what they see.
         engine: where the ledger is.
         ceilings: the server's own limits by name, which an account's can only lower.
     """
-    routes = AccountRoutes(callers, "account", tags=["account"], responses=refusals(401, 403, 404, 422, 503))
+    routes = AccountRoutes(authorization, "account", tags=["account"], responses=refusals(401, 403, 404, 422, 503))
 
     async def own(owner: Annotated[Owner, Depends(routes.own)]) -> tuple[AccountInfo, Standing]:
         return await store_answer(accounts.get(owner.account_id), "The account store", MEANINGS), owner.standing
@@ -63,7 +66,6 @@ def router(callers: Callers, accounts: Accounts, engine: AsyncEngine, *, ceiling
     async def account(found: Own) -> dict[str, Any]:
         info, standing = found
         ends = window_end(info.quota_window, info.window_started_at)
-        own = {"max_series_length": standing.max_length, "max_series_per_request": standing.max_series}
         return {
             "account_id": info.id,
             "account_name": info.account_name,
@@ -79,10 +81,8 @@ def router(callers: Callers, accounts: Accounts, engine: AsyncEngine, *, ceiling
             },
             "rate_limit": {"requests_per_second": info.rate_per_second, "burst": info.rate_burst},
             "allowed_models": info.allowed_models,
-            "limits": {
-                **{name: min(most, own.get(name) or most) for name, most in ceilings.items()},
-                "history_days": info.history_days,
-            },
+            "allowed": info.allowed,
+            "limits": shown_limits(info.limits, standing.limits, ceilings),
             "expires_at": info.expires_at,
             "keys": [
                 {"prefix": k.prefix, "created_at": k.created_at, "expires_at": k.expires_at, "state": k.state}
@@ -107,12 +107,30 @@ def router(callers: Callers, accounts: Accounts, engine: AsyncEngine, *, ceiling
         form = acceptable(request.headers.get("accept", "*/*"))
         now = datetime.now(UTC)
         asked, end = span(since, until, step, now)
-        start = shown_from(asked, end, info.history_days, now)
+        start = shown_from(asked, end, limits.in_force(info.limits).get("history_days"), now)
         points = await store_answer(usage(engine, info.id, since=start, until=end, step=step), "The usage ledger")
         headers = {"Usage-Since": f"{start:{INSTANT}}", "Usage-Until": f"{end:{INSTANT}}"}
         return Response(render(points, form, start, end), media_type=form, headers=headers)
 
     return routes
+
+
+def shown_limits(
+    own: Mapping[str, int], at_debit: Mapping[str, int], ceilings: Mapping[str, int]
+) -> dict[str, int | None]:
+    """Every limit as it holds for an account; None where there is none.
+
+    Args:
+        own: those that were set, as Postgres has them.
+        at_debit: those that debits are held to at this moment.
+        ceilings: the server's.
+    """
+    shown: dict[str, int | None] = {}
+    for limit in limits.LIMITS:
+        held = at_debit if limit.checked is limits.Checked.DEBIT else limits.in_force(own)
+        bounds = [values[limit.name] for values in (held, ceilings) if limit.name in values]
+        shown[limit.name] = min(bounds, default=None)
+    return shown
 
 
 def span(

@@ -2,14 +2,14 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.access.tokens import Token, Tokens
@@ -67,13 +67,11 @@ def oauth_error(code: str, detail: str) -> Problem:
 
 def invalid_client(*, basic: bool) -> Problem:
     """401; a client that came with HTTP Basic is asked for it again (RFC 6749, section 5.2)."""
-    detail = "client_id is no account's id, or client_secret is not its key."
+    detail = "client_id is not the id of an account, or client_secret is not its key."
     problem = problems.unauthenticated(detail)
-    problem.extra = {"error": "invalid_client", "error_description": detail}
-    if basic:
-        challenges = f"Basic {REALM}, {problem.headers['WWW-Authenticate']}"
-        problem.headers = {**problem.headers, "WWW-Authenticate": challenges}
-    return problem
+    challenges = f"Basic {REALM}, {problem.headers['WWW-Authenticate']}"
+    headers = {**problem.headers, "WWW-Authenticate": challenges} if basic else problem.headers
+    return replace(problem, headers=headers, extra={"error": "invalid_client", "error_description": detail})
 
 
 async def form(request: Request) -> Form:
@@ -85,11 +83,10 @@ async def form(request: Request) -> Form:
     content_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
     if content_type != FORM:
         problem = problems.unsupported_media_type(content_type)
-        problem.detail = f"Send the body with Content-Type: {FORM}."
-        raise problem
+        raise replace(problem, detail=f"Send the body with Content-Type: {FORM}.")
     try:
         body = await read_body(header_map(request.scope), request.receive, MAX_FORM_BYTES)
-    except Disconnected as e:  # nobody is left to read this
+    except Disconnected as e:
         raise oauth_error("invalid_request", "The body ended before it was whole.") from e
     try:
         # RFC 6749, section 3.2: a parameter without a value counts as left out, and none may come twice.
@@ -107,7 +104,7 @@ async def form(request: Request) -> Form:
     return Form(fields.get("grant_type", ""), fields.get("client_id", ""), fields.get("client_secret", ""), basic)
 
 
-def router(authenticator: Authenticator, callers: Callers, tokens: Tokens) -> APIRouter:
+def router(authenticator: Authenticator, authorization: Authorization, tokens: Tokens) -> APIRouter:
     """Build the route."""
     routes = APIRouter(tags=["account"])
 
@@ -127,13 +124,13 @@ def router(authenticator: Authenticator, callers: Callers, tokens: Tokens) -> AP
             raise oauth_error("invalid_request", "client_id (the account's id) and client_secret (its key) are needed.")
         try:
             credential = authenticator.of_key(sent.client_secret)
-            owner = await callers.identify(credential)
+            owner = await authorization.identify(credential)
         except Problem as problem:
             raise problem if problem.status != 401 else invalid_client(basic=sent.basic) from problem
         if sent.client_id != str(owner):
             raise invalid_client(basic=sent.basic)
         # Suspended and expired accounts get no token either.
-        standing = await callers.standing(credential, owner, "auth/token")
+        standing = await authorization.standing(credential, owner, "auth/token")
         response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
         # RFC 6749, section 5.1.
         response.headers["cache-control"] = "no-store"

@@ -12,15 +12,16 @@ from luna_serving.capabilities.kalman.replica import KalmanReplica
 from luna_serving.capabilities.kalman.routes import operations
 from luna_serving.capabilities.kalman.settings import KalmanSettings
 from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
-from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamLimits
+from luna_serving.capabilities.kalman.store.streams import HOLD, KalmanStreams, StreamLimits
+from luna_serving.capabilities.kalman.store.streams import ROUTE as STREAM
 from luna_serving.capabilities.kalman.store.tables import KalmanStream, KalmanStreamAnswer, ModelVersion, NamedModel
 from luna_serving.capabilities.kalman.streams import routes as stream_routes
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
-from luna_serving.capabilities.kalman.streams.session import ROUTE as STREAM
-from luna_serving.capabilities.kalman.streams.session import Desk, SessionLimits
+from luna_serving.capabilities.kalman.streams.session import SessionLimits, StreamService
 from luna_serving.capabilities.kalman.wire.series import MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST, Limits
 from luna_serving.edge.sockets import SocketRoute
 from luna_serving.engines.statespace.kinds import KINDS
+from luna_store.platform.postgres import ANSWER_S
 
 NAME: Final = "kalman"
 
@@ -31,18 +32,23 @@ def serve(platform: Platform, settings: KalmanSettings) -> Routes:
     models = Models(platform.engine, ModelLimits(settings.max_models, settings.max_stored_model_bytes))
     named = NamedModels(models, cache_bytes=settings.model_cache_bytes, timeout_s=common.access.store_timeout_s)
     lanes = kalman_lanes(
-        platform.admission, platform.compute[NAME], platform.gate_limits, platform.dispatch_metrics.of(NAME)
+        platform.charges, platform.compute[NAME], platform.gate_limits, platform.dispatch_metrics.of(NAME)
     )
     limits = Limits(settings.max_series_length, settings.max_series_per_request, settings.max_answer_numbers)
     streams = KalmanStreams(
         platform.engine,
-        StreamLimits(settings.stream_max_streams, timedelta(days=settings.stream_unused_days)),
-        timeout_s=platform.store_answer_s,
+        StreamLimits(
+            settings.stream_max_streams,
+            timedelta(days=settings.stream_unused_days),
+            # Several messages' worth, should they be allowed to take longer than usual.
+            hold=max(HOLD, timedelta(seconds=4 * common.edge.request_timeout_s)),
+        ),
+        timeout_s=ANSWER_S,
     )
-    desk = Desk(
+    stream_service = StreamService(
         streams,
         lanes,
-        platform.admission,
+        platform.charges,
         platform.authorization,
         named,
         StreamRules(
@@ -64,7 +70,7 @@ def serve(platform: Platform, settings: KalmanSettings) -> Routes:
             ),
             stream_routes.router(platform.authorization, streams),
         ],
-        sockets=[SocketRoute(STREAM, desk.serve)],
+        sockets=[SocketRoute(STREAM, stream_service.serve)],
     )
 
 

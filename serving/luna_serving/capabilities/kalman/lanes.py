@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from luna_serving.access.admission import Admission
+from luna_serving.access.charges import Charges
 from luna_serving.capabilities.kalman.cost import SHORT_S, estimate, lane_of
 from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.jobs.job import Job
@@ -17,7 +17,7 @@ from luna_serving.telemetry.metrics import GateMetrics
 
 
 def kalman_lanes(
-    admission: Admission,
+    charges: Charges,
     compute: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]],
     limits: GateLimits,
     metrics: GateMetrics,
@@ -26,10 +26,10 @@ def kalman_lanes(
     one = replace(limits, max_batch=1, batches_in_flight=LONG_AT_ONCE)
     apart = Sharing(per_account=1)
     gates = {
-        "light": Gate(admission, compute, limits, metrics),
+        "light": Gate(charges, compute, limits, metrics),
         # One place more than an account may take: should a call take longer than estimated, the others pass it.
         "heavy": Gate(
-            admission,
+            charges,
             compute,
             replace(limits, batches_in_flight=limits.batches_in_flight + 1),
             metrics,
@@ -37,8 +37,8 @@ def kalman_lanes(
             estimate,
             Sharing(lambda call: estimate(call.job).seconds, SHORT_S, limits.batches_in_flight),
         ),
-        "long": Gate(admission, compute, one, metrics, _within, estimate, apart),
-        "fit": Gate(admission, compute, one, metrics, FitJob.within, sharing=apart),
+        "long": Gate(charges, compute, one, metrics, _within, estimate, apart),
+        "fit": Gate(charges, compute, one, metrics, FitJob.within, sharing=apart),
     }
     return Lanes(gates, lane_of)
 

@@ -118,7 +118,7 @@ REFUSALS = (
         ),
     ),
 )
-NOT_SERVED = problem(404, "not-found", "There is no such thing.", "Nothing is served at this path.")
+NOT_SERVED = problem(404, "not-found", "Not found.", "Nothing is served at this path.")
 
 
 def with_problems(configuration: str, folder: Path) -> str:

@@ -8,16 +8,15 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from tests.store.stores import PEPPERS, Store
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
+from luna_serving.access.wiring import access
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
 from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamLimits
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
-from luna_serving.capabilities.kalman.streams.session import Desk, SessionLimits
+from luna_serving.capabilities.kalman.streams.session import SessionLimits, StreamService
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.telemetry.metrics import DispatchMetrics
 
@@ -37,18 +36,26 @@ async def count(jobs: Sequence[AppendJob]) -> Sequence[Any]:
 
 
 class Replica:
-    """With an admission and a gate of its own."""
+    """With charges and a gate of its own."""
 
     def __init__(self, store: Store, compute: Compute = count, **limits: Any) -> None:
-        self.admission = Admission(store.redis, store.quota, store.fallback, store.cache, store.accounts, timeout_s=4.0)
+        authenticator = Authenticator(PEPPERS, Tokens(PEPPERS, 900))
+        wired = access(
+            store.redis, store.quota, store.fallback, store.cache, store.accounts, authenticator, timeout_s=4.0
+        )
+        self.admission = wired.charges
         gate_limits = GateLimits(
             max_batch=10, max_batch_points=1000, max_queued=10, batches_in_flight=1, request_timeout_s=5
         )
-        self.desk = Desk(
-            KalmanStreams(store.engine, StreamLimits(10, timedelta(days=1)), timeout_s=limits.get("store_s", 4.0)),
-            Gate(self.admission, compute, gate_limits, DispatchMetrics(CollectorRegistry()).of("kalman")),
-            self.admission,
-            Callers(Authenticator(PEPPERS, Tokens(PEPPERS, 900)), self.admission),
+        self.desk = StreamService(
+            KalmanStreams(
+                store.engine,
+                StreamLimits(10, timedelta(days=1), hold=limits.get("hold", timedelta(minutes=15))),
+                timeout_s=limits.get("store_s", 4.0),
+            ),
+            Gate(wired.charges, compute, gate_limits, DispatchMetrics(CollectorRegistry()).of("kalman")),
+            wired.charges,
+            wired.authorization,
             NamedModels(Models(store.engine, ModelLimits(10, 10_000)), cache_bytes=10_000, timeout_s=1),
             StreamRules(max_points=100, replay_points=limits.get("replay", 100), replay_numbers=10**6, max_lag=10),
             SessionLimits(limits.get("idle_s", 60.0), 10_000, 5.0),

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
-from luna_serving.capabilities.kalman.store.streams import KeptAnswers
+from luna_serving.capabilities.kalman.store.streams import KeptAnswers, debit_id
 from luna_serving.capabilities.kalman.streams import protocol
 from luna_serving.capabilities.kalman.streams.messages import Open, Points, Resume, read_message, read_values
 from luna_serving.capabilities.kalman.streams.protocol import Plan, StreamRules
@@ -53,10 +53,10 @@ def test_answers_that_are_gone_are_named_with_the_oldest_that_is_kept(kept: list
 
 def test_a_debit_has_its_own_id_for_each_epoch_and_place() -> None:
     stream = uuid.uuid4()
-    ids = {protocol.debit_id(stream, epoch, first) for epoch in range(1, 12) for first in range(1, 12)}
+    ids = {debit_id(stream, epoch, first) for epoch in range(1, 12) for first in range(1, 12)}
     assert len(ids) == 11 * 11
-    assert protocol.debit_id(stream, 1, 1) in ids, "the next holder can name it"
-    assert protocol.debit_id(uuid.uuid4(), 1, 1) not in ids
+    assert debit_id(stream, 1, 1) in ids, "the next holder can name it"
+    assert debit_id(uuid.uuid4(), 1, 1) not in ids
 
 
 def test_a_plan_reads_back_and_large_answers_are_kept_for_fewer_points() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from luna_serving.capabilities.kalman.streams.session import Session
 from luna_serving.dispatch.outcomes import ReplicaUnavailable
 from luna_serving.edge.sockets import Closed, Socket
 from luna_serving.wire import problems
+from luna_store.ledger.holds import void_overdue
 
 
 @asynccontextmanager
@@ -184,6 +186,48 @@ async def test_a_client_that_is_too_far_behind_is_told_from_where_it_can_go_on(s
         assert (resumed["sequence"], resumed["replay_points"]) == (7, 3)
         assert [(await client.hear())["points"] for _ in range(3)] == [[5], [6], [7]]
         assert (await client.points(8, [0.0]))["points"] == [8]
+
+
+async def test_a_charge_that_nobody_came_back_for_is_given_back_when_its_hold_is_overdue(store: Store) -> None:
+    caller, charged = await store.account(), asyncio.Event()
+
+    async def hang(jobs: Sequence[AppendJob]) -> Sequence[Any]:
+        charged.set()
+        await asyncio.Event().wait()
+        return await count(jobs)
+
+    dying = Replica(store, hang)
+    client = Connection(dying, caller)
+    await client.open()
+    asking = asyncio.create_task(client.points(1, [1.0]))
+    await charged.wait()
+    await store.settler.settle()
+    assert await store.used(caller.account_id) == 1
+    assert await void_overdue(store.engine) == 0
+    await store.execute("UPDATE holds SET until = now()")
+    assert await void_overdue(store.engine) == 1
+    assert await used(store, caller) == 0
+    for task in (asking, client.task):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    await asyncio.sleep(0.3)  # the gate has seen that the call was given up, and refunds it, too
+    assert await used(store, caller, dying) == 0
+
+
+async def test_a_stream_that_rests_longer_than_its_hold_goes_on_and_is_charged(store: Store) -> None:
+    # A session charges a hold for one second after it was written: it leaves a message and a minute to spare.
+    caller, replica = await store.account(), Replica(store, hold=timedelta(seconds=66))
+    async with connected(replica, caller) as client:
+        await client.open()
+        assert (await client.points(1, [1.0]))["points"] == [1]
+        await asyncio.sleep(1.1)
+        await store.execute("UPDATE holds SET until = now()")
+        assert await void_overdue(store.engine) == 1
+        assert (await client.points(2, [2.0]))["points"] == [2]
+        assert (await client.points(3, [3.0]))["points"] == [3]
+    assert await used(store, caller, replica) == 3
+    assert await store.scalar("SELECT count(*) FROM holds") == 0, "let go in good order"
 
 
 async def test_an_account_has_as_many_streams_as_it_may(store: Store) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import Field, TypeAdapter
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.capabilities.kalman.models.documents import (
     entity_tag,
     expectation,
@@ -61,16 +61,16 @@ MEANINGS: Final[Meanings] = {
 }
 
 
-def router(callers: Callers, models: Models, *, max_bytes: int, timeout_s: float) -> APIRouter:
+def router(authorization: Authorization, models: Models, *, max_bytes: int, timeout_s: float) -> APIRouter:
     """Build the routes.
 
     Args:
-        callers: who may.
+        authorization: who may.
         models: where they are kept.
         max_bytes: of one model's document.
         timeout_s: seconds that a body has to arrive.
     """
-    routes = AccountRoutes(callers, "models", tags=["models"], responses=refusals(401, 403, 404, 422, 503))
+    routes = AccountRoutes(authorization, "models", tags=["models"], responses=refusals(401, 403, 404, 422, 503))
     Own = Annotated[Owner, Depends(routes.own)]  # noqa: N806  a type
 
     async def of_model(own: Own, name: str) -> Owner:

@@ -1,18 +1,23 @@
-"""Streams of online filtering in Postgres: each point taken once, whoever dies meanwhile.
+"""Streams of online filtering in Postgres: each point taken once, whichever process dies meanwhile.
 
 One connection holds a stream at a time. Claiming it counts its epoch up, and every write names the epoch that it
 belongs to: what an earlier holder still wants to write changes nothing. New state, sequence and answers are one
-statement, so that a stream never stands between two points.
+statement, so that a stream is never between two points.
+
+A stream that is held has one hold (`luna_store.ledger.holds`), whose fence is the epoch: the charge for its next
+message, written before that is made. The statement that takes the points settles it, and reserves for the message
+after.
 
 (Not to be confused with `luna_store.ledger.event_streams`, the Redis streams of usage events.)
 """
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -20,7 +25,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_serving.capabilities.kalman.store.tables import KalmanStream, KalmanStreamAnswer
 from luna_store.accounts.accounts import AccountNotFound
-from luna_store.ledger.booking import void
+from luna_store.ledger import holds
+from luna_store.ledger.booking import lock_accounts, void
 from luna_store.quota.debits import Debit, StoreUnavailable
 
 # Any fixed number: "kstr" in ASCII. The other half of the lock's key is the account.
@@ -28,19 +34,33 @@ OPENERS_LOCK = 0x6B737472
 # What one opening, or one transaction of the loop, cleans up at most: a bound on how long it can take.
 EXPIRED_AT_ONCE = 100
 
+ROUTE: Final = "kalman/stream"
+# A message of points is one series.
+UNITS: Final = 1
+DEBITS: Final = uuid.UUID("0d0b2a58-2f2e-4f0a-9a55-6d6f3b1c7e11")
+# How long a charge without its points is left to a holder that may be alive.
+HOLD: Final = timedelta(minutes=15)
+
+# The stream's lock before the hold's, as in a claim. Rolled back unless it answers 1.
 _APPEND = text("""
 WITH moved AS (
     UPDATE kalman_streams SET sequence = :last, state = :state, updated_at = now()
     WHERE id = :id AND epoch = :epoch AND sequence = :first - 1
     RETURNING id
+), charged AS (
+    UPDATE holds SET debit_id = :next_debit, reserved_at = now(), until = now() + CAST(:hold AS interval)
+    WHERE debit_id = :debit AND fence = :epoch AND EXISTS (SELECT FROM moved)
+    RETURNING debit_id
 ), kept AS (
     INSERT INTO kalman_stream_answers (stream_id, last_sequence, first_sequence, points)
     SELECT id, :last, :first, :points FROM moved
 ), dropped AS (
     DELETE FROM kalman_stream_answers a USING moved WHERE a.stream_id = moved.id AND a.last_sequence <= :last - :keep
 )
-SELECT count(*) FROM moved
+SELECT count(*) FROM charged
 """)
+
+_RELEASE = text("DELETE FROM holds WHERE owner = :owner AND fence = :epoch")
 
 _CLAIM = text("""
 WITH before AS (
@@ -50,7 +70,7 @@ WITH before AS (
 )
 UPDATE kalman_streams s SET epoch = s.epoch + 1, held = true, updated_at = now()
 FROM before WHERE s.id = before.id
-RETURNING s.id, s.epoch, s.sequence, s.document, s.state, before.held AS was_held
+RETURNING s.id, s.account_id, s.epoch, s.sequence, s.document, s.state, before.held AS was_held
 """)
 
 # By account, as the index is. Only what nobody else has locked: this must never be one half of a deadlock.
@@ -91,20 +111,26 @@ class StreamLimits:
 
     streams: int
     unused: timedelta
-    """A stream that nobody used for this long is deleted: by a loop, or when its account opens another."""
+    """A stream that was not used for this long is deleted: by a loop, or when its account opens another."""
+    hold: timedelta = HOLD
+    """How long after the last message its next charge may be made under the same claim; see `Claim`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A stream in the hands of one connection, as it stood then."""
+    """A stream in the hands of one connection, as it was then.
+
+    It is good for charges until `StreamLimits.hold` after it was made, or after its last `append`.
+    """
 
     id: uuid.UUID
+    account_id: int
     epoch: int
     sequence: int
     document: str
     state: str | None
     was_held: bool
-    """Its last holder has not let it go: it may be alive, or have died with a debit that nobody answers for."""
+    """Its last holder has not let it go: it may be alive, or have died with a charge whose points were not taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +160,7 @@ class KalmanStreams:
         self._engine = engine
         self._limits = limits
         self._timeout_s = timeout_s
+        self.hold_s = limits.hold.total_seconds()
 
     async def open(self, account_id: int, model: str, document: str) -> Claim:
         """Make a stream and hold it.
@@ -157,9 +184,11 @@ class KalmanStreams:
                     raise TooManyStreams(self._limits.streams)
                 row = insert(KalmanStream).values(id=stream_id, account_id=account_id, model=model, document=document)
                 await connection.execute(row)
+                claim = Claim(stream_id, account_id, 1, 0, document, None, was_held=False)
+                await self._reserve(connection, claim)
         except IntegrityError as e:
             raise AccountNotFound(account_id) from e
-        return Claim(stream_id, 1, 0, document, None, was_held=False)
+        return claim
 
     async def claim(
         self,
@@ -167,15 +196,15 @@ class KalmanStreams:
         stream_id: uuid.UUID,
         *,
         epoch: int | None = None,
-        owed: Callable[[Claim], Debit | None] = lambda _: None,
+        charged: bool = True,
     ) -> Claim:
-        """Take a stream over from whoever holds it, and give back what that holder may have been charged in vain.
+        """Take a stream over from its holder, and give back a charge whose points that holder did not commit.
 
         Args:
             account_id: its owner.
             stream_id: which.
-            epoch: of the claim that is renewed; None takes it from anybody.
-            owed: the debit to void in the same transaction: later, a process could die and nobody know of it.
+            epoch: of the claim that is renewed; None takes the stream from any holder.
+            charged: whether the holder's open charge may have been made.
 
         Raises:
             StreamNotFound: the account has no such stream.
@@ -187,9 +216,9 @@ class KalmanStreams:
             if row is None:
                 raise await _why_lost(connection, stream_id, account_id)
             claim = Claim(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
-            debit = owed(claim)
-            if debit is not None:
-                await void(connection, debit)
+            if claim.was_held:
+                await self._close(connection, claim, charged=charged)
+            await self._reserve(connection, claim)
         return claim
 
     async def append(self, claim: Claim, first: int, last: int, *, state: str, points: str, keep: int) -> None:
@@ -199,25 +228,29 @@ class KalmanStreams:
             claim: the holder's.
             first: sequence of the first point.
             last: sequence of the last point.
-            state: where the filter stands then.
+            state: of the filter after them.
             points: a JSON list of the answers.
             keep: points whose answers stay; those before them are dropped.
 
         Raises:
             StreamNotFound: the stream was deleted.
-            StreamSuperseded: another connection has claimed it, or it does not stand at `first` - 1.
+            StreamSuperseded: another connection has claimed it, it has not taken exactly `first` - 1 points, or the
+                claim is too old (see `Claim`).
             StoreUnavailable: with `uncertain`, the points may have been taken: claim the stream again to know.
         """
         values = {"id": claim.id, "epoch": claim.epoch, "first": first, "last": last, "state": state}
+        values |= {"debit": debit_id(claim.id, claim.epoch, first), "hold": self._limits.hold}
+        values |= {"next_debit": debit_id(claim.id, claim.epoch, last + 1)}
         async with self._transaction() as connection:
             if not await connection.scalar(_APPEND, {**values, "points": points, "keep": keep}):
                 raise await _why_lost(connection, claim.id)
 
     async def release(self, claim: Claim) -> None:
-        """Let a stream go in good order: no debit of this holder is left open."""
+        """Let a stream go in good order: this holder has made no charge for points that were not taken."""
         held = (KalmanStream.id == claim.id) & (KalmanStream.epoch == claim.epoch)
         async with self._transaction() as connection:
             await connection.execute(update(KalmanStream).where(held).values(held=False))
+            await connection.execute(_RELEASE, {"owner": owner_of(claim.id), "epoch": claim.epoch})
 
     async def answers(self, claim: Claim, after: int) -> Sequence[KeptAnswers]:
         """The kept answers that hold a point beyond `after`, oldest first.
@@ -268,8 +301,28 @@ class KalmanStreams:
         """
         mine = (KalmanStream.id == stream_id) & (KalmanStream.account_id == account_id)
         async with self._transaction() as connection:
-            if not (await connection.execute(delete(KalmanStream).where(mine))).rowcount:
+            epoch = await connection.scalar(delete(KalmanStream).where(mine).returning(KalmanStream.epoch))
+            if epoch is None:
                 raise StreamNotFound(stream_id)
+            await lock_accounts(connection, [account_id])
+            for hold in await holds.take_over(connection, owner_of(stream_id), epoch + 1):
+                await holds.void(connection, hold)
+
+    async def _reserve(self, connection: AsyncConnection, claim: Claim) -> None:
+        """Write the hold of the next message, before it can be charged."""
+        debit = _debit(claim, claim.epoch)
+        await holds.write(connection, debit, owner_of(claim.id), claim.epoch, self._limits.hold)
+
+    @staticmethod
+    async def _close(connection: AsyncConnection, claim: Claim, *, charged: bool) -> None:
+        """Close what the holder before this claim left open."""
+        await lock_accounts(connection, [claim.account_id])
+        left = await holds.take_over(connection, owner_of(claim.id), claim.epoch)
+        for hold in left:
+            await (holds.void(connection, hold) if charged else holds.drop(connection, hold))
+        if charged and not left:
+            # The holder is of a release that wrote no holds, or its hold was overdue and is voided.
+            await void(connection, _debit(claim, claim.epoch - 1))
 
     async def _expire(self, connection: AsyncConnection, account_id: int) -> None:
         unused = (KalmanStream.account_id == account_id) & (KalmanStream.updated_at < func.now() - self._limits.unused)
@@ -293,6 +346,21 @@ async def expire_unused(connection: AsyncConnection, unused: timedelta) -> int:
     """Delete streams of all accounts that nobody used for so long, `EXPIRED_AT_ONCE` at most; returns how many."""
     deleted = await connection.execute(_EXPIRE, {"unused": unused, "most": EXPIRED_AT_ONCE})
     return deleted.rowcount
+
+
+def owner_of(stream_id: uuid.UUID) -> str:
+    """The owner of a stream's hold."""
+    return f"{ROUTE}/{stream_id}"
+
+
+def debit_id(stream: uuid.UUID, epoch: int, first: int) -> uuid.UUID:
+    """The id of the one debit that the holder of an epoch can have open for the points from `first` on."""
+    return uuid.uuid5(DEBITS, f"{stream}/{epoch}/{first}")
+
+
+def _debit(claim: Claim, epoch: int) -> Debit:
+    """The charge of a message that follows the points taken, by the holder of an epoch."""
+    return Debit(claim.account_id, "", (), UNITS, debit_id(claim.id, epoch, claim.sequence + 1), ROUTE)
 
 
 async def _why_lost(

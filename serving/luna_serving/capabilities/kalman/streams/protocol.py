@@ -11,11 +11,11 @@ from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.store.streams import KeptAnswers
 from luna_serving.capabilities.kalman.streams.job import DEFAULT_OUTPUTS, SMOOTHED_BACK
 from luna_serving.capabilities.kalman.streams.messages import Open
+from luna_serving.capabilities.kalman.wire.series import MAX_SERIES_LENGTH
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 from luna_store.quota.debits import Standing
 
-DEBITS: Final = uuid.UUID("0d0b2a58-2f2e-4f0a-9a55-6d6f3b1c7e11")
 # Close codes for applications (RFC 6455, section 7.4.2).
 SUPERSEDED: Final = 4001
 IDLE: Final = 4002
@@ -33,12 +33,12 @@ class StreamRules:
 
     def within(self, standing: Standing) -> "StreamRules":
         """The rules for an account that may send no longer series: a message of points is one."""
-        return replace(self, max_points=min(self.max_points, standing.max_length or self.max_points))
+        return replace(self, max_points=min(self.max_points, standing.limits.get(MAX_SERIES_LENGTH, self.max_points)))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a stream was opened. Stored with it, so that a release with other defaults goes on in the same way."""
+    """How a stream was opened. Stored with it, so that other defaults of a later release change nothing."""
 
     model: ModelSpec
     outputs: tuple[str, ...]
@@ -152,11 +152,6 @@ def _cut(kept: KeptAnswers, first: int, last: int) -> tuple[int, str]:
 def joined(parts: Sequence[tuple[int, str]]) -> tuple[int, str]:
     """Several answers as one."""
     return parts[0][0], "[" + ",".join(points[1:-1] for _, points in parts) + "]"
-
-
-def debit_id(stream: uuid.UUID, epoch: int, first: int) -> uuid.UUID:
-    """The id of the one debit that the holder of an epoch can have open for the points from `first` on."""
-    return uuid.uuid5(DEBITS, f"{stream}/{epoch}/{first}")
 
 
 def opened(stream: uuid.UUID, sequence: int, plan: Plan, rules: StreamRules, *, resumed: bool) -> str:

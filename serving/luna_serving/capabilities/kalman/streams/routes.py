@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends
 from pydantic import AwareDatetime, BaseModel, Field
 
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
 from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamNotFound
 from luna_serving.edge.account_scope import AccountRoutes, Owner
 from luna_serving.edge.cursors import PAGE, Cursor, Cursors, Limit
@@ -39,9 +39,11 @@ class StreamList(BaseModel):
     )
 
 
-def router(callers: Callers, store: KalmanStreams) -> APIRouter:
+def router(authorization: Authorization, store: KalmanStreams) -> APIRouter:
     """Build the routes."""
-    routes = AccountRoutes(callers, "kalman/streams", tags=["streams"], responses=refusals(401, 403, 404, 422, 503))
+    routes = AccountRoutes(
+        authorization, "kalman/streams", tags=["streams"], responses=refusals(401, 403, 404, 422, 503)
+    )
     Own = Annotated[Owner, Depends(routes.own)]  # noqa: N806  a type
 
     @routes.get(STREAMS, summary="Own streams of online filtering")

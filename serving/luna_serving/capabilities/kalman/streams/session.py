@@ -2,27 +2,33 @@
 
 Nothing is answered before it is committed, so a client that was answered never has to send again; a client that was
 not sends again, and is answered from what is kept or for the first time. A message that was charged and not applied
-is given back: here, or by the next holder of the stream if this process dies before it can (`Claim.was_held`).
+is given back by its hold: by this session, by the next holder of the stream if this process dies before it can, or
+when the hold is overdue.
 """
 
 import logging
 import time
-import uuid
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.access.admission import Admission
-from luna_serving.access.authorization import Callers
+from luna_serving.access.authorization import Authorization
+from luna_serving.access.charges import Charges
+from luna_serving.access.denials import Charge
+from luna_serving.access.denied import Denied
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.store.streams import (
+    ROUTE,
+    UNITS,
     Claim,
     KalmanStreams,
     StreamNotFound,
     StreamSuperseded,
     TooManyStreams,
+    debit_id,
 )
 from luna_serving.capabilities.kalman.streams import protocol
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
@@ -35,15 +41,14 @@ from luna_serving.edge.sockets import POLICY_VIOLATION, Socket
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 from luna_store.accounts.accounts import AccountNotFound
-from luna_store.quota.debits import Debit, Grant, StoreUnavailable
+from luna_store.quota.debits import Debit, Decision, Grant, StoreUnavailable
 
 log = logging.getLogger("luna.streams")
 
-ROUTE = "kalman/stream"
 # RFC 6455, section 7.4.1.
 MESSAGE_TOO_BIG = 1009
-# A message of points is one series.
-UNITS = 1
+# Beyond what a message may take, so that its hold is never overdue before its points are committed.
+HOLD_SPARE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,46 +62,53 @@ class SessionLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class StreamService:
     """What the sessions of one ingress replica share."""
 
     store: KalmanStreams
     gate: Serves
-    admission: Admission
-    callers: Callers
+    charges: Charges
+    authorization: Authorization
     models: NamedModels
     rules: StreamRules
     limits: SessionLimits
 
+    @property
+    def good_for_s(self) -> float:
+        """How long after it was written a hold may be charged: it is then not overdue before the answer."""
+        return self.store.hold_s - self.limits.timeout_s - HOLD_SPARE_S
+
     async def serve(self, socket: Socket) -> None:
-        """Speak with one client until it or we have had enough."""
+        """Serve one connection until either side closes it."""
         await Session(self, socket).run()
 
 
 @dataclass(slots=True)
 class Held:
-    """A stream in this session's hands."""
+    """A stream that this session holds."""
 
     claim: Claim
     plan: Plan
     sequence: int
     state: str | None
+    since: float
+    """A time, by `time.monotonic`, before its hold was last written."""
     spent: bool = False
-    """Whether this epoch's debit id was used for points that were not applied: the next needs another."""
-    open_debit: tuple[Debit, int] | None = None
-    """A debit that may have been taken for points, up to this number, that may have been applied."""
+    """Whether the hold's debit id was used for points that were not applied: the next message needs another."""
+    charged: bool = False
+    """Whether that debit may have been taken."""
 
     @classmethod
-    def of(cls, claim: Claim) -> "Held":
+    def of(cls, claim: Claim, since: float) -> "Held":
         """The stream as it was claimed."""
-        return cls(claim, Plan.from_json(claim.document), claim.sequence, claim.state)
+        return cls(claim, Plan.from_json(claim.document), claim.sequence, claim.state, since)
 
 
 class Session:
     """The state of one connection."""
 
-    def __init__(self, desk: Desk, socket: Socket) -> None:
-        self._desk = desk
+    def __init__(self, service: StreamService, socket: Socket) -> None:
+        self._service = service
         self._socket = socket
         self._held: Held | None = None
 
@@ -113,7 +125,7 @@ class Session:
             await self._release()
 
     async def _next(self) -> str | bytes:
-        limits = self._desk.limits
+        limits = self._service.limits
         try:
             message = await self._socket.receive(limits.idle_s if self._held else limits.timeout_s)
         except TimeoutError:
@@ -131,10 +143,10 @@ class Session:
             if isinstance(message, Points):
                 sequence = message.sequence
             answers = await self._handle(message)
+        except Denied as denied:
+            await self._refuse(denied.problem, sequence)
         except Problem as problem:
-            await self._socket.send(protocol.error(problem, sequence))
-            if problem.status in {401, 403}:
-                await self._socket.close(POLICY_VIOLATION, problem.detail)
+            await self._refuse(problem, sequence)
         except StreamSuperseded:
             self._held = None
             await self._socket.close(protocol.SUPERSEDED, "Another connection has resumed this stream.")
@@ -146,6 +158,11 @@ class Session:
         else:
             for answer in answers:
                 await self._socket.send(answer)
+
+    async def _refuse(self, problem: Problem, sequence: int | None) -> None:
+        await self._socket.send(protocol.error(problem, sequence))
+        if problem.status in {401, 403}:
+            await self._socket.close(POLICY_VIOLATION, problem.detail)
 
     async def _handle(self, message: Open | Resume | Points) -> list[str]:
         if isinstance(message, Points):
@@ -159,55 +176,57 @@ class Session:
 
     async def _open(self, message: Open) -> list[str]:
         account_id = self._socket.account_id
-        # As it stands now: a stream is not opened by whoever lost the right to it since the upgrade.
-        standing = await self._desk.callers.standing(self._socket.credential(), account_id, ROUTE)
-        model = await self._desk.models.resolved(account_id, message.model)
+        # Asked again: the caller may have lost the right to it since the upgrade.
+        standing = await self._service.authorization.standing(self._socket.credential(), account_id, ROUTE)
+        model = await self._service.models.resolved(account_id, message.model)
         if model.endless is not None:
             wrong = "Varies in time without an end, which a stream does not take: send regressors instead."
             raise problems.invalid(FieldError(f"/model{model.endless}", wrong))
-        plan = Plan.of(message, model, self._desk.rules)
+        plan = Plan.of(message, model, self._service.rules)
+        since = time.monotonic()
         try:
-            claim = await self._desk.store.open(account_id, model.kind, plan.to_json())
+            claim = await self._service.store.open(account_id, model.kind, plan.to_json())
         except TooManyStreams as e:
             cure = f"Delete one: GET /api/v1/{account_id}/kalman/streams lists them."
             raise problems.limit_reached(f"{e} {cure}") from e
         except AccountNotFound as e:
             raise problems.not_found(f"There is no account {account_id}.") from e
-        self._held = Held.of(claim)
-        rules = self._desk.rules.within(standing)
+        self._held = Held.of(claim, since)
+        rules = self._service.rules.within(standing)
         return [protocol.opened(claim.id, 0, plan, rules, resumed=False)]
 
     async def _resume(self, message: Resume) -> list[str]:
         account_id = self._socket.account_id
-        standing = await self._desk.callers.standing(self._socket.credential(), account_id, ROUTE)
+        standing = await self._service.authorization.standing(self._socket.credential(), account_id, ROUTE)
+        since = time.monotonic()
         try:
-            claim = await self._desk.store.claim(account_id, message.stream, owed=self._left_open)
+            claim = await self._service.store.claim(account_id, message.stream)
         except StreamNotFound as e:
             raise problems.not_found(f"{e} It may have been deleted, or have expired unused.") from e
-        held = self._held = Held.of(claim)
+        held = self._held = Held.of(claim, since)
         try:
             if message.after > claim.sequence:
                 raise problems.invalid(FieldError("/after", f"Must be at most {claim.sequence}: no more was taken."))
-            kept = await self._desk.store.answers(claim, message.after)
+            kept = await self._service.store.answers(claim, message.after)
             repeats = protocol.repeated(kept, message.after, claim.sequence)
         except Problem:
             await self._release()
             raise
-        rules = self._desk.rules.within(standing)
+        rules = self._service.rules.within(standing)
         head = protocol.opened(claim.id, claim.sequence, held.plan, rules, resumed=True)
         return [head, *(protocol.filtered(first, points) for first, points in repeats)]
 
     async def _points(self, held: Held, message: Points) -> str:
         if not message.values:
             raise problems.invalid(FieldError("/values", "Must be a list of at least one point."))
-        if held.spent:
+        if held.spent or time.monotonic() - held.since > self._service.good_for_s:
             await self._renew(held)
-        desk, first, last = self._desk, message.sequence, message.sequence + len(message.values) - 1
+        service, first, last = self._service, message.sequence, message.sequence + len(message.values) - 1
         if protocol.place(first, len(message.values), held.sequence) == "again":
-            kept = await desk.store.answers(held.claim, first - 1)
+            kept = await service.store.answers(held.claim, first - 1)
             return protocol.filtered(*protocol.joined(protocol.repeated(kept, first - 1, last)))
-        model, keep = held.plan.model.build(), held.plan.replayed(desk.rules)
-        values = read_values(message.values, model.observed, min(desk.rules.max_points, keep))
+        model, keep = held.plan.model.build(), held.plan.replayed(service.rules)
+        values = read_values(message.values, model.observed, min(service.rules.max_points, keep))
         if model.length is not None and last > model.length:
             wrong = f"Would go on to point {last}; the model's time-varying matrices cover {model.length}."
             raise problems.invalid(FieldError("/values", wrong))
@@ -215,80 +234,66 @@ class Session:
         if unknown is not None:
             wrong = f"Reaches point {unknown + 1}, whose regressors are null: open a stream with the numbers."
             raise problems.invalid(FieldError("/values", wrong))
-        debit = self._debit(held.plan, held.claim.id, held.claim.epoch, first, len(values))
-        held.spent, held.open_debit = True, (debit, last)
-        appended = await self._charged(held, values, debit)
-        try:
-            await desk.store.append(held.claim, first, last, state=appended.state, points=appended.points, keep=keep)
-        except (StreamSuperseded, StreamNotFound):
-            # Whoever claimed the stream has done so as well; after a deletion nobody else does.
-            desk.admission.void_later(debit)
-            raise
-        held.spent, held.open_debit = False, None
+        appended = await self._charged(held, values, self._charge(held, first, len(values)))
+        since = time.monotonic()
+        await service.store.append(held.claim, first, last, state=appended.state, points=appended.points, keep=keep)
+        held.since, held.spent, held.charged = since, False, False
         held.sequence, held.state = last, appended.state
         return protocol.filtered(first, appended.points)
 
     async def _renew(self, held: Held) -> None:
         """Claim the stream again: under the new epoch the debits have new ids, and what is uncertain is known."""
-
-        def owed(claim: Claim) -> Debit | None:
-            debit, last = held.open_debit or (None, 0)
-            return debit if claim.sequence < last else None
-
-        claim = await self._desk.store.claim(self._socket.account_id, held.claim.id, epoch=held.claim.epoch, owed=owed)
+        since = time.monotonic()
+        claim = await self._service.store.claim(
+            self._socket.account_id, held.claim.id, epoch=held.claim.epoch, charged=held.charged
+        )
         held.claim, held.sequence, held.state = claim, claim.sequence, claim.state
-        held.spent, held.open_debit = False, None
+        held.since, held.spent, held.charged = since, False, False
 
-    async def _charged(self, held: Held, values: NDArray[np.float64], debit: Debit) -> Appended:
+    async def _charged(self, held: Held, values: NDArray[np.float64], charge: Charge) -> Appended:
         """Debit and compute.
 
         Raises:
+            Denied: nothing was taken.
             Problem: nothing is charged.
         """
-        plan, seconds = held.plan, self._desk.limits.timeout_s
+        plan, seconds = held.plan, self._service.limits.timeout_s
         until = time.monotonic() + seconds
         job = AppendJob(plan.model, held.state, values, plan.outputs, plan.threshold, plan.lag)
-        for _ in range(2):
+
+        def attempt() -> Awaitable[tuple[Appended, Decision]]:
             # A client that hangs up meanwhile finds the answer when it resumes: these points are taken.
-            call = Call(debit, job, len(values) * (plan.lag + 1), lambda: False)
-            result, decision = await self._desk.gate.serve(call, until - time.monotonic(), seconds)
-            if decision.admitted:
-                appended: Appended = result
-                return appended
-            denial = await self._desk.callers.denial(
-                self._socket.credential(), debit, decision, partial(protocol.too_many_points, len(values))
-            )
-            if denial is not None:
-                # Nothing was taken. What the gate raises is another matter: it gives back, if it lives to do so.
-                held.open_debit = None
-                raise denial
-        raise problems.dependencies_gone("The account")
+            call = Call(charge.debit, job, len(values) * (plan.lag + 1), lambda: False)
+            return self._service.gate.serve(call, until - time.monotonic(), seconds)
 
-    def _left_open(self, claim: Claim) -> Debit | None:
-        """The debit of an earlier holder who may have died before the commit, which can no longer happen now."""
-        if not claim.was_held:
-            return None
-        return self._debit(Plan.from_json(claim.document), claim.id, claim.epoch - 1, claim.sequence + 1)
+        held.spent = held.charged = True
+        try:
+            return (await self._service.charges.charge(charge, attempt))[0]
+        except Denied:
+            # Nothing was taken. What the gate raises is another matter: it gives back, if it lives to do so.
+            held.charged = False
+            raise
 
-    def _debit(self, plan: Plan, stream: uuid.UUID, epoch: int, first: int, points: int = 0) -> Debit:
+    def _charge(self, held: Held, first: int, points: int) -> Charge:
         credential = self._socket.credential()
-        return Debit(
+        debit = Debit(
             account_id=self._socket.account_id,
             key_prefix=credential.key_prefix,
             key_digests=credential.key_digests,
             units=UNITS,
-            debit_id=protocol.debit_id(stream, epoch, first),
+            debit_id=debit_id(held.claim.id, held.claim.epoch, first),
             route=ROUTE,
-            grant=Grant("kalman", plan.model.kind),
+            grant=Grant("kalman", held.plan.model.kind),
             amounts=amounts(UNITS, points),
         )
+        return Charge(credential, debit, partial(protocol.too_many_points, points))
 
     async def _release(self) -> None:
-        """Let the stream go; but where the last debit was in vain, it stays held, so that the next holder voids it."""
+        """Let the stream go. After a charge whose points were not taken it stays held: its hold will be voided."""
         held, self._held = self._held, None
         if held is None or held.spent:
             return
         try:
-            await self._desk.store.release(held.claim)
+            await self._service.store.release(held.claim)
         except StoreUnavailable as e:
             log.warning("stream %s stays held: %s", held.claim.id, e)

@@ -1,0 +1,116 @@
+"""What an account may be limited in, besides quota and rate: one list.
+
+From it follow the fields of the custom resources and their status, the names in `accounts.limits` and in Redis, and
+what `luna account` and `GET /api/v1/{account_id}` accept and show. A limit is added by an entry here and
+`python -m luna_operator.schema`, which writes it into `crds/`; rows and Redis need no migration.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+# An int32: what the resources' schemas and the columns of earlier releases hold.
+HIGHEST = 2**31 - 1
+
+
+class Checked(StrEnum):
+    """Where a limit is compared with what a call asks for."""
+
+    DEBIT = "debit"
+    """By the debit, with the `amounts` that the work states."""
+    PARSE = "parse"
+    """While the request is read."""
+    STORE = "store"
+    """Where something is kept, in the transaction that keeps it."""
+    HISTORY = "history"
+    """Where history is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit: a whole number that an Account or a Tier may set."""
+
+    name: str
+    """In snake_case: in Postgres, in Redis, in JSON and in the `amounts` of a debit."""
+    unit: str
+    what: str
+    """What it bounds, as a phrase: "Points in one series at most"."""
+    checked: Checked
+    default: int | None = None
+    """Holds where neither Account nor Tier sets it; None for `otherwise`."""
+    otherwise: str = "no limit"
+    """What holds without a value and without a default, as a phrase."""
+    lowest: int = 1
+    highest: int = HIGHEST
+    earlier_column: bool = False
+    """Whether releases before revision 0005 have a column of this name; it and the next go with these columns."""
+    earlier_hash_field: str | None = None
+    """The field in which these releases read it from Redis, 0 for none."""
+
+    @property
+    def field(self) -> str:
+        """Its name in a custom resource: camelCase."""
+        first, *others = self.name.split("_")
+        return first + "".join(word.capitalize() for word in others)
+
+    @property
+    def path(self) -> str:
+        """Its path in a custom resource."""
+        return f"spec.limits.{self.field}"
+
+    @property
+    def unset(self) -> str:
+        """What holds where nobody sets it, as a phrase."""
+        return self.otherwise if self.default is None else str(self.default)
+
+
+LIMITS: tuple[Limit, ...] = (
+    Limit(
+        name="max_series_length",
+        unit="points",
+        what="Points in one series at most",
+        checked=Checked.DEBIT,
+        otherwise="the server's own limit, which it can only lower",
+        earlier_column=True,
+        earlier_hash_field="max_length",
+    ),
+    Limit(
+        name="max_series_per_request",
+        unit="series",
+        what="Series in one request at most",
+        checked=Checked.DEBIT,
+        otherwise="the server's own limit, which it can only lower",
+        earlier_column=True,
+        earlier_hash_field="max_series",
+    ),
+    Limit(
+        name="history_days",
+        unit="days",
+        what="Days of usage history that the team can read",
+        checked=Checked.HISTORY,
+        otherwise="as much as the server keeps",
+        highest=36_500,
+        earlier_column=True,
+    ),
+)
+
+
+def validated(values: Mapping[str, int]) -> dict[str, int]:
+    """The values, if there are such limits and they may have them.
+
+    Raises:
+        ValueError: names the limit and the cure.
+    """
+    known = {limit.name: limit for limit in LIMITS}
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"{name} is not a limit; the limits are {', '.join(known)}.")
+        lowest, highest = known[name].lowest, known[name].highest
+        if not lowest <= value <= highest:
+            raise ValueError(f"{name} must lie between {lowest} and {highest}, or be left out, not {value}.")
+    return dict(values)
+
+
+def in_force(values: Mapping[str, int]) -> dict[str, int]:
+    """The limits that hold for an account with these values of its own; those without value and default are absent."""
+    return {limit.name: limit.default for limit in LIMITS if limit.default is not None} | dict(values)

@@ -1,0 +1,83 @@
+"""Which accounts there are and whose key is whose: asked of Redis, then of Postgres, which repairs Redis."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from luna_serving.access.credentials import Credential
+from luna_serving.access.redis_outage import RedisOutage
+from luna_store.accounts.accounts import Accounts
+from luna_store.quota.debits import StoreUnavailable
+from luna_store.quota.redis_quota import RedisQuota
+
+# How long an account that is not there is remembered, and how many of them.
+MISSING_S = 1.0
+MAX_MISSING = 10_000
+
+T = TypeVar("T")
+
+
+class AccountDirectory:
+    """Looks accounts up, and repairs those that Redis does not know."""
+
+    def __init__(self, outage: RedisOutage, quota: RedisQuota, accounts: Accounts, *, timeout_s: float) -> None:
+        """Wire it; a question to Postgres is given up after `timeout_s` seconds."""
+        self._outage = outage
+        self._quota = quota
+        self._accounts = accounts
+        self._timeout_s = timeout_s
+        self._repairs: dict[int, asyncio.Task[bool]] = {}
+        # Calls for accounts that do not exist must not all reach Postgres.
+        self._missing: dict[int, float] = {}
+
+    async def owner(self, credential: Credential) -> int | None:
+        """The account that a credential belongs to; None if no store knows it.
+
+        Raises:
+            StoreUnavailable: neither store could be asked.
+        """
+        if credential.key is None:
+            return credential.token_account
+        if not self._outage.gone:
+            try:
+                owner = await self._quota.owner(credential.key_digests)
+            except StoreUnavailable as e:
+                self._outage.begin(e)
+            else:
+                if owner is not None:
+                    return owner
+        return await self._from_postgres(self._accounts.owner(credential.key))
+
+    async def repaired(self, account_id: int) -> bool:
+        """Bring Redis up to date with an account; False if there is no such account.
+
+        Raises:
+            StoreUnavailable: Postgres or Redis did not answer in time.
+        """
+        missing_since = self._missing.get(account_id)
+        if missing_since is not None and time.monotonic() - missing_since < MISSING_S:
+            return False
+        if self._outage.gone:
+            return await self._from_postgres(self._accounts.exists(account_id))
+        repair = self._repairs.get(account_id)
+        if repair is None:
+            # One per account at a time; it goes on if its first caller hangs up.
+            repair = asyncio.get_running_loop().create_task(self._outage.rebuild(account_id))
+            self._repairs[account_id] = repair
+            repair.add_done_callback(lambda _: self._repairs.pop(account_id, None))
+        found = await asyncio.shield(repair)
+        if not found:
+            if len(self._missing) >= MAX_MISSING:
+                self._missing.clear()
+            self._missing[account_id] = time.monotonic()
+        return found
+
+    async def _from_postgres(self, question: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await question
+        except (SQLAlchemyError, OSError, TimeoutError) as e:
+            raise StoreUnavailable("Postgres", uncertain=False) from e
