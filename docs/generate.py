@@ -1,4 +1,7 @@
-"""Writes the tables of docs/configuration.md from the settings: `python docs/generate.py`; a test compares."""
+"""Writes what other files decide: `python docs/generate.py`; a test compares.
+
+The table of docs/configuration.md comes from the settings, the one of docs/decisions/README.md from the decisions.
+"""
 
 import re
 from pathlib import Path
@@ -8,7 +11,11 @@ from luna_serving.app import CAPABILITIES
 from luna_serving.settings import variables
 
 PAGE = Path(__file__).parent / "configuration.md"
+DECISIONS = Path(__file__).parent / "decisions"
+INDEX = DECISIONS / "README.md"
 BEGIN, END = "<!-- settings: python docs/generate.py -->", "<!-- end of settings -->"
+FIRST, LAST = "<!-- decisions: python docs/generate.py -->", "<!-- end of decisions -->"
+HEAD = re.compile(r"# (\d{4}): (.+)\n\n\*\*Status\.\*\* ((?:.+\n)+)")
 
 
 def with_settings(page: str) -> str:
@@ -33,5 +40,21 @@ def shown(default: Any) -> str:  # noqa: ANN401  any default
             return str(default)
 
 
+def with_decisions(page: str) -> str:
+    """The index, with a line for each decision between the marks.
+
+    Raises:
+        ValueError: a decision does not begin with its number, title and status.
+    """
+    table = ["| | decision | status |", "|---|---|---|"]
+    for path in sorted(DECISIONS.glob("[0-9]*.md")):
+        head = HEAD.match(path.read_text())
+        if head is None or not path.name.startswith(head[1]):
+            raise ValueError(f"{path.name} does not begin with `# NNNN: Title` and a paragraph `**Status.** ...`.")
+        table.append(f"| [{head[1]}]({path.name}) | {head[2]} | {' '.join(head[3].split())} |")
+    return re.sub(f"{FIRST}.*{LAST}", lambda _: "\n".join([FIRST, *table, LAST]), page, flags=re.DOTALL)
+
+
 if __name__ == "__main__":
     PAGE.write_text(with_settings(PAGE.read_text()))
+    INDEX.write_text(with_decisions(INDEX.read_text()))

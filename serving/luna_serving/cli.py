@@ -127,7 +127,7 @@ def _spec(arguments: argparse.Namespace) -> AccountSpec:
 
 
 def _saying_why(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Let argparse tell why a value was refused, not only that it was."""
+    """Let argparse say why a value was refused."""
 
     def checked(text: str) -> T:
         try:
@@ -194,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=_number(int, 0, 65_535), default=PORT, metavar="N", help="0 for any free one (default: 8000)"
     )
     up.add_argument("--quota", type=_quota, metavar="N", help=f"units for {NAME} (500 at its first start)")
-    up.add_argument("--rate", type=_rate, metavar="R", help=f"its calls a second (first {RATE_PER_SECOND:g})")
+    up.add_argument("--rate", type=_rate, metavar="R", help=f"its calls per second (first {RATE_PER_SECOND:g})")
     up.add_argument("--burst", type=_burst, metavar="N", help=f"its calls at once (first {RATE_BURST})")
     up.add_argument("--only", default="", metavar="A,B", help="capabilities to serve (default: all)")
     up.add_argument(
@@ -207,8 +207,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     settle = commands.add_parser("settle", help="carry usage from Redis to Postgres until stopped", parents=[folder])
     settle.set_defaults(command=_settle)
-    settle.add_argument("--json", action="store_true", help="log one JSON object a line")
-    account = commands.add_parser("account", help="make and change accounts")
+    settle.add_argument("--json", action="store_true", help="log one JSON object per line")
+    account = commands.add_parser("account", help="create and change accounts")
     _add_account_commands(account.add_subparsers(required=True, dest="action", metavar="ACTION"), folder)
     return parser
 
@@ -224,12 +224,12 @@ def _add_account_commands(
             parser.add_argument("account", type=_reference, metavar="NAME|ID")
         return parser
 
-    create = add("create", "make an account and show its key, this once", reference=False)
+    create = add("create", "create an account and show its key once", reference=False)
     create.add_argument("name", type=_saying_why(_name), metavar="NAME", help="unique, such as team/web")
     create.add_argument("--display-name", metavar="TEXT")
-    create.add_argument("--quota", type=_quota, metavar="N", help="units (series) a window (default: 500)")
+    create.add_argument("--quota", type=_quota, metavar="N", help="units (series) per window (default: 500)")
     create.add_argument("--window", choices=("Lifetime", "Day", "Month"), help="(default: Lifetime)")
-    create.add_argument("--rate", type=_rate, metavar="R", help="calls a second (default: 50)")
+    create.add_argument("--rate", type=_rate, metavar="R", help="calls per second (default: 50)")
     create.add_argument("--burst", type=_burst, metavar="N", help="calls at once (default: 100)")
     create.add_argument("--model", action="append", metavar="M", help="one that it may use; repeat (default: all)")
     create.add_argument(
@@ -249,7 +249,7 @@ def _add_account_commands(
     create.add_argument("--expires-at", type=_saying_why(_instant), metavar="ISO", help="(default: never)")
     add("show", "show an account")
     add("list", "list all accounts", reference=False)
-    rotate = add("rotate-key", "issue a new key and show it, this once")
+    rotate = add("rotate-key", "issue a new key and show it once")
     rotate.add_argument(
         "--overlap",
         type=_saying_why(duration),
@@ -258,7 +258,7 @@ def _add_account_commands(
         help="how long the old key stays valid, like 90s, 15m, 24h, 0s (default: 24h)",
     )
     add("suspend", "refuse an account's calls until it is resumed")
-    add("resume", "take a suspended account's calls again")
+    add("resume", "accept a suspended account's calls again")
     delete = add("delete", "end an account for good; row and ledger are kept")
     delete.add_argument("--purge", action="store_true", help="remove row and ledger as well")
 

@@ -1,0 +1,185 @@
+"""Every file of examples/ runs as it stands there, against a running Luna."""
+
+import asyncio
+import csv
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tests.serving.platform import Caller, Platform
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+# Not a call by itself: the Python examples import it.
+IMPORTED = {"connection.py"}
+TESTED = {"kalman.sh", "kalman.py", "account.sh", "account.py", "stream.py"}
+
+
+@dataclass
+class Ran:
+    output: str
+    errors: str
+
+
+async def run(
+    name: str, *arguments: str, env: Mapping[str, str], folder: Path | None = None, typed: str = "", status: int = 0
+) -> Ran:
+    """Run an example with these variables, and no other of Luna's."""
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("LUNA_")} | dict(env)
+    program = sys.executable if name.endswith(".py") else "sh"
+    process = await asyncio.create_subprocess_exec(
+        program,
+        str(EXAMPLES / name),
+        *arguments,
+        cwd=folder,
+        env=environment,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate(typed.encode())
+    assert process.returncode == status, errors.decode()
+    return Ran(output.decode(), errors.decode())
+
+
+def variables(caller: Caller, url: str | None = None) -> dict[str, str]:
+    return {
+        "LUNA_URL": url or caller.base_url,
+        "LUNA_ACCOUNT_ID": str(caller.id),
+        "LUNA_API_KEY": caller.key.secret,
+    }
+
+
+def test_no_example_is_left_out() -> None:
+    assert {each.name for each in EXAMPLES.iterdir() if each.is_file()} == TESTED | IMPORTED
+
+
+@pytest.mark.parametrize("name", sorted(TESTED))
+def test_the_readme_names_every_example(name: str) -> None:
+    assert f"(examples/{name})" in (EXAMPLES.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["kalman.py", "account.py", "kalman.sh"])
+async def test_an_example_finds_a_running_luna_by_its_file(platform: Platform, tmp_path: Path, name: str) -> None:
+    caller = await platform.caller()
+    (tmp_path / ".luna").mkdir()
+    (tmp_path / ".luna" / "env").write_text("".join(f"{n}={v}\n" for n, v in variables(caller).items()))
+    assert (await run(name, env={}, folder=tmp_path)).output
+
+
+async def test_without_a_luna_an_example_says_what_is_missing(tmp_path: Path) -> None:
+    ran = await run("account.py", env={"LUNA_URL": "http://127.0.0.1:1"}, folder=tmp_path, status=1)
+    assert ran.errors.startswith("Set LUNA_ACCOUNT_ID, LUNA_API_KEY, ")
+
+
+async def test_kalman_sh_filters_forecasts_and_stores_a_model(platform: Platform) -> None:
+    caller = await platform.caller()
+    filtered, forecast, stored, named = (await run("kalman.sh", env=variables(caller))).output.splitlines()
+    assert len(json.loads(filtered)["processed_results"]) == 5
+    assert [len(each["mean"]) for each in json.loads(forecast)["results"]] == [3, 3]
+    assert json.loads(stored)["version"] == 1
+    assert "loglike" in json.loads(named)["results"][0]
+    assert platform.used(caller.id) == 1 + 2 + 1
+
+
+async def test_kalman_py_prints_the_published_forecast(platform: Platform, tmp_path: Path) -> None:
+    caller, chart = await platform.caller(), tmp_path / "nile.svg"
+    lines = (await run("kalman.py", str(chart), env=variables(caller))).output.splitlines()
+    rows = [line.split() for line in lines[1:11]]
+    assert [int(row[0]) for row in rows] == [*range(1971, 1981)]
+    # Durbin & Koopman 2012, section 2.11: the level's forecast is its last filtered value.
+    assert {row[1] for row in rows} == {"798.4"}
+    # The variance of the next observation: P + obs_var + level_var, P = 4032.16.
+    assert float(rows[0][3]) - 798.4 == pytest.approx(1.96 * (4032.16 + 15099 + 1469.1) ** 0.5, abs=0.1)
+    assert chart.exists() == (importlib.util.find_spec("matplotlib") is not None)
+
+
+async def test_kalman_py_shows_a_refusal(platform: Platform) -> None:
+    caller = await platform.caller(quota_limit=0)
+    ran = await run("kalman.py", env=variables(caller), status=1)
+    assert ran.errors.startswith("429 The quota does not cover this request.")
+
+
+async def test_account_sh_shows_the_account_and_its_usage(platform: Platform) -> None:
+    caller = await platform.caller()
+    await run("kalman.sh", env=variables(caller))
+    assert platform.used(caller.id) == 4
+    account, *usage = (await run("account.sh", env=variables(caller))).output.splitlines()
+    assert json.loads(account)["account_id"] == caller.id
+    assert {row["route"]: int(row["units"]) for row in csv.DictReader(usage)}["kalman/forecast"] == 2
+
+
+async def test_account_py_prints_usage_as_csv_and_the_quota_aside(platform: Platform) -> None:
+    caller = await platform.caller(quota_limit=100)
+    await run("kalman.sh", env=variables(caller))
+    assert platform.used(caller.id) == 4
+    ran = await run("account.py", env=variables(caller))
+    assert "96 of 100 units left" in ran.errors
+    assert sum(int(row["units"]) for row in csv.DictReader(ran.output.splitlines())) == 4
+
+
+async def test_stream_py_filters_line_by_line(platform: Platform) -> None:
+    caller = await platform.caller()
+    ran = await run("stream.py", env=variables(caller), typed="1120\n1160\n\n963")
+    points = [json.loads(line) for line in ran.output.splitlines()]
+    assert len(points) == 4
+    assert points[1]["filtered_state"] == pytest.approx([1140.928], rel=1e-4)
+    assert platform.used(caller.id) == 4
+
+
+async def test_stream_py_loses_and_doubles_nothing_when_connections_break(platform: Platform) -> None:
+    values = [1120, 1160, 963, 1210, 1160, 1160, 813, 1230]
+    typed = "\n".join(map(str, values))
+    undisturbed, caller = await platform.caller(), await platform.caller()
+    expected = (await run("stream.py", env=variables(undisturbed), typed=typed)).output
+    async with breaking(platform.url) as way:
+        ran = await run("stream.py", env=variables(caller, way.url), typed=typed)
+    assert ran.output == expected
+    assert way.connections > 3
+    assert platform.used(caller.id) == len(values)
+
+
+@dataclass
+class Way:
+    """To Luna, over connections that break before their fourth answer arrives."""
+
+    url: str
+    connections: int = 0
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+@asynccontextmanager
+async def breaking(url: str) -> AsyncIterator[Way]:
+    target = urlsplit(url)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        way.connections += 1
+        answers, requests = await asyncio.open_connection(target.hostname, target.port)
+        forward = asyncio.create_task(pump(reader, requests))
+        way.tasks.add(forward)
+        try:
+            # The upgrade, `opened` or `resumed`, an answer. The next answer is lost: its points were taken.
+            for _ in range(3):
+                writer.write(await answers.read(1 << 20))
+            await answers.read(1 << 20)
+        finally:
+            forward.cancel()
+            requests.transport.abort()
+            writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    way = Way(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with server:
+        yield way
+
+
+async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while data := await source.read(1 << 20):
+        sink.write(data)
+    sink.close()
