@@ -188,6 +188,10 @@ class Edge:
 
             result, standing = await self._charges.charge(Charge(credential, debit, work.limit_error), attempt)
             return 200, [(b"content-type", JSON), *ratelimit_headers(standing)], work.finish(result)
+        except Denied as denied:
+            if denied.problem.status in DOUBTFUL:
+                self._own.forget(credential)
+            raise
         except Problem as problem:
             if problem.status in DOUBTFUL:
                 self._own.forget(credential)
