@@ -10,11 +10,11 @@ from typing import Any
 import kopf
 
 from luna_operator.kube.client import PAGE
-from luna_operator.reconcile.intake import Intake
+from luna_operator.reconcile.watch_events import WatchEvents
 from luna_operator.resources.names import GROUP, VERSION
 
 
-def register(registry: kopf.OperatorRegistry, intake: Intake, probe: Any) -> None:  # noqa: ANN401  a callable of Kopf's
+def register(registry: kopf.OperatorRegistry, watch_events: WatchEvents, probe: Any) -> None:  # noqa: ANN401  a callable of Kopf's
     """Connect Kopf's events with the operator."""
 
     @kopf.on.login(registry=registry)
@@ -23,11 +23,11 @@ def register(registry: kopf.OperatorRegistry, intake: Intake, probe: Any) -> Non
 
     @kopf.on.event(GROUP, VERSION, "accounts", registry=registry)
     async def account(event: Any, **_: Any) -> None:  # noqa: ANN401
-        intake.account(event["type"], event["object"])
+        watch_events.account(event["type"], event["object"])
 
     @kopf.on.event(GROUP, VERSION, "tiers", registry=registry)
     async def tier(event: Any, **_: Any) -> None:  # noqa: ANN401
-        intake.tier(event["type"], event["object"])
+        watch_events.tier(event["type"], event["object"])
 
     # Else Kopf tries again after a minute, for as long as it takes, and /healthz answers nothing meanwhile.
     @kopf.on.probe(id="loops", registry=registry, errors=kopf.ErrorsMode.PERMANENT)

@@ -12,7 +12,7 @@ class Stalled(Exception):
     """A loop has not come round for too long; Kubernetes restarts the pod."""
 
 
-class Pulse:
+class Heartbeats:
     """The last beats of the loops, by name."""
 
     def __init__(self, limits: dict[str, float], clock: Callable[[], float] = time.monotonic) -> None:

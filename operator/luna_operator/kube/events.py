@@ -14,7 +14,7 @@ NOTE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class KubeEvent:
     """Something that happened to an Account."""
 
     type: Literal["Normal", "Warning"]
@@ -25,7 +25,7 @@ class Event:
     note: str
 
 
-def event_manifest(event: Event, account: AccountResource, *, instance: str, now: datetime) -> dict[str, Any]:
+def event_manifest(event: KubeEvent, account: AccountResource, *, instance: str, now: datetime) -> dict[str, Any]:
     """The Event as the API takes it."""
     return {
         "apiVersion": "events.k8s.io/v1",
@@ -59,7 +59,7 @@ class Events:
         self._api = api
         self._instance = instance
 
-    async def post(self, event: Event, account: AccountResource) -> None:
+    async def post(self, event: KubeEvent, account: AccountResource) -> None:
         """Tell of what happened; see `kube.client` for what it raises."""
         body = event_manifest(event, account, instance=self._instance, now=datetime.now(UTC))
         await self._api.create(f"/apis/events.k8s.io/v1/namespaces/{account.key.namespace}/events", body)

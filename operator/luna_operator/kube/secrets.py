@@ -85,7 +85,7 @@ def labels(account: AccountResource) -> dict[str, str]:
     return {MANAGED_BY: FIELD_MANAGER, ACCOUNT_LABEL: str(account.uid)}
 
 
-class Secrets:
+class SecretsClient:
     """The Secrets at the API server."""
 
     def __init__(self, api: ApiServer) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from luna_operator.plan.conditions import conditions_of, render
 from luna_operator.plan.observation import Observation
-from luna_operator.plan.problems import Problem
+from luna_operator.plan.obstacles import Obstacle
 from luna_operator.plan.usage import next_usage
 from luna_operator.resources.account import format_time
 from luna_operator.resources.limits import EffectiveLimits
@@ -14,15 +14,15 @@ from luna_store.accounts.desired import AccountRow
 from luna_store.grants import MODELS, names_of
 
 
-def status_of(seen: Observation, problem: Problem | None, usage_max_age: timedelta) -> dict[str, Any]:
-    """The status after the steps of a plan were taken, or one of them was stopped by `problem`."""
+def status_of(seen: Observation, obstacle: Obstacle | None, usage_max_age: timedelta) -> dict[str, Any]:
+    """The status after the steps of a plan were taken, or one of them was stopped by `obstacle`."""
     before, account, row = seen.account.status, seen.account, seen.row
     status: dict[str, Any] = {
         "observedGeneration": account.generation,
         "secretName": account.api_key.secret_name,
         "effective": _effective(seen.limits),
         "conditions": render(
-            conditions_of(seen, problem), before.get("conditions") or (), account.generation, seen.now
+            conditions_of(seen, obstacle), before.get("conditions") or (), account.generation, seen.now
         ),
     }
     if seen.tier_missing:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from redis.exceptions import RedisError
 
 from luna_operator.kube.client import ApiError
-from luna_operator.kube.events import Event
+from luna_operator.kube.events import KubeEvent
 from luna_operator.kube.resources import Resources
-from luna_operator.kube.secrets import Secret, Secrets, manifest
+from luna_operator.kube.secrets import Secret, SecretsClient, manifest
 from luna_operator.metrics import Metrics
 from luna_operator.plan.observation import Observation
 from luna_operator.plan.steps import (
@@ -24,8 +24,8 @@ from luna_operator.plan.steps import (
     Why,
     WriteSecret,
 )
-from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observed, Observer
+from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.resources.account import AccountResource, format_time
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.provisioning import AccountRow, Provisioning
@@ -38,7 +38,7 @@ class Work:
     account: AccountResource
     row: AccountRow | None
     secret: Secret | None
-    events: list[Event] = field(default_factory=list)
+    events: list[KubeEvent] = field(default_factory=list)
     touched: bool = False
     """Whether row, keys or Secret are no longer what was read."""
     alive: bool = False
@@ -57,17 +57,17 @@ class Actor:
 
     def __init__(
         self,
-        known: Known,
+        resource_cache: ResourceCache,
         observer: Observer,
         resources: Resources,
-        secrets: Secrets,
+        secrets: SecretsClient,
         provisioning: Provisioning,
         cache: AccountCache,
         metrics: Metrics,
         *,
         url: str,
     ) -> None:
-        self._known = known
+        self._resource_cache = resource_cache
         self._observer = observer
         self._resources = resources
         self._secrets = secrets
@@ -110,7 +110,7 @@ class Actor:
                 await self._end(work.account, retain=retain)
             case RemoveFinalizer():
                 await self._resources.remove_finalizer(work.account)
-                self._known.forget(work.account.key, work.account.resource_version)
+                self._resource_cache.forget(work.account.key, work.account.resource_version)
 
     async def after(self, work: Work, seen: Observation) -> Observation:
         """The observation as it is now; read again only where something was touched."""
@@ -135,9 +135,9 @@ class Actor:
         ends = format_time(datetime.now(UTC) + step.overlap)
         note = f"The Secret {work.account.api_key.secret_name!r} holds the key {key.prefix}."
         if step.why is Why.FIRST:
-            work.events.append(Event("Normal", "KeyIssued", "IssueKey", note))
+            work.events.append(KubeEvent("Normal", "KeyIssued", "IssueKey", note))
         else:
-            work.events.append(Event("Normal", "KeyRotated", "RotateKey", f"{note} Earlier keys end at {ends}."))
+            work.events.append(KubeEvent("Normal", "KeyRotated", "RotateKey", f"{note} Earlier keys end at {ends}."))
 
     async def _write(self, work: Work, api_key: str) -> None:
         body = manifest(work.account, account_id=work.account_id, url=self._url, api_key=api_key)
@@ -167,4 +167,4 @@ class Actor:
 
     def _keep(self, work: Work, body: dict[str, object]) -> None:
         work.account = AccountResource.parse(body)
-        self._known.keep(work.account)
+        self._resource_cache.keep(work.account)

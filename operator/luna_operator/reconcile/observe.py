@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from luna_operator.kube.secrets import Secret, Secrets, labels
+from luna_operator.kube.secrets import Secret, SecretsClient, labels
 from luna_operator.plan.observation import ABSENT, Observation, Ownership, SecretFacts
-from luna_operator.reconcile.known import Known
+from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
 from luna_store.accounts.cache import AccountCache
@@ -28,9 +28,15 @@ class Observer:
     """Reads Postgres, Redis and the Secrets. Owns none of them."""
 
     def __init__(
-        self, known: Known, provisioning: Provisioning, cache: AccountCache, secrets: Secrets, *, url: str
+        self,
+        resource_cache: ResourceCache,
+        provisioning: Provisioning,
+        cache: AccountCache,
+        secrets: SecretsClient,
+        *,
+        url: str,
     ) -> None:
-        self._known = known
+        self._resource_cache = resource_cache
         self._provisioning = provisioning
         self._cache = cache
         self._secrets = secrets
@@ -66,7 +72,7 @@ class Observer:
     ) -> Observed:
         """Put together what was read."""
         facts = secret_facts(secret, account, row, url=self._url, matches=self._provisioning.matches)
-        tier = self._known.tier(account.tier)
+        tier = self._resource_cache.tier(account.tier)
         return Observed(Observation(account, tier, row, facts, datetime.now(UTC), cache_drifted), secret)
 
 

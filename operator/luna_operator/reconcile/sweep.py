@@ -14,17 +14,17 @@ from typing import Any
 
 from luna_operator.kube.client import ApiError
 from luna_operator.kube.resources import Resources
-from luna_operator.kube.secrets import Secret, Secrets
+from luna_operator.kube.secrets import Secret, SecretsClient
 from luna_operator.metrics import Metrics
-from luna_operator.plan.decide import Plan, decide
+from luna_operator.plan.decide import AccountPlan, decide
 from luna_operator.plan.observation import Observation
 from luna_operator.plan.status import patch, status_of
 from luna_operator.plan.steps import ApplyRow, ConfirmKey, IssueKey, RebuildCache, WriteSecret
 from luna_operator.plan.tier_status import tier_status
-from luna_operator.reconcile.hearing import Hearing
-from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observer
 from luna_operator.reconcile.queue import WorkQueue
+from luna_operator.reconcile.resource_cache import ResourceCache
+from luna_operator.reconcile.watch_health import WatchHealth
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
 from luna_operator.resources.tier import TierResource
@@ -43,18 +43,18 @@ class Sweep:
 
     def __init__(
         self,
-        known: Known,
+        resource_cache: ResourceCache,
         queue: WorkQueue,
-        hearing: Hearing,
+        watch_health: WatchHealth,
         observer: Observer,
         resources: Resources,
-        secrets: Secrets,
+        secrets: SecretsClient,
         cache: AccountCache,
         metrics: Metrics,
     ) -> None:
-        self._known = known
+        self._resource_cache = resource_cache
         self._queue = queue
-        self._hearing = hearing
+        self._watch_health = watch_health
         self._observer = observer
         self._resources = resources
         self._secrets = secrets
@@ -69,7 +69,7 @@ class Sweep:
         """
         self._queue.begin_look()
         await self._tiers()
-        before = {account.key: account.resource_version for account in self._known.accounts()}
+        before = {account.key: account.resource_version for account in self._resource_cache.accounts()}
         secrets = await self._labelled_secrets()
         listed: set[Key] = set()
         members, waiting = Counter[str](), Counter[str]()
@@ -83,9 +83,9 @@ class Sweep:
             async for account in self._unsettled(accounts, secrets):
                 waiting[account.tier or ""] += 1
         for key in before.keys() - listed:
-            self._hearing.gone(key)
+            self._watch_health.gone(key)
             # Deleted while the watch was away.
-            if self._known.forget(key, before[key]):
+            if self._resource_cache.forget(key, before[key]):
                 self._queue.drop(key)
         await self._report_tiers(members, waiting)
         self._metrics.swept(accounts=len(listed), ready=ready, ended=ended)
@@ -95,11 +95,13 @@ class Sweep:
         listed = await self._resources.tiers()
         for body in listed:
             try:
-                self._known.keep_tier(TierResource.parse(body))
+                self._resource_cache.keep_tier(TierResource.parse(body))
             except ValueError as e:
                 log.error("a Tier cannot be read: %s", e)  # noqa: TRY400  the message says it all
-        for name in {tier.name for tier in self._known.tiers()} - {body["metadata"]["name"] for body in listed}:
-            self._known.forget_tier(name)
+        for name in {tier.name for tier in self._resource_cache.tiers()} - {
+            body["metadata"]["name"] for body in listed
+        }:
+            self._resource_cache.forget_tier(name)
 
     async def _labelled_secrets(self) -> dict[Key, Secret]:
         return {Key(secret.namespace, secret.name): secret async for page in self._secrets.pages() for secret in page}
@@ -110,10 +112,10 @@ class Sweep:
         except ValueError as e:
             log.error("an Account cannot be read: %s", e)  # noqa: TRY400  the message says it all
             return None
-        if not self._known.keep(account) and self._known.account(account.key) is None:
+        if not self._resource_cache.keep(account) and self._resource_cache.account(account.key) is None:
             # The watch told of its end while this list was under way; it will not tell of it again.
             return None
-        self._hearing.listed(account.key, account.resource_version)
+        self._watch_health.listed(account.key, account.resource_version)
         return account
 
     async def _unsettled(
@@ -143,7 +145,7 @@ class Sweep:
             # After a loss of Redis these are all accounts; settlement rebuilds them within seconds, by the batch.
             return False
         # Usage is reported elsewhere, and is no drift.
-        told = patch(seen.account.status, status_of(seen, plan.problem, timedelta.max))
+        told = patch(seen.account.status, status_of(seen, plan.obstacle, timedelta.max))
         if plan.steps or told:
             # What is being repaired has been counted.
             if not self._queue.busy_with(seen.account.key):
@@ -155,7 +157,7 @@ class Sweep:
         return False
 
     async def _report_tiers(self, members: Counter[str], waiting: Counter[str]) -> None:
-        for tier in self._known.tiers():
+        for tier in self._resource_cache.tiers():
             status = tier_status(tier, accounts=members[tier.name], waiting=waiting[tier.name], now=datetime.now(UTC))
             if (difference := patch(tier.status, status)) is None:
                 continue
@@ -164,12 +166,12 @@ class Sweep:
             except ApiError as e:
                 log.info("Tier %s: its status is not written: %s", tier.name, e)
                 continue
-            if self._known.keep_tier(TierResource.parse(body)):
+            if self._resource_cache.keep_tier(TierResource.parse(body)):
                 # Somebody else changed its limits meanwhile, of which the watch will tell nothing new.
-                for key in self._known.accounts_of(tier.name):
+                for key in self._resource_cache.accounts_of(tier.name):
                     self._queue.add(key)
 
-    def _count(self, seen: Observation, plan: Plan, told: dict[str, Any]) -> None:
+    def _count(self, seen: Observation, plan: AccountPlan, told: dict[str, Any]) -> None:
         """An account that was settled before and is not any more has drifted; a new one has not."""
         if not (seen.account.observed and _is_ready(seen.account)):
             return

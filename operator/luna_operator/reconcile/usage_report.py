@@ -7,8 +7,8 @@ from luna_operator.kube.client import ApiError
 from luna_operator.kube.resources import Resources
 from luna_operator.plan.status import patch
 from luna_operator.plan.usage import next_usage
-from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.queue import WorkQueue
+from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.resources.account import AccountResource
 from luna_store.accounts.provisioning import Provisioning
 
@@ -21,9 +21,15 @@ class UsageReport:
     """Writes `status.usage`. Owns none of what it is given."""
 
     def __init__(
-        self, known: Known, queue: WorkQueue, provisioning: Provisioning, resources: Resources, *, max_age: timedelta
+        self,
+        resource_cache: ResourceCache,
+        queue: WorkQueue,
+        provisioning: Provisioning,
+        resources: Resources,
+        *,
+        max_age: timedelta,
     ) -> None:
-        self._known = known
+        self._resource_cache = resource_cache
         self._queue = queue
         self._provisioning = provisioning
         self._resources = resources
@@ -36,13 +42,13 @@ class UsageReport:
             SQLAlchemyError, OSError, ApiUnavailable: something did not answer; look again.
         """
         written, after = 0, 0
-        keys = {account.uid: account.key for account in self._known.accounts()}
+        keys = {account.uid: account.key for account in self._resource_cache.accounts()}
         while rows := await self._provisioning.usage_page(after, ROWS_A_PAGE):
             after = rows[-1].id
             now = datetime.now(UTC)
             for row in rows:
                 # As it is now: many a status was written since the round began.
-                account = self._known.account(keys[row.uid]) if row.uid in keys else None
+                account = self._resource_cache.account(keys[row.uid]) if row.uid in keys else None
                 # Without a report there is no status yet: that is the reconciliation's to write.
                 if account is None or account.uid != row.uid or not (before := account.status.get("usage")):
                     continue
@@ -71,4 +77,4 @@ class UsageReport:
         except ApiError as e:
             log.info("%s: its usage is not written: %s", account.key, e)
             return
-        self._known.keep_written(AccountResource.parse(body))
+        self._resource_cache.keep_written(AccountResource.parse(body))

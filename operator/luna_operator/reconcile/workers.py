@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from luna_operator.health import Pulse
+from luna_operator.health import Heartbeats
 from luna_operator.kube.client import ApiError, ApiUnavailable
 from luna_operator.metrics import Metrics
 from luna_operator.reconcile.queue import Turn, WorkQueue
@@ -39,7 +39,7 @@ class Workers:
         sweep: Sweep,
         usage: UsageReport,
         metrics: Metrics,
-        pulse: Pulse,
+        heartbeats: Heartbeats,
         *,
         workers: int,
         sweep_s: float,
@@ -51,7 +51,7 @@ class Workers:
         self._sweep = sweep
         self._usage = usage
         self._metrics = metrics
-        self._pulse = pulse
+        self._heartbeats = heartbeats
         self._workers = workers
         self._sweep_s = sweep_s
         self._usage_s = usage_s
@@ -59,7 +59,7 @@ class Workers:
     async def run(self) -> None:
         """Lead or stand by, until cancelled."""
         while True:
-            self._pulse.beat("leadership")
+            self._heartbeats.beat("leadership")
             answered = False
             try:
                 async with leadership(self._engine, LOCK) as connection:
@@ -87,14 +87,14 @@ class Workers:
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             while not any(task.done() for task in tasks):
-                self._pulse.beat("leadership")
+                self._heartbeats.beat("leadership")
                 await connection.execute(text("SELECT 1"))
                 await asyncio.wait(tasks, timeout=STANDBY_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _end(tasks)
             # Who stands by, or waits for Postgres, does not sweep: that is no reason to be restarted.
             for name in ("sweep", "usage"):
-                self._pulse.rest(name)
+                self._heartbeats.rest(name)
             log.info("this replica leads no more")
         for task in tasks:
             # A loop that ended by itself is a mistake of ours: let it be seen, and Kubernetes restart the pod.
@@ -142,7 +142,7 @@ class Workers:
                     log.info("%s: %d accounts", name, count)
             except OUTAGES as e:
                 log.warning("%s was cut off: %s", name, str(e).partition("\n")[0])
-            self._pulse.beat(name)
+            self._heartbeats.beat(name)
             await asyncio.sleep(max(0.1, seconds - (time.monotonic() - began)))
 
     async def _swept(self) -> int:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """The condition that a problem belongs to."""
+    """The condition that an obstacle belongs to."""
 
     DATABASE = "DatabaseSynced"
     QUOTA = "QuotaSynced"
@@ -13,7 +13,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Obstacle:
     """One obstacle: a reason for programs, a message with the cure for people."""
 
     stage: Stage
@@ -22,9 +22,9 @@ class Problem:
     message: str
 
 
-def tier_not_found(name: str) -> Problem:
+def tier_not_found(name: str) -> Obstacle:
     """`spec.tier` names nothing."""
-    return Problem(
+    return Obstacle(
         Stage.DATABASE,
         "TierNotFound",
         f"There is no Tier {name!r}. Create it, or name one that `kubectl get tiers` lists in spec.tier. "
@@ -32,9 +32,9 @@ def tier_not_found(name: str) -> Problem:
     )
 
 
-def secret_conflict(name: str) -> Problem:
+def secret_conflict(name: str) -> Obstacle:
     """A Secret of that name belongs to somebody else."""
-    return Problem(
+    return Obstacle(
         Stage.KEY,
         "SecretConflict",
         f"The Secret {name!r} exists and does not belong to this Account; it is left alone. Delete it, or make the "
@@ -42,9 +42,9 @@ def secret_conflict(name: str) -> Problem:
     )
 
 
-def secret_refused(name: str, error: str) -> Problem:
+def secret_refused(name: str, error: str) -> Obstacle:
     """The API server will not have the Secret as we write it: somebody made it immutable, or a policy forbids it."""
-    return Problem(
+    return Obstacle(
         Stage.KEY,
         "SecretRefused",
         f"The API server refuses to write the Secret {name!r}: {error}. Delete it if it is immutable or of another "
@@ -52,9 +52,9 @@ def secret_refused(name: str, error: str) -> Problem:
     )
 
 
-def forbidden(stage: Stage, error: str) -> Problem:
+def forbidden(stage: Stage, error: str) -> Obstacle:
     """The API server refuses the operator itself: for want of a right, or by a quota or policy of the namespace."""
-    return Problem(
+    return Obstacle(
         stage,
         "Forbidden",
         f"The API server forbids it: {error}. Grant the operator the rights that docs/operator.md lists (the chart "
@@ -62,9 +62,9 @@ def forbidden(stage: Stage, error: str) -> Problem:
     )
 
 
-def name_taken(name: str, account_id: int) -> Problem:
+def name_taken(name: str, account_id: int) -> Obstacle:
     """An account from the command line has the name."""
-    return Problem(
+    return Obstacle(
         Stage.DATABASE,
         "NameTaken",
         f"Account {account_id} in the database is named {name!r} and was not made by an Account resource. "
@@ -72,11 +72,13 @@ def name_taken(name: str, account_id: int) -> Problem:
     )
 
 
-def invalid(message: str) -> Problem:
+def invalid(message: str) -> Obstacle:
     """The resource holds what its schema should have refused."""
-    return Problem(Stage.DATABASE, "InvalidSpec", f"{message} Is the CustomResourceDefinition of this release applied?")
+    return Obstacle(
+        Stage.DATABASE, "InvalidSpec", f"{message} Is the CustomResourceDefinition of this release applied?"
+    )
 
 
-def unavailable(stage: Stage, store: str, error: str) -> Problem:
+def unavailable(stage: Stage, store: str, error: str) -> Obstacle:
     """A store or the API server did not answer; tried again by itself."""
-    return Problem(stage, f"{store}Unavailable", f"{store} did not answer ({error}); tried again until it does.")
+    return Obstacle(stage, f"{store}Unavailable", f"{store} did not answer ({error}); tried again until it does.")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class EventNote:
     """A change that people want to read of."""
 
     type: Literal["Normal", "Warning"]
@@ -21,7 +21,7 @@ _TOLD: dict[str, tuple[str, str, bool]] = {
 }
 
 
-def news(before: dict[str, Any], after: dict[str, Any]) -> list[News]:
+def event_notes(before: dict[str, Any], after: dict[str, Any]) -> list[EventNote]:
     """The difference between two statuses."""
     old = {condition["type"]: condition for condition in before.get("conditions") or ()}
     found = []
@@ -33,14 +33,14 @@ def news(before: dict[str, Any], after: dict[str, Any]) -> list[News]:
         elif kind in _TOLD and status != was.get("status", "False"):
             on, off, warning = _TOLD[kind]
             level: Literal["Normal", "Warning"] = "Warning" if warning and status == "True" else "Normal"
-            found.append(News(level, on if status == "True" else off, condition["message"]))
+            found.append(EventNote(level, on if status == "True" else off, condition["message"]))
     return found
 
 
-def _ready(was: dict[str, Any], now: dict[str, Any]) -> list[News]:
+def _ready(was: dict[str, Any], now: dict[str, Any]) -> list[EventNote]:
     """An obstacle is told when it appears and when it gives way to another; suspension and expiry speak themselves."""
     if now["status"] == "True":
-        return [News("Normal", "Ready", now["message"])] if was.get("status") == "False" else []
+        return [EventNote("Normal", "Ready", now["message"])] if was.get("status") == "False" else []
     if now["reason"] in {"Suspended", "Expired"} or now["reason"] == was.get("reason"):
         return []
-    return [News("Warning", now["reason"], now["message"])]
+    return [EventNote("Warning", now["reason"], now["message"])]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from luna_operator.resources.names import Key
 
 
-class Hearing:
+class WatchHealth:
     """Compares the versions that the watch told of with those that lists showed."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

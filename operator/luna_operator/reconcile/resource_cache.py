@@ -12,7 +12,7 @@ from luna_operator.resources.tier import TierResource
 GONE_KEPT = 10_000
 
 
-class Known:
+class ResourceCache:
     """A memory of the newest version of each resource.
 
     An answer of the API server may be older than what the watch has told meanwhile: it brings back no old version, and
