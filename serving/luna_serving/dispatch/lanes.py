@@ -7,7 +7,7 @@ from luna_serving.dispatch.gate import Call
 from luna_store.quota.debits import Decision
 
 
-class Serves(Protocol):
+class Gateway(Protocol):
     """Admits and computes calls; see `Gate.serve`."""
 
     async def serve(self, call: Call, left_s: float, asked_s: float) -> tuple[Any, Decision]:
@@ -17,7 +17,7 @@ class Serves(Protocol):
 class Lanes:
     """Sends each call to the gate of its lane."""
 
-    def __init__(self, gates: Mapping[str, Serves], lane_of: Callable[[Any], str]) -> None:
+    def __init__(self, gates: Mapping[str, Gateway], lane_of: Callable[[Any], str]) -> None:
         """Wire the lanes.
 
         Args:

@@ -23,7 +23,7 @@ SERVE_WATCHES = (b"x-request-disconnect-disabled", b"?1")
 INTERNAL = frozenset({DEADLINE_HEADER, SERVE_WATCHES[0]})
 
 
-class ServeManners:
+class ServeErrorsAsProblems:
     """Rewrites a request's head on its way in and Serve's own errors on their way out."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -98,4 +98,4 @@ def _head(message: Message, problem: Problem) -> Message:
 def middlewares() -> list[Any]:
     """What Serve calls in every replica before it starts uvicorn."""
     http_protocol.install()
-    return [Middleware(ServeManners)]
+    return [Middleware(ServeErrorsAsProblems)]

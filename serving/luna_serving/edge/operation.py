@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from luna_serving.access.credentials import Credential
-from luna_serving.dispatch.lanes import Serves
+from luna_serving.dispatch.lanes import Gateway
 from luna_serving.dispatch.work import Unresolved, Work
 from luna_serving.edge.bodies import Receive, coding_of, read_chunks, read_in_time, require_json, unpacked
 from luna_serving.edge.query import Parameters
@@ -26,7 +26,7 @@ class Operation:
     """A POST of JSON at a fixed path, computed by a gate and answered by JSON."""
 
     path: str
-    gate: Serves
+    gate: Gateway
     parse: Callable[[bytes], Work | Unresolved]
     """Of the body. Raises Problem 422. Called in any thread."""
     openapi: Mapping[str, Any] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Query:
     """
 
     path: str
-    gate: Serves
+    gate: Gateway
     parse: Callable[[Parameters], Work | Unresolved]
     """Raises Problem 422. Called on the event loop."""
     parameters: frozenset[str] = NO_PARAMETERS
