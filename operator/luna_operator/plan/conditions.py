@@ -1,4 +1,4 @@
-"""An account's conditions, as the Kubernetes API conventions have them.
+"""An account's conditions, after the Kubernetes API conventions.
 
 https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md: a
 condition is always present, `status` is True, False or Unknown, and `lastTransitionTime` moves only when `status` does.
@@ -17,7 +17,7 @@ from luna_operator.resources.account import format_time
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One statement about an account."""
+    """One condition; a message ends with a full stop."""
 
     type: str
     status: str
@@ -93,7 +93,7 @@ def _exhausted(seen: Observation) -> Condition:
 
 
 def render(wanted: Iterable[Condition], before: Iterable[dict[str, Any]], generation: int, now: datetime) -> list[Any]:
-    """The conditions as the API takes them; times of those whose status did not change are kept."""
+    """The conditions as the API takes them; a condition whose status did not change keeps its time."""
     old = {condition.get("type"): condition for condition in before}
     rendered = []
     for condition in wanted:

@@ -1,4 +1,4 @@
-"""From an observation to a plan: which steps are missing, in their order. Nothing missing, no step.
+"""Turns an observation into a plan: the missing steps, in their order.
 
 The same function serves a single reconciliation and the sweep over all accounts, so what the sweep reports as drift
 is exactly what a reconciliation would repair.
@@ -28,7 +28,7 @@ from luna_store.quota.windows import window_end
 
 @dataclass(frozen=True, slots=True)
 class AccountPlan:
-    """What to do now, what stands in the way, and when to look again."""
+    """What to do now, the obstacle if there is one, and when to reconcile again."""
 
     steps: tuple[Step, ...] = ()
     obstacle: Obstacle | None = None
@@ -45,12 +45,12 @@ def decide(seen: Observation) -> AccountPlan:
         return AccountPlan((EndAccount(account.retain), RemoveFinalizer()))
     steps: list[Step] = [] if account.finalized else [AddFinalizer()]
     if seen.tier_missing:
-        # Fail static: neither take away what worked nor give what nobody granted.
+        # Fail static: keep the previous limits, grant nothing new.
         return AccountPlan(tuple(steps), tier_not_found(account.tier or ""), wake_at(seen))
     try:
         desired = seen.desired
     except ValueError as e:
-        # A schema that was stricter later, or not applied: one such account must not stop the sweep over the others.
+        # The schema became stricter later, or is not applied. One such account must not stop the sweep.
         return AccountPlan(tuple(steps), invalid(str(e)), wake_at(seen))
     row = seen.row
     changed = row is None or bool(differences(desired, row))
@@ -81,7 +81,7 @@ def _key_steps(seen: Observation) -> list[Step]:
 
 
 def _why(seen: Observation, held: KeyRow | None) -> Why | None:
-    """What a new key is needed for, once the held one is confirmed; None if it is not."""
+    """Why a new key is needed, once the held one is confirmed; None if none is needed."""
     policy = seen.account.api_key
     if seen.row is None or not seen.row.keys:
         return Why.FIRST
@@ -108,10 +108,10 @@ def wake_at(seen: Observation) -> datetime | None:
     if seen.row is not None:
         instants += [key.expires_at for key in seen.row.keys]
         if seen.row.quota_limit and not remaining(seen.row, seen.now):
-            # Of other accounts, a new window changes no more than the usage, which is reported by and by.
+            # For other accounts a new window changes only the usage, which the usage report writes.
             instants.append(window_end(seen.row.quota_window, seen.row.window_started_at))
     if current is not None and account.api_key.rotation_interval is not None:
         instants.append(current.created_at + account.api_key.rotation_interval)
     coming = [instant for instant in instants if instant is not None and instant > seen.now]
-    # The stores' clocks may be a little behind this one.
+    # The clocks of the stores may run slightly behind this one.
     return min(coming) + timedelta(seconds=1) if coming else None

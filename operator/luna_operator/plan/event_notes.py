@@ -1,4 +1,4 @@
-"""What is worth an Event: a condition that changed, told once, in its own words."""
+"""Which changes of conditions are posted as Events: each change once, with the condition's message."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class EventNote:
-    """A change that people want to read of."""
+    """Type, reason and note of one Event."""
 
     type: Literal["Normal", "Warning"]
     reason: str
     note: str
 
 
-# Reasons of the change to True and to False, and whether the first is a warning.
-_TOLD: dict[str, tuple[str, str, bool]] = {
+# Per condition: the reasons of a change to True and to False, and whether the first is a warning.
+_POSTED: dict[str, tuple[str, str, bool]] = {
     "Suspended": ("Suspended", "Resumed", False),
     "Expired": ("Expired", "Extended", True),
     "QuotaExhausted": ("QuotaExhausted", "QuotaRestored", True),
@@ -22,7 +22,7 @@ _TOLD: dict[str, tuple[str, str, bool]] = {
 
 
 def event_notes(before: dict[str, Any], after: dict[str, Any]) -> list[EventNote]:
-    """The difference between two statuses."""
+    """The Events for the difference between two statuses."""
     old = {condition["type"]: condition for condition in before.get("conditions") or ()}
     found = []
     for condition in after["conditions"]:
@@ -30,15 +30,15 @@ def event_notes(before: dict[str, Any], after: dict[str, Any]) -> list[EventNote
         was = old.get(kind, {})
         if kind == "Ready":
             found += _ready(was, condition)
-        elif kind in _TOLD and status != was.get("status", "False"):
-            on, off, warning = _TOLD[kind]
+        elif kind in _POSTED and status != was.get("status", "False"):
+            on, off, warning = _POSTED[kind]
             level: Literal["Normal", "Warning"] = "Warning" if warning and status == "True" else "Normal"
             found.append(EventNote(level, on if status == "True" else off, condition["message"]))
     return found
 
 
 def _ready(was: dict[str, Any], now: dict[str, Any]) -> list[EventNote]:
-    """An obstacle is told when it appears and when it gives way to another; suspension and expiry speak themselves."""
+    """One Event when an obstacle appears or is replaced; suspension and expiry have Events of their own."""
     if now["status"] == "True":
         return [EventNote("Normal", "Ready", now["message"])] if was.get("status") == "False" else []
     if now["reason"] in {"Suspended", "Expired"} or now["reason"] == was.get("reason"):

@@ -1,4 +1,4 @@
-"""One account from observation to status, and what happens if something is in the way."""
+"""Reconciles one account, from observation to status, and turns errors into obstacles or retries."""
 
 import logging
 from dataclasses import dataclass
@@ -28,29 +28,29 @@ from luna_store.accounts.provisioning import KeyGone, NameTaken
 
 log = logging.getLogger("luna.operator")
 
-# Accounts that are told of an outage between two tries to lead.
-TOLD_AT_ONCE = 100
+# Accounts whose status reports an outage between two attempts to lead.
+REPORTED_AT_ONCE = 100
 
-# Answers that another try of the same request will not change: too large, or invalid.
+# Statuses that a retry of the same request does not change: too large, or invalid.
 REFUSALS = frozenset({400, 413, 422})
 
 
 class NotYet(Exception):
-    """The account is not as it should be, and nobody needs to be asked: try again."""
+    """The account is not as specified, for a reason that passes: retry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a reconciliation leaves to do."""
+    """What remains to do after a reconciliation."""
 
     wake_at: datetime | None = None
-    """When the account will change by itself."""
+    """When the account changes by itself."""
     blocked: bool = False
-    """Whether somebody else has to mend something first; it is looked at now and then."""
+    """Whether somebody else has to act first; the account is reconciled again now and then."""
 
 
 class Reconciler:
-    """Observe, decide, act, tell. Owns none of what it is given."""
+    """Observes, decides, acts and reports. Does not own its arguments."""
 
     def __init__(
         self,
@@ -81,12 +81,12 @@ class Reconciler:
         try:
             observed = await self._observer.one(account)
         except (SQLAlchemyError, OSError) as e:
-            await self._tell_outage(account, unavailable(Stage.DATABASE, "Database", _first_line(e)))
+            await self._report_outage(account, unavailable(Stage.DATABASE, "Database", _first_line(e)))
             raise NotYet(f"Postgres: {_first_line(e)}") from e
         except (ApiError, ApiUnavailable) as e:
             if _forbids(e):
-                # What was asked for is the Secret.
-                await self._tell_outage(account, forbidden(Stage.KEY, _first_line(e)))
+                # The request was for the Secret.
+                await self._report_outage(account, forbidden(Stage.KEY, _first_line(e)))
             raise NotYet(str(e)) from e
         return await self._carry_out(observed, decide(observed.seen))
 
@@ -100,7 +100,7 @@ class Reconciler:
             except NameTaken as e:
                 obstacle = name_taken(e.account_name, e.account_id)
             except (Conflict, KeyGone, AccountNotFound) as e:
-                # A newer version, or a Secret in the way: the next look decides.
+                # A newer version, or a Secret of another owner: the next observation decides.
                 raise NotYet(str(e)) from e
             except ApiError as e:
                 if isinstance(step, IssueKey | WriteSecret) and e.status in REFUSALS:
@@ -125,29 +125,29 @@ class Reconciler:
             after = await self._actor.after(work, seen)
             await self._write_status(after, obstacle)
             for event in work.events:
-                await self._tell(event, work.account)
+                await self._post(event, work.account)
         except (SQLAlchemyError, OSError, ApiError, ApiUnavailable) as e:
             raise NotYet(_first_line(e)) from e
         return after
 
-    async def tell_outage(self, error: Exception) -> None:
-        """Postgres is away, and so is leadership: say so on Accounts that wait for a change, some at a time.
+    async def report_outage(self, error: Exception) -> None:
+        """Report an outage of Postgres, and so of leadership, on some of the Accounts that wait for a change.
 
-        Any replica may: they write the same.
+        Any replica may do it: all of them write the same.
         """
         obstacle = unavailable(Stage.DATABASE, "Database", _first_line(error))
         waiting = (
             account for account in self._resource_cache.accounts() if not account.observed and not account.deleting
         )
-        for account in islice(waiting, TOLD_AT_ONCE):
-            if not await self._tell_outage(account, obstacle):
+        for account in islice(waiting, REPORTED_AT_ONCE):
+            if not await self._report_outage(account, obstacle):
                 return
 
-    async def _tell_outage(self, account: AccountResource, obstacle: Obstacle) -> bool:
-        """Say so where somebody waits for a change; an account that is as specified stays Ready without Postgres.
+    async def _report_outage(self, account: AccountResource, obstacle: Obstacle) -> bool:
+        """Report an outage on an account that waits for a change; one that is as specified stays Ready.
 
         Returns:
-            False if the API server does not answer, either.
+            False if the API server does not answer either.
         """
         if account.observed or account.deleting:
             return True
@@ -167,11 +167,11 @@ class Reconciler:
             return
         written = AccountResource.parse(await self._resources.patch_account_status(account, difference))
         self._resource_cache.keep_written(written)
-        for told in event_notes(account.status, status):
-            await self._tell(KubeEvent(told.type, told.reason, "Reconcile", told.note), account)
+        for change in event_notes(account.status, status):
+            await self._post(KubeEvent(change.type, change.reason, "Reconcile", change.note), account)
 
-    async def _tell(self, event: KubeEvent, account: AccountResource) -> None:
-        """Post an Event; what it tells of has happened, so one that cannot be posted holds up nothing."""
+    async def _post(self, event: KubeEvent, account: AccountResource) -> None:
+        """Post an Event; one that cannot be posted is logged, and the reconciliation goes on."""
         try:
             await self._events.post(event, account)
         except (ApiError, ApiUnavailable) as e:
@@ -179,7 +179,7 @@ class Reconciler:
 
 
 def _outage(error: Exception, step: Step) -> Obstacle:
-    """The condition that suffers, from the error and the step that it stopped."""
+    """The obstacle behind an error, given the step that it stopped."""
     text = _first_line(error)
     if isinstance(error, RedisError) or isinstance(step, RebuildCache):
         return unavailable(Stage.QUOTA, "Redis", text)
@@ -189,7 +189,7 @@ def _outage(error: Exception, step: Step) -> Obstacle:
 
 
 def _unanswered(stage: Stage, error: ApiError | ApiUnavailable) -> Obstacle:
-    """The API server did not do it: who may not asks for something else than who was not heard."""
+    """An error of the API server as an obstacle: forbidden needs another cure than unavailable."""
     text = _first_line(error)
     return forbidden(stage, text) if _forbids(error) else unavailable(stage, "ApiServer", text)
 
@@ -199,6 +199,6 @@ def _forbids(error: ApiError | ApiUnavailable) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    """Enough for a log line; SQLAlchemy's messages go on for pages."""
+    """The first line of an error: SQLAlchemy's messages span pages."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

@@ -1,8 +1,8 @@
-"""Looking at everything in pages: what the watch missed, what drifted in Postgres, Redis or a Secret.
+"""Sweeps: compare everything in pages, to find what the watch missed and what drifted in Postgres, Redis or Secrets.
 
-A handful of requests for ten thousand accounts, where a timer each would be ten thousand. The sweep repairs nothing
-by itself: whatever has a plan is put into the queue, and the reconciliation looks again; a row that Redis differs
-from is marked stale.
+A sweep takes a handful of requests for ten thousand accounts; a timer per account would take ten thousand. It repairs
+nothing itself: it queues each account that has a plan, and the reconciliation observes it again. It marks a row stale
+where Redis differs from it.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ log = logging.getLogger("luna.operator")
 
 _WHERE = {ApplyRow: "row", RebuildCache: "cache", IssueKey: "secret", ConfirmKey: "secret", WriteSecret: "secret"}
 
-# Of a status: calls, the end of an overlap and an obstacle change these, and are no drift.
+# Members of a status that calls, the end of an overlap and obstacles change: no drift.
 _CHANGE_BY_THEMSELVES = frozenset({"usage", "keys", "conditions"})
 
 
 class Sweep:
-    """Finds accounts that are not as specified. Owns none of what it is given."""
+    """Finds accounts that are not as specified. Does not own its arguments."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Sweep:
         self._metrics = metrics
 
     async def run(self) -> int:
-        """Look at everything once; returns how many accounts have work to do.
+        """Compare everything once; returns how many accounts have work to do.
 
         Raises:
             SQLAlchemyError, RedisError, OSError, ApiError, ApiUnavailable: something did not answer; sweep again.
@@ -84,7 +84,7 @@ class Sweep:
                 waiting[account.tier or ""] += 1
         for key in before.keys() - listed:
             self._watch_health.gone(key)
-            # Deleted while the watch was away.
+            # Deleted while the watch was down.
             if self._resource_cache.forget(key, before[key]):
                 self._queue.drop(key)
         await self._report_tiers(members, waiting)
@@ -113,7 +113,7 @@ class Sweep:
             log.error("an Account cannot be read: %s", e)  # noqa: TRY400  the message says it all
             return None
         if not self._resource_cache.keep(account) and self._resource_cache.account(account.key) is None:
-            # The watch told of its end while this list was under way; it will not tell of it again.
+            # The watch reported its deletion while this list was read, and will not report it again.
             return None
         self._watch_health.listed(account.key, account.resource_version)
         return account
@@ -124,32 +124,32 @@ class Sweep:
         """Queue those of a page that have work to do, and yield them."""
         page = await self._observer.many(accounts, secrets)
         if drifted := [seen.row.id for seen in (observed.seen for observed in page) if seen.cache_drifted and seen.row]:
-            # A reconciliation looks at no more than the row, whose mark tells it, or settlement if that comes first.
+            # A reconciliation reads only the row and its mark; settlement may rebuild the keys before.
             await self._cache.mark_stale(drifted)
         for observed in page:
             try:
                 unsettled = self._queued(observed.seen)
             except Exception:
-                # One account that breaks us must not stop the others; its own turn, if it comes to one, tells more.
+                # One account that raises must not stop the others; its reconciliation, if there is one, logs more.
                 log.exception("%s cannot be looked at", observed.seen.account.key)
                 continue
             if unsettled:
                 yield observed.seen.account
-            # A page of 500 takes tens of milliseconds: others get their turn in between.
+            # A page of 500 takes tens of milliseconds: let other tasks run in between.
             await asyncio.sleep(0)
 
     def _queued(self, seen: Observation) -> bool:
-        """Queue the account if it has work to do; whether it has."""
+        """Queue the account if it has work to do; returns whether it has."""
         plan = decide(seen)
         if plan.steps == (RebuildCache(),) and seen.row is not None and seen.row.cache_stale:
-            # After a loss of Redis these are all accounts; settlement rebuilds them within seconds, by the batch.
+            # After a loss of Redis these are all accounts; settlement rebuilds them in batches within seconds.
             return False
-        # Usage is reported elsewhere, and is no drift.
-        told = patch(seen.account.status, status_of(seen, plan.obstacle, timedelta.max))
-        if plan.steps or told:
-            # What is being repaired has been counted.
+        # The usage report writes usage; a difference in it is no drift.
+        change = patch(seen.account.status, status_of(seen, plan.obstacle, timedelta.max))
+        if plan.steps or change:
+            # An account that is being repaired was counted before.
             if not self._queue.busy_with(seen.account.key):
-                self._count(seen, plan, told or {})
+                self._count(seen, plan, change or {})
             self._queue.add(seen.account.key)
             return True
         if plan.wake_at is not None:
@@ -167,16 +167,16 @@ class Sweep:
                 log.info("Tier %s: its status is not written: %s", tier.name, e)
                 continue
             if self._resource_cache.keep_tier(TierResource.parse(body)):
-                # Somebody else changed its limits meanwhile, of which the watch will tell nothing new.
+                # Its limits changed meanwhile, and the watch will not report the change again.
                 for key in self._resource_cache.accounts_of(tier.name):
                     self._queue.add(key)
 
-    def _count(self, seen: Observation, plan: AccountPlan, told: dict[str, Any]) -> None:
-        """An account that was settled before and is not any more has drifted; a new one has not."""
+    def _count(self, seen: Observation, plan: AccountPlan, change: dict[str, Any]) -> None:
+        """Count drift: of an account that was as specified before, not of a new one."""
         if not (seen.account.observed and _is_ready(seen.account)):
             return
         where = {_WHERE[type(step)] for step in plan.steps if type(step) in _WHERE}
-        if not plan.steps and told.keys() - _CHANGE_BY_THEMSELVES:
+        if not plan.steps and change.keys() - _CHANGE_BY_THEMSELVES:
             where = {"status"}
         for each in where:
             self._metrics.repaired(each)
@@ -187,7 +187,7 @@ def _is_ready(account: AccountResource) -> bool:
 
 
 def _is_ended(account: AccountResource) -> bool:
-    """Whether it is not ready because it is not meant to be."""
+    """Whether the account is not ready on purpose: suspended or expired."""
     ready = _ready_of(account)
     return ready.get("status") == "False" and ready.get("reason") in ("Suspended", "Expired")
 

@@ -1,4 +1,4 @@
-"""What the watch tells, put where it belongs: into memory, and into the queue if there may be work in it."""
+"""Takes the events of the watch into the resource cache, and queues the accounts that may need work."""
 
 import logging
 from typing import Any
@@ -14,7 +14,7 @@ log = logging.getLogger("luna.operator")
 
 
 class WatchEvents:
-    """Takes events. `kind` is Kubernetes' (ADDED, MODIFIED, DELETED), or None for what a list at the start holds."""
+    """Takes events. `kind` is ADDED, MODIFIED or DELETED, or None for an object of the initial list."""
 
     def __init__(self, resource_cache: ResourceCache, queue: WorkQueue, watch_health: WatchHealth) -> None:
         self._resource_cache = resource_cache
@@ -22,7 +22,7 @@ class WatchEvents:
         self._watch_health = watch_health
 
     def account(self, kind: str | None, body: dict[str, Any]) -> None:
-        """An Account came, changed or went."""
+        """Take an event about an Account."""
         metadata = body["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
         self._watch_health.heard(key, metadata["resourceVersion"])
@@ -36,13 +36,13 @@ class WatchEvents:
         except ValueError as e:
             log.error("Account %s cannot be read: %s", key, e)  # noqa: TRY400  the message says it all
             return
-        # Our own writes are known by their version already. Of what a list holds only the unfinished is looked at:
-        # the sweep compares the rest in pages.
+        # The cache holds the versions of the operator's own writes. From the initial list only unfinished accounts are
+        # queued: the sweep compares the others in pages.
         if self._resource_cache.keep(account) and (kind is not None or not _settled(account)):
             self._queue.add(key)
 
     def tier(self, kind: str | None, body: dict[str, Any]) -> None:
-        """A Tier came, changed or went: its Accounts are looked at."""
+        """Take an event about a Tier, and queue its Accounts."""
         name = body["metadata"]["name"]
         if kind == "DELETED":
             self._resource_cache.forget_tier(name)
@@ -52,7 +52,7 @@ class WatchEvents:
             except ValueError as e:
                 log.error("Tier %s cannot be read: %s", name, e)  # noqa: TRY400  the message says it all
                 return
-            # At the start the sweep compares; a status or a label of a Tier is nothing to its Accounts.
+            # The sweep compares what the initial list holds; a Tier's status or label does not concern its Accounts.
             if not self._resource_cache.keep_tier(tier) or kind is None:
                 return
         for key in self._resource_cache.accounts_of(name):

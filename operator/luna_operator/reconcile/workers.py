@@ -1,4 +1,4 @@
-"""The loops of the replica that leads: workers on the queue, the sweep, the usage report. They never give up."""
+"""The loops of the leader: workers on the queue, the sweep, the usage report. They retry without end."""
 
 import asyncio
 import logging
@@ -24,12 +24,12 @@ log = logging.getLogger("luna.operator")
 
 LOCK = "luna.operator"
 STANDBY_S = 2.0
-# A blocked account waits for people; it is looked at now and then in case they have mended what no watch shows.
+# A blocked account waits for people; it is reconciled now and then, since no watch shows their repair.
 OUTAGES = (SQLAlchemyError, RedisError, OSError, ApiError, ApiUnavailable)
 
 
 class Workers:
-    """Runs the loops while this replica leads. Owns none of what it is given."""
+    """Runs the loops while this replica leads. Does not own its arguments."""
 
     def __init__(
         self,
@@ -69,14 +69,14 @@ class Workers:
             except (SQLAlchemyError, OSError) as e:
                 log.warning("Postgres is out of reach, nothing is reconciled: %s", str(e).partition("\n")[0])
                 if not answered:
-                    # Else only this connection was lost, and another replica may lead by now.
-                    await self._reconciler.tell_outage(e)
+                    # Otherwise only this connection was lost, and another replica may lead by now.
+                    await self._reconciler.report_outage(e)
             finally:
                 self._metrics.leading(leads=False)
             await asyncio.sleep(STANDBY_S)
 
     async def _lead(self, connection: AsyncConnection) -> None:
-        """Everything at once, until the connection that holds the lock is lost."""
+        """Run all loops until the connection that holds the lock is lost."""
         log.info("this replica leads")
         self._metrics.leading(leads=True)
         loops = [
@@ -92,12 +92,12 @@ class Workers:
                 await asyncio.wait(tasks, timeout=STANDBY_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _end(tasks)
-            # Who stands by, or waits for Postgres, does not sweep: that is no reason to be restarted.
+            # A replica that stands by or waits for Postgres does not sweep: no reason to restart it.
             for name in ("sweep", "usage"):
                 self._heartbeats.rest(name)
-            log.info("this replica leads no more")
+            log.info("this replica no longer leads")
         for task in tasks:
-            # A loop that ended by itself is a mistake of ours: let it be seen, and Kubernetes restart the pod.
+            # A loop that ended by itself is a bug: raise, so that Kubernetes restarts the pod.
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
@@ -121,7 +121,7 @@ class Workers:
             log.info("%s: again in %.1f s: %s", key, pause, e)
             return "retry"
         except Exception:
-            # One account that breaks us must not stop the others; its status stays behind its generation.
+            # One account that raises must not stop the others; its status stays behind its generation.
             pause = self._queue.retry(key)
             log.exception("%s: again in %.1f s", key, pause)
             return "error"
@@ -141,7 +141,7 @@ class Workers:
                 if count:
                     log.info("%s: %d accounts", name, count)
             except OUTAGES as e:
-                log.warning("%s was cut off: %s", name, str(e).partition("\n")[0])
+                log.warning("%s was interrupted: %s", name, str(e).partition("\n")[0])
             self._heartbeats.beat(name)
             await asyncio.sleep(max(0.1, seconds - (time.monotonic() - began)))
 
@@ -153,7 +153,7 @@ class Workers:
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended: somebody's wait_for, deep in a library, may forget a cancellation."""
+    """Cancel until all tasks have ended: a wait_for in a library may lose a cancellation."""
     while running := [task for task in tasks if not task.done()]:
         for task in running:
             task.cancel()
