@@ -1,4 +1,4 @@
-"""Several gates as one: what is quick to compute never waits in a batch with what is not."""
+"""Combines several gates, so that quick calls never wait in a batch with slow ones."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -21,8 +21,8 @@ class Lanes:
         """Wire the lanes.
 
         Args:
-            gates: by the name of their lane.
-            lane_of: of a job.
+            gates: by lane.
+            lane_of: the lane of a job.
         """
         self._gates = gates
         self._lane_of = lane_of
