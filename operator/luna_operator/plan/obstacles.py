@@ -81,6 +81,4 @@ def invalid(message: str) -> Obstacle:
 
 def unavailable(stage: Stage, store: str, error: str) -> Obstacle:
     """A store or the API server did not answer; the operator retries."""
-    return Obstacle(
-        stage, f"{store}Unavailable", f"{store} did not answer ({error}); retrying until it does."
-    )
+    return Obstacle(stage, f"{store}Unavailable", f"{store} did not answer ({error}); retrying until it does.")

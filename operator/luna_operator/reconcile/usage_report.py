@@ -14,7 +14,7 @@ from luna_store.accounts.provisioning import Provisioning
 
 log = logging.getLogger("luna.operator")
 
-ROWS_A_PAGE = 1000
+ROWS_PER_PAGE = 1000
 
 
 class UsageReport:
@@ -43,7 +43,7 @@ class UsageReport:
         """
         written, after = 0, 0
         keys = {account.uid: account.key for account in self._resource_cache.accounts()}
-        while rows := await self._provisioning.usage_page(after, ROWS_A_PAGE):
+        while rows := await self._provisioning.usage_page(after, ROWS_PER_PAGE):
             after = rows[-1].id
             now = datetime.now(UTC)
             for row in rows:
