@@ -1,4 +1,4 @@
-"""OpenTelemetry traces over OTLP/HTTP: off unless an endpoint is named, and then free of cost per request.
+"""OpenTelemetry traces over OTLP/HTTP: off unless an endpoint is set, and without cost per request while off.
 
 Propagation is W3C Trace Context (https://www.w3.org/TR/trace-context/): a `traceparent` of the caller is continued.
 """
@@ -19,15 +19,15 @@ HEADER: Final = "traceparent"
 
 
 class Traces:
-    """Starts the spans of one process."""
+    """The tracer of one process."""
 
     def __init__(self, service: str, exporter: SpanExporter, ratio: float = 1.0) -> None:
         """Send spans to an exporter.
 
         Args:
             service: the `service.name` of this process.
-            exporter: where finished spans go, in batches, from a thread of its own.
-            ratio: the share of traces that are recorded where the caller has not decided.
+            exporter: where finished spans go, in batches, from a separate thread.
+            ratio: the share of traces that are recorded if the caller has not decided.
         """
         self._provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(ratio)), resource=Resource.create({"service.name": service})
@@ -37,10 +37,10 @@ class Traces:
 
     @classmethod
     def to(cls, endpoint: str, service: str, ratio: float = 1.0) -> Self | None:
-        """Traces to the collector at an OTLP/HTTP endpoint, such as http://collector:4318/v1/traces; None without."""
+        """A tracer for an OTLP/HTTP endpoint, such as http://collector:4318/v1/traces; None without an endpoint."""
         if not endpoint:
             return None
-        # Imported here: it takes 0.2 s, and traces are off by default.
+        # Imported here: the import takes 0.2 s, and traces are off by default.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
         return cls(service, OTLPSpanExporter(endpoint=endpoint), ratio)
@@ -50,11 +50,11 @@ class Traces:
         return self._tracer.start_span(name, context=context_of(traceparent), kind=SpanKind.SERVER)
 
     def batch(self, name: str, of: Sequence[Span | str]) -> Span:
-        """A span of work for several requests, in the trace of the first and linked to all.
+        """A span of work for several requests, in the trace of the first and linked to all of them.
 
         Args:
             name: of the span.
-            of: the requests' spans, or the `traceparent`s of those of another process.
+            of: the requests' spans, or their `traceparent`s from another process.
         """
         contexts = [context_of(each) if isinstance(each, str) else set_span_in_context(each, Context()) for each in of]
         links = [Link(get_current_span(context).get_span_context()) for context in contexts]
@@ -67,18 +67,18 @@ class Traces:
         return self._tracer.start_span(name, context=context_of(traceparent))
 
     def close(self) -> None:
-        """Send what is left; takes the exporter's time-out at most."""
+        """Send the remaining spans; takes at most the exporter's time-out."""
         self._provider.shutdown()
 
 
 def context_of(traceparent: str | None) -> Context:
-    """The context that a `traceparent` header names; an empty one where it names none."""
+    """The context of a `traceparent` header; empty if the header is missing or invalid."""
     carrier: Mapping[str, str] = {HEADER: traceparent} if traceparent else {}
     return _PROPAGATOR.extract(carrier, Context())
 
 
 def traceparent_of(span: Span) -> str:
-    """The header by which another process continues a span's trace."""
+    """The `traceparent` with which another process continues a span's trace."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier, set_span_in_context(span, Context()))
     return carrier.get(HEADER, "")

@@ -1,4 +1,4 @@
-"""The parts of this room, wired together over the stores."""
+"""Wires the parts of this room to the stores."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from luna_store.quota.redis_quota import RedisQuota
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the rest of serving uses of this room."""
+    """The parts of this room that the rest of serving uses."""
 
     charges: Charges
     authorization: Authorization
@@ -37,7 +37,7 @@ def access(
     *,
     timeout_s: float,
 ) -> Access:
-    """Wire the room; a question to Postgres is given up after `timeout_s` seconds."""
+    """Wire the room; a query to Postgres times out after `timeout_s` seconds."""
     outage = RedisOutage(redis, cache, timeout_s=timeout_s)
     refunds = Refunds(quota, fallback)
     admission = Admission(outage, quota, fallback, refunds)

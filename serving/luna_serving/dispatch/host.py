@@ -1,6 +1,6 @@
 """The Serve deployment that computes: one process with the replicas of one or more capabilities.
 
-A process with JAX costs 0.3 GB and seconds of start, so small installations let capabilities share a host.
+A process with JAX takes 0.3 GB and seconds to start, so capabilities share a host in small installations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,16 @@ class Replica(Protocol):
     """The part of a capability that computes. Constructed with the capability's settings."""
 
     def __init__(self, settings: Any) -> None:  # noqa: ANN401  the capability's own
-        """Prepare; the event loop runs already."""
+        """Construct it; the event loop is running."""
 
     async def warm_up(self) -> None:
-        """Compile what live calls need; the host is ready afterwards."""
+        """Compile the programs that live calls need; the host is ready afterwards."""
 
     def ping(self) -> None:
-        """Raise if it can compute no longer. Cheap, and counts nothing."""
+        """Raise if it can no longer compute. Cheap, and changes no metrics."""
 
     async def compute(self, jobs: Sequence[Any]) -> Sequence[Any]:
-        """Answer jobs in their order: a result, or a value of `dispatch.outcomes`."""
+        """Answer jobs in order: each with a result, or a value of `dispatch.outcomes`."""
 
 
 class ComputeHost:
@@ -34,12 +34,12 @@ class ComputeHost:
         name: str,
         replicas: Mapping[str, tuple[type[Replica], Any]],
     ) -> None:
-        """Start and warm up.
+        """Start the replicas and warm them up.
 
         Args:
             board: the metrics board.
             name: of the host.
-            replicas: by capability, what computes and its settings.
+            replicas: by capability, the class of its replica and its settings.
         """
         self._replicas = {capability: kind(settings) for capability, (kind, settings) in replicas.items()}
         for replica in self._replicas.values():
@@ -47,9 +47,9 @@ class ComputeHost:
         Reporter(board).start(name)
 
     async def compute(self, capability: str, jobs: Sequence[Any]) -> Sequence[Any]:
-        """Answer jobs of one capability, in their order."""
+        """Answer jobs of one capability, in order."""
         return await self._replicas[capability].compute(jobs)
 
     async def ping(self, capability: str) -> None:
-        """Raise if the capability's replica can compute no longer."""
+        """Raise if a replica can no longer compute."""
         self._replicas[capability].ping()
