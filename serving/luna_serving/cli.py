@@ -117,9 +117,9 @@ def _spec(arguments: argparse.Namespace) -> AccountSpec:
         "rate_per_second": arguments.rate,
         "rate_burst": arguments.burst,
         "expires_at": arguments.expires_at,
-        "limits": dict(arguments.limit or ()),
     }
     try:
+        given["limits"] = account_flags.limits_of(arguments.limit)
         given["allowed"] = account_flags.allowed(arguments.allow, arguments.model)
         return AccountSpec(arguments.name, **{field: value for field, value in given.items() if value is not None})
     except ValueError as error:

@@ -1,5 +1,6 @@
 """The Serve deployments that an application is made of."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,6 +21,8 @@ UNBOUNDED = 100_000
 # Serve's default looks every 2 s whether calls are still under way: a stop would take that long at least.
 SHUTDOWN_LOOK_S = 0.1
 OTHERS = "*"
+# Deployments of other kinds.
+RESERVED = ("ingress", "metrics", "workers")
 
 
 def metrics_board() -> Any:  # noqa: ANN401  Serve's Application is generic
@@ -119,12 +122,23 @@ def assigned(
     Raises:
         ValueError: a capability is unknown or named twice.
     """
+    for host in hosts:
+        if not re.fullmatch("[a-z][-a-z0-9]*", host) or host in RESERVED:
+            raise ValueError(
+                f"LUNA_HOSTS: {host!r} cannot name a host; use a-z, 0-9 and '-', and none of {_names(RESERVED)}."
+            )
+        if host in known and host not in hosts[host]:
+            raise ValueError(
+                f"LUNA_HOSTS: the host {host!r} is the name of a capability that this host has not: rename it."
+            )
     named = [name for members in hosts.values() for name in members]
     for name in named:
         if named.count(name) > 1:
-            raise ValueError(f"hosts names {name!r} twice: a capability has one host.")
+            raise ValueError(f"LUNA_HOSTS names {name!r} twice: a capability has one host.")
         if name not in {*known, OTHERS}:
-            raise ValueError(f"hosts names {name!r}, which no capability that computes is called: use {_names(known)}.")
+            raise ValueError(
+                f"LUNA_HOSTS names {name!r}, but no capability that computes has that name: use {_names(known)}."
+            )
     left = [name for name in served if name not in named]
     found = {
         host: tuple(m for member in members for m in (left if member == OTHERS else [member]) if m in served)

@@ -9,7 +9,7 @@ Each group is one frozen object that goes to the code that uses it. An environme
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -18,10 +18,17 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 ONGOING_PER_INGRESS = 64
 
 
+# Variables of Luna that are no settings: secrets, what clients read from `.luna/env`, tests and other programs.
+OTHER_VARIABLES: Final = frozenset(
+    {"LUNA_PEPPERS", "LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", "LUNA_EMAIL", "LUNA_PASSWORD", "LUNA_RUN_DIR"}
+)
+OTHER_PREFIXES: Final = ("LUNA_OPERATOR_", "LUNA_TEST_", "LUNA_CLUSTER_", "LUNA_CRDS")
+
+
 class Group(BaseModel):
     """Settings of one part. A misspelt name is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Scaled(Group):
@@ -118,7 +125,9 @@ class PlatformSettings(Group):
     access: AccessSettings = AccessSettings()
     token: TokenSettings = TokenSettings()
     workers: WorkersSettings = WorkersSettings()
-    proxy: str = Field("serve", description="What listens in front: haproxy or serve; shown by /health/detailed.")
+    proxy: Literal["haproxy", "serve"] = Field(
+        "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."
+    )
     only: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="The capabilities to serve, separated by commas; all by default. `account` is always served."
     )
@@ -176,7 +185,12 @@ class _FromEnvironment(BaseSettings):
     @field_validator("only", mode="before", check_fields=False)  # create_model adds the field
     @classmethod
     def _names(cls, value: object) -> object:
-        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        if not names:
+            raise ValueError("Name at least one capability, such as kalman.")
+        return names
 
 
 def variables(groups: Mapping[str, type[CapabilitySettings]]) -> Iterable[tuple[str, Any]]:
@@ -189,3 +203,17 @@ def variables(groups: Mapping[str, type[CapabilitySettings]]) -> Iterable[tuple[
             yield f"LUNA_{name}".upper(), field
     for name, capability in groups.items():
         yield from ((f"LUNA_{name}_{inner}".upper(), f) for inner, f in capability.model_fields.items())
+
+
+def misspelt(groups: Mapping[str, type[CapabilitySettings]], environment: Iterable[str]) -> list[str]:
+    """The variables that look like settings and are none.
+
+    A pod's environment may hold others (Kubernetes makes LUNA_SERVE_SVC_PORT of a Service), so only `luna up` refuses
+    them.
+    """
+    known = {name for name, _ in variables(groups)} | OTHER_VARIABLES
+    return sorted(
+        name
+        for name in environment
+        if name.startswith("LUNA_") and name not in known and not name.startswith(OTHER_PREFIXES)
+    )

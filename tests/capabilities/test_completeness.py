@@ -143,7 +143,9 @@ def test_hosts_share_what_the_settings_say(
     [
         ({"a": ["kalman"], "b": ["kalman"]}, "'kalman' twice"),
         ({"a": ["*"], "b": ["*"]}, r"'\*' twice"),
-        ({"a": ["account"]}, "'account', which no capability that computes is called"),
+        ({"ingress": ["kalman"]}, "'ingress' cannot name a host"),
+        ({"A b": ["kalman"]}, "'A b' cannot name a host"),
+        ({"a": ["account"]}, "'account', but no capability that computes"),
     ],
 )
 def test_hosts_that_make_no_sense_are_refused_with_the_cure(wanted: dict[str, list[str]], words: str) -> None:

@@ -115,7 +115,9 @@ class PostgresQuota:
             return Decision(Outcome.OK, self._standing(row, row.quota_used, tokens=rate.tokens_left))
         used = row.quota_used + debit.units
         if used > row.quota_limit:
-            return Decision(Outcome.QUOTA, self._standing(row, row.quota_used, tokens=rate.tokens_left))
+            # The token is not taken.
+            tokens = self._bucket(row, 0).tokens_left
+            return Decision(Outcome.QUOTA, self._standing(row, row.quota_used, tokens=tokens))
         await book_directly(connection, debit)
         self._arrivals[row.id] = rate.tat_us
         self._arrivals.move_to_end(row.id)

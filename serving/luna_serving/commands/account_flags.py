@@ -25,6 +25,20 @@ def limit(text: str) -> tuple[str, int]:
     return name, int(value)
 
 
+def limits_of(given: Sequence[tuple[str, int]] | None) -> dict[str, int]:
+    """The limits of `--limit`.
+
+    Raises:
+        ValueError: one is given twice.
+    """
+    values: dict[str, int] = {}
+    for name, value in given or ():
+        if name in values:
+            raise ValueError(f"--limit {name} is given twice: write it once.")
+        values[name] = value
+    return values
+
+
 def allow(text: str) -> tuple[str, tuple[str, ...]]:
     """Read `kalman=arima,local_level`.
 
@@ -48,7 +62,10 @@ def allowed(
     """
     if allows is None and models is None:
         return None
+    listed: dict[str, list[str]] = {}
+    for capability, names in allows or ():
+        listed.setdefault(capability, []).extend(name for name in names if name not in listed.get(capability, ()))
     try:
-        return Grants.of(None if allows is None else dict(allows), models).in_force()
+        return Grants.of(None if allows is None else listed, models).in_force()
     except ValueError as error:
         raise ValueError("--model and --allow kalman=... both list models: write one of them.") from error

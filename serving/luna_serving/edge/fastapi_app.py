@@ -39,7 +39,9 @@ def build_api(operations: Sequence[Hot], routers: Sequence[APIRouter], standing:
     Raises:
         ValueError: a router serves the path of an operation; no call would reach it.
     """
-    app: FastAPI = FastAPIOffline(title="Luna", version=version("luna"), description=DESCRIPTION)
+    app: FastAPI = FastAPIOffline(
+        title="Luna", version=version("luna"), description=DESCRIPTION, redirect_slashes=False
+    )
     for router in routers:
         app.include_router(router)
     served = {route.path for router in routers for route in router.routes if isinstance(route, Route)}
@@ -112,8 +114,12 @@ async def _denied(request: Request, error: Exception) -> Response:
 
 def _invalid(error: Exception) -> Problem:
     assert isinstance(error, RequestValidationError)  # noqa: S101  Starlette dispatches by type
-    wrong = [FieldError("".join(f"/{step}" for step in e["loc"]), f"{e['msg']}.") for e in error.errors()]
+    wrong = [FieldError("".join(f"/{step}" for step in e["loc"]), _sentence(e["msg"])) for e in error.errors()]
     return problems.invalid(*wrong)
+
+
+def _sentence(message: str) -> str:
+    return f"{message.removeprefix('Value error, ').rstrip('.')}."
 
 
 def _http_error(request: Request, error: Exception) -> Problem:

@@ -12,8 +12,22 @@ from luna_serving.local.data_folder.ports import LOOPBACK
 _NILE = (1120, 1160, 963, 1210, 1160, 1160, 813, 1230, 1370, 1140)
 
 
+def first_call(url: str, account_id: int, key: str, *, served: str = "") -> str:
+    """A call that works, on one line that can be pasted into a shell.
+
+    Args:
+        url: of the application.
+        account_id: of the caller.
+        key: an API key of the account.
+        served: the capabilities that are served, separated by commas; all if empty.
+    """
+    if served and "kalman" not in served.split(","):
+        return shlex.join(["curl", f"{url}/api/v1/{account_id}", "-H", f"X-API-Key: {key}"])
+    return curl(url, account_id, key)
+
+
 def curl(url: str, account_id: int, key: str) -> str:
-    """A first call, on one line that can be pasted into a shell."""
+    """A call of the Kalman filter, on one line that can be pasted into a shell."""
     body = json.dumps({"results": _NILE}, separators=(",", ":"))
     return shlex.join(
         [

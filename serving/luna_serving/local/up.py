@@ -28,7 +28,7 @@ from luna_serving.local.data_folder.folder import DataFolder
 from luna_serving.local.data_folder.ports import LOOPBACK, free_port
 from luna_serving.local.data_folder.run_folder import RunFolder
 from luna_serving.local.demo_limits import NAME, DemoLimits
-from luna_serving.local.greeting import answers, curl
+from luna_serving.local.greeting import answers, first_call
 from luna_serving.local.parts import Parts
 from luna_serving.local.progress import Progress
 from luna_serving.local.signals import Signals, StopRequested
@@ -148,7 +148,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
     if account.state != "active":
         progress.say(f"The demo account is {account.state}: luna account resume {NAME}")
     sys.stdout.write(
-        f"\n{curl(url, account.id, account.key)}\n\n"
+        f"\n{first_call(url, account.id, account.key, served=options.only)}\n\n"
         f"Documentation: {url}/docs\n"
         f"URL, account and key: {folder.path / env_file.ENV}\n"
         "Stop with Ctrl-C.\n"
@@ -171,7 +171,8 @@ def _check_settings(options: UpOptions) -> None:
     if options.app == APP and not any(name.startswith("LUNA_") and name not in OTHER_VARIABLES for name in os.environ):
         return
     # In a separate process, so that this one does not keep the application's imports in memory.
-    check = [sys.executable, "-m", "luna_serving.local.loopback.application", options.app]
+    # -P as for the process that serves: the current folder is on the path of neither.
+    check = [sys.executable, "-P", "-m", "luna_serving.local.loopback.application", options.app]
     done = subprocess.run(check, capture_output=True, text=True, check=False)  # noqa: S603  our own module
     if done.returncode:
         raise CannotStart(done.stderr.strip().rpartition("\n")[2])

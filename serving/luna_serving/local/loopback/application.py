@@ -25,13 +25,16 @@ def of_application(module: str) -> tuple[tuple[Capability, ...], Settings]:
         ValueError: `only` or `hosts` names no capability.
     """
     from luna_serving.app import hosts
-    from luna_serving.settings import read_settings
+    from luna_serving.settings import misspelt, read_settings
 
     capabilities: tuple[Capability, ...] = import_module(module).CAPABILITIES
+    groups = {each.name: each.settings for each in capabilities}
+    if unknown := misspelt(groups, os.environ):
+        raise ValueError(f"{unknown[0]} is not a setting: docs/configuration.md has them all.")
     for each in capabilities:
         for name, value in each.local.items():
             os.environ.setdefault(f"LUNA_{each.name}_{name}".upper(), value)
-    settings = read_settings({each.name: each.settings for each in capabilities})
+    settings = read_settings(groups)
     hosts(capabilities, settings)
     return capabilities, settings
 
@@ -39,6 +42,7 @@ def of_application(module: str) -> tuple[tuple[Capability, ...], Settings]:
 def wrong_with(module: str) -> str | None:
     """Why the application cannot be built, naming the setting; None if it can."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     try:
         of_application(module)
@@ -48,8 +52,11 @@ def wrong_with(module: str) -> str | None:
         if first["type"] == "extra_forbidden":
             return f"{name} is not a setting: docs/configuration.md has them all."
         return f"{name} cannot be used: {first['msg'].removeprefix('Value error, ')}"
-    except (ModuleNotFoundError, AttributeError) as error:
-        return f"{module} cannot be used as an application: {error}."
+    except (ImportError, AttributeError, TypeError) as error:
+        cure = "It must be a module with CAPABILITIES, in a folder of PYTHONPATH."
+        return f"{module} cannot be used as an application: {error}. {cure}"
+    except SettingsError as error:
+        return f'{error}. Write it as JSON, such as LUNA_HOSTS=\'{{"compute": ["*"]}}\'.'
     except ValueError as error:
         return str(error)
     return None
