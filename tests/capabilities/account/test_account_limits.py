@@ -109,7 +109,7 @@ async def test_a_stream_takes_messages_that_the_account_may_send(platform: Platf
         refused = await client.points(1, [1.0] * 21)
         assert refused["type"] == "error"
         assert refused["problem"]["errors"] == [
-            {"pointer": "/values", "detail": "Holds 21 points; this account may send 20 a message. Send several."}
+            {"pointer": "/values", "detail": "Holds 21 points; this account may send 20 per message. Send several."}
         ]
         for first in (1, 21):
             answer = await client.points(first, [1.0] * 20)
