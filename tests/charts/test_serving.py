@@ -173,7 +173,7 @@ def test_kuberay_takes_the_cluster(case: str) -> None:
     assert {port["name"] for port in head["spec"]["containers"][0]["ports"]} >= {"serve", "dashboard", "gcs-server"}
     for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
-        # The head's Service selects app.kubernetes.io/name=kuberay, whatever the pod says.
+        # The head's Service selects app.kubernetes.io/name=kuberay, regardless of the pod's labels.
         assert "app.kubernetes.io/name" not in group["template"]["metadata"]["labels"]
     given = environment(head["spec"]["containers"][0])
     assert not {"RAY_REDIS_ADDRESS", "REDIS_PASSWORD", "RAY_enable_autoscaler_v2"} & given.keys()

@@ -1,4 +1,4 @@
-"""values.schema.json and the checks beside it: nonsense is refused, and the message names the field."""
+"""values.schema.json and the chart's checks: invalid values are refused, and the message names the field."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class Luna:
 
 @dataclass
 class Platform(Luna):
-    """A running Luna and the servers that it stands on."""
+    """A running Luna and its servers."""
 
     postgres: PostgresServer
     valkey: ValkeyServer
@@ -144,7 +144,7 @@ class Platform(Luna):
 
 @contextmanager
 def luna_on(folder: Path, *, database_url: str, redis_url: str, peppers: str = PEPPERS) -> Iterator[Luna]:
-    """Start Luna on these servers, in a Ray of its own; stop it, whatever happened.
+    """Start Luna on these servers, in its own Ray; always stop it.
 
     Args:
         folder: where it keeps its data and its log; it exists.

@@ -1,4 +1,4 @@
-"""An account's own limits, over HTTP and WebSocket: refused at the field, charged nothing, told to who asks."""
+"""An account's own limits, over HTTP and WebSocket: errors point to the field, charge nothing, and are documented."""
 
 import io
 from datetime import UTC, datetime, timedelta

@@ -95,7 +95,7 @@ def test_a_strangers_secret_in_the_place_of_a_deleted_one_is_left_alone(installa
     stranger = team.secret()
     team.condition("KeyIssued", "False", "SecretConflict")
     assert team.secret() == stranger
-    # What worked goes on to work: nobody asked for the key to end.
+    # The key stays valid: nobody asked for its end.
     assert team.call(key=old).status_code == 200
     installation.core.delete_namespaced_secret(NAME, team.namespace)
     team.ready()

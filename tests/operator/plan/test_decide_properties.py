@@ -1,4 +1,4 @@
-"""What holds of every plan, whatever was observed."""
+"""Properties of every plan, for any observation."""
 
 from dataclasses import replace
 from datetime import timedelta

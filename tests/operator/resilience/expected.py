@@ -66,7 +66,7 @@ def effective(columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def conditions(account: dict[str, Any], used: int, limit: int, now: datetime) -> dict[str, tuple[str, str]]:
-    """Status and reason of each condition of an account that nothing stands in the way of."""
+    """Status and reason of each condition of an account without obstacles."""
     spec = account["spec"]
     end = instant(spec.get("expiresAt"))
     suspended, expired = bool(spec.get("suspended")), end is not None and end <= now

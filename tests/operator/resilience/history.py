@@ -15,12 +15,12 @@ class Ended:
     finalized: bool
     """Whether the operator had put its finalizer there; else it vanished at once, and had nothing."""
     known: bool
-    """Whether its status told an account id: then it had a row for certain."""
+    """Whether its status had an account id: then it certainly had a row."""
 
 
 @dataclass
 class History:
-    """Kept by whoever makes the changes."""
+    """Kept by the code that makes the changes."""
 
     rotations: Counter[str] = field(default_factory=Counter)
     """How many rotations each Account, by its uid, was asked for or went through."""

@@ -225,11 +225,11 @@ class Models:
             )
         ).one()
         if is_new and models >= self._limits.models:
-            raise ModelLimitReached(f"The account has {models} models, as many as it may. Delete one.")
+            raise ModelLimitReached(f"The account has {models} models, which is its limit. Delete one.")
         if is_name and names >= self._limits.models * NAMES_PER_MODEL:
             raise ModelLimitReached(
-                f"The account has used {names} names, as many as it may; deleted ones count, for their version "
-                "numbers are never given again. Use one of them again."
+                f"The account has used {names} names, which is its limit; deleted names count, because their version "
+                "numbers are never reused. Reuse one of them."
             )
         if stored + weight > self._limits.bytes:
             raise ModelLimitReached(
