@@ -18,7 +18,7 @@ from luna_serving.settings import read_settings, variables
 
 GROUPS = {each.name: each.settings for each in CAPABILITIES}
 PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-# Of one machine: they keep ports closed and two Lunas apart, where a cluster has network policies and pods.
+# For one machine: they keep ports closed and two Lunas apart; a cluster has network policies and pods for that.
 OF_ONE_MACHINE = {
     "RAY_AUTH_MODE",
     "RAY_AUTH_TOKEN_PATH",

@@ -137,7 +137,7 @@ def test_a_lost_row_is_made_anew(installation: Installation, make: Make) -> None
     team.ready()
     assert team.access["account-id"] == str(team.id)
     assert team.call().status_code == 200
-    # Redis goes on with the lost account until settlement finds nobody to book its calls on.
+    # Redis serves the lost account until settlement finds no account to book its calls on.
     eventually(lambda: refused(installation.call(lost, old)) in {(401, "unauthenticated"), (404, "not-found")})
     assert refused(installation.call(team.id, old))[0] in {401, 403}
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Cut(BaseException):
-    """As SIGKILL: nobody catches it."""
+    """Like SIGKILL, it is not caught."""
 
 
 class Scissors:

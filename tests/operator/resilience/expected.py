@@ -11,7 +11,7 @@ from typing import Any
 
 CONDITIONS = ("Ready", "DatabaseSynced", "QuotaSynced", "KeyIssued", "Suspended", "Expired", "QuotaExhausted")
 
-# Of the row, the field in the resource, and Luna's own default.
+# Per column of the row: the field in the resource, and Luna's default.
 _LIMITS: tuple[tuple[str, tuple[str, ...], Any], ...] = (
     ("quota_limit", ("quota", "limit"), 500),
     ("quota_window", ("quota", "window"), "Lifetime"),

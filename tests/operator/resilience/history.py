@@ -39,7 +39,7 @@ class History:
         )
 
     def outcomes(self) -> dict[str, set[str]]:
-        """What may be left of each name: a `row`, `nothing`; both where nobody outside can tell.
+        """What may remain of each name: a `row`, `nothing`, or both if that cannot be known from outside.
 
         An Account that was deleted before anybody knew of a row leaves one or not; and what an earlier Account of
         the name left stays as it is until a later one takes it up.

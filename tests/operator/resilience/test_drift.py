@@ -43,7 +43,7 @@ class Run:
     repairs: Counter[str]
     keys_issued: int
     requests: Counter[str]
-    """Of two or three sweeps that found nothing any more."""
+    """The duration of two or three sweeps that found nothing more."""
 
 
 def repairs(operator: Operator) -> Counter[str]:
@@ -79,7 +79,7 @@ def run(luna_cluster: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> R
             finally:
                 os.kill(operator.process.pid, signal.SIGCONT)
             broken = {name: [said for said in found if said.startswith(f"{namespace}/{name}:")] for name in DRIFTS}
-            # The first may have been under way.
+            # The first sweep may have begun before.
             operator.wait_swept(2)
             # The remaining drift is reported one by one.
             with suppress(AssertionError):
