@@ -40,12 +40,12 @@ from luna_store.settlement.settlement import Settler
 log = logging.getLogger("luna.operator")
 
 SETTLE_AT_THE_END_S = 2.0
-# Kopf opens a silent stream anew after 90 s, and logs in again after 60; what is silent for longer is broken.
+# Kopf reopens a silent stream after 90 s, and logs in again after 60; a longer silence is a fault.
 SILENCE_S = 300.0
 
 
 class PepperForgottenError(Exception):
-    """Every key made under these peppers would be taken for a stranger's, and replaced."""
+    """Keys made under these peppers would be unknown, and replaced."""
 
     def __init__(self, names: list[str]) -> None:
         super().__init__(
@@ -55,7 +55,7 @@ class PepperForgottenError(Exception):
 
 
 class EndedByItselfError(Exception):
-    """A part of the operator ended that should have gone on; start it anew."""
+    """A part of the operator ended by itself; restart the operator."""
 
     def __init__(self) -> None:
         super().__init__("A part of the operator ended by itself; what it logged before says why.")
@@ -113,7 +113,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
 
         def alive() -> dict[str, float]:
             if (silence := hearing.silence_s()) > SILENCE_S:
-                raise Stalled(f"The watch has not told of a change for {silence:.0f} s that a list showed.")
+                raise Stalled(f"The watch has not reported a change that a list showed {silence:.0f} s ago.")
             return pulse.check()
 
         async def not_ready() -> str | None:

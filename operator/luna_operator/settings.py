@@ -13,7 +13,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LUNA_OPERATOR_", frozen=True, extra="forbid", env_ignore_empty=True)
 
-    public_url: AnyHttpUrl = Field(description="Where programs reach Luna; stands as `url` in every Secret.")
+    public_url: AnyHttpUrl = Field(description="Where programs reach Luna; `url` in every Secret.")
     workers: int = Field(16, ge=1, le=256, description="Accounts under reconciliation at once.")
     sweep_s: float = Field(
         60.0, gt=0, le=A_DAY_S, description="Seconds between two looks at all accounts, which find and repair drift."

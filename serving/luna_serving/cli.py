@@ -158,7 +158,7 @@ def _reference(text: str) -> int | str:
 
 def _name(text: str) -> str:
     if text.isascii() and text.isdigit():
-        raise ValueError(f"{text!r} would be read as an id; choose a name such as team/{text}.")
+        raise ValueError(f"{text!r} would be taken for an id; choose a name such as team/{text}.")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Every caller gets its own answer, and every answer is charged once, whatever is killed meanwhile."""
+"""Every caller gets its own answer, and every answer is charged once, also when processes are killed."""
 
 import asyncio
 import random

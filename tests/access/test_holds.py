@@ -1,4 +1,4 @@
-"""A hold is settled or voided once, whatever is killed meanwhile: units are neither lost nor taken twice."""
+"""A hold is settled or voided once, also when processes are killed: units are neither lost nor taken twice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -79,7 +79,7 @@ def test_an_expression_is_promql_over_documented_metrics_of_this_namespace(where
 
 @pytest.mark.parametrize("where", ALL)
 def test_serving_is_counted_once_though_every_worker_shows_all_of_it(where: str) -> None:
-    """Of a sum over all replicas that each worker shows, `sum` without `max` would be N times as much."""
+    """Each worker exposes a sum over all replicas: `sum` without `max` would be N times too large."""
 
     def unmerged(node: Any, *, merged: bool) -> Iterator[str]:
         match node:
@@ -91,7 +91,7 @@ def test_serving_is_counted_once_though_every_worker_shows_all_of_it(where: str)
             case promql.ParenExpr():
                 yield from unmerged(node.expr, merged=merged)
             case promql.Call():
-                # That there is none at all does not depend on how many show it.
+                # Absence does not depend on how many workers expose it.
                 for argument in node.args:
                     yield from unmerged(argument, merged=merged or node.func.name == "absent")
             case promql.VectorSelector() | promql.MatrixSelector():

@@ -1,4 +1,4 @@
-"""Network policies: everybody reaches what they need, and nobody else does."""
+"""Network policies: every component reaches what it needs, and nothing else does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What helm renders is valid Kubernetes, whatever is switched on."""
+"""Helm renders valid Kubernetes manifests, with any features on."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def expected_secrets(pod: str, container: str) -> set[str]:
             return {"POSTGRES_PASSWORD"}
         case "valkey":
             return {"VALKEYCLI_AUTH", "REDISCLI_AUTH"}
-        # The head runs no replica of ours: KubeRay gives it the password of Ray's own Redis.
+        # The head runs no replica of Luna: KubeRay gives it the password of Ray's Redis.
         case "ray-head" | "ready" | "account":
             return set()
     raise AssertionError(f"{pod}/{container} is new: which Secrets does it need?")

@@ -18,7 +18,7 @@ from luna_serving.settings import read_settings, variables
 
 GROUPS = {each.name: each.settings for each in CAPABILITIES}
 PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-# Of one machine: they keep ports closed and two Lunas apart, where a cluster has network policies and pods.
+# For one machine: they keep ports closed and two Lunas apart; a cluster has network policies and pods for that.
 OF_ONE_MACHINE = {
     "RAY_AUTH_MODE",
     "RAY_AUTH_TOKEN_PATH",
@@ -176,7 +176,7 @@ def test_kuberay_takes_the_cluster(case: str) -> None:
     assert {port["name"] for port in head["spec"]["containers"][0]["ports"]} >= {"serve", "dashboard", "gcs-server"}
     for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
-        # The head's Service selects app.kubernetes.io/name=kuberay, whatever the pod says.
+        # The head's Service selects app.kubernetes.io/name=kuberay, regardless of the pod's labels.
         assert "app.kubernetes.io/name" not in group["template"]["metadata"]["labels"]
     given = environment(head["spec"]["containers"][0])
     assert not {"RAY_REDIS_ADDRESS", "REDIS_PASSWORD", "RAY_enable_autoscaler_v2"} & given.keys()

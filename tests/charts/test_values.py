@@ -1,4 +1,4 @@
-"""values.schema.json and the checks beside it: nonsense is refused, and the message names the field."""
+"""values.schema.json and the chart's checks: invalid values are refused, and the message names the field."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(field: str, value: Any) 
         template("--set-json", f"{field}={json.dumps(value)}")
     said = refused.value.args[0]
     *folder, last = field.split(".")
-    # Of a name that is not known helm gives the object that holds it, and the name.
+    # For an unknown name helm's error has its parent object and the name.
     assert re.search(f"at '/{'/'.join([*folder, last])}[/']", said) or (
         re.search(f"'{last}' not allowed", said) and (not folder or f"/{'/'.join(folder)}'" in said)
     ), said

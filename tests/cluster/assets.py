@@ -49,7 +49,7 @@ class Assets:
         self._finished: dict[str, str] = json.loads(self._receipt.read_text()) if self._receipt.exists() else {}
 
     def has(self, name: str, pin: str) -> bool:
-        """Whether the asset stands there in the version that is wanted now."""
+        """Whether the asset exists in the wanted version."""
         return self._finished.get(name) == pin and (self._folder / name).exists()
 
     def add(self, made: Path, name: str, pin: str) -> None:

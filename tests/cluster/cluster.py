@@ -130,7 +130,7 @@ class Cluster(Kubernetes):
         """End the servers, the last one started first, within about 5 s; keep logs and keys, drop the data."""
         while self._running:
             name, process = self._running.popitem()
-            # The API server would wait up to a minute for watches to end; nobody reads its answers any more.
+            # The API server would wait up to a minute for watches to end, and no client reads its answers any more.
             process.stop((signal.SIGTERM, 1.5 if name == "etcd" else 0.5))
         shutil.rmtree(self._folder / "etcd", ignore_errors=True)
 

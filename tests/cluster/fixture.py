@@ -17,7 +17,7 @@ from tests.cluster.folders import assets_folder
 from tests.cluster.kubernetes import CommandFailedError, Kubernetes, ProgramMissingError
 
 ROOT = Path(__file__).resolve().parents[2]
-# Only ours that are written: CRDs are one file a kind, see crds/.
+# Only Luna's existing CRDs: one file per kind, see crds/.
 LUNA_CRDS = tuple(sorted((ROOT / "crds").glob("*.yaml")))
 
 

@@ -87,7 +87,7 @@ class Go:
         """
 
         def attempt() -> dict[str, str]:
-            # In a folder without a go.mod: these modules are data, and none of ours needs their dependencies.
+            # In a folder without a go.mod: these modules are data, and no Luna module needs their dependencies.
             run = self._run("mod", "download", "-json", f"{path}@{version}", cwd=Path("/"))
             answer: dict[str, str] = json.loads(run.stdout) if run.stdout.strip() else {}
             if "Dir" not in answer:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Long for one command, short beside the 300 s of a test.
+# Long for one command, short next to the 300 s of a test.
 _COMMAND_S = 90
 
 
@@ -74,7 +74,7 @@ class Kubernetes:
         raise ProgramMissingError(f"{name} is neither in {self.assets} nor on PATH: run `make cluster-assets`")
 
     def kubectl(self, *args: object, input: str | None = None, check: bool = True) -> str:  # noqa: A002 - as in subprocess
-        """Run kubectl and return its standard output; without `check` whatever it wrote, refusals included.
+        """Run kubectl and return its standard output; without `check` also that of failures.
 
         Raises:
             CommandFailedError: it failed, and `check` is set.
@@ -143,7 +143,7 @@ class Kubernetes:
         run = subprocess.run(
             command,
             input=text,
-            # Never the terminal: a question would wait for ever.
+            # Never the terminal: a prompt would wait without end.
             stdin=subprocess.DEVNULL if text is None else None,
             capture_output=True,
             text=True,

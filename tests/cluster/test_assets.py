@@ -83,7 +83,7 @@ def test_a_filled_folder_is_left_as_it_is(tmp_path):
     for name, crds in CRDS.items():
         assets.add(made(tmp_path), f"crds/{name}", str(crds))
 
-    # Without PATH there is no Go, and HOME is no place for anything: whatever it did would fail.
+    # Without PATH there is no Go, and HOME is not writable: any work would fail.
     run = subprocess.run(
         [sys.executable, "-m", "tests.cluster.assets"],
         cwd=ROOT,

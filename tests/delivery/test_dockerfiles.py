@@ -13,7 +13,7 @@ from tests.delivery.dockerfile import ROOT, Dockerfile
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PARTS = ("serving", "operator")
-# What ships: whatever else the Dockerfiles hold is for building and for Skaffold.
+# The shipped targets; the other targets of the Dockerfiles are for building and for Skaffold.
 SHIPPED = "production"
 
 

@@ -40,7 +40,7 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="module")
 def stores(engine: Engine) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
-    """Options of a container beside Postgres and Valkey, and the environment of a Luna there."""
+    """Options of a container next to Postgres and Valkey, and the environment of a Luna in it."""
     mount = f"--volume={STORES}:/stores.py:ro"
     with engine.running(SERVING, "python", "/stores.py", options=("--network=none", mount)) as container:
         yield (f"--network=container:{container.id}",), container.printed(seconds=60)

@@ -151,7 +151,7 @@ def synced(artifact: dict[str, Any], path: str) -> list[str]:
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Whether a path fits a pattern in which ** stands for any number of folders."""
+    """Whether a path matches a pattern in which ** means any number of folders."""
     regex = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
     return re.fullmatch(regex, path) is not None
 
@@ -187,7 +187,7 @@ def test_synced_files_can_be_written_and_are_taken_up():
     (program,) = hook["container"]["command"]
     destinations = [c.destination for c in Dockerfile.of("serving").stages["development"].copies()]
     assert destinations == [f"/usr/local/bin/{program}"]
-    # The operator's stands before the real one on PATH, which the chart's command is looked up in.
+    # The operator's comes before the real one on PATH, where the chart's command is looked up.
     (wrapper,) = [c.destination for c in Dockerfile.of("operator").stages["development"].copies()]
     path = Dockerfile.of("operator").environment("development")["PATH"].split(":")
     assert path.index(str(Path(wrapper).parent)) < path.index("/opt/luna/bin")

@@ -1,4 +1,4 @@
-"""Whatever goes wrong on our side, every call of the batch is answered and nobody pays."""
+"""After any failure on the server's side, every call of the batch is answered and none is charged."""
 
 import asyncio
 import os
@@ -265,7 +265,7 @@ async def test_an_admission_that_breaks_charges_nobody(store: Store) -> None:
 async def test_strangers_stop_nobody_while_postgres_hangs(
     store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Two well-formed keys that nobody issued, on an account that Redis does not know."""
+    """Two well-formed keys that were never issued, for an account that Redis does not know."""
     folder = tmp_path_factory.mktemp("hanging")
     with PostgresServer(folder / "data", folder) as server:
         migrate(server.url)

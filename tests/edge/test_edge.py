@@ -1,4 +1,4 @@
-"""A large body on its way through the edge: parsed beside the event loop, and for nobody but callers."""
+"""A large body at the edge is parsed off the event loop, and only after authentication."""
 
 import asyncio
 import sys

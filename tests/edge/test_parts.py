@@ -404,7 +404,7 @@ async def test_a_token_form_that_breaks_off_is_an_invalid_request() -> None:
 
 
 async def nobody(_: dict[bytes, bytes]) -> None:
-    """How a stranger stands."""
+    """The standing of an unknown caller."""
 
 
 async def token_answer(form: str, **headers: str) -> httpx.Response:

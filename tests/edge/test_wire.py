@@ -206,7 +206,7 @@ async def test_a_packed_body_of_a_stranger_is_not_unpacked(platform: Platform) -
     caller = await platform.caller()
     headers = JSON | {"Content-Encoding": "gzip", "X-API-Key": "luna_" + "a" * 40}
     async with caller.client() as client:
-        # Not gzip at all, which nobody looked at.
+        # Not gzip; the body was not decompressed.
         assert_problem(await client.post("/kalman", content=CALL, headers=headers), 401, "unauthenticated")
 
 

@@ -1,4 +1,4 @@
-"""Every file of examples/ runs as it stands there, against a running Luna."""
+"""Every file of examples/ runs unchanged against a running Luna."""
 
 import asyncio
 import csv

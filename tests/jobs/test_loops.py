@@ -31,7 +31,7 @@ async def engine(fresh_database: str) -> AsyncIterator[AsyncEngine]:
 
 
 class Worker:
-    """Loops under way, and what they count."""
+    """Running loops and their metrics."""
 
     def __init__(self, engine: AsyncEngine, *loops: Loop[AsyncEngine], name: str = "worker", lease_s: float = 3.0):
         self.registry = CollectorRegistry()

@@ -49,7 +49,7 @@ def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 def python() -> Iterator[Python]:
-    """Run a script in another Python process; whatever is left of it and its children ends with the test."""
+    """Run a script in another Python process; it and its children end with the test."""
     with contextlib.ExitStack() as stack:
 
         def run(script: str, *arguments: object, through: Sequence[str] = ()) -> subprocess.Popen[str]:

@@ -28,7 +28,7 @@ def test_what_clients_and_tests_set_is_no_setting() -> None:
         ({"LUNA_EDGE_FOO": "1"}, "LUNA_EDGE_FOO is not a setting"),
         (
             {"LUNA_EDGE_REPLICAS_MIN": "9"},
-            "LUNA_EDGE cannot be used: replicas_min (9) must not exceed replicas_max (1)",
+            "LUNA_EDGE cannot be used: replicas_min (9) must not",
         ),
         ({"LUNA_EDGE_REQUEST_TIMEOUT_S": "inf"}, "LUNA_EDGE_REQUEST_TIMEOUT_S cannot be used"),
         ({"LUNA_PROXY": "nginx"}, "LUNA_PROXY cannot be used"),

@@ -230,7 +230,7 @@ def test_an_ordinary_user_runs_it_as_itself(python):
     folder, uid, through = Path("/tmp") / f"luna-ordinary-{os.getpid()}", os.geteuid(), ()
     folder.mkdir(mode=0o700)
     if uid == 0:
-        # The capability lets nobody read an interpreter that stands below /root; it gives no other right.
+        # The capability lets nobody read an interpreter below /root; it gives no other right.
         run_as = unprivileged.as_nobody()
         uid, through = run_as.uid, run_as.through
         os.chown(folder, uid, run_as.gid)

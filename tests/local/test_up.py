@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(900)
 
 NAMES = ["LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", "DATABASE_URL", "REDIS_URL"]
 NILE = [1120, 1160, 963, 1210, 1160]
-# 12 s on two quiet cores; 95 s have been seen where benchmarks ran beside it.
+# 12 s on two idle cores; 95 s have been measured while benchmarks ran.
 READY_S = 240
 
 
@@ -135,7 +135,7 @@ def eventually(claim: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 @pytest.fixture(scope="module")
 def starts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Up]]:
-    """Start Lunas; whatever is left of them ends with the module."""
+    """Start Lunas; those that still run end with the module."""
     folder = tmp_path_factory.mktemp("up")
     runs: list[Up] = []
 

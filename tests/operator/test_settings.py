@@ -55,7 +55,7 @@ def test_a_setting_is_read_from_its_variable(environment: pytest.MonkeyPatch, na
 
 @pytest.mark.parametrize("name", GIVEN)
 def test_an_empty_variable_says_nothing(environment: pytest.MonkeyPatch, name: str) -> None:
-    """Charts and compose files pass those on that nobody set."""
+    """Charts and compose files pass on unset variables as empty."""
     environment.setenv(f"LUNA_OPERATOR_{name.upper()}", "")
     assert getattr(Settings(), name) == Settings.model_fields[name].default
 

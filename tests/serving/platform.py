@@ -136,7 +136,7 @@ class Luna:
 
 @dataclass
 class Platform(Luna):
-    """A running Luna and the servers that it stands on."""
+    """A running Luna and its servers."""
 
     postgres: PostgresServer
     valkey: ValkeyServer

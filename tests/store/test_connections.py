@@ -1,4 +1,4 @@
-"""Connections to the two stores: who vanished is noticed, and no password is told."""
+"""Connections to the two stores: lost peers are noticed, and no password is shown."""
 
 import pytest
 from sqlalchemy import text
@@ -22,7 +22,7 @@ async def test_postgres_notices_within_seconds_that_the_holder_of_a_lock_lost_it
         wait_s = int(await connection.scalar(text("SHOW tcp_keepalives_idle")))
         tries = int(await connection.scalar(text("SHOW tcp_keepalives_count")))
         pause_s = int(await connection.scalar(text("SHOW tcp_keepalives_interval")))
-    # 0 stands for the system's default, two hours.
+    # 0 means the system's default, two hours.
     assert 0 < wait_s + tries * pause_s <= 15
     assert min(wait_s, tries, pause_s) > 0
 

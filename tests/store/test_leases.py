@@ -61,7 +61,7 @@ async def test_of_many_that_ask_at_once_one_gets_it(engine: AsyncEngine) -> None
         asked = await asyncio.gather(*(acquire(engine, NAME, str(i), lasts_s=30) for i in range(8)))
         (held,) = [lease for lease in asked if lease is not None]
         await release(engine, held)
-    # Of those that expire as well.
+    # Also of leases that expire.
     for _ in range(10):
         asked = await asyncio.gather(*(acquire(engine, NAME, str(i), lasts_s=30) for i in range(8)))
         assert sum(lease is not None for lease in asked) == 1

@@ -1,4 +1,4 @@
-"""Log lines: what stands in them, and what never does."""
+"""Log lines: their members, and what they never contain."""
 
 import io
 import json

@@ -212,7 +212,7 @@ async def test_a_day_quota_is_full_again_after_midnight(store: Store, debit: typ
     caller = await store.account(quota_limit=2, quota_window=QuotaWindow.DAY)
     assert (await debit(caller.debit(2))).admitted
     await store.settler.settle()
-    # Yesterday's window, as it stands at midnight.
+    # Yesterday's window, as it is at midnight.
     await store.execute(
         "UPDATE accounts SET window_started_at = window_started_at - interval '1 day' WHERE id = :id",
         id=caller.account_id,

@@ -14,7 +14,7 @@ from luna_store.settlement.settlement import SettlementObserver, Settler
 
 @dataclass
 class Heard(SettlementObserver):
-    """Keeps what it is told."""
+    """Keeps the callbacks' arguments."""
 
     events: int = 0
     accounts: int = 0
@@ -40,7 +40,7 @@ class Heard(SettlementObserver):
 
 async def until(claim: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not claim():  # noqa: ASYNC110  what is waited for stands in the observer
+        while not claim():  # noqa: ASYNC110  the observer has no event to wait for
             await asyncio.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-{{/* What things are called, and the labels by which they find each other. Pods are in _pods.tpl. */}}
+{{/* Names and labels of objects. Pods are in _pods.tpl. */}}
 
 {{/* At most 40 characters: KubeRay takes 47 for a RayService, and Services append to it. */}}
 {{- define "luna.fullname" -}}
@@ -35,7 +35,7 @@ app.kubernetes.io/instance: {{ (first .).Release.Name }}
 app.kubernetes.io/component: {{ last . }}
 {{- end -}}
 
-{{/* Labels of a pod of ours. The chart's version is not among them: a new one alone must restart nothing. */}}
+{{/* Labels of Luna's pods, without the chart's version, so that a new version alone restarts nothing. */}}
 {{- define "luna.podLabels" -}}
 {{- $root := first . -}}
 app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride }}
@@ -59,7 +59,7 @@ app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride }}
 {{/* The Service in front of Serve: KubeRay makes it, and moves it from an old Ray cluster to the new one. */}}
 {{- define "luna.serveService" -}}{{ include "luna.fullname" . }}-serve{{- end -}}
 
-{{/* Where callers reach Luna: what stands as `url` in every account's Secret. */}}
+{{/* Where callers reach Luna: `url` in every account's Secret. */}}
 {{- define "luna.publicUrl" -}}
 {{- if .Values.operator.publicUrl -}}
 {{- .Values.operator.publicUrl -}}

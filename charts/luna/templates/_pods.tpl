@@ -1,4 +1,4 @@
-{{/* What every pod has: who it runs as, what it may write to, where it may run. */}}
+{{/* Common parts of pods: users, writable volumes, scheduling. */}}
 
 {{/* Pod level. Takes (list $) or, for an image with a user of its own, (list $ 999). */}}
 {{- define "luna.podSecurity" -}}
@@ -77,7 +77,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* Waits until the database has this release's schema; changes nothing. Takes (list $ "serving"): whose image. */}}
+{{/* Waits until the database has this release's schema; changes nothing. Takes (list $ "serving"): the image. */}}
 {{- define "luna.waitForSchema" -}}
 {{- $root := first . -}}
 name: wait-for-schema

@@ -15,7 +15,7 @@ RAY_AUTH_MODE and the token come from KubeRay (authOptions).
 - {name: RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH, value: "luna_serving.edge.middleware:middlewares"}
 - {name: RAY_SERVE_HAPROXY_BINARY_PATH, value: /opt/luna/bin/luna-haproxy}
 - {name: RAY_SERVE_HAPROXY_NBTHREAD, value: {{ $serving.haproxyThreads | quote }}}
-{{- /* Both cost a line or a sample a request, and Luna has its own. */}}
+{{- /* Both cost a line or a sample per request, and Luna has its own. */}}
 - {name: RAY_SERVE_HAPROXY_METRICS_ENABLED, value: {{ $serving.rayMetrics | ternary "1" "0" | quote }}}
 - {name: RAY_enable_metrics_collection, value: {{ $serving.rayMetrics | ternary "1" "0" | quote }}}
 - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
@@ -25,7 +25,7 @@ RAY_AUTH_MODE and the token come from KubeRay (authOptions).
 - {name: JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS, value: "0"}
 {{- end -}}
 
-{{/* What Serve runs. Groups of luna_serving.settings; they win over LUNA_ variables. */}}
+{{/* The application's arguments: groups of luna_serving.settings, which override LUNA_ variables. */}}
 {{- define "luna.serveConfig" -}}
 {{- $serving := .Values.serving -}}
 proxy_location: EveryNode
@@ -65,14 +65,14 @@ applications:
       {{- end }}
 {{- end -}}
 
-{{/* The replicas of a deployment, as the settings have them. Takes values with `replicas` and `cpus`. */}}
+{{/* The replicas of a deployment, in the form of the settings. Takes values with `replicas` and `cpus`. */}}
 {{- define "luna.scaled" -}}
 replicas_min: {{ int .replicas.min }}
 replicas_max: {{ int .replicas.max }}
 cpus: {{ .cpus }}
 {{- end -}}
 
-{{/* The smallest part of a GPU that a replica asks for; 0 where none does. */}}
+{{/* The smallest share of a GPU that a replica requests; 0 if none does. */}}
 {{- define "luna.gpus" -}}
 {{- $least := 0.0 -}}
 {{- range .Values.serving.capabilities -}}
@@ -110,7 +110,7 @@ cpus: {{ .cpus }}
 - name: cache
   mountPath: /var/cache/luna
   {{- if $serving.compilationCache.existingClaim }}
-  # What XLA compiled for one node's processor must not run on another's.
+  # XLA's programs for one node's processor must not run on another's.
   subPathExpr: $(NODE_NAME)
   {{- end }}
 {{- with $serving.extraVolumeMounts }}
@@ -151,7 +151,7 @@ maxReplicas: {{ int $group.max }}
 idleTimeoutSeconds: {{ int $group.idleTimeoutSeconds }}
 {{- end }}
 rayStartParams:
-  # Series travel through gRPC, hardly anything through the object store.
+  # Series are sent through gRPC; the object store is hardly used.
   object-store-memory: {{ int64 $serving.objectStoreBytes | quote }}
 template:
   metadata:
@@ -202,13 +202,13 @@ template:
           {{- toYaml $group.resources | nindent 10 }}
         securityContext:
           {{- include "luna.containerSecurity" $root | nindent 10 }}
-        # Ready is who has a proxy that finds replicas; a worker without any stays out of the Service.
+        # A worker is ready if its proxy finds replicas; other workers stay out of the Service.
         readinessProbe:
           httpGet: {path: /-/healthz, port: serve}
           periodSeconds: 5
           timeoutSeconds: 2
           failureThreshold: 2
-        # The raylet. Not sooner: it must outlive a head that is being replaced.
+        # The raylet. Not sooner: it must outlive the replacement of a head.
         livenessProbe:
           httpGet: {path: /api/local_raylet_healthz, port: agent}
           initialDelaySeconds: 30
@@ -218,8 +218,8 @@ template:
         lifecycle:
           preStop:
             exec:
-              # Serve starts the replicas anew elsewhere before it ends these; until then this pod answers. Where the
-              # head is gone there is nobody to move them: the pod leaves as soon as the Service has forgotten it.
+              # Serve starts the replicas elsewhere before it stops these; until then this pod answers. Without a head
+              # nothing moves them, and the pod ends once it has left the Service.
               command:
                 - bash
                 - -c

@@ -1,4 +1,4 @@
-{{/* Which Secret holds what, and the environment that comes from it. */}}
+{{/* The Secrets, and the environment variables that come from them. */}}
 
 {{- define "luna.databaseSecret" -}}
 {{- default (printf "%s-database" (include "luna.fullname" .)) .Values.database.existingSecret -}}

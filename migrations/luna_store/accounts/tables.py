@@ -65,7 +65,7 @@ class Account(Table):
     """Events before this instant no longer count against the quota."""
     rate_per_second: Mapped[float] = mapped_column(server_default=text(str(int(DEFAULT_RATE_PER_SECOND))))
     rate_burst: Mapped[int] = mapped_column(server_default=text(str(DEFAULT_RATE_BURST)))
-    # Of releases before revision 0005, whose trigger keeps it in step with `allowed`.
+    # For releases before revision 0005; a trigger of 0005 keeps it in step with `allowed`.
     allowed_models: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{*}'"))
     expires_at: Mapped[datetime | None]
     allowed: Mapped[dict[str, list[str]]] = mapped_column(JSONB, server_default=text("""'{"*": ["*"]}'"""))

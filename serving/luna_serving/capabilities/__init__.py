@@ -1,1 +1,1 @@
-"""What Luna offers, one folder each. A capability imports no other; what two of them need moves down a room."""
+"""The capabilities, one folder each. No capability imports another; shared code moves to a lower room."""

@@ -1,4 +1,4 @@
-"""An account's own limits, over HTTP and WebSocket: refused at the field, charged nothing, told to who asks."""
+"""An account's own limits, over HTTP and WebSocket: errors point to the field, charge nothing, and are documented."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -113,7 +113,7 @@ async def test_a_stream_takes_messages_that_the_account_may_send(platform: Platf
         refused = await client.points(1, [1.0] * 21)
         assert refused["type"] == "error"
         assert refused["problem"]["errors"] == [
-            {"pointer": "/values", "detail": "Holds 21 points; this account may send 20 a message. Send several."}
+            {"pointer": "/values", "detail": "Holds 21 points; this account may send 20 per message. Send several."}
         ]
         for first in (1, 21):
             answer = await client.points(first, [1.0] * 20)

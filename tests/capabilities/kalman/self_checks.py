@@ -1,4 +1,4 @@
-"""What every answer must be whatever the model: judged from the request and the answer alone, without an oracle."""
+"""Properties of every answer, for any model, checked from the request and the answer without an oracle."""
 
 from typing import Any, Final
 

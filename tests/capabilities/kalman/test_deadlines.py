@@ -1,4 +1,4 @@
-"""A replica stops what nobody waits for: at its deadline, and when its call is cancelled."""
+"""A replica stops work at its deadline, and when its call is cancelled."""
 
 import asyncio
 import time

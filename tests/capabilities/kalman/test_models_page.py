@@ -91,6 +91,6 @@ def test_every_output_is_told_in_the_schema() -> None:
 def test_the_states_are_named_as_the_page_says() -> None:
     for example in EXAMPLES:
         for name in job(example).model.build().state_names:
-            # "seasonal.L2" is told as "seasonal.L1, ...".
+            # The page shows "seasonal.L2" as "seasonal.L1, ...".
             stem = re.split(r"\.(?:L?|x)\d", name)[0]
             assert f"`{stem}" in PAGE

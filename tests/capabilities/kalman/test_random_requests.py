@@ -13,7 +13,7 @@ from luna_serving.capabilities.kalman.wire.model import read_model
 PART = 20
 FEW = [range(first, first + PART) for first in range(1, 101, PART)]
 MANY = [range(first, first + 100) for first in range(1001, 3001, 100)]
-# Of a hundred; what simulation leaves open, and a plan that does not suit, are refused with reason.
+# Out of a hundred; open states in simulations and unsuitable plans are refused for good reason.
 REFUSED = 0.1
 
 

@@ -124,7 +124,7 @@ def test_the_contracts_account_is_applied_as_it_stands(luna_cluster: Kubernetes,
         again = luna_cluster.kubectl("apply", *how, "-f", "-", input=text)
         applied = luna_cluster.get("account", "acme", "-n", namespace)
     spec = applied["spec"]
-    # Of a null, client-side apply sends nothing.
+    # Client-side apply omits a null.
     assert spec.get("expiresAt") is None
     assert spec["apiKey"].get("rotationRequestedAt") is None
     assert spec["quota"] == {"limit": 500, "window": "Lifetime"}

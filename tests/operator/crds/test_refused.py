@@ -129,7 +129,7 @@ IN_ACCOUNTS: list[tuple[dict[str, Any], str, str]] = [
         "must be shorter than rotationInterval (1h)",
     ),
     (
-        # The default overlap, which nobody wrote.
+        # The default overlap, which is not in the manifest.
         {"apiKey": {"rotationInterval": "12h"}},
         "spec.apiKey.rotationOverlap",
         "write a shorter rotationOverlap or a longer rotationInterval",

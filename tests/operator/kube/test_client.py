@@ -27,7 +27,7 @@ def config_map(name: str | None = None, **data: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def folder(place: str) -> str:
-    """The path of the namespace's ConfigMaps: plain objects that nobody else touches."""
+    """The path of the namespace's ConfigMaps: plain objects that no controller changes."""
     return f"/api/v1/namespaces/{place}/configmaps"
 
 

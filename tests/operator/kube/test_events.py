@@ -1,4 +1,4 @@
-"""Events at a real API server: accepted whatever they say, and found beside their Account."""
+"""Events at a real API server: accepted with any text, and found with their Account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever may write Secrets may put our label on any of them: they take no memory of the operator's."""
+"""Anybody who may write Secrets may put Luna's label on them: they cost the operator no memory."""
 
 import uuid
 from base64 import b64encode

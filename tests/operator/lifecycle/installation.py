@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "luna"
 
-# Never, beside the length of a run: what a test sees is what the watch told, not what a sweep happened to find.
+# Longer than any run: a test sees what the watch reported, not what a sweep found.
 NO_SWEEP_S = 3600
 USAGE_S = 0.3
 
@@ -89,7 +89,7 @@ class Installation:
             self.start(ForkedOperator)
 
     def call(self, account_id: int, key: str) -> httpx.Response:
-        """Call with a key that stands in no Secret (any more)."""
+        """Call with a key that is in no Secret (any more)."""
         url = f"{self.luna.url}/api/v1/{account_id}/kalman"
         return httpx.post(url, headers={"X-API-Key": key}, json={"results": [1.0]}, timeout=60)
 

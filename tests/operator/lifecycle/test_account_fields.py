@@ -228,7 +228,7 @@ def test_every_field_of_an_account_is_changed_here() -> None:
 
 
 def aged(installation: Installation, account_id: int, **age: float) -> None:
-    """Have the account's keys issued so long before now."""
+    """Set the account's keys' creation to a time before now."""
     installation.sql.execute(
         "UPDATE api_keys SET created_at = now() - %s WHERE account_id = %s", [timedelta(**age), account_id]
     )

@@ -112,7 +112,7 @@ def test_an_account_stays_until_its_row_is_ended(installation: Installation, mak
 
 
 def waiting_for_us(installation: Installation) -> bool:
-    """Whether a connection waits for a lock that ours holds."""
+    """Whether a connection waits for a lock of this test's connection."""
     blocked = "SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
     return installation.sql.execute(blocked).fetchone() is not None
 

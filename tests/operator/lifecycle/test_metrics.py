@@ -30,7 +30,7 @@ def exported(installation: Installation) -> Iterator[Metric]:
 
 
 def full_name(metric: Metric) -> str:
-    """As it stands on the page: the parser takes `_total` off."""
+    """The name on the page: the parser removes `_total`."""
     return f"{metric.name}_total" if metric.type == "counter" else metric.name
 
 

@@ -95,7 +95,7 @@ def test_a_strangers_secret_in_the_place_of_a_deleted_one_is_left_alone(installa
     stranger = team.secret()
     team.condition("KeyIssued", "False", "SecretConflict")
     assert team.secret() == stranger
-    # What worked goes on to work: nobody asked for the key to end.
+    # The key stays valid: nobody asked for its end.
     assert team.call(key=old).status_code == 200
     installation.core.delete_namespaced_secret(NAME, team.namespace)
     team.ready()
@@ -137,7 +137,7 @@ def test_a_lost_row_is_made_anew(installation: Installation, make: Make) -> None
     team.ready()
     assert team.access["account-id"] == str(team.id)
     assert team.call().status_code == 200
-    # Redis goes on with the lost account until settlement finds nobody to book its calls on.
+    # Redis serves the lost account until settlement finds no account to book its calls on.
     eventually(lambda: refused(installation.call(lost, old)) in {(401, "unauthenticated"), (404, "not-found")})
     assert refused(installation.call(team.id, old))[0] in {401, 403}
 

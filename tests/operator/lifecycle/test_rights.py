@@ -1,4 +1,4 @@
-"""The rights that the chart gives are enough, all that they are used for, and a missing one is told."""
+"""The rights in the chart are sufficient and all used, and a missing one is reported."""
 
 from __future__ import annotations
 

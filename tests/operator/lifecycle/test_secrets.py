@@ -1,4 +1,4 @@
-"""The Secret: what it is, whose it is, and that a stranger's is never touched."""
+"""The Secret: its contents, its owner, and that Secrets of other owners are never touched."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_rotated_secret_is_applied_by_our_field_manager_and_keeps_what_others_
 
 
 def strangers(namespace: str, owner_uid: str) -> dict[str, dict[str, Any]]:
-    """Secrets that stand where an Account wants its own, each a little more like one of ours."""
+    """Secrets under the name that an Account wants, each more similar to one of Luna's."""
     ours = {"app.kubernetes.io/managed-by": "luna-operator", "luna.dev/account": owner_uid}
     owner = {"apiVersion": "luna.dev/v1", "kind": "Account", "name": "other", "uid": owner_uid, "controller": True}
     return {
@@ -83,7 +83,7 @@ def test_a_strangers_secret_is_left_alone_until_it_is_gone(installation: Install
     assert "secretName" in conflict["message"]
     team.condition("Ready", "False", "SecretConflict")
     assert eventually(lambda: team.told()["SecretConflict"]) == "Warning"
-    # The rest is done meanwhile, and a change of it goes on to work.
+    # The other steps are taken meanwhile, and later changes of them too.
     team.patch({"quota": {"limit": 9}}).condition("DatabaseSynced", "True")
     assert (team.row()["quota_limit"], team.cached()["quota_limit"]) == (9, "9")
     assert team.secret() == before

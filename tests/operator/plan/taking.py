@@ -82,7 +82,7 @@ def _in_order(before: Iterable[KeyRow], after: set[KeyRow]) -> tuple[KeyRow, ...
 
 
 def later(seen: Observation, by: timedelta) -> Observation:
-    """The same account after some time in which nobody did anything; keys whose life is over are not live any more."""
+    """The same account some time later, without changes; ended keys are no longer live."""
     now = seen.now + by
     if seen.row is None:
         return replace(seen, now=now)

@@ -218,7 +218,7 @@ class TestKeys:
 
 
 class TestInTheWay:
-    """What somebody else must mend is told, and takes nothing away."""
+    """Obstacles are reported, and take nothing away."""
 
     def test_a_strangers_secret_is_left_alone_while_the_row_is_kept_as_specified(self) -> None:
         seen = settled(secret=STRANGER, row_changes={"quota_limit": 7})

@@ -1,4 +1,4 @@
-"""What holds of every plan, whatever was observed."""
+"""Properties of every plan, for any observation."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -87,7 +87,7 @@ def test_with_nothing_in_the_way_a_plan_leads_to_all_that_ready_asks_for(seen: O
 
 
 def picture(seen: Observation) -> object:
-    """All that anybody can see of an account that nobody touches."""
+    """Everything observable of an unchanged account."""
     plan = decide(seen)
     conditions = [(c.type, c.status, c.reason) for c in conditions_of(seen, plan.obstacle)]
     return plan.steps, conditions, seen.row.keys if seen.row else None

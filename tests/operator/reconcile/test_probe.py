@@ -1,4 +1,4 @@
-"""/healthz, as Kopf serves it: what stalls is told at once, not after a minute of trying again."""
+"""/healthz, as Kopf serves it: a stalled loop is reported at once, not after a minute of retries."""
 
 import asyncio
 from collections.abc import Callable

@@ -12,7 +12,7 @@ from luna_operator.resources.names import Key
 
 ACME, OTHER = Key("team", "acme"), Key("team", "other")
 SOON_S = 0.05
-# Long for an event loop, short for a person; whatever waits longer is lost.
+# Seconds: long for an event loop, short for a person; a longer wait is a failure.
 LOST_S = 5.0
 
 

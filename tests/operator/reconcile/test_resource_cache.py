@@ -114,7 +114,7 @@ def test_the_answer_to_a_write_is_remembered() -> None:
 
 
 def test_an_answer_that_shows_somebody_elses_change_is_left_to_the_watch() -> None:
-    """Else the watch would bring nothing new, and nobody would look at the change before the next sweep."""
+    """Otherwise the watch would report nothing new, and the change would wait for the next sweep."""
     cache = ResourceCache()
     cache.keep(account(100, generation=1))
     for change in (

@@ -1,4 +1,4 @@
-"""What a plan is told of a Secret: whose it is, which live key it holds, whether the rest is as we write it."""
+"""Facts about a Secret for a plan: its owner, its live key, and whether the rest is as the operator writes it."""
 
 from base64 import b64encode
 from dataclasses import replace

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def presented_key(api: KubeApi, account: dict[str, Any]) -> str:
-    """What stands as api-key in the Account's Secret."""
+    """The api-key in the Account's Secret."""
     secret = api.request("GET", secret_path(account["metadata"]["namespace"], expected.secret_name(account)))
     return b64decode(secret["data"]["api-key"]).decode()
 

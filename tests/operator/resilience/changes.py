@@ -86,7 +86,7 @@ class Changes:
         return deck
 
     def make(self, kind: str) -> None:
-        """Make a change of that kind; where there is nobody to change yet, an Account is created."""
+        """Make a change of that kind; if there is no Account yet, create one."""
         if kind == "tier":
             self._api.edit_tier(self._random.choice(self._tiers), self._tier_spec())
         elif kind == "recreate" and (name := self._free_name()):

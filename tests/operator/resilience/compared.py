@@ -1,4 +1,4 @@
-"""One row, status or hash beside what was asked for: every difference in words."""
+"""Compares a row, status or hash with the specification: every difference as a text."""
 
 from __future__ import annotations
 

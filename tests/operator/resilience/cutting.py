@@ -1,4 +1,4 @@
-"""The operator's reconciliation in this process, cut off or held up at any one of its steps to the outside.
+"""The operator's reconciliation in this process, interrupted or delayed at any one of its external calls.
 
 What is cut is the connection: before a request to the API server leaves, before its answer is read, before a statement
 or a commit reaches Postgres, before a command reaches Redis. A process that is killed there has done no more.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Cut(BaseException):
-    """As SIGKILL: nobody catches it."""
+    """Like SIGKILL, it is not caught."""
 
 
 class Scissors:
@@ -70,7 +70,7 @@ class Scissors:
 
     def point(self, *_: object) -> None:
         if self._at is not None and self.points >= self._at:
-            # Nothing gets through any more, whoever still runs.
+            # No request gets through any more.
             raise Cut
         self.points += 1
 
@@ -85,12 +85,12 @@ class Runs:
         self._cache = AccountCache(engine, redis)
 
     async def reconcile(self, body: dict[str, Any], cut_at: int | None = None) -> int:
-        """Reconcile an Account as a new process would, cut off at that point; returns how many points were passed."""
+        """Reconcile an Account as a new process would, interrupted at a point; returns how many points were passed."""
         self.scissors.begin(cut_at)
         with suppress(Cut, NotYet):
             await self._reconcile(body)
         points = self.scissors.points
-        # What ran beside it ends with its process.
+        # Tasks of the process end with it.
         for task in asyncio.all_tasks() - {asyncio.current_task()} if cut_at is not None else ():
             task.cancel()
             with suppress(asyncio.CancelledError, Cut):

@@ -145,7 +145,7 @@ CACHE: dict[str, Callable[[Hand], object]] = {
     "index-elsewhere": lambda hand: hand.redis(lambda client, i: client.set(f"key:{hand.digest()}", i + 1000)),
 }
 
-# Of these the watch tells; nobody waits for a sweep.
+# The watch reports these; no sweep is needed.
 WATCHED: dict[str, Callable[[Hand], object]] = {
     "status-wiped": lambda hand: hand.status(None),
     "status-lies": lambda hand: hand.status({"accountId": 10**6, "keys": [], "usage": None}),

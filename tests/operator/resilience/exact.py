@@ -102,7 +102,7 @@ class Exactness:
         found = [] if FINALIZER in metadata.get("finalizers", ()) else ["has no finalizer"]
         obstacle = self.obstacles.get((metadata["namespace"], metadata["name"]))
         if obstacle == "TierNotFound":
-            # What held before goes on to hold, whatever it was.
+            # The previous limits stay in effect.
             return found + compared.in_ready(account, obstacle)
         if row is None:
             return [*found, "has no row"]
@@ -183,7 +183,7 @@ class Exactness:
         return found + [f"{name}: a row that nobody asked for" for name in unasked]
 
     def _strays(self, accounts: list[dict[str, Any]], secrets: list[dict[str, Any]]) -> list[str]:
-        """Secrets of ours without an Account, or beside its proper one."""
+        """Luna's Secrets without an Account, or in addition to its proper one."""
         wanted = {(a["metadata"]["namespace"], expected.secret_name(a), a["metadata"]["uid"]) for a in accounts}
         found = []
         for secret in secrets:

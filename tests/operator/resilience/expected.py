@@ -11,7 +11,7 @@ from typing import Any
 
 CONDITIONS = ("Ready", "DatabaseSynced", "QuotaSynced", "KeyIssued", "Suspended", "Expired", "QuotaExhausted")
 
-# Of the row, the field in the resource, and Luna's own default.
+# Per column of the row: the field in the resource, and Luna's default.
 _LIMITS: tuple[tuple[str, tuple[str, ...], Any], ...] = (
     ("quota_limit", ("quota", "limit"), 500),
     ("quota_window", ("quota", "window"), "Lifetime"),
@@ -66,7 +66,7 @@ def effective(columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def conditions(account: dict[str, Any], used: int, limit: int, now: datetime) -> dict[str, tuple[str, str]]:
-    """Status and reason of each condition of an account that nothing stands in the way of."""
+    """Status and reason of each condition of an account without obstacles."""
     spec = account["spec"]
     end = instant(spec.get("expiresAt"))
     suspended, expired = bool(spec.get("suspended")), end is not None and end <= now

@@ -15,12 +15,12 @@ class Ended:
     finalized: bool
     """Whether the operator had put its finalizer there; else it vanished at once, and had nothing."""
     known: bool
-    """Whether its status told an account id: then it had a row for certain."""
+    """Whether its status had an account id: then it certainly had a row."""
 
 
 @dataclass
 class History:
-    """Kept by whoever makes the changes."""
+    """Kept by the code that makes the changes."""
 
     rotations: Counter[str] = field(default_factory=Counter)
     """How many rotations each Account, by its uid, was asked for or went through."""
@@ -39,7 +39,7 @@ class History:
         )
 
     def outcomes(self) -> dict[str, set[str]]:
-        """What may be left of each name: a `row`, `nothing`; both where nobody outside can tell.
+        """What may remain of each name: a `row`, `nothing`, or both if that cannot be known from outside.
 
         An Account that was deleted before anybody knew of a row leaves one or not; and what an earlier Account of
         the name left stays as it is until a later one takes it up.

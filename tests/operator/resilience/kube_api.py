@@ -29,7 +29,7 @@ class KubeApi:
         return {tier["metadata"]["name"]: tier for tier in self.request("GET", f"{LUNA}/tiers")["items"]}
 
     def secrets(self) -> list[dict[str, Any]]:
-        """Those of service accounts and the like are not ours to look at."""
+        """Leaves out Secrets of other kinds, such as those of service accounts."""
         found = self.request("GET", "/api/v1/secrets", fieldSelector="type=Opaque")["items"]
         return [secret for secret in found if not secret["metadata"]["namespace"].startswith("kube-")]
 

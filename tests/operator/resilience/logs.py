@@ -13,7 +13,7 @@ NOISE = "Fatal error on SSL protocol"
 
 
 def errors(folder: Path) -> list[str]:
-    """Lines of level error and above, and whatever is no JSON: a traceback that nobody caught."""
+    """Lines of level error and above, and lines that are not JSON: tracebacks."""
     found = []
     for line in (folder / "operator.log").read_text().splitlines():
         try:

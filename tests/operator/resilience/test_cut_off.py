@@ -1,4 +1,4 @@
-"""Cut off or overtaken at every single step to the outside, a change is finished, and nobody is locked out."""
+"""A change that is interrupted or overtaken at any external call is finished, and nobody is locked out."""
 
 from __future__ import annotations
 

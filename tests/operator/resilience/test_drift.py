@@ -43,7 +43,7 @@ class Run:
     repairs: Counter[str]
     keys_issued: int
     requests: Counter[str]
-    """Of two or three sweeps that found nothing any more."""
+    """The duration of two or three sweeps that found nothing more."""
 
 
 def repairs(operator: Operator) -> Counter[str]:
@@ -62,7 +62,7 @@ def run(luna_cluster: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> R
         exact = Exactness(api, stores.around, history)
         for name in (*DRIFTS, "untouched"):
             uid = api.create_account(namespace, name, {})["metadata"]["uid"]
-            # A key that opens nothing retires beside the new one.
+            # An invalid key retires next to the new one.
             history.rotations[uid] = int(name in NEW_KEY | TAKEN_UP)
         with ForkedOperator(stores.around, folder, sweep_s=SWEEP_S) as operator:
             eventually(exact.require, 60)
@@ -79,9 +79,9 @@ def run(luna_cluster: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> R
             finally:
                 os.kill(operator.process.pid, signal.SIGCONT)
             broken = {name: [said for said in found if said.startswith(f"{namespace}/{name}:")] for name in DRIFTS}
-            # The first may have been under way.
+            # The first sweep may have begun before.
             operator.wait_swept(2)
-            # What is left is told drift by drift.
+            # The remaining drift is reported one by one.
             with suppress(AssertionError):
                 eventually(exact.require, 2 * SWEEP_S)
             operator.wait_swept(2)
@@ -167,7 +167,7 @@ def test_a_secret_without_its_owner_is_a_strangers_until_it_is_deleted(
         exact.obstacles = {(namespace, "acme"): "SecretConflict"}
         eventually(exact.require)
         operator.wait_swept(2)
-        # It is left alone, and so is its key.
+        # It is left unchanged, and so is its key.
         assert api.request("GET", path) == disowned
         assert call(around, api, account, 1).admitted
         assert repairs(operator).total() == 0

@@ -27,7 +27,7 @@ SEED = "LUNA_TEST_SEED"
 
 
 class Client(Thread):
-    """Makes all changes beside the operator, a tenth of a second apart at most, as fast as `rounds` lets it."""
+    """Makes all changes while the operator runs, at most a tenth of a second apart, as `rounds` allows."""
 
     def __init__(self, changes: Changes, random: Random) -> None:
         super().__init__(daemon=True)
@@ -59,7 +59,7 @@ class Client(Thread):
 
 
 def halfway(around: Surroundings, api: KubeApi) -> set[str]:
-    """Accounts that a run left in the middle: finalized but not told of, without a current key, or marked stale."""
+    """Accounts that a run left unfinished: finalized without a status, without a current key, or marked stale."""
     with psycopg.connect(around.database_url) as connection:
         found = connection.execute("""
             SELECT account_name FROM accounts a WHERE cache_stale OR state <> 'revoked' AND NOT EXISTS (
@@ -75,7 +75,7 @@ def halfway(around: Surroundings, api: KubeApi) -> set[str]:
 
 
 def work(operator: Operator, reconciliations: int, seconds: float) -> None:
-    """Wait until it has done so many, however fast this machine is; or so long, if there is less to do."""
+    """Wait until it has done a number of rounds, or for a time if there is less to do."""
     until = time.monotonic() + seconds
     while operator.metric("luna_operator_reconcile_seconds_count") < reconciliations and time.monotonic() < until:
         time.sleep(0.005)

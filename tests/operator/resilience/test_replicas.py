@@ -1,4 +1,4 @@
-"""Two replicas: one works, the other stands by, takes over within seconds, and nothing goes wrong where both work."""
+"""Two replicas: one works, the other takes over within seconds, and both may work at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restarted where nothing changed, the operator writes nothing, in whatever state the Accounts are."""
+"""A restarted operator writes nothing if nothing changed, in any state of the Accounts."""
 
 from __future__ import annotations
 

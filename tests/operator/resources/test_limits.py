@@ -13,7 +13,7 @@ from luna_store.grants import Grants
 from luna_store.limits import LIMITS, Limit
 from luna_store.quota.windows import QuotaWindow
 
-# Where each field stands in a spec, and two values of it.
+# The place of each field in a spec, and two values of it.
 PLACES: dict[str, tuple[tuple[str, ...], object, object]] = {
     "quota_limit": (("quota", "limit"), 7, 0),
     "quota_window": (("quota", "window"), QuotaWindow.DAY, QuotaWindow.MONTH),

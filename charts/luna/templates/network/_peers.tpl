@@ -1,4 +1,4 @@
-{{/* Who may speak to whom, as parts of network policies. */}}
+{{/* Peers of network policies. */}}
 
 {{- define "luna.toDns" -}}
 # Any resolver: a cluster's own, or one on the node.
@@ -7,7 +7,7 @@
     - {port: 53, protocol: TCP}
 {{- end -}}
 
-{{/* A rule towards something outside the release. Takes (list $peers $ports). */}}
+{{/* A rule for traffic out of the release. Takes (list $peers $ports). */}}
 {{- define "luna.toOutside" -}}
 - ports:
     {{- range last . }}

@@ -1,1 +1,1 @@
-"""An account as its owner sees it: itself, its usage, and tokens for its keys."""
+"""The account capability: an account's limits and usage for its owner, and tokens for its keys."""

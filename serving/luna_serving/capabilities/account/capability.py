@@ -1,4 +1,4 @@
-"""The account capability's declaration: every application serves it."""
+"""The declaration of the account capability, which every application serves."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from luna_serving.settings import CapabilitySettings
 
 
 class AccountSettings(CapabilitySettings):
-    """None of its own."""
+    """The capability has no settings."""
 
 
 def serve(platform: Platform, settings: AccountSettings) -> Routes:

@@ -1,4 +1,4 @@
-"""What keeps the accounts' tables as small as is documented."""
+"""Loops that remove old rows of the accounts' tables."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ HOLDS_AT_ONCE = 100
 
 
 async def remove_keys(stores: Background, lease: Lease) -> None:
-    """Remove keys that ended more than 30 days ago, and pending ones that never became current."""
+    """Remove keys that ended more than 30 days ago, and pending keys that never became current."""
     async with fenced(stores.engine, lease) as connection:
         await remove_ended_keys(connection)
 
@@ -37,14 +37,14 @@ async def purge(stores: Background, lease: Lease) -> None:
 
 
 async def void_overdue_holds(stores: Background, lease: Lease) -> None:
-    """Give back what was reserved by work that died. Each hold is voided once, by any caller: no fence is needed."""
+    """Void overdue holds. Each is voided once, by any caller, so no fence is needed."""
     del lease
     while await void_overdue(stores.engine, HOLDS_AT_ONCE) >= HOLDS_AT_ONCE:
         pass
 
 
 async def expire_idempotency_keys(stores: Background, lease: Lease) -> None:
-    """Remove the answers that are kept for Idempotency-Key; a row is gone or not, so no fence is needed."""
+    """Remove old answers of Idempotency-Key. Removing a row twice is harmless, so no fence is needed."""
     del lease
     await IdempotencyKeys(stores.engine).expire()
 

@@ -1,4 +1,4 @@
-"""`GET /api/v1/{account_id}` and `/usage`: what an account may, has used, and when."""
+"""`GET /api/v1/{account_id}` and `/usage`: an account's limits, quota and usage history."""
 
 import io
 import math
@@ -27,7 +27,7 @@ from luna_store.quota.windows import window_end
 
 CSV, PARQUET, JSON = "text/csv", "application/vnd.apache.parquet", "application/json"
 FORMS = (JSON, CSV, PARQUET)
-# Hours of two months, days of years: an answer stays below some thousand rows a route.
+# Two months of hours, years of days: an answer stays below a few thousand rows per route.
 LONGEST = {"hour": timedelta(days=62), "day": timedelta(days=1830)}
 USAGE = pa.schema(
     [("start", pa.timestamp("us", "UTC")), ("route", pa.string()), ("units", pa.int64()), ("calls", pa.int64())]
@@ -39,7 +39,7 @@ USAGE_DESCRIPTION = (
     "and `Usage-Until` of every form, tell the span that was shown."
 )
 INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
-# Of the forms that a schema in the document cannot say.
+# The forms that a schema in the document cannot describe.
 OTHER_FORMS = {form: {"schema": {"type": "string", "format": "binary"}} for form in (CSV, PARQUET)}
 MEANINGS: Final[Meanings] = {AccountNotFound: lambda e: problems.not_found(str(e))}
 
@@ -50,10 +50,10 @@ def router(
     """Build the routes.
 
     Args:
-        authorization: who may see what.
-        accounts: what they see.
+        authorization: recognises callers.
+        accounts: the repository.
         engine: where the ledger is.
-        ceilings: the server's own limits by name, which an account's can only lower.
+        ceilings: the server's own limits by name; an account's can only be lower.
     """
     routes = AccountRoutes(authorization, "account", tags=["account"], responses=refusals(401, 403, 404, 422, 503))
 
@@ -118,11 +118,11 @@ def router(
 def shown_limits(
     own: Mapping[str, int], at_debit: Mapping[str, int], ceilings: Mapping[str, int]
 ) -> dict[str, int | None]:
-    """Every limit as it holds for an account; None where there is none.
+    """Every limit in force for an account; None where there is none.
 
     Args:
-        own: those that were set, as Postgres has them.
-        at_debit: those that debits are held to at this moment.
+        own: the limits that were set, from Postgres.
+        at_debit: the limits that debits apply at this moment.
         ceilings: the server's.
     """
     shown: dict[str, int | None] = {}
@@ -136,7 +136,7 @@ def shown_limits(
 def span(
     since: datetime | None, until: datetime | None, step: Literal["hour", "day"], now: datetime
 ) -> tuple[datetime, datetime]:
-    """What is asked for, in UTC: by default the 30 days before now.
+    """The requested span, in UTC; by default the last 30 days.
 
     Raises:
         Problem: 422.
@@ -156,7 +156,7 @@ def span(
 def shown_from(since: datetime, until: datetime, history_days: int | None, now: datetime) -> datetime:
     """The instant from which usage is shown: `since`, or where an account's history begins if that is later.
 
-    It never lies behind `until`: of a span that is older than the history, nothing is shown.
+    At most `until`: a span that is older than the history is empty.
     """
     if history_days is None or (now - since) / timedelta(days=1) <= history_days:
         return since
@@ -171,7 +171,7 @@ def _utc(pointer: str, instant: datetime) -> datetime:
 
 
 def acceptable(accept: str) -> str:
-    """The first of our forms that the caller accepts, in the caller's order of quality (RFC 9110, 12.5.1).
+    """The offered form that the caller prefers, by quality (RFC 9110, 12.5.1).
 
     Raises:
         Problem: 406.
@@ -192,7 +192,7 @@ def _quality(weight: str) -> float:
         number = float(weight)
     except ValueError:
         return 0.0
-    # NaN, which float() takes, would leave the order of the others to chance.
+    # float() accepts NaN, which would make the order undefined.
     return 0.0 if math.isnan(number) else number
 
 

@@ -36,7 +36,7 @@ FORM_SCHEMA = {
         }
     },
 }
-# A form of three short fields.
+# Bytes of a form with three short fields.
 MAX_FORM_BYTES = 4096
 
 
@@ -50,7 +50,7 @@ class TokenAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A token request; what it leaves out or sends empty is an empty string."""
+    """A token request; a missing or empty parameter is an empty string."""
 
     grant_type: str
     client_id: str
@@ -66,7 +66,7 @@ def oauth_error(code: str, detail: str) -> Problem:
 
 
 def invalid_client(*, basic: bool) -> Problem:
-    """401; a client that came with HTTP Basic is asked for it again (RFC 6749, section 5.2)."""
+    """401, with a Basic challenge if the client used HTTP Basic (RFC 6749, section 5.2)."""
     detail = "client_id is not the id of an account, or client_secret is not its key."
     problem = problems.unauthenticated(detail)
     challenges = f"Basic {REALM}, {problem.headers['WWW-Authenticate']}"
@@ -89,7 +89,7 @@ async def form(request: Request) -> Form:
     except Disconnected as e:
         raise oauth_error("invalid_request", "The body ended before it was whole.") from e
     try:
-        # RFC 6749, section 3.2: a parameter without a value counts as left out, and none may come twice.
+        # RFC 6749, section 3.2: a parameter without a value counts as omitted, and none may be repeated.
         sent = parse_qsl(body.decode("ascii"))
         fields = dict(sent)
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
@@ -129,7 +129,7 @@ def router(authenticator: Authenticator, authorization: Authorization, tokens: T
             raise problem if problem.status != 401 else invalid_client(basic=sent.basic) from problem
         if sent.client_id != str(owner):
             raise invalid_client(basic=sent.basic)
-        # Suspended and expired accounts get no token either.
+        # Suspended and expired accounts get no token.
         standing = await authorization.standing(credential, owner, "auth/token")
         response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(standing)})
         # RFC 6749, section 5.1.

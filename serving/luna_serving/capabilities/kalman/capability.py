@@ -1,4 +1,4 @@
-"""The Kalman capability's declaration: what it serves, and what it needs of the platform."""
+"""The declaration of the Kalman capability: its routes, replicas, settings and loops."""
 
 from datetime import timedelta
 from typing import Final
@@ -41,7 +41,7 @@ def serve(platform: Platform, settings: KalmanSettings) -> Routes:
         StreamLimits(
             settings.stream_max_streams,
             timedelta(days=settings.stream_unused_days),
-            # Several messages' worth, should they be allowed to take longer than usual.
+            # Longer than several messages may take.
             hold=max(HOLD, timedelta(seconds=4 * common.edge.request_timeout_s)),
         ),
         timeout_s=ANSWER_S,
@@ -82,7 +82,7 @@ KALMAN: Final = Capability(
     replica=KalmanReplica,
     grants=frozenset(KINDS),
     limits=(MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST),
-    # All that there is to compile would take a minute before the first call.
+    # Compiling all programs would delay the first call by a minute.
     local={"warm_states": "2"},
     loops=lambda settings: loops(timedelta(days=settings.stream_unused_days)),
     tables=(NamedModel, ModelVersion, KalmanStream, KalmanStreamAnswer),

@@ -1,4 +1,4 @@
-"""A replica's work on a batch of calls: those that ask the engine for the same are computed in one engine call."""
+"""Computes a batch of calls in a replica: calls with equal arguments for the engine share one engine call."""
 
 import logging
 import time
@@ -50,7 +50,7 @@ OneJob = TypeVar("OneJob", bound=Timed)
 
 
 class BatchKey(NamedTuple):
-    """What a call asks of the engine; calls with the same key share an engine call."""
+    """The engine's arguments for a call; calls with the same key share an engine call."""
 
     work: Literal["means", "full", "smooth", "forecast"]  # means and full are the filter's two variants
     loglike: Convention
@@ -58,18 +58,18 @@ class BatchKey(NamedTuple):
     precision: Precision | None
     resumed: bool
     later: bool
-    """Whether what later observations say of the disturbances is kept."""
+    """Whether the engine keeps the smoothed disturbances."""
 
 
 def compute(
     jobs: Sequence[AnyJob], allowed: TimeAllowed = NO_DEADLINE, cores: Executor | None = None
 ) -> Sequence[Answer]:
-    """Answer jobs in their order: JSON, or why there is none.
+    """Answer jobs in order: each with JSON or an outcome.
 
     Args:
-        jobs: of any types; those of one type share engine calls where they can.
-        allowed: until when. A job whose time is over is `TimedOut`; a fit answers with its best so far.
-        cores: where the engine's plans may use a second core; None computes on the calling thread only.
+        jobs: of any types; jobs of one type share engine calls if they can.
+        allowed: the time limits. A job past its deadline is `TimedOut`; a fit answers with its best so far.
+        cores: threads for the engine's plans; None computes on the calling thread only.
     """
     series: dict[int, Job] = {}
     simulations: dict[int, SimulateJob] = {}
@@ -104,15 +104,15 @@ def _answers(
     pointer_to: Callable[[OneJob], str],
     allowed: TimeAllowed,
 ) -> dict[int, Answer]:
-    """Answer jobs by place, in one run of those that still have time.
+    """Answer jobs by index, in one run of those that have time left.
 
-    Where a run fails, each half is run by itself, so that one bad job of 256 costs 16 more runs, not 256.
+    If a run fails, its halves are run separately, so that one bad job of 256 costs 16 more runs, not 256.
 
     Args:
-        jobs: by place.
-        run: answers jobs in order; raises OutOfTime, or what one of them causes.
-        pointer_to: a job's series, which the caller must change where no plan can answer.
-        allowed: until when.
+        jobs: by index.
+        run: answers jobs in order; raises OutOfTime, or the error of one of them.
+        pointer_to: a job's series, which the caller must change if no plan can answer.
+        allowed: the time limits.
     """
     answers: dict[int, Answer] = {place: TimedOut() for place, job in jobs.items() if allowed.over_for([job])()}
     waiting = [[place for place in jobs if place not in answers]]
@@ -125,7 +125,7 @@ def _answers(
             answers.update(zip(places, run(own, allowed.over_for(own)), strict=True))
         except OutOfTime:
             answers.update(dict.fromkeys(places, TimedOut()))
-        except Exception as error:  # noqa: BLE001  `_no_answer` logs what it does not know
+        except Exception as error:  # noqa: BLE001  `_no_answer` logs unexpected errors
             if len(places) == 1:
                 answers[places[0]] = _no_answer(error, pointer_to(own[0]))
             else:

@@ -1,8 +1,8 @@
-"""How many CPU-seconds a job takes, from its model's size and the number of its points and draws.
+"""Estimates the CPU-seconds of a job from its model's size and its number of points and draws.
 
-Measured once on a server core, with the engine's programs compiled. An estimate is at most about twice the time that
-the same core takes, where it is above 0.1 s: it decides which calls wait for which, and which are refused because they
-could not end in their time. Pure NumPy: the ingress calls it, and has no JAX.
+The constants were measured on a server core, with compiled programs. Above 0.1 s, an estimate is at most about twice
+the time on that core. It determines the lane of a call, and which calls are refused because they could not end in
+time. Pure NumPy: the ingress calls it and has no JAX.
 """
 
 from bisect import bisect_left
@@ -19,25 +19,25 @@ from luna_serving.capabilities.kalman.streams.job import AppendJob
 from luna_serving.dispatch.estimates import Estimate
 from luna_serving.engines.statespace.api.description import Model, collapses, is_plain, needs_square_root
 
-# Seconds up to which a call shares its lane with others like it; longer ones run in a lane of their own.
+# Seconds up to which a call shares its lane with others like it; longer calls have their own lane.
 SHORT_S: Final = 0.1
 
-# By the number of states, padded to the next: how many series cost what one does, and microseconds of a row of them,
-# filtered in full or smoothed as well; and how much the square-root filter multiplies that by.
+# By the number of states, padded to the next entry: how many series cost as much as one, and microseconds of a row of
+# them, filtered in full or also smoothed; and the factor of the square-root filter.
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
 FILTER: Final = ((32, 1.5), (32, 2.5), (32, 10), (8, 10), (8, 25), (8, 32), (1, 110))
 SMOOTH: Final = ((32, 4), (32, 8), (32, 42), (8, 36), (8, 95), (1, 90), (1, 280))
 ROOT: Final = (4.5, 4.5, 4.5, 2, 2, 1.5, 1.8)
-# Microseconds of a number in an answer's JSON.
+# Microseconds per number in an answer's JSON.
 NUMBER_US: Final = 0.03
-# Microseconds of a stream of random numbers.
+# Microseconds per stream of random numbers.
 STREAM_US: Final = 20.0
-# Seconds of a call besides those of its numbers.
+# Seconds per call, without its numbers.
 CALL_S: Final = 0.001
 
 
 def estimate(job: Job | SimulateJob | AppendJob) -> Estimate:
-    """How many seconds a job takes, and what a caller should send less of."""
+    """The estimate for a job: its seconds, and the member that a caller could make smaller."""
     match job:
         case SimulateJob():
             return Estimate(_simulation_s(job), "/draws", job.draws, "draws")
@@ -51,14 +51,14 @@ Lane = Literal["light", "heavy", "long", "fit"]
 
 
 def lane_of(job: Job | SimulateJob | AppendJob | FitJob) -> Lane:
-    """The lane that a job is computed in: "light", "heavy", "long" or "fit"."""
+    """The lane of a job: "light", "heavy", "long" or "fit"."""
     match job:
         case FitJob():
             return "fit"
         case _ if not job.heavy:
             return "light"
         case SimulateJob() if job.series:
-            # The ingress cannot know whether float64 has enough digits; without, draws take a hundred times longer.
+            # The ingress cannot know whether float64 has enough digits; if not, draws take a hundred times longer.
             return "long"
         case _:
             return "long" if estimate(job).seconds > SHORT_S else "heavy"
@@ -78,7 +78,7 @@ def _of_series(job: Job) -> Estimate:
 
 
 def _twins(job: Job, model: Model, *, smooth: bool) -> list[int]:
-    """The lengths of the series that are run once more, to see what rounding does: one for each pattern of gaps."""
+    """The lengths of the series that are run again to check rounding: one per pattern of gaps."""
     if is_plain(model) and not smooth:
         return []
     ends = (0, *accumulate(job.lengths))
@@ -105,16 +105,16 @@ def _simulation_s(job: SimulateJob) -> float:
         a_row += 0.05 + n * (n + m) / 1400
     seconds = CALL_S + (job.draws * max(len(job.series), 1) * STREAM_US + rows * a_row) * 1e-6
     if job.series:
-        # Series that miss different points have weights of their own.
+        # Series with different gaps have different weights.
         lengths = {(y.shape, (y != y).tobytes()): len(y) + job.steps for y in job.series}
         seconds += sum(1.5 * _batches_s(model, [length]) + length * 10e-6 for length in lengths.values())
-        # Each of these is smoothed twice before, to see what rounding does.
+        # Each of these is smoothed twice before, to check rounding.
         seconds += _batches_s(model, 2 * list(lengths.values()), smooth=True)
     return seconds
 
 
 def _batches_s(model: Model, lengths: Sequence[int], *, smooth: bool = False) -> float:
-    """Series of these lengths through the filter, and the smoother as well."""
+    """Seconds for series of these lengths, filtered and smoothed."""
     size = bisect_left(SIZES, model.states)
     rows = model.states if collapses(model) else model.observed
     if rows > 1 or model.length is not None:

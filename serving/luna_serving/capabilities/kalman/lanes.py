@@ -1,4 +1,4 @@
-"""The lanes of Kalman calls: what is quick to compute never shares a batch with what is not."""
+"""The lanes of Kalman calls: quick calls never share a batch with slow ones."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -22,12 +22,12 @@ def kalman_lanes(
     limits: GateLimits,
     metrics: GateMetrics,
 ) -> Lanes:
-    """A gate for each lane, so that no call shares a batch with one that takes much longer."""
+    """A gate per lane, so that no call shares a batch with one that takes much longer."""
     one = replace(limits, max_batch=1, batches_in_flight=LONG_AT_ONCE)
     apart = Sharing(per_account=1)
     gates = {
         "light": Gate(charges, compute, limits, metrics),
-        # One place more than an account may take: should a call take longer than estimated, the others pass it.
+        # One place more than an account may take, so that others can pass a call that takes longer than estimated.
         "heavy": Gate(
             charges,
             compute,

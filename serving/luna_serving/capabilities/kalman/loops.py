@@ -1,4 +1,4 @@
-"""What keeps the tables of the Kalman capability as small as is documented."""
+"""Loops that remove old rows of the Kalman capability's tables."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ def loops(unused: timedelta) -> tuple[Loop[Background], ...]:
     """The capability's loops.
 
     Args:
-        unused: a stream that nobody used for this long is deleted.
+        unused: after this time an unused stream is deleted.
     """
 
     async def expire_streams(stores: Background, lease: Lease) -> None:

@@ -28,7 +28,7 @@ SWITCH_S: Final = 0.001
 
 
 class KalmanReplica:
-    """Computes batches of jobs. It is ready once what it is to compile ahead is compiled."""
+    """Computes batches of jobs. It is ready after warm-up."""
 
     def __init__(self, settings: KalmanSettings) -> None:
         sys.setswitchinterval(SWITCH_S)
@@ -39,8 +39,8 @@ class KalmanReplica:
     async def warm_up(self) -> None:
         """Compile the programs of models of up to `warm_states` states; 0 compiles none, `MAX_STATES` all.
 
-        Those of the smallest models' fits are compiled in the background: a fit that comes meanwhile waits for them,
-        as it would have for its own.
+        Programs for fits of the smallest models are compiled in the background; a fit that arrives meanwhile waits for
+        them, as it would for its own.
         """
         await asyncio.get_running_loop().run_in_executor(self._lanes["light"], _compile_ahead, self._warm_states)
         if self._warm_states > 0:
@@ -50,9 +50,9 @@ class KalmanReplica:
         """Answer a probe: nothing is computed or counted, and no batch delays it."""
 
     async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[Answer]:
-        """Answer jobs of one lane, as a gate sends them, in their order: JSON, or why there is none.
+        """Answer jobs of one lane, as a gate sends them, in order: each with JSON or an outcome.
 
-        Cancelled, it stops within 0.2 s, or when a compiled program that is running ends.
+        After a cancellation it stops within 0.2 s, or when the running compiled program ends.
         """
         if not jobs:
             return []
@@ -61,7 +61,7 @@ class KalmanReplica:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._lanes[lane_of(jobs[0])], work)
         except asyncio.CancelledError:
-            # The thread runs on until the engine's loops look at their clock.
+            # The thread continues until the engine's loops check their clock.
             abandoned.set()
             raise
 

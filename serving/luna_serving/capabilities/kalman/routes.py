@@ -1,4 +1,4 @@
-"""The Kalman routes: what the edge serves, and what the OpenAPI document says of it."""
+"""The operations of the Kalman routes, with their OpenAPI descriptions."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -43,7 +43,7 @@ def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels) -> li
             describe(
                 "Filter many series under one model",
                 "Each state given the observations so far, by default from an exact diffuse start. "
-                "Costs 1 unit a series.",
+                "Costs 1 unit per series.",
                 FilterRequest,
                 SeriesAnswer,
             ),
@@ -52,7 +52,7 @@ def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels) -> li
             SmoothRequest,
             describe(
                 "Smooth many series under one model",
-                "Each state given all observations, before and after it. Costs 1 unit a series.",
+                "Each state given all observations, before and after it. Costs 1 unit per series.",
                 SmoothRequest,
                 SeriesAnswer,
             ),
@@ -61,7 +61,7 @@ def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels) -> li
             ForecastRequest,
             describe(
                 "Forecast many series under one model",
-                "Mean, variance and interval of the observations to come. Costs 1 unit a series.",
+                "Mean, variance and interval of the observations to come. Costs 1 unit per series.",
                 ForecastRequest,
                 ForecastAnswer,
             ),
@@ -70,14 +70,14 @@ def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels) -> li
     simulate = describe(
         "Draw from a model",
         "Paths of its states and observations; or, given series, of their states, gaps and futures. "
-        "Costs 1 unit a series, and 1 where none is given.",
+        "Costs 1 unit per series, and 1 unit without series.",
         SimulateRequest,
         SimulateAnswer,
     )
     fit = describe(
         "Estimate a model's parameters from each of many series",
         "Maximum likelihood with exact gradients and standard errors, or EM. Answers within the deadline with the best "
-        "so far, and says why it stopped. Costs 1 unit a series.",
+        "so far, and says why it stopped. Costs 1 unit per series.",
         FitRequest,
         FitAnswer,
     )

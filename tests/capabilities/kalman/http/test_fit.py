@@ -1,4 +1,4 @@
-"""Fits over real HTTP: the published estimates, the deadline, what is charged, and that nobody waits for them."""
+"""Fits over real HTTP: published estimates, the deadline, charges, and that fits delay no other calls."""
 
 import asyncio
 import time
@@ -67,7 +67,7 @@ async def test_a_fit_that_is_too_large_for_its_deadline_answers_with_its_best_so
     assert answer.status_code == 200, answer.text
     assert took < 3.5
     results = answer.json()["results"]
-    # Of 20 searches a series some were not even begun; what was found by then is answered.
+    # Some of the 20 searches per series were not begun; the answer has what was found by then.
     assert any(each["starts"] < 20 for each in results)
     assert any(each["loglike"] is not None for each in results)
 

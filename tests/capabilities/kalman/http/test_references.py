@@ -137,7 +137,7 @@ async def test_several_observed_elements_with_gaps_and_correlated_noise(platform
         ),
         ({"model": {**WALK, "initial": {"kind": "stationary"}}}, "/model/initial", "diffuse"),
         ({"algorithm": "steady_state", "outputs": ["loglike"]}, "/algorithm", "filtered_state"),
-        ({"resume": []}, "/resume", "one a series"),
+        ({"resume": []}, "/resume", "one per series"),
         ({"observations": [[[1, 2]]]}, "/observations/0/0", "number"),
     ],
 )

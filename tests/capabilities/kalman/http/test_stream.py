@@ -1,4 +1,4 @@
-"""Online filtering over a real WebSocket, through the proxy: every point once, whatever dies meanwhile."""
+"""Online filtering over a real WebSocket, through the proxy: every point once, also when processes die."""
 
 import asyncio
 import json

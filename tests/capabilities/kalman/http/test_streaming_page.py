@@ -1,4 +1,4 @@
-"""docs/streaming.md, run as it stands there."""
+"""The code of docs/streaming.md runs unchanged."""
 
 import asyncio
 import json

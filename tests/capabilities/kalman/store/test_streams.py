@@ -1,4 +1,4 @@
-"""Streams of online filtering: whoever dies meanwhile, a point is taken once."""
+"""Streams of online filtering: a point is taken once, also when processes die."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""A session on real stores: whatever fails between the charge and the commit, points and units agree."""
+"""A session on real stores: points and units agree after any failure between the charge and the commit."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`/kalman/fit`: estimating a model, as a request, a job and an answer.
+"""`/kalman/fit`: the request, job and answer of an estimation.
 
 The mathematics is `luna_serving.engines.statespace.fit`.
 """

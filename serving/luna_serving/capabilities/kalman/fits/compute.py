@@ -1,4 +1,4 @@
-"""A replica's work for `/kalman/fit`: a job to the JSON of its answer, within its time."""
+"""Computes `/kalman/fit` in a replica: from a job to the JSON of its answer, within its time."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -38,7 +38,7 @@ WHY_STOPPED: Final[Mapping[Stop, str]] = {
 
 
 def fit_jobs(jobs: Sequence[FitJob], allowed: TimeAllowed) -> list[bytes | Refused]:
-    """Answer jobs one after the other, each by its best so far once its time is over or its caller is gone."""
+    """Answer jobs one after the other; a job past its deadline, or without a caller, gets its best so far."""
     return [_fit(job, allowed.over_for([job])) for job in jobs]
 
 

@@ -1,4 +1,4 @@
-"""What travels from the edge to a replica for a call of `/kalman/fit`."""
+"""The job of a call of `/kalman/fit`: what the edge sends to a replica."""
 
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 
-# Of the time that a call has left when it is sent: what the way back, and a chunk of time under way, may take, and
-# what writing an answer for each series takes.
+# Seconds reserved of a call's remaining time: for the way back and the current chunk, and for writing the answer of
+# each series.
 MARGIN_SHARE: Final = 0.2
 MARGIN_S: Final = 0.1
 MARGIN_A_SERIES_S: Final = 0.0005
@@ -17,10 +17,10 @@ MARGIN_A_SERIES_S: Final = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class FitJob:
-    """One call's series, and the model whose parameters each of them tells."""
+    """One call's series, and the model to estimate from each of them."""
 
     model: ModelSpec
-    """With the values to start from."""
+    """The model; its values are the first start."""
     series: tuple[NDArray[np.float64], ...]
     """[T] or [T, m] each, NaN where missing."""
     free: tuple[str, ...]
@@ -30,10 +30,10 @@ class FitJob:
     max_iterations: int
     loglike: Literal["full", "kfas"]
     seconds: float = 0.0
-    """How long it may take, from its arrival at the replica on."""
+    """Seconds from its arrival at the replica to its deadline."""
 
     def within(self, left_s: float) -> Self:
-        """The job of a call that has so many seconds left."""
+        """The job for a call that has `left_s` seconds left."""
         margin = MARGIN_S + MARGIN_A_SERIES_S * len(self.series)
         return replace(self, seconds=max(0.0, left_s * (1 - MARGIN_SHARE) - margin))
 

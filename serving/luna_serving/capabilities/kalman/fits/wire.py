@@ -1,4 +1,4 @@
-"""From the body of a call of `/kalman/fit` to a job."""
+"""Parses the body of a call of `/kalman/fit` into a job."""
 
 from functools import partial
 from typing import Final

@@ -1,1 +1,1 @@
-"""What travels between the edge and a replica: jobs on the way in, rendered answers on the way out."""
+"""What the edge and a replica exchange: jobs, and rendered answers."""

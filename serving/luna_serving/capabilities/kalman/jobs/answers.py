@@ -1,4 +1,4 @@
-"""A job's answer as JSON, from the results of its series; what is not known becomes null."""
+"""Renders a job's answer as JSON, from the results of its series; unknown values become null."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ OVERFLOW = "The series and the model overflow float64. Scale the series to about
 
 
 def render(job: Job, results: Sequence[Any], report: BatchReport) -> bytes | Refused:
-    """The answer to a job from its series' results (`ForecastResult`s or `SeriesResult`s), or why there is none."""
+    """The answer to a job from its series' results (`ForecastResult`s or `SeriesResult`s), or an outcome."""
     for i, result in enumerate(results):
         if not result.finite:
             return Refused("/results" if job.task == "means" else f"/observations/{i}", OVERFLOW)
@@ -47,8 +47,8 @@ def _state_names(model: Model) -> Sequence[str]:
 
 
 def plan_of(report: BatchReport, results: Sequence[SeriesResult] = ()) -> dict[str, object]:
-    """What was run, in the words of an answer. Where several calls shared a batch, a call's own results say it."""
-    # Series of one call seldom differ; where they do, the answer names the plan of most.
+    """The plan as an answer shows it, from the call's own results if several calls shared a batch."""
+    # If the series of a call have different plans, which is rare, the answer names the most frequent one.
     plans = Counter((result.plan, result.precision) for result in results)
     algorithm, precision = plans.most_common(1)[0][0] if plans else (report.algorithm, report.precision)
     return {
@@ -63,7 +63,7 @@ def plan_of(report: BatchReport, results: Sequence[SeriesResult] = ()) -> dict[s
 def _means(job: Job, result: SeriesResult) -> NDArray[np.float64]:
     means = result.filtered_signal
     if result.model.start.rank and np.isnan(job.values[0]):
-        # Before the first observation nothing is known: zero would look like an answer.
+        # Unknown before the first observation: null, since zero would look like an estimate.
         means = np.where(np.logical_and.accumulate(np.isnan(job.values)), np.nan, means)
     return np.ascontiguousarray(means)
 

@@ -1,4 +1,4 @@
-"""What travels from the edge to a Kalman replica: one call's series, and what to answer for them."""
+"""The job of a call: its series and the outputs to answer. The edge sends it to a replica."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,11 +11,11 @@ from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.output_sizes import SIZES
 from luna_serving.engines.statespace.api.description import Algorithm, Model, Saved
 
-# means: the original route; the others are named after their routes.
+# means is the original route; the others are named after their routes.
 Task = Literal["means", "filter", "smooth", "forecast"]
 Precision = Literal["float64", "float32"]
 
-# What an ordinary call holds at most: computed in a millisecond or two, and compiled before all else.
+# Bounds of an ordinary call, which takes a millisecond or two and is compiled first.
 LIGHT_STATES: Final = 2
 LIGHT_POINTS: Final = 50_000
 
@@ -26,27 +26,27 @@ class Job:
 
     model: ModelSpec
     values: NDArray[np.float64]
-    """All series one after the other: [points], or [points, m] where m > 1 things are observed; NaN where missing."""
+    """All series concatenated: [points], or [points, m] if m > 1 elements are observed; NaN where missing."""
     lengths: tuple[int, ...]
     task: Task = "means"
     outputs: tuple[str, ...] = ()
-    """What to answer for each series; the original route answers one list."""
+    """The outputs per series; the original route answers one list."""
     loglike: Literal["full", "kfas"] = "full"
     steps: int = 0
-    """How far to forecast."""
+    """Steps to forecast."""
     level: float = 0.95
-    """The share of futures that a forecast's interval holds."""
+    """The probability of a forecast's interval."""
     precision: Precision | None = None
-    """None: what suits the device."""
+    """None: the default of the device."""
     algorithm: Algorithm | None = None
     """None: the engine chooses."""
     starts: tuple[Saved | None, ...] | None = None
-    """Where each series goes on from; None: from the model's own start."""
+    """The saved state from which each series resumes; None: the model's start."""
     seconds: float = math.inf
-    """How long it may take, from its arrival at the replica on."""
+    """Seconds from its arrival at the replica to its deadline."""
 
     def within(self, left_s: float) -> Self:
-        """The job of a call that has so many seconds left."""
+        """The job for a call that has `left_s` seconds left."""
         return replace(self, seconds=max(0.0, left_s))
 
     @property
@@ -56,12 +56,12 @@ class Job:
 
     @property
     def longest(self) -> int:
-        """Observations of the longest series; the steps of a forecast are none."""
+        """Observations of the longest series, without the steps of a forecast."""
         return max(self.lengths)
 
     @property
     def numbers(self) -> int:
-        """How many numbers the answer holds, about."""
+        """About how many numbers the answer has."""
         model = self.model.build()
         points = self.steps * len(self.lengths) if self.task == "forecast" else len(self.values)
         states = len(self.lengths) * 2 * model.states**2 if "state" in self.outputs else 0

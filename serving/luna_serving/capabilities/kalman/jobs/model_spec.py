@@ -20,41 +20,41 @@ from luna_serving.engines.statespace.api.description import (
 from luna_serving.wire.json_values import loads
 
 ENDLESS: Final = {"arima": "/trend", "structural": "/seasonal/duration"}
-# A model whose matrices vary in time may take megabytes: such ones are not kept by the hundred.
+# A model whose matrices vary in time may take megabytes, so only a few of these are cached.
 LARGE_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model as canonical JSON: hashable, cheap to send and to compare, built once on each side."""
+    """A model as canonical JSON: hashable, cheap to send and compare, built once per process."""
 
     kind: str
     json: bytes
-    """The wire's fields but for the kind, as one object, keys in order."""
+    """The wire's fields except the kind, as one object with sorted keys."""
     periods: int = 0
-    """How many periods a trend in time covers; see `covering`."""
+    """The number of periods that a trend in time covers; see `covering`."""
 
     @classmethod
     def of(cls, kind: str, fields: Mapping[str, Any]) -> Self:
-        """The model of these wire fields, `initial` among them or not; they are not checked here."""
+        """The spec of these wire fields, with or without `initial`; they are not checked here."""
         return cls(kind, orjson.dumps(fields, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY))
 
     def fields(self) -> dict[str, Any]:
-        """The wire's fields, a copy of one's own."""
+        """The wire's fields, as a new object."""
         fields: dict[str, Any] = loads(self.json)
         return fields
 
     def covering(self, periods: int) -> Self:
-        """The model for so many periods: the same one unless it has a part that varies with no length of its own."""
+        """The model for a number of periods: the same unless a part varies in time without a length."""
         if self.endless is None:
             return self
-        # In steps, so that calls of different lengths share a model and the programs compiled for it.
+        # In steps, so that calls of different lengths share a model and its compiled programs.
         step = min(1 << (max(periods, 64) - 1).bit_length(), 1024)
         return replace(self, periods=-(-periods // step) * step)
 
     @property
     def endless(self) -> str | None:
-        """A pointer to the field of a part that varies in time and has no length of its own."""
+        """A pointer to the field of a part that varies in time without a length; None if there is none."""
         part = {"arima": b'"trend":[', "structural": b'"duration":'}.get(self.kind)
         return None if part is None or part not in self.json else ENDLESS[self.kind]
 
@@ -69,7 +69,7 @@ class ModelSpec:
 
 
 def build_model(kind: str, fields: Mapping[str, Any], periods: int = 0) -> Model:
-    """The model of wire fields, `initial` among them or not; kept nowhere.
+    """Build the model of wire fields, with or without `initial`; not cached.
 
     Raises:
         ModelError: a field is out of its range; points to it.
@@ -79,8 +79,8 @@ def build_model(kind: str, fields: Mapping[str, Any], periods: int = 0) -> Model
     return KINDS[kind](**fields, initial=None if initial is None else _initial(initial))
 
 
-# Of the process, not of an object: specs arrive by value, one per call, and equal ones must become the same `Model`
-# within a batch. An owner would have to travel with each of them.
+# A cache of the process: specs arrive by value, one per call, and equal ones must become the same `Model` within a
+# batch. A cache of an object would have to be sent with each of them.
 @lru_cache(maxsize=256)
 def _build(spec: ModelSpec) -> Model:
     return build_model(spec.kind, spec.fields(), spec.periods)

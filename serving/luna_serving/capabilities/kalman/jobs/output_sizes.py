@@ -1,9 +1,9 @@
-"""The outputs of the Kalman routes, and how many numbers each of them is."""
+"""The outputs of the Kalman routes and their sizes in numbers."""
 
 from collections.abc import Callable
 from typing import Final
 
-# Numbers a point of a model with m observed elements, n states and r shocks, for each output; zero: one a series.
+# Numbers per point for each output, with m observed elements, n states and r shocks; zero means one per series.
 SIZES: Final[dict[str, Callable[[int, int, int], int]]] = {
     "filtered_state": lambda _m, n, _r: n,
     "filtered_state_cov": lambda _m, n, _r: n * n,

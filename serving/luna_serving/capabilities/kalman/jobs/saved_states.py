@@ -11,7 +11,7 @@ from luna_serving.wire.numbers import Numbers
 from luna_serving.wire.strict import StrictModel
 
 ARRAYS = ("mean", "cov", "diffuse")
-# Counted in 32 bits, and a period may be 64 rows.
+# Rows are counted in 32 bits, and a period may have 64 rows.
 MOST_PERIODS: Final = 2**24
 # See `statespace.multiprecision.cancellation`.
 MOST_DIGITS: Final = 8
@@ -45,10 +45,10 @@ class SavedState(StrictModel):
     )
 
     def saved(self, states: int, at: str) -> Saved:
-        """The state of a model of so many states.
+        """Check that it is a state of a model with `states` states, and convert it.
 
         Raises:
-            ModelError: a part has another shape, or is no covariance; points below `at`.
+            ModelError: a part has the wrong shape, or is not a covariance; points below `at`.
         """
         if self.rank > states:
             raise ModelError(f"{at}/rank", f"must not exceed the model's {states} states")
@@ -78,7 +78,7 @@ class SavedState(StrictModel):
 
 
 def _finite(pointer: str, value: object, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """The array; unlike a caller's own matrices it may be as large or small as the filter left it."""
+    """The array; its values are not bounded as those of a model's matrices are."""
     array = np.array(value, dtype=np.float64)
     if array.shape != shape:
         raise ModelError(pointer, f"must have shape {list(shape)}; got {list(array.shape)}")
@@ -88,7 +88,7 @@ def _finite(pointer: str, value: object, shape: tuple[int, ...]) -> NDArray[np.f
 
 
 def to_words(saved: Saved) -> dict[str, Any]:
-    """As a JSON object that reads back to the last bit."""
+    """A JSON object that round-trips exactly."""
     words: dict[str, Any] = {name: np.ascontiguousarray(getattr(saved, name)) for name in ARRAYS}
     words |= {name: int(getattr(saved, name)) for name in COUNTS}
     if saved.root is not None:

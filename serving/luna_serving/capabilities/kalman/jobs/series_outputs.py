@@ -1,4 +1,4 @@
-"""The outputs of one filtered or smoothed series under the wire's names; what is not known becomes NaN."""
+"""The outputs of one filtered or smoothed series under the wire's names; unknown values become NaN."""
 
 from collections.abc import Sequence
 
@@ -16,12 +16,12 @@ from luna_serving.engines.statespace.api.description import (
     state_disturbances,
 )
 
-# Outputs without a meaning in a period whose regressors are null.
+# Outputs that are undefined in a period whose regressors are null.
 FORECAST_OBSERVATIONS = frozenset({"forecasts", "forecast_error_cov"})
 
 
 def outputs_of(result: SeriesResult, y: NDArray[np.float64], names: Sequence[str]) -> dict[str, object]:
-    """The named outputs of a series y; what several of them are made of is computed once."""
+    """The named outputs of a series y; shared parts are computed once."""
     made: dict[str, object] = {}
     for name in names:
         if name in made:

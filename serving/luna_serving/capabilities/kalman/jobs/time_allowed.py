@@ -1,4 +1,4 @@
-"""How long a replica works on jobs: each has seconds from its arrival, and all end once their callers are gone."""
+"""Time limits of jobs in a replica: seconds from arrival, or until no caller waits."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,21 +13,21 @@ class Timed(Protocol):
 
     @property
     def seconds(self) -> float:
-        """Seconds from its arrival at the replica until its time is over."""
+        """Seconds from its arrival at the replica to its deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeAllowed:
-    """The time allowed to the jobs of one batch."""
+    """The time limits of the jobs of one batch."""
 
     arrived: float = 0.0
     """When the jobs arrived, by `clock`, in seconds."""
     abandoned: Clock = never
-    """Whether no caller waits for any of them. Called on the computing thread."""
+    """Whether no caller waits for any job. Called on the computing thread."""
     clock: Callable[[], float] = time.monotonic
 
     def over_for(self, jobs: Sequence[Timed]) -> Clock:
-        """A clock for the engine's loops: true once the time of all these jobs, one at least, is over."""
+        """A check for the engine's loops: true once all these jobs, at least one, are past their deadlines."""
         until = self.arrived + max(job.seconds for job in jobs)
         return lambda: self.abandoned() or self.clock() >= until
 

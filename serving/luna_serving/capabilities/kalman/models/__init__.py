@@ -1,1 +1,1 @@
-"""Models that an account stores under a name: their routes, and how a call that names one finds it."""
+"""Named models of an account: their routes, and their lookup for calls."""

@@ -1,11 +1,11 @@
-"""Parsed models in memory, by (account, name, version): bounded, the least recently used leave first."""
+"""An LRU cache of parsed models, by (account, name, version)."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
 
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 
-# Names whose latest version is remembered; a name weighs some hundred bytes.
+# Names whose latest version is cached, a few hundred bytes each.
 MAX_NAMES = 10_000
 
 Name = tuple[int, str]
@@ -20,7 +20,7 @@ class _Kept:
 
 
 class ModelCache:
-    """What was seen of the store, and when. Times are the caller's: seconds of one monotonic clock."""
+    """What was read from the store, and when. Times are monotonic seconds from the caller."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -29,7 +29,7 @@ class ModelCache:
         self._latest: OrderedDict[Name, int] = OrderedDict()
 
     def get(self, key: Key, *, confirmed_since: float = float("-inf")) -> ModelSpec | None:
-        """A model, if it is kept and was seen to exist since then."""
+        """A model, if it is cached and was confirmed to exist since then."""
         kept = self._kept.get(key)
         if kept is None or kept.confirmed_at < confirmed_since:
             return None
@@ -37,7 +37,7 @@ class ModelCache:
         return kept.spec
 
     def keep(self, key: Key, spec: ModelSpec, weight: int, now: float) -> None:
-        """Keep a model that exists now; `weight` is its share of the bytes."""
+        """Cache a model that exists now; `weight` is its size in bytes."""
         self.forget(key)
         self._kept[key] = _Kept(spec, weight, now)
         self._bytes += weight
@@ -46,21 +46,21 @@ class ModelCache:
             self._bytes -= oldest.weight
 
     def confirm(self, key: Key, now: float) -> None:
-        """Note that a model exists now."""
+        """Record that a model exists now."""
         if (kept := self._kept.get(key)) is not None:
             kept.confirmed_at = max(kept.confirmed_at, now)
 
     def forget(self, key: Key) -> None:
-        """Drop a model: it was deleted."""
+        """Drop a deleted model."""
         if (kept := self._kept.pop(key, None)) is not None:
             self._bytes -= kept.weight
 
     def latest(self, name: Name) -> int | None:
-        """The latest version, when it was last asked for."""
+        """The latest version, as of the last read."""
         return self._latest.get(name)
 
     def note_latest(self, name: Name, version: int | None) -> None:
-        """Remember the latest version; None: there is none."""
+        """Record the latest version; None: there is none."""
         self._latest.pop(name, None)
         if version is None:
             return

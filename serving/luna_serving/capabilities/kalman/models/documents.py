@@ -1,4 +1,4 @@
-"""From the body of a PUT to a model that may be stored, and from a stored one to an answer."""
+"""Parses the body of a PUT into a model to store, and renders a stored model as an answer."""
 
 import re
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.problems import FieldError
 
-# The members of what a GET answers: a body that holds them was read, changed and put back.
+# The members of a GET's answer, which are accepted in a PUT: clients read, change and put it back.
 ANSWERED = frozenset({"name", "version", "model", "created_at"})
 ENTITY_TAG = re.compile(r'\s*(W/)?"([0-9]{1,10})"\s*')
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDocument:
-    """A model that passes every check."""
+    """A model that passed all checks."""
 
     kind: str
     text: str
-    """Its JSON with sorted members, so that equal models are equal texts."""
+    """Its JSON with sorted members, so that equal models have equal texts."""
 
 
 def read_document(body: bytes, name: str) -> ModelDocument:
-    """Read a model, bare or as a GET answers it.
+    """Read a model, bare or in the form of a GET's answer.
 
     Args:
         body: the bytes.
-        name: under which it is put; a name in the body must be the same.
+        name: the name in the path; a name in the body must be the same.
 
     Raises:
         Problem: 422, with pointers into this body.
@@ -56,7 +56,7 @@ def _check_wrapper(document: dict[str, Any], name: str) -> None:
 
 
 def render(stored: StoredModel) -> bytes:
-    """The answer's body; the model to the letter as it was put."""
+    """The answer's body, with the model exactly as it was put."""
     info = stored.info
     return orjson.dumps(
         {
@@ -70,10 +70,10 @@ def render(stored: StoredModel) -> bytes:
 
 
 def expectation(if_match: Sequence[str] | None, if_none_match: Sequence[str] | None) -> Expectation:
-    """What the conditions of a PUT or a DELETE expect (RFC 9110, section 13.1); a tag is a version.
+    """Read the conditions of a PUT or a DELETE (RFC 9110, section 13.1); a tag is a version.
 
     Raises:
-        Problem: 422, a condition that no writer needs.
+        Problem: 422, a condition that is not supported.
     """
     match, none_match = ",".join(if_match or ()), ",".join(if_none_match or ())
     if none_match and none_match.strip() != "*":
@@ -84,11 +84,11 @@ def expectation(if_match: Sequence[str] | None, if_none_match: Sequence[str] | N
 
 
 def versions_of(tags: str, *, weak: bool) -> frozenset[int]:
-    """The versions among entity tags; `weak` ones count where a comparison may be weak."""
+    """The versions among entity tags; `weak` tags count if the comparison may be weak."""
     found = (ENTITY_TAG.fullmatch(tag) for tag in tags.split(","))
     return frozenset(int(m[2]) for m in found if m and (weak or not m[1]))
 
 
 def entity_tag(version: int) -> str:
-    """A version as an entity tag: strong, for a version never means another document."""
+    """A version as an entity tag: strong, because a version always means the same document."""
     return f'"{version}"'

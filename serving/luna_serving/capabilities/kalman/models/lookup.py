@@ -1,8 +1,8 @@
-"""Named models on the way of a call: from memory where that is safe, else from Postgres, many calls at once.
+"""Looks up named models for calls: in memory if that is safe, else in Postgres, for many calls at once.
 
-What (account, name, version) means never changes, so a parsed model is kept for as long as there is room. That it
-still exists is confirmed once a second; which version is the latest is asked for every call. While Postgres is gone,
-what is in memory goes on.
+The document of (account, name, version) never changes, so a parsed model stays in the cache while there is room. Its
+existence is confirmed once per second; the latest version is read for every call. While Postgres is down, the models in
+memory stay available.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ from luna_serving.wire.problems import FieldError, Problem
 
 log = logging.getLogger("luna.models")
 
-# How long a deleted version may still be served: one question a second and model, however many calls.
+# How long a deleted version may still be served, in seconds: one query per second and model, however many calls.
 CONFIRMED_S = 1.0
-# A store that did not answer is asked again after this; until then nobody waits for it.
+# Seconds after which a store that did not answer is tried again; until then no call waits for it.
 RETRY_S = 1.0
-# Questions in one round trip, and questions that may wait for it.
+# Queries in one round trip, and queries that may wait for it.
 MAX_QUESTIONS = 256
 MAX_WAITING = 2_000
 
@@ -56,21 +56,21 @@ class _Question:
         if self.answer.done():
             return
         if isinstance(answer, Problem):
-            # A copy: each caller's standing goes on its own.
+            # A copy: each call adds its own account's standing.
             self.answer.set_exception(replace(answer))
         else:
             self.answer.set_result(answer)
 
 
 class NamedModels:
-    """The stored models, as the calls of one ingress replica need them."""
+    """The stored models, for the calls of one ingress replica."""
 
     def __init__(self, store: Models, *, cache_bytes: int, timeout_s: float) -> None:
-        """Begin with nothing in memory.
+        """Start with an empty cache.
 
         Args:
             store: where models are kept.
-            cache_bytes: how much JSON the models that are kept parsed may have been.
+            cache_bytes: most bytes of JSON of the cached models.
             timeout_s: seconds that the store has to answer.
         """
         self._store = store
@@ -116,17 +116,17 @@ class NamedModels:
         return model
 
     def at_hand(self, account_id: int, reference: NamedModel) -> ModelSpec | None:
-        """The model, where memory alone can tell: a version that existed within the last `CONFIRMED_S`."""
+        """The model from memory: a version that existed within the last `CONFIRMED_S`; else None."""
         if reference.version is None:
             return None
         key = (account_id, reference.name, reference.version)
         return self._cache.get(key, confirmed_since=time.monotonic() - CONFIRMED_S)
 
     async def look_up(self, account_id: int, reference: NamedModel) -> ModelSpec:
-        """The model as the store has it now; as memory has it, while the store is gone.
+        """The model from the store; from memory while the store is down.
 
         Raises:
-            Problem: 422, there is no such model or version; 503, the store is gone and memory does not have it.
+            Problem: 422, there is no such model or version; 503, the store is down and memory does not have it.
         """
         question = _Question(account_id, reference, asyncio.get_running_loop().create_future())
         try:

@@ -1,4 +1,4 @@
-"""`/api/v1/{account_id}/models`: named models, versioned. They cost no units; using one costs what its call costs."""
+"""`/api/v1/{account_id}/models`: named models, versioned. The routes cost no units."""
 
 from typing import Annotated, Final
 
@@ -65,9 +65,9 @@ def router(authorization: Authorization, models: Models, *, max_bytes: int, time
     """Build the routes.
 
     Args:
-        authorization: who may.
-        models: where they are kept.
-        max_bytes: of one model's document.
+        authorization: recognises callers.
+        models: the store.
+        max_bytes: most bytes of one model's document.
         timeout_s: seconds that a body has to arrive.
     """
     routes = AccountRoutes(authorization, "models", tags=["models"], responses=refusals(401, 403, 404, 422, 503))

@@ -1,4 +1,4 @@
-"""What the routes of named models answer, and what their documentation shows."""
+"""The wire schemas of the routes of named models."""
 
 from datetime import datetime
 from typing import Any

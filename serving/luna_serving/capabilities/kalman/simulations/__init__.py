@@ -1,4 +1,4 @@
-"""`/kalman/simulate`: drawing paths, as a request, a job and an answer.
+"""`/kalman/simulate`: the request, job and answer of a simulation.
 
 The mathematics is `luna_serving.engines.statespace.simulation.simulate`.
 """

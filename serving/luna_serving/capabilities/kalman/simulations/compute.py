@@ -1,4 +1,4 @@
-"""A replica's work for `/kalman/simulate`: a job to the JSON of its answer."""
+"""Computes `/kalman/simulate` in a replica: from a job to the JSON of its answer."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ UNDETERMINED = (
 
 
 def simulate_job(job: SimulateJob, out_of_time: Clock = never) -> bytes | Refused:
-    """The answer to a job, or why there is none.
+    """The answer to a job, or an outcome.
 
     Raises:
         OutOfTime: `out_of_time` was true between two steps.
@@ -48,7 +48,7 @@ def _free(job: SimulateJob, out_of_time: Clock) -> bytes | Refused:
 
 
 def _given(job: SimulateJob, out_of_time: Clock) -> bytes | Refused:
-    # Imported here: likewise.
+    # Imported here: a process that only names this deployment needs no JAX.
     from luna_serving.engines.statespace.api.compute import simulate_given
 
     model = job.model.build()
@@ -69,11 +69,11 @@ def _answer(job: SimulateJob, series: Sequence[Paths], report: BatchReport, out_
 
 
 def _result(paths: Paths, outputs: Sequence[str], out_of_time: Clock) -> bytes:
-    """The JSON of one series' draws, draw by draw: the encoder keeps the interpreter to itself while it works."""
+    """The JSON of one series' draws, one draw at a time, because the encoder holds the interpreter lock."""
     members: list[bytes] = []
     for name in outputs:
         drawn = getattr(paths, name)
-        # One observed thing has no axis of its own, as in the series of a request.
+        # A single observed element has no axis, as in the series of a request.
         drawn = np.ascontiguousarray(drawn[..., 0] if name == "observations" and drawn.shape[2] == 1 else drawn)
         draws: list[bytes] = []
         for draw in drawn:

@@ -1,4 +1,4 @@
-"""What travels from the edge to a replica for a call of `/kalman/simulate`."""
+"""The job of a call of `/kalman/simulate`: what the edge sends to a replica."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,33 +19,33 @@ class SimulateJob:
     seed: int
     outputs: tuple[str, ...]
     length: int = 0
-    """Periods to draw where no series are given."""
+    """Periods to draw if no series are given."""
     initial_state: tuple[float, ...] | None = None
-    """The state of the first period, NaN where it is drawn; not with series."""
+    """The state of the first period, NaN for elements to draw; not with series."""
     series: tuple[NDArray[np.float64], ...] = ()
-    """[T] or [T, m] each, NaN where missing; the draws are given these."""
+    """[T] or [T, m] each, NaN where missing; the draws are conditional on these."""
     steps: int = 0
-    """Periods beyond the end of each series."""
+    """Periods to draw beyond the end of each series."""
     seconds: float = math.inf
-    """How long it may take, from its arrival at the replica on."""
+    """Seconds from its arrival at the replica to its deadline."""
 
     def within(self, left_s: float) -> Self:
-        """The job of a call that has so many seconds left."""
+        """The job for a call that has `left_s` seconds left."""
         return replace(self, seconds=max(0.0, left_s))
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Observations of each series that is given."""
+        """Observations of each given series."""
         return tuple(map(len, self.series))
 
     @property
     def points(self) -> int:
-        """Periods that are computed, over all draws."""
+        """Periods to compute, over all draws."""
         return self.draws * self.periods
 
     @property
     def periods(self) -> int:
-        """Periods of one draw of everything."""
+        """Periods of one draw of all series."""
         return sum(len(each) + self.steps for each in self.series) if self.series else self.length
 
     @property
@@ -55,5 +55,5 @@ class SimulateJob:
 
     @property
     def heavy(self) -> bool:
-        """Draws are many series."""
+        """True: draws cost as much as many series."""
         return True

@@ -11,8 +11,8 @@ from luna_serving.engines.statespace.api.description import MAX_STATES
 
 # Beyond 2^53 a JSON reader that keeps numbers as float64 would send back another seed.
 LARGEST_SEED: Final = 2**53 - 1
-# A draw costs a stream of random numbers (20 us) and, given observations, a column in the smoother's matrices: 1 us a
-# period with 27 states. `cost.py` says what a call takes, and refuses one that cannot end in its time.
+# A draw costs a stream of random numbers (20 us) and, given observations, a column in the smoother's matrices: 1 us per
+# period with 27 states. `cost.py` estimates the time of a call; one that cannot end in time is refused.
 MAX_DRAWS: Final = 10_000
 
 Output = Literal["states", "observations"]

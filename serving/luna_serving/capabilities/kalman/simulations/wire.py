@@ -1,4 +1,4 @@
-"""From the body of a call of `/kalman/simulate` to a job."""
+"""Parses the body of a call of `/kalman/simulate` into a job."""
 
 import secrets
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from luna_serving.wire.problems import FieldError
 
 
 def random_seed() -> int:
-    """A seed nobody can foresee."""
+    """An unpredictable seed."""
     return secrets.randbelow(LARGEST_SEED + 1)
 
 
@@ -30,7 +30,7 @@ def parse_simulate(
 ) -> KalmanWork[SimulateJob] | NamedCall:
     """Read `{"model", "length" or "observations", ...}`.
 
-    `new_seed` is asked where the body holds none.
+    `new_seed` makes a seed if the body has none.
 
     Raises:
         Problem: 422.
@@ -61,7 +61,7 @@ def _work(
 
 
 def _check_members(opened: Opened[SimulateRequest]) -> None:
-    """Which members go together."""
+    """Check which members are given together."""
     request, given = opened.form, opened.series is not None
     if given and request.length is not None:
         wrong = FieldError("/length", "Leave it out where observations are sent; steps draw beyond their end.")
@@ -81,7 +81,7 @@ def _initial_state(model: Model, request: SimulateRequest) -> tuple[float, ...] 
     n = model.states
     values = np.full(n, np.nan) if state is None else np.array(state, dtype=np.float64)
     if len(values) != n:
-        raise problems.invalid(FieldError("/initial_state", f"Must hold {n} numbers or nulls, one a state."))
+        raise problems.invalid(FieldError("/initial_state", f"Must hold {n} numbers or nulls, one per state."))
     if not (np.isnan(values) | (np.abs(values) <= LARGEST)).all():
         raise problems.invalid(FieldError("/initial_state", f"Must hold numbers of at most {LARGEST:g} in size."))
     try:
@@ -107,7 +107,7 @@ def _check_size(job: SimulateJob, model: Model, limits: SeriesLimits) -> None:
     if draws > MAX_DRAWS:
         detail = f"Would make {draws} draws of {len(job.series)} series; at most {MAX_DRAWS} in all. Split the call."
         raise problems.invalid(FieldError("/draws", detail))
-    # Whatever is answered of it: this is what drawing holds in memory.
+    # The numbers that drawing holds in memory, whichever are answered.
     numbers = job.draws * job.periods * (model.states + model.shocks + model.observed)
     most = limits.max_answer_numbers
     if numbers > most:

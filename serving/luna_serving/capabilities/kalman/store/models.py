@@ -1,8 +1,8 @@
-"""Named models in Postgres: immutable, numbered versions of documents that mean nothing here.
+"""Named models in Postgres: immutable, numbered versions of documents, which are opaque here.
 
-A name's numbers are never given twice, not even after its deletion, so (account, name, version) may be cached for
-ever as far as its meaning goes. Writers of one account take turns (an advisory lock), which makes numbers and limits
-exact; readers wait for nobody.
+The numbers of a name are never reused, not even after its deletion, so the document of (account, name, version) may be
+cached without expiry. Writers of one account take turns (an advisory lock), which makes numbers and limits exact;
+readers do not wait.
 """
 
 import re
@@ -18,19 +18,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from luna_serving.capabilities.kalman.store.tables import ModelVersion, NamedModel
 from luna_store.accounts.accounts import AccountNotFound
 
-# A label of RFC 1123, as Kubernetes has it; the table's check says the same.
+# A label of RFC 1123, as in Kubernetes; the table has the same check.
 NAME: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 MAX_VERSION: Final = 2**31 - 1
-# Any fixed number: "mode" in ASCII. The other half of the lock's key is the account.
+# A fixed number: "mode" in ASCII. The other half of the lock's key is the account.
 WRITERS_LOCK = 0x6D6F6465
-# What Postgres spends on a version besides its document, about: a million tiny ones are no less a burden.
+# About the bytes that Postgres needs per version in addition to its document, so that tiny documents count too.
 VERSION_OVERHEAD_BYTES = 128
-# Rows of deleted names keep their numbers; without a bound, putting and deleting new names would fill the table.
+# Rows of deleted names keep their numbers; without a bound, creating and deleting names would fill the table.
 NAMES_PER_MODEL = 10
 
 
 class ModelNotFound(Exception):
-    """The account has no such model, or not in this version."""
+    """The account has no such model or version."""
 
     def __init__(self, name: str, version: int | None) -> None:
         which = f"model {name!r}" if version is None else f"version {version} of model {name!r}"
@@ -40,7 +40,7 @@ class ModelNotFound(Exception):
 
 
 class ModelChanged(Exception):
-    """The latest version is not what the writer expects; read it and decide again."""
+    """The latest version is not the expected one; read it and decide again."""
 
     def __init__(self, name: str, latest: int | None) -> None:
         stands = "does not exist" if latest is None else f"is at version {latest}"
@@ -49,28 +49,28 @@ class ModelChanged(Exception):
 
 
 class ModelLimitReached(Exception):
-    """The account holds as much as it may; delete a model."""
+    """The account's limit on stored models is reached; delete a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelLimits:
-    """What one account may keep."""
+    """Limits of one account."""
 
     models: int
     bytes: int
-    """Documents of all versions together, with `VERSION_OVERHEAD_BYTES` for each."""
+    """Bytes of all versions' documents, with `VERSION_OVERHEAD_BYTES` for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a writer wants to find; by default nothing in particular (RFC 9110, sections 13.1.1 and 13.1.2)."""
+    """The conditions of a write (RFC 9110, sections 13.1.1 and 13.1.2); by default none."""
 
     exists: bool | None = None
     versions: frozenset[int] | None = None
-    """One of these is the latest."""
+    """One of these must be the latest version."""
 
     def met_by(self, latest: int | None) -> bool:
-        """Whether a model whose latest version is `latest` (None: there is none) is as expected."""
+        """Whether a model with the latest version `latest` (None: no model) meets the conditions."""
         if self.versions is not None and latest not in self.versions:
             return False
         return self.exists is None or self.exists is (latest is not None)
@@ -88,14 +88,14 @@ class VersionInfo:
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A version and its document, JSON as it was put."""
+    """A version and its document: the JSON as it was put."""
 
     info: VersionInfo
     document: str
 
 
 class Models:
-    """The repository. Does not own the engine."""
+    """The repository of named models. Does not own the engine."""
 
     def __init__(self, engine: AsyncEngine, limits: ModelLimits) -> None:
         self._engine = engine
@@ -104,7 +104,7 @@ class Models:
     async def put(
         self, account_id: int, name: str, kind: str, document: str, expected: Expectation | None = None
     ) -> tuple[StoredModel, bool]:
-        """Make `document` the latest version; where it is that already, change nothing.
+        """Make `document` the latest version; no change if it is the latest already.
 
         Returns:
             The latest version, and whether the model is new.
@@ -112,7 +112,7 @@ class Models:
         Raises:
             AccountNotFound: there is no such account (any more).
             ModelChanged: the latest version is not the expected one.
-            ModelLimitReached: the account may keep no more.
+            ModelLimitReached: a limit of the account is reached.
         """
         try:
             async with self._engine.begin() as connection:
@@ -153,7 +153,7 @@ class Models:
         return _stored(row)
 
     async def page(self, account_id: int, *, limit: int, after: str = "") -> list[VersionInfo]:
-        """The latest version of each model, by name, beginning after a name."""
+        """The latest version of each model, by name, starting after a name."""
         query = (
             select(*_INFO)
             .join(
@@ -170,14 +170,14 @@ class Models:
             return [VersionInfo(*row) for row in await connection.execute(query)]
 
     async def versions(self, account_id: int, name: str, *, limit: int, before: int = MAX_VERSION) -> list[VersionInfo]:
-        """The versions of a model, the newest first, below a number."""
+        """The versions of a model below a number, the newest first."""
         query = _of_name(select(*_INFO), account_id, name).where(ModelVersion.version < before)
         async with self._engine.connect() as connection:
             rows = await connection.execute(query.order_by(ModelVersion.version.desc()).limit(limit))
             return [VersionInfo(*row) for row in rows]
 
     async def delete(self, account_id: int, name: str, expected: Expectation | None = None) -> None:
-        """Remove all versions of a model; its numbers stay taken.
+        """Remove all versions of a model; its numbers are not reused.
 
         Raises:
             ModelChanged: the latest version is not the expected one.
@@ -198,7 +198,7 @@ class Models:
             )
 
     async def spans(self, names: Collection[tuple[int, str]]) -> dict[tuple[int, str], range]:
-        """The versions that exist of each (account, name); what has none is left out."""
+        """The existing versions of each (account, name); names without versions are left out."""
         query = select(NamedModel.account_id, NamedModel.name, NamedModel.first_version, NamedModel.last_version).where(
             tuple_(NamedModel.account_id, NamedModel.name).in_(list(names)),
             NamedModel.first_version <= NamedModel.last_version,
@@ -225,11 +225,11 @@ class Models:
             )
         ).one()
         if is_new and models >= self._limits.models:
-            raise ModelLimitReached(f"The account has {models} models, as many as it may. Delete one.")
+            raise ModelLimitReached(f"The account has {models} models, which is its limit. Delete one.")
         if is_name and names >= self._limits.models * NAMES_PER_MODEL:
             raise ModelLimitReached(
-                f"The account has used {names} names, as many as it may; deleted ones count, for their version "
-                "numbers are never given again. Use one of them again."
+                f"The account has used {names} names, which is its limit; deleted names count, because their version "
+                "numbers are never reused. Reuse one of them."
             )
         if stored + weight > self._limits.bytes:
             raise ModelLimitReached(
@@ -246,7 +246,7 @@ def _of_name(statement: Any, account_id: int, name: str) -> Any:  # noqa: ANN401
 
 
 async def _locked(connection: AsyncConnection, account_id: int, name: str) -> Row[Any] | None:
-    """The name's row, if it was ever used, while no other writer of the account is at work."""
+    """Lock the account's models against other writers; returns the name's row, if it was ever used."""
     await connection.execute(
         text("SELECT pg_advisory_xact_lock(:models, :account)"), {"models": WRITERS_LOCK, "account": account_id}
     )

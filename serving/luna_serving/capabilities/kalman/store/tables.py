@@ -21,8 +21,8 @@ from luna_store.platform.table import Table
 class NamedModel(Table):
     """A name under which an account keeps the versions `first_version` to `last_version` of a model.
 
-    The row outlives the deletion of its versions, which leaves it an empty span: a later model of the same name goes
-    on counting, and what (account, name, version) means never changes.
+    The row outlives the deletion of its versions, after which its span is empty. A later model of the same name
+    continues the numbers, so the document of (account, name, version) never changes.
     """
 
     __tablename__ = "named_models"
@@ -34,11 +34,11 @@ class NamedModel(Table):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     first_version: Mapped[int]
-    """The oldest version that was not deleted; `last_version` + 1 where none is left."""
+    """The oldest version that was not deleted; `last_version` + 1 if none is left."""
     last_version: Mapped[int]
-    """The highest number ever given."""
+    """The highest number ever used."""
     stored_bytes: Mapped[int] = mapped_column(BigInteger)
-    """What its versions weigh against the account's limit; 0 once deleted."""
+    """Bytes of its versions that count against the account's limit; 0 after deletion."""
 
 
 class ModelVersion(Table):
@@ -56,7 +56,7 @@ class ModelVersion(Table):
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str]
     document: Mapped[str]
-    """JSON as text: jsonb would print numbers differently from how they came (1e22 as an integer of 23 digits)."""
+    """JSON as text: jsonb would change the form of numbers (1e22 to an integer of 23 digits)."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -71,21 +71,21 @@ class KalmanStream(Table):
     model: Mapped[str]
     """The model's kind or name, for lists."""
     document: Mapped[str]
-    """How it was opened, JSON: the model and the options."""
+    """The model and options with which it was opened, as JSON."""
     state: Mapped[str | None]
-    """Where the filter stands after the last point, JSON; null before the first. Text, as jsonb has no -0.0."""
+    """The filter's state after the last point, as JSON; null before the first. Text, because jsonb has no -0.0."""
     sequence: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     """Points taken."""
     epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
-    """Counts the claims on the stream: what an earlier holder still wants to write is refused by it."""
+    """Counts the claims on the stream; writes of earlier holders are refused."""
     held: Mapped[bool] = mapped_column(server_default=text("true"))
-    """False once its holder has let it go in good order, with no debit that nobody answers for."""
+    """False after its holder released it with no open debit."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class KalmanStreamAnswer(Table):
-    """The answer to one message of points, for as long as its client may ask for it again."""
+    """The answer to one message of points, kept while the client may request it again."""
 
     __tablename__ = "kalman_stream_answers"
 
@@ -95,4 +95,4 @@ class KalmanStreamAnswer(Table):
     last_sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     first_sequence: Mapped[int] = mapped_column(BigInteger)
     points: Mapped[str]
-    """JSON: a list with one object a point."""
+    """JSON: a list with one object per point."""

@@ -1,4 +1,4 @@
-"""Online filtering over a WebSocket: what a message means, what a point's answer is, and who holds a stream.
+"""Online filtering over a WebSocket: messages, answers, and the sessions that hold streams.
 
-Stored in Postgres by `luna_serving.capabilities.kalman.store.streams`; computed by the replica as jobs like others.
+`luna_serving.capabilities.kalman.store.streams` stores streams in Postgres; replicas compute points as jobs.
 """

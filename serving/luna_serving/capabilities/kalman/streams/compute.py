@@ -1,8 +1,8 @@
-"""A replica's work on streams: filter the new points from each stream's last state, and smooth back by its lag.
+"""Computes streams in a replica: filters new points from each stream's last state, and smooths back by its lag.
 
-What is computed for a point is what one pass over the whole stream would give, to the last digit. The smoothed state
-`lag` steps back is exact as well: each point smooths the window between again, from the filter's own state before it,
-at a cost that grows with the lag and not with the stream.
+The results for a point equal those of one pass over the whole stream, to the last digit. The smoothed state `lag` steps
+back is exact as well: each point smooths the window again from the filter's state before it, at a cost that grows with
+the lag and not with the stream.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ from luna_serving.capabilities.kalman.streams.points import Lagged, answers
 from luna_serving.dispatch.outcomes import Refused
 from luna_serving.engines.statespace.api.description import Clock, Model, Saved, SeriesResult, check, never
 
-# Points per block of a stream with a lag. All windows of a block begin at the same point, so that this bounds how much
-# longer than the lag they get.
+# Points per block of a stream with a lag. All windows of a block begin at the same point, so this bounds how much they
+# exceed the lag.
 LAGGED_AT_ONCE = 32
 
 Floats = NDArray[np.float64]
 Item = tuple[Floats, Model, Saved | None]
-"""A series, its model and where it goes on from."""
+"""A series, its model and the state from which it resumes."""
 
 
 @dataclass(slots=True, eq=False)
 class _Stream:
-    """A job that is being computed."""
+    """A job in computation."""
 
     job: AppendJob
     model: Model
@@ -63,33 +63,33 @@ class _Stream:
 
 @dataclass(slots=True, eq=False)
 class _Block:
-    """New points of one stream, and what has been computed of them."""
+    """New points of one stream, and their results so far."""
 
     stream: _Stream
     values: Floats
     before: StreamState
     """The stream before the block."""
     lagged: list[Lagged | None] = field(init=False)
-    """Of each point: the smoothed window that ends with it; None without a lag, or where no point is that far back."""
+    """Per point: the smoothed window that ends with it; None without a lag, or if no point is that far back."""
     after: StreamState = field(init=False, default_factory=StreamState)
-    """The window after the block, and where it begins; None without a lag."""
+    """The window after the block, and its begin; None without a lag."""
 
     def __post_init__(self) -> None:
         self.lagged = [None] * len(self.values)
 
     @property
     def seen(self) -> Floats:
-        """The window and the block, one after the other."""
+        """The window followed by the block."""
         window = self.before.window
         return self.values if window is None else np.concatenate([window, self.values])
 
     @property
     def surplus(self) -> int:
-        """How many of the points seen are no longer in the window after the block."""
+        """How many of the points have left the window after the block."""
         return max(0, len(self.seen) - self.stream.job.lag)
 
     def finish(self, filtered: SeriesResult) -> None:
-        """Give the block's answers and the state after it to its stream."""
+        """Add the block's answers and final state to the stream."""
         stream, saved = self.stream, self.before.saved
         if not (filtered.finite and all(each is None or each.window.finite for each in self.lagged)):
             stream.overflowed = True
@@ -100,7 +100,7 @@ class _Block:
 
 
 def append(jobs: Sequence[AppendJob], out_of_time: Clock = never) -> list[Appended | Refused]:
-    """Answer jobs in their order; their streams share the engine's batches.
+    """Answer jobs in order; their streams share the engine's batches.
 
     Raises:
         OutOfTime: `out_of_time` was true between two blocks.
@@ -122,7 +122,7 @@ def _advance(blocks: Sequence[_Block]) -> None:
 
 
 def _smooth(blocks: Sequence[_Block]) -> None:
-    """Smooth the window that ends with each point, where some point lies `lag` steps before it."""
+    """Smooth the window that ends with each point, if a point is `lag` steps before it."""
     windows: list[tuple[_Block, int, int]] = []
     items: list[Item] = []
     for block in blocks:
@@ -138,7 +138,7 @@ def _smooth(blocks: Sequence[_Block]) -> None:
 
 
 def _move_windows(blocks: Sequence[_Block]) -> None:
-    """Filter over the points that leave each window, so that the next window begins after them."""
+    """Filter the points that leave each window, so that the next window begins after them."""
     for block in blocks:
         block.after = StreamState(window_start=block.before.window_start, window=block.seen[block.surplus :])
     moving = [block for block in blocks if block.surplus]

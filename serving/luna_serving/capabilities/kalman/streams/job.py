@@ -1,4 +1,4 @@
-"""What travels from the ingress to a Kalman replica for new points of a stream, and what comes back."""
+"""The job for new points of a stream, and its result."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.saved_states import from_words, to_words
 from luna_serving.engines.statespace.api.description import Saved
 
-# What a point's answer may hold, in the words of `/kalman/filter` and `/kalman/smooth`.
+# Outputs of a point, named as in `/kalman/filter` and `/kalman/smooth`.
 FILTERED_NOW: Final = (
     "filtered_state",
     "filtered_state_cov",
@@ -29,17 +29,17 @@ DEFAULT_OUTPUTS: Final = tuple(name for name in FILTERED_NOW if name != "forecas
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamState:
-    """A stream after its last point: all that the next point needs."""
+    """A stream after its last point: everything that the next point needs."""
 
     saved: Saved | None = None
-    """The filter; None before the first point, at the model's own start."""
+    """The filter's state; None before the first point, at the model's start."""
     window_start: Saved | None = None
-    """The filter before the first observation of `window`; None is the model's own start."""
+    """The filter's state before the first observation of `window`; None is the model's start."""
     window: NDArray[np.float64] | None = None
-    """The last observations, [l] or [l, m]: as many as the lag, fewer at the beginning; None without a lag."""
+    """The last `lag` observations, [l] or [l, m], or fewer at the beginning; None without a lag."""
 
     def to_json(self) -> str:
-        """As text that reads back to the last bit."""
+        """Text that round-trips exactly."""
         return orjson.dumps(
             {
                 "saved": None if self.saved is None else to_words(self.saved),
@@ -51,7 +51,7 @@ class StreamState:
 
     @classmethod
     def from_json(cls, text: str | None) -> "StreamState":
-        """Read what `to_json` wrote; None is a stream without points."""
+        """Read the text of `to_json`; None is a stream without points."""
         if text is None:
             return cls()
         words = orjson.loads(text)
@@ -73,17 +73,17 @@ class AppendJob:
     threshold: float
     """A forecast error of more standard deviations than this is an outlier."""
     lag: int
-    """How many steps back the smoothed state lies; 0 asks for none."""
+    """Steps back of the smoothed state; 0 for none."""
     seconds: float = math.inf
-    """Seconds from its arrival at the replica until its time is over."""
+    """Seconds from its arrival at the replica to its deadline."""
 
     def within(self, left_s: float) -> Self:
-        """The job of a call that has `left_s` seconds left."""
+        """The job for a call that has `left_s` seconds left."""
         return replace(self, seconds=max(0.0, left_s))
 
     @property
     def heavy(self) -> bool:
-        """Whether it must not delay calls of small models."""
+        """Whether it belongs into the heavy lane."""
         return self.lag > 0 or not is_light(self.model.build())
 
 

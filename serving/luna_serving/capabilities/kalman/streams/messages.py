@@ -1,4 +1,4 @@
-"""What a client of a stream may say: JSON text, read strictly, wrong fields named."""
+"""Messages of a stream's client: strict JSON; errors name the fields."""
 
 import uuid
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from luna_serving.wire.problems import FieldError
 from luna_serving.wire.strict import StrictModel
 
 DEFAULT_THRESHOLD: Final = 4.0
-# What JSON numbers hold exactly everywhere.
+# The integers that float64, and so every JSON reader, holds exactly.
 LARGEST_SEQUENCE: Final = 2**53
 
 
 class OpenMessage(StrictModel):
-    """Begin a stream."""
+    """Opens a stream."""
 
     type: Literal["open"]
     model: ModelOrName
@@ -37,7 +37,7 @@ class OpenMessage(StrictModel):
 
 
 class ResumeMessage(StrictModel):
-    """Go on with a stream."""
+    """Resumes a stream."""
 
     type: Literal["resume"]
     stream: str = Field(max_length=64)
@@ -51,7 +51,7 @@ class Values(BaseModel):
 
 
 class PointsMessage(Form):
-    """Further points of the stream; the first of them is number `sequence`."""
+    """New points of the stream; the first one is number `sequence`."""
 
     SERIES = Values
 
@@ -61,7 +61,7 @@ class PointsMessage(Form):
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """An `OpenMessage`, with its model read but not built."""
+    """An `OpenMessage` whose model was parsed and not built."""
 
     model: ModelSpec | NamedModel
     outputs: tuple[str, ...] | None
@@ -79,7 +79,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """A `PointsMessage`, with its values as they came."""
+    """A `PointsMessage` with its values unchecked."""
 
     sequence: int
     values: list[Any]
@@ -89,7 +89,7 @@ Message = Open | Resume | Points
 
 
 def read_message(message: str | bytes) -> Message:
-    """A message as its form has it; whether the model can be built, and values, are checked later.
+    """Parse a message; the model's meaning and the values are checked later.
 
     Raises:
         Problem: 422.

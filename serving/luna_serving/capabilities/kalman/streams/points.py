@@ -1,4 +1,4 @@
-"""From filtered points to one answer each; what a diffuse start leaves open becomes null. Pure NumPy."""
+"""Renders one answer per filtered point; values that a diffuse start leaves open become null. Pure NumPy."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,15 +15,15 @@ OF_THE_FORECAST = frozenset({"forecasts", "forecast_error", "forecast_error_cov"
 
 
 class Lagged(NamedTuple):
-    """A smoothed window, and the place in it of the point `lag` steps before its end."""
+    """A smoothed window, and the index in it of the point `lag` steps before its end."""
 
     window: SeriesResult
     at: int
 
     def smoothed(self, name: str) -> Floats:
-        """The smoothed state, or its covariance, of the lagged point; NaN where the start leaves it open."""
+        """The smoothed state of the lagged point, or its covariance; NaN where the start leaves it open."""
         smoothed = self.window.smoothed
-        assert smoothed is not None  # noqa: S101  the caller asks for it
+        assert smoothed is not None  # noqa: S101  the caller requests it
         unknown = smoothed.smoothed_state_diffuse[self.at]
         if name == "smoothed_state_cov":
             unknown = unknown[:, None] | unknown[None, :]
@@ -43,12 +43,12 @@ def answers(
     Args:
         result: the block, filtered in full.
         first: the block's first period, counted from 0 since the stream began.
-        outputs: what to answer besides `outlier`.
+        outputs: the outputs in addition to `outlier`.
         threshold: standard deviations beyond which a forecast error is an outlier.
-        lagged: for each point the smoothed window that ends with it; None where no point lies that far back.
+        lagged: for each point the smoothed window that ends with it; None if no point is that far back.
     """
     full = result.full
-    assert full is not None  # noqa: S101  the caller asks for the variant
+    assert full is not None  # noqa: S101  the caller requests the variant
     unknown = unknown_states(result, first)
     rows: dict[str, Sequence[Any] | Floats] = {}
     for name in outputs:
@@ -66,7 +66,7 @@ def answers(
 
 
 def unknown_states(result: SeriesResult, first: int) -> NDArray[np.bool_]:
-    """After which points [T] part of a diffuse start is still open: those after which another diffuse period begins."""
+    """For each point [T], whether part of a diffuse start is open after it: the next period is diffuse."""
     assert result.full is not None  # noqa: S101
     assert result.saved is not None  # noqa: S101
     following = first + 1 + np.arange(len(result.filtered_state))
@@ -76,7 +76,7 @@ def unknown_states(result: SeriesResult, first: int) -> NDArray[np.bool_]:
 
 
 def outliers(standardized: Floats, threshold: float) -> list[Any]:
-    """Whether each standardized forecast error, [T] or [T, m], is too large; None where there is none."""
+    """Whether each standardized forecast error, [T] or [T, m], is too large; None where it is missing."""
     flags = np.abs(standardized) > threshold
     if standardized.ndim == 1:
         return [None if np.isnan(z) else bool(flag) for z, flag in zip(standardized, flags, strict=True)]
@@ -89,5 +89,5 @@ def _hidden(values: Floats, hide: NDArray[np.bool_]) -> Floats:
     return hidden
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  what orjson prints; NaN becomes null
+def _plain(value: Any) -> Any:  # noqa: ANN401  values for orjson; NaN becomes null
     return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value

@@ -1,4 +1,4 @@
-"""The rules of a stream, without any I/O: where points belong, which answers are repeated, what is sent."""
+"""The protocol of a stream as pure functions: sequence numbers, repeated answers, messages to the client."""
 
 import uuid
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ class StreamRules:
     max_lag: int
 
     def within(self, standing: Standing) -> "StreamRules":
-        """The rules for an account that may send no longer series: a message of points is one."""
+        """The rules with the account's limit on a series' length, which applies to a message of points."""
         return replace(self, max_points=min(self.max_points, standing.limits.get(MAX_SERIES_LENGTH, self.max_points)))
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSetup:
-    """How a stream was opened. Stored with it, so that other defaults of a later release change nothing."""
+    """How a stream was opened. Stored with it, so that changed defaults of a later release do not apply."""
 
     model: ModelSpec
     outputs: tuple[str, ...]
@@ -64,20 +64,20 @@ class StreamSetup:
         return cls(model, tuple(dict.fromkeys(outputs)), message.outlier_threshold, message.lag)
 
     def to_json(self) -> str:
-        """As it is stored."""
+        """The stored form."""
         words: dict[str, Any] = {"kind": self.model.kind, "fields": orjson.Fragment(self.model.json)}
         words |= {"outputs": self.outputs, "threshold": self.threshold, "lag": self.lag}
         return orjson.dumps(words).decode()
 
     @classmethod
     def from_json(cls, text: str) -> "StreamSetup":
-        """Read what `to_json` wrote."""
+        """Read the text of `to_json`."""
         words = orjson.loads(text)
         model = ModelSpec.of(words["kind"], words["fields"])
         return cls(model, tuple(words["outputs"]), words["threshold"], words["lag"])
 
     def replayed(self, rules: StreamRules) -> int:
-        """How many points' answers are kept: fewer where a point's answer is large."""
+        """How many points' answers are kept: fewer if answers are large."""
         built = self.model.build()
         n, m = built.states, built.observed
         sizes = {"filtered_state": n, "smoothed_state": n, "filtered_state_cov": n * n, "smoothed_state_cov": n * n}
@@ -87,10 +87,10 @@ class StreamSetup:
 
 
 def place(first: int, count: int, taken: int) -> Literal["next", "again"]:
-    """Where points belong in a stream that has taken `taken` of them.
+    """Place points in a stream that has taken `taken` points.
 
     Raises:
-        Problem: 409, out of step; names the number that is expected.
+        Problem: 409, out of sequence; names the expected number.
     """
     if first == taken + 1:
         return "next"
@@ -111,21 +111,21 @@ def place(first: int, count: int, taken: int) -> Literal["next", "again"]:
 
 
 def too_many_points(points: int, limit: str, most: int) -> FieldError:
-    """The refusal of a message with more points than its account may send in one series."""
+    """The problem for a message with more points than its account may send in one series."""
     del limit  # a message is one series
-    return FieldError("/values", f"Holds {points} points; this account may send {most} a message. Send several.")
+    return FieldError("/values", f"Holds {points} points; this account may send {most} per message. Send several.")
 
 
 def repeated(kept: Sequence[KeptAnswers], after: int, until: int) -> list[tuple[int, str]]:
-    """The answers to points `after` + 1 to `until`, by messages: the first point's number, and a JSON list.
+    """The answers to points `after` + 1 to `until`, per message: the first point's number, and a JSON list.
 
     Args:
-        kept: all kept answers that hold a point beyond `after`, oldest first.
-        after: the last point whose answer is not asked for.
-        until: the last point whose answer is.
+        kept: all kept answers with a point after `after`, oldest first.
+        after: the last point whose answer is not requested.
+        until: the last point whose answer is requested.
 
     Raises:
-        Problem: 410, the oldest of them are not kept any more.
+        Problem: 410, the oldest of them are no longer kept.
     """
     if after >= until:
         return []
@@ -150,7 +150,7 @@ def _cut(kept: KeptAnswers, first: int, last: int) -> tuple[int, str]:
 
 
 def joined(parts: Sequence[tuple[int, str]]) -> tuple[int, str]:
-    """Several answers as one."""
+    """Join the JSON lists of several answers."""
     return parts[0][0], "[" + ",".join(points[1:-1] for _, points in parts) + "]"
 
 
@@ -171,12 +171,12 @@ def opened(stream: uuid.UUID, sequence: int, setup: StreamSetup, rules: StreamRu
 
 
 def filtered(first: int, points: str) -> str:
-    """The answer to points, the first of which is number `first`; `points` is a JSON list."""
+    """The answer to points that start at number `first`; `points` is a JSON list."""
     return f'{{"type":"filtered","sequence":{first},"points":{points}}}'
 
 
 def error(problem: Problem, sequence: int | None = None) -> str:
-    """A refusal; the members of the problem are those of the HTTP routes."""
+    """A refusal, with the members of a problem as on HTTP routes."""
     words: dict[str, Any] = {"type": "error"}
     if sequence is not None:
         words["sequence"] = sequence

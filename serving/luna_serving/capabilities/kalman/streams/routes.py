@@ -1,4 +1,4 @@
-"""`/api/v1/{account_id}/kalman/streams`: which streams an account keeps, and the end of one. They cost no units."""
+"""`/api/v1/{account_id}/kalman/streams`: lists and deletes an account's streams. The routes cost no units."""
 
 import uuid
 from datetime import datetime
@@ -41,7 +41,7 @@ class StreamList(BaseModel):
 
 
 def router(authorization: Authorization, store: KalmanStreams) -> APIRouter:
-    """Build the routes."""
+    """Build the routes of streams."""
     routes = AccountRoutes(
         authorization, "kalman/streams", tags=["streams"], responses=refusals(401, 403, 404, 422, 503)
     )

@@ -1,9 +1,8 @@
-"""One connection to a stream: reads a message, decides by the rules, charges, computes, commits, answers.
+"""One connection to a stream: reads messages, checks them by the protocol, charges, computes, commits, answers.
 
-Nothing is answered before it is committed, so a client that was answered never has to send again; a client that was
-not sends again, and is answered from what is kept or for the first time. A message that was charged and not applied
-is given back by its hold: by this session, by the next holder of the stream if this process dies before it can, or
-when the hold is overdue.
+An answer is sent after its commit, so a client never has to resend an answered message. A client without an answer
+resends the message, and gets the kept answer or a new one. A message that was charged and not applied is refunded
+through its hold: by this session, by the next holder of the stream if this process dies, or when the hold is overdue.
 """
 
 import logging
@@ -47,7 +46,7 @@ log = logging.getLogger("luna.streams")
 
 # RFC 6455, section 7.4.1.
 MESSAGE_TOO_BIG = 1009
-# Beyond what a message may take, so that its hold is never overdue before its points are committed.
+# Longer than a message may take, so that its hold is never overdue before its points are committed.
 HOLD_SPARE_S = 60.0
 
 
@@ -58,12 +57,12 @@ class SessionLimits:
     idle_s: float
     max_message_bytes: int
     timeout_s: float
-    """To open, and to answer one message."""
+    """Seconds to open, and to answer one message."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamService:
-    """What the sessions of one ingress replica share."""
+    """The shared parts of the sessions of one ingress replica."""
 
     store: KalmanStreams
     gate: Gateway
@@ -75,7 +74,7 @@ class StreamService:
 
     @property
     def good_for_s(self) -> float:
-        """How long after it was written a hold may be charged: it is then not overdue before the answer."""
+        """Seconds after its last write in which a hold may be charged without becoming overdue before the answer."""
         return self.store.hold_s - self.limits.timeout_s - HOLD_SPARE_S
 
     async def serve(self, socket: Socket) -> None:
@@ -92,9 +91,9 @@ class Held:
     sequence: int
     state: str | None
     since: float
-    """A time, by `time.monotonic`, before its hold was last written."""
+    """A time, by `time.monotonic`, before the last write of its hold."""
     spent: bool = False
-    """Whether the hold's debit id was used for points that were not applied: the next message needs another."""
+    """Whether the hold's debit id was used for points that were not applied: the next message needs a new id."""
     charged: bool = False
     """Whether that debit may have been taken."""
 
@@ -113,10 +112,10 @@ class Session:
         self._held: Held | None = None
 
     async def run(self) -> None:
-        """Answer messages until the connection is over; let the stream go then.
+        """Answer messages until the connection is closed; then release the stream.
 
         Raises:
-            Closed: it is over.
+            Closed: the connection is closed.
         """
         try:
             while True:
@@ -176,7 +175,7 @@ class Session:
 
     async def _open(self, message: Open) -> list[str]:
         account_id = self._socket.account_id
-        # Asked again: the caller may have lost the right to it since the upgrade.
+        # Checked again: the grant may have been removed since the upgrade.
         standing = await self._service.authorization.standing(self._socket.credential(), account_id, ROUTE)
         model = await self._service.models.resolved(account_id, message.model)
         if model.endless is not None:
@@ -242,7 +241,7 @@ class Session:
         return protocol.filtered(first, appended.points)
 
     async def _renew(self, held: Held) -> None:
-        """Claim the stream again: under the new epoch the debits have new ids, and what is uncertain is known."""
+        """Claim the stream again: the new epoch gives debits new ids, and the state of uncertain ones is read again."""
         since = time.monotonic()
         claim = await self._service.store.claim(
             self._socket.account_id, held.claim.id, epoch=held.claim.epoch, charged=held.charged
@@ -262,7 +261,7 @@ class Session:
         job = AppendJob(setup.model, held.state, values, setup.outputs, setup.threshold, setup.lag)
 
         def attempt() -> Awaitable[tuple[Appended, Decision]]:
-            # A client that hangs up meanwhile finds the answer when it resumes: these points are taken.
+            # The points are taken even if the client hangs up: it finds the answer when it resumes.
             call = Call(charge.debit, job, len(values) * (setup.lag + 1), lambda: False)
             return self._service.gate.serve(call, until - time.monotonic(), seconds)
 
@@ -270,7 +269,7 @@ class Session:
         try:
             return (await self._service.charges.charge(charge, attempt))[0]
         except Denied:
-            # Nothing was taken. What the gate raises is another matter: it gives back, if it lives to do so.
+            # Nothing was taken. After an error of the gate, the gate refunds.
             held.charged = False
             raise
 
@@ -289,7 +288,7 @@ class Session:
         return Charge(credential, debit, partial(protocol.too_many_points, points))
 
     async def _release(self) -> None:
-        """Let the stream go. After a charge whose points were not taken it stays held: its hold will be voided."""
+        """Release the stream. After a charge whose points were not taken it stays held, until its hold is voided."""
         held, self._held = self._held, None
         if held is None or held.spent:
             return

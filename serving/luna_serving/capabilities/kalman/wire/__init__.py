@@ -1,1 +1,1 @@
-"""What requests look like: from bytes to checked words, and from those to a job. No mathematics, no I/O."""
+"""Parses requests: from bytes to schemas, and from schemas to jobs. No mathematics, no I/O."""

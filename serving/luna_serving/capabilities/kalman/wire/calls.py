@@ -1,4 +1,4 @@
-"""From a body to a call under its model, which the body describes or names."""
+"""Parses a body into a call with its model, which the body describes or names."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ F = TypeVar("F", bound=ModelForm)
 
 @dataclass(frozen=True, slots=True)
 class NamedCall:
-    """A call under a model that the account has stored."""
+    """A call with a stored model of the account."""
 
     reference: NamedModel
     under: Callable[[ModelSpec], Work]
@@ -26,7 +26,7 @@ class NamedCall:
 
 
 def open_call(schema: type[F], body: bytes, limits: SeriesLimits) -> Opened[F]:
-    """Read the body of a call that may hold many series.
+    """Read the body of a call with one or more series.
 
     Raises:
         Problem: 422.
@@ -35,7 +35,7 @@ def open_call(schema: type[F], body: bytes, limits: SeriesLimits) -> Opened[F]:
 
 
 def under_model(model: ModelSpec | NamedModel, under: Callable[[ModelSpec], W]) -> W | NamedCall:
-    """The work under a model that was read; or, where it is named, what there is to do once it is known.
+    """The work with the described model; for a named model, a call to complete with it.
 
     Raises:
         Problem: 422.

@@ -1,4 +1,4 @@
-"""The wire schemas of models, one a kind; `engines.statespace.kinds` checks their meaning and builds them."""
+"""The wire schemas of models, one per kind; `engines.statespace.kinds` checks their meaning and builds them."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,7 +21,7 @@ from luna_serving.wire.numbers import Numbers
 from luna_serving.wire.strict import ByKind, StrictModel, kinds_of
 
 Order = Annotated[int, Field(ge=0, le=MAX_STATES)]
-# Of the orders and the period: the engine says which of them makes the model too large, and what to use instead.
+# A bound of the orders and the period; the engine's errors name the one that makes the model too large, and a cure.
 SeasonalOrder = Annotated[int, Field(ge=0)]
 Lags = Annotated[list[float], Field(max_length=MAX_STATES)]
 Steps = Annotated[
@@ -42,7 +42,7 @@ class _Kind(StrictModel):
     initial: Initial | None = Field(None, description="Where the state starts; default: exact diffuse.")
 
     def spec(self) -> ModelSpec:
-        """The model as a hashable value."""
+        """The model as a hashable spec."""
         fields = self.to_json()
         return ModelSpec.of(fields.pop("kind"), fields)
 

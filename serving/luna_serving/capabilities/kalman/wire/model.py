@@ -1,4 +1,4 @@
-"""The member `model` of a request: a description, which becomes a `ModelSpec`, or the name of a stored model."""
+"""The member `model` of a request: a description, which becomes a `ModelSpec`, or a stored model's name."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -20,19 +20,19 @@ from luna_serving.wire.strict import ByKind, StrictModel
 KINDS = ByKind(MODELS)
 DESCRIBED: TypeAdapter[Any] = TypeAdapter(Model)
 AT = ("model",)
-"""Where a request has its model."""
+"""JSON pointer to a request's model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _ModelMember:
-    """How pydantic reads the member, in one go, and how OpenAPI describes it."""
+    """How pydantic reads the member, with a function, and how OpenAPI describes it."""
 
     def chosen(self, value: object) -> type[StrictModel] | None:
-        """The schema that the member says it follows."""
+        """The schema that the member names."""
         return NamedModel if names_a_model(value) else KINDS.chosen(value)
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """A function's result; the schemas are there for the documentation."""
+        """The result of a function; the schemas are for the documentation."""
         shown = handler.generate_schema(Model | NamedModel)
         return core_schema.no_info_plain_validator_function(_read_member, json_schema_input_schema=shown)
 
@@ -60,10 +60,10 @@ class ModelForm(Form):
 
 
 def read_model(description: object, at: tuple[str, ...] = AT) -> ModelSpec:
-    """The model that a JSON value describes, checked for form and meaning.
+    """The model that a JSON value describes, with form and meaning checked.
 
     Args:
-        description: the value, of which nothing has been checked yet.
+        description: the unchecked value.
         at: its place in the body, for pointers.
 
     Raises:
@@ -81,7 +81,7 @@ def read_model(description: object, at: tuple[str, ...] = AT) -> ModelSpec:
 
 
 def built(spec: ModelSpec, at: tuple[str, ...] = AT) -> BuiltModel:
-    """The matrices of a model whose form was read.
+    """Build the matrices of a parsed model.
 
     Raises:
         Problem: 422, a field is out of its range.
@@ -94,7 +94,7 @@ def built(spec: ModelSpec, at: tuple[str, ...] = AT) -> BuiltModel:
 
 
 def covering(spec: ModelSpec, periods: int) -> tuple[ModelSpec, BuiltModel]:
-    """The model for so many periods, those to forecast included, and its matrices.
+    """The model for a number of periods, including those to forecast, and its matrices.
 
     Raises:
         Problem: 422.

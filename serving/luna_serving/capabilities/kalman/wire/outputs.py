@@ -1,4 +1,4 @@
-"""What the outputs of `/filter` and `/smooth` mean, for the page at /docs."""
+"""Descriptions of the outputs of `/filter` and `/smooth`, for the page at /docs."""
 
 from collections.abc import Sequence
 from typing import Final

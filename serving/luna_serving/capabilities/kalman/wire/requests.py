@@ -1,7 +1,7 @@
-"""From the bytes of a request for filtered, smoothed or forecast series to a job.
+"""Parses the bytes of a request for filtered, smoothed or forecast series into a job.
 
-JSON is what a call costs: the usual body goes from text to a NumPy array without a Python list, and
-the numbers that are echoed are never parsed and printed again.
+JSON dominates the cost of a call, so the usual body goes from text to a NumPy array without a Python list, and
+echoed numbers are not parsed and printed again.
 """
 
 import threading
@@ -35,12 +35,12 @@ from luna_serving.wire.documents import SPARE_LISTS, refuse_mark
 from luna_serving.wire.forms import open_body
 from luna_serving.wire.problems import FieldError
 
-# Numbers of covariances that one call may keep, in numbers that an answer may hold: 0.5 GB by default.
+# Numbers of covariances that one call may keep, as a multiple of those in an answer: 0.5 GB by default.
 COVARIANCES: Final = 16
 
 
 class _OfThread(threading.local):
-    """simdjson's parser, which is reused and so belongs to one thread."""
+    """A simdjson parser per thread, because it is reused."""
 
     def __init__(self) -> None:
         self.parser = simdjson.Parser()
@@ -105,7 +105,7 @@ class Wire:
         return KalmanWork(job)
 
     def _only_numbers(self, body: bytes) -> NDArray[np.float64] | None:
-        """The series of a body that holds one list of numbers under "results" and nothing else; else None."""
+        """The series of a body with only one list of numbers under "results"; else None."""
         # simdjson flattens nested lists: with one bracket of each kind there are none.
         if body.count(b"[") != 1 or body.count(b"]") != 1:
             return None
@@ -115,9 +115,9 @@ class Wire:
                 return None
             values = np.frombuffer(document["results"].as_buffer(of_type="d"), dtype=np.float64)
         except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
-            return None  # nulls, another form, or an error that the careful path explains
+            return None  # nulls, another form, or an error that the general path explains
         finally:
-            # The parser can be used again only when nothing refers to its document.
+            # The parser can be reused only when nothing refers to its document.
             document = None
         return values if len(values) else None
 
@@ -129,7 +129,7 @@ class Wire:
         self._check_weight(job, "/steps" if job.task == "forecast" else "/observations")
 
     def _check_weight(self, job: Job, pointer: str) -> None:
-        """Refuse what would not fit into a replica's memory: a filter of many states keeps a covariance per period."""
+        """Refuse calls that exceed a replica's memory: a filter of many states keeps a covariance per period."""
         states = job.model.build().states
         periods = max(len(job.values), job.steps * len(job.lengths))
         most = COVARIANCES * self._limits.max_answer_numbers // states**2
@@ -140,7 +140,7 @@ class Wire:
 
 def _starts(resume: Sequence[SavedState | None], count: int, states: int) -> tuple[Saved | None, ...]:
     if len(resume) != count:
-        wrong = f"Holds {len(resume)} states for {count} series: give one a series, or null for a new one."
+        wrong = f"Holds {len(resume)} states for {count} series: give one per series, or null for a new one."
         raise problems.invalid(FieldError("/resume", wrong))
     try:
         return tuple(None if each is None else each.saved(states, f"/resume/{i}") for i, each in enumerate(resume))

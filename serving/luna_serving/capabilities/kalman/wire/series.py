@@ -1,4 +1,4 @@
-"""A request's series under its model: their limits, and the periods that the model must know for them."""
+"""Reads a request's series: checks limits, and the periods that the model must cover."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
 from luna_serving.wire.series import Point, check_series, to_array
 
-# Limits that an account may have of its own.
+# Names of limits that an account may have.
 MAX_SERIES_PER_REQUEST: Final = "max_series_per_request"
 MAX_SERIES_LENGTH: Final = "max_series_length"
 
@@ -47,7 +47,7 @@ def read_many(observations: object, model: Model, limits: SeriesLimits) -> list[
     if len(observations) > limits.max_series_per_request:
         most = limits.max_series_per_request
         raise problems.invalid(FieldError("/observations", f"Must hold at most {most} series. Split the call."))
-    # All are checked before the first is turned into numbers: a refusal costs less than an answer.
+    # All are checked before the first is converted, so that a refusal costs less than an answer.
     for i, each in enumerate(observations):
         check_one(f"/observations/{i}", each, model.observed, limits)
     return [to_array(each, model.observed) for each in observations]
@@ -63,7 +63,7 @@ def read_one(pointer: str, series: object, observed: int, limits: SeriesLimits) 
 
 
 def check_one(pointer: str, series: object, observed: int, limits: SeriesLimits) -> list[Any]:
-    """The series, unless it is none or too long.
+    """Check a series and its length.
 
     Raises:
         Problem: 422.
@@ -85,12 +85,12 @@ def check_length(pointer: str, length: int, limits: SeriesLimits) -> None:
 
 
 def amounts(series: int, longest: int) -> Mapping[str, int]:
-    """What so many series, the longest of so many points, hold of what accounts may be limited in."""
+    """The amounts of a call, for the limits of its account."""
     return {MAX_SERIES_PER_REQUEST: series, MAX_SERIES_LENGTH: longest}
 
 
 def check_covered(model: Model, points: int) -> None:
-    """Refuse a model that varies in time and ends before the points do, those to forecast included.
+    """Refuse a model that varies in time and covers fewer periods than the points, including those to forecast.
 
     Raises:
         Problem: 422.
@@ -105,10 +105,10 @@ def check_known(model: Model, series: Sequence[NDArray[np.float64]], begun: Sequ
     """Refuse observations and forecasts in periods whose regressors are null.
 
     Args:
-        model: whose `unknown_periods` they are.
+        model: the model, with its `unknown_periods`.
         series: [T] or [T, m] each.
-        begun: the period of each one's first point.
-        steps: periods to forecast after each one's last.
+        begun: the period of each series' first point.
+        steps: periods to forecast after each series' last point.
 
     Raises:
         Problem: 422.

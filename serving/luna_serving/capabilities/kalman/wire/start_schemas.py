@@ -12,7 +12,7 @@ class KnownStart(StrictModel):
     """A start that the caller knows."""
 
     kind: Literal["known"]
-    # Without lengths a body of megabytes becomes as many errors, on the event loop of all callers.
+    # Bounded, since a body of megabytes could otherwise make as many errors, on the event loop.
     mean: list[float] = Field(max_length=MAX_STATES)
     cov: list[Annotated[list[float], Field(max_length=MAX_STATES)]] = Field(max_length=MAX_STATES)
     timing: Literal["predicted", "filtered"] = Field(
@@ -40,7 +40,7 @@ class Stationary(StrictModel):
     kind: Literal["stationary"]
 
 
-# Which states of the model a block starts; the engine refuses numbers that are no state.
+# The states of the model that a block starts; the engine refuses indices that are not states.
 States = Annotated[
     list[Annotated[int, Field(ge=0)]],
     Field(min_length=1, max_length=MAX_STATES, description="Indices of states, from 0, in any order."),

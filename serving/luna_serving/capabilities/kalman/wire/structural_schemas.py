@@ -26,7 +26,7 @@ class Trend(_Component):
 class Seasonal(_Component):
     """Seasonal effects that sum to about zero, by dummies."""
 
-    # The engine refuses longer ones, and says what to use instead.
+    # The engine refuses longer cycles, and names an alternative.
     period: int = Field(ge=2, description=f"Seasons in a cycle; at most {MAX_STATES + 1}.")
     duration: int | None = Field(
         None, ge=1, description="Steps that each season lasts, such as 24 for days of hourly data; default: 1."

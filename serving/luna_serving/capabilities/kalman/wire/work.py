@@ -1,4 +1,4 @@
-"""Parsed calls of the Kalman routes, as `luna_serving.dispatch.work` has them."""
+"""Parsed calls of the Kalman routes, which implement `luna_serving.dispatch.work.Work`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from luna_store.quota.debits import Grant
 
 
 class Measured(Protocol):
-    """A job that says how much it holds."""
+    """A job with its sizes."""
 
     @property
     def model(self) -> ModelSpec:
-        """The model."""
+        """The job's model."""
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -28,7 +28,7 @@ class Measured(Protocol):
 
     @property
     def longest(self) -> int:
-        """Points of the longest series, those to draw beyond its end among them."""
+        """Points of the longest series, including those to draw beyond its end."""
 
 
 J = TypeVar("J", bound=Measured)
@@ -36,18 +36,18 @@ J = TypeVar("J", bound=Measured)
 
 @dataclass(frozen=True, slots=True)
 class KalmanWork(Generic[J]):
-    """A call whose answer the replica writes."""
+    """A call whose answer the replica renders."""
 
     job: J
 
     @property
     def units(self) -> int:
-        """Series in the call; a call without any costs one."""
+        """Series in the call; a call without series costs one unit."""
         return len(self.job.lengths) or 1
 
     @property
     def grant(self) -> Grant:
-        """The model's kind."""
+        """The grant to use the model's kind."""
         return Grant("kalman", self.job.model.kind)
 
     @property
@@ -57,11 +57,11 @@ class KalmanWork(Generic[J]):
 
     @property
     def amounts(self) -> Mapping[str, int]:
-        """Series, and points of the longest."""
+        """The number of series, and the points of the longest."""
         return amounts(self.units, self.job.longest)
 
     def limit_error(self, limit: str, most: int) -> FieldError:
-        """There are more or longer series than the account may send, or a longer path would be drawn."""
+        """The error for more or longer series, or longer paths, than the account may send."""
         lengths = self.job.lengths
         if limit == MAX_SERIES_PER_REQUEST:
             wrong = f"Holds {len(lengths)} series; this account may send {most}. Split the call."
@@ -73,7 +73,7 @@ class KalmanWork(Generic[J]):
         return FieldError("/steps" if lengths else "/length", wrong)
 
     def finish(self, result: bytes) -> bytes:
-        """The body of the answer, which the replica has made already."""
+        """The replica's bytes."""
         return result
 
 
@@ -82,10 +82,10 @@ class OriginalWork(KalmanWork[Job]):
     """A call of `/kalman`, whose answer repeats the series."""
 
     echo: bytes
-    """`results` as it was sent."""
+    """The bytes of `results` as they were sent."""
 
     def limit_error(self, limit: str, most: int) -> FieldError:
-        """The series is longer than its account may send."""
+        """The error for a series that is longer than its account may send."""
         del limit  # it is one series
         return _too_long("/results", self.job.points, most)
 
