@@ -37,16 +37,22 @@ async def purge(stores: Background, lease: Lease) -> None:
 
 
 async def void_overdue_holds(stores: Background, lease: Lease) -> None:
-    """Void overdue holds. Each is voided once, by any caller, so no fence is needed."""
-    del lease
-    while await void_overdue(stores.engine, HOLDS_AT_ONCE) >= HOLDS_AT_ONCE:
-        pass
+    """Give back what was reserved by work that died. Any process may void a hold, so the lease only spares work."""
+    voided = HOLDS_AT_ONCE
+    while voided >= HOLDS_AT_ONCE:
+        await _require(stores, lease)
+        voided = await void_overdue(stores.engine, HOLDS_AT_ONCE)
 
 
 async def expire_idempotency_keys(stores: Background, lease: Lease) -> None:
-    """Remove old answers of Idempotency-Key. Removing a row twice is harmless, so no fence is needed."""
-    del lease
+    """Remove the answers that are kept for Idempotency-Key. Any process may, so the lease only spares work."""
+    await _require(stores, lease)
     await IdempotencyKeys(stores.engine).expire()
+
+
+async def _require(stores: Background, lease: Lease) -> None:
+    async with fenced(stores.engine, lease):
+        pass
 
 
 LOOPS: Final[tuple[Loop[Background], ...]] = (
