@@ -34,6 +34,7 @@ from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.provisioning import Provisioning
 from luna_store.accounts.secrets import Secrets
 from luna_store.platform.postgres import async_engine
+from luna_store.platform.traces import Traces
 from luna_store.quota.redis_quota import redis_client
 from luna_store.settlement.settlement import Settler
 
@@ -107,7 +108,10 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             sweep_s=settings.sweep_s,
             usage_s=settings.usage_s,
         )
-        settler = Settler(engine, redis, observer=SettlementMetrics(metrics.registry))
+        traces = Traces.to(settings.trace_endpoint, "luna-operator")
+        if traces is not None:
+            stack.push_async_callback(asyncio.to_thread, traces.close)
+        settler = Settler(engine, redis, observer=SettlementMetrics(metrics.registry), traces=traces)
 
         def alive() -> dict[str, float]:
             if (silence := hearing.silence_s()) > SILENCE_S:

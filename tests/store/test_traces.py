@@ -30,9 +30,12 @@ def test_the_callers_trace_goes_on_through_a_batch_into_another_process(exporter
     others = InMemorySpanExporter()
     edge, replica = Traces("edge", exporter), Traces("replica", others)
     call, other = edge.server("kalman", CALLER), edge.server("kalman", None)
-    batch = edge.batch("batch", [call, other])
-    compute = replica.child("compute", traceparent_of(batch))
-    for span in (compute, batch, call, other):
+    with (
+        edge.batch("batch", [traceparent_of(call), traceparent_of(other)]) as batch,
+        replica.child("compute", batch),
+    ):
+        pass
+    for span in (call, other):
         span.end()
     edge.close()
     replica.close()

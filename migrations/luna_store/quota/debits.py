@@ -35,6 +35,8 @@ class Debit:
     """What the account must be allowed; None asks for nothing."""
     amounts: Mapping[str, int] = field(default_factory=dict)
     """How much of each limited thing the request holds, by the limit's name."""
+    traceparent: str = ""
+    """The span of the request, which settlement links to; empty where it is not traced."""
 
     @property
     def refund_id(self) -> uuid.UUID:

@@ -74,6 +74,8 @@ def ray_environment(
     tunable = {
         # A process with JAX costs 0.3 GB and seconds of CPU: here all that computes shares one.
         "LUNA_HOSTS": '{"compute": ["*"]}',
+        # People read them here.
+        "LUNA_LOG_FORMAT": "text",
         # Ray's default is 15: whatever else runs on the machine would come first (docs/decisions/0005).
         "RAY_worker_niceness": "0",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
