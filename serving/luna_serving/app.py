@@ -14,6 +14,7 @@ from luna_serving import deployments
 from luna_serving.capabilities.account.capability import ACCOUNT
 from luna_serving.capabilities.contract import Capability
 from luna_serving.capabilities.kalman.capability import KALMAN
+from luna_serving.jobs.forgetting import forgetting
 from luna_serving.settings import ReplicaSettings, Settings, read_settings
 from luna_serving.wiring import connect
 
@@ -45,6 +46,7 @@ def application(capabilities: Sequence[Capability], args: Mapping[str, Any] | No
         handles |= {each.name: bound for each in members}
     edge = settings.platform.edge
     loops = [loop for each in served for loop in each.loops(settings.capabilities[each.name])]
+    loops.append(forgetting({each.name: each.forget for each in capabilities if each.forget is not None}))
     workers = deployments.workers(loops, settings.platform, board)
     wire = partial(connect, served, settings)
     return deployments.ingress(edge, edge.request_timeout_s, wire, board, handles, workers)

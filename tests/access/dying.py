@@ -23,7 +23,8 @@ from luna_serving.access.denials import Charge
 from luna_serving.access.holds import Holds
 from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import Access, access
-from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamLimits, debit_id
+from luna_serving.capabilities.kalman.store.stream_records import StreamLimits, debit_id
+from luna_serving.capabilities.kalman.store.streams import KalmanStreams
 from luna_serving.telemetry.metrics import AccessMetrics
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.cache import AccountCache

@@ -148,7 +148,10 @@ def test_the_largest_cluster_has_room_for_the_most_replicas(case: str) -> None:
     args = yaml.safe_load(service(case)["serveConfigV2"])["applications"][0]["args"]
     [workers] = groups(case).values()
     offered = cores(workers["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
-    needed = sum(args[group]["replicas_max"] * args[group]["cpus"] for group in ("edge", "kalman"))
+    scaled = [group for group in args.values() if isinstance(group, dict) and "replicas_max" in group]
+    assert len(scaled) == 1 + sum(capability.replica is not None for capability in CAPABILITIES)
+    needed = sum(group["replicas_max"] * group["cpus"] for group in scaled)
+    needed += args["workers"]["replicas"] * args["workers"]["cpus"]
     assert workers["maxReplicas"] * offered >= needed
 
 

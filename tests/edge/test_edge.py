@@ -17,6 +17,7 @@ from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import access
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.work import OriginalWork
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.work import Work
 from luna_serving.edge.asgi import PARSE_FIRST_BYTES, Edge
@@ -145,3 +146,30 @@ def test_bodies_are_parsed_in_several_threads_at_once() -> None:
             assert list(threads.map(parsed, lists)) == [{(i + 0.5, sent)} for i, sent in enumerate(lists)]
     finally:
         sys.setswitchinterval(interval)
+
+
+class Unfinished(OriginalWork):
+    """A call whose answer cannot be written."""
+
+    def finish(self, result: bytes) -> bytes:
+        raise ValueError(result)
+
+
+async def test_a_call_whose_answer_cannot_be_written_is_not_charged(store: Store) -> None:
+    caller = await store.account(quota_limit=10)
+
+    def parse(body: bytes) -> Work:
+        work = WIRE.parse_original(body)
+        assert isinstance(work, OriginalWork)
+        return Unfinished(work.job, work.echo)
+
+    async with ingress(store, caller, parse) as client:
+        answer = await client.post("/kalman", content=SMALL)
+    assert answer.status_code == 500
+    for _ in range(100):
+        await store.settler.settle()
+        if await store.left(caller.account_id) == 10:
+            break
+        await asyncio.sleep(0.05)
+    assert await store.left(caller.account_id) == 10
+    assert await store.used(caller.account_id) == 0

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +143,9 @@ class Platform(Luna):
 
 
 @contextmanager
-def luna_on(folder: Path, *, database_url: str, redis_url: str, peppers: str = PEPPERS) -> Iterator[Luna]:
+def luna_on(
+    folder: Path, *, database_url: str, redis_url: str, peppers: str = PEPPERS, arguments: Sequence[str] = ()
+) -> Iterator[Luna]:
     """Start Luna on these servers, in a Ray of its own; stop it, whatever happened.
 
     Args:
@@ -151,6 +153,7 @@ def luna_on(folder: Path, *, database_url: str, redis_url: str, peppers: str = P
         database_url: a database of any revision, an empty one too.
         redis_url: what it holds may be overwritten.
         peppers: as `LUNA_PEPPERS` has them.
+        arguments: further arguments of `luna up`.
     """
     port, data, log = free_port(), folder / "luna", folder / "luna.log"
     environment = os.environ | {
@@ -160,7 +163,7 @@ def luna_on(folder: Path, *, database_url: str, redis_url: str, peppers: str = P
         "LUNA_EDGE_REPLICAS_MIN": "2",
         "LUNA_EDGE_REPLICAS_MAX": "2",
     }
-    command = [sys.executable, "-m", "luna_serving.cli", "up", "--port", str(port), "--data-dir", str(data)]
+    command = [sys.executable, "-m", "luna_serving.cli", "up", "--port", str(port), "--data-dir", str(data), *arguments]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:

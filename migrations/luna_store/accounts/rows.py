@@ -77,6 +77,8 @@ async def end_account(connection: AsyncConnection, account_id: int, *, retain: b
     if not retain:
         await connection.execute(delete(UsageEvent).where(UsageEvent.account_id == account_id))
         await connection.execute(delete(tables.Account).where(tables.Account.id == account_id))
+        # Capabilities remove what they keep outside Postgres afterwards: `luna_serving.jobs.forgetting`.
+        await connection.execute(insert(tables.DeletedAccount).values(account_id=account_id))
         return digests
     await connection.execute(
         update(tables.ApiKey).where(of_account, tables.ApiKey.revoked_at.is_(None)).values(revoked_at=func.now())

@@ -106,3 +106,13 @@ class ApiKey(Table):
     """Valid, but not yet known to be where its owner finds it; see `luna_store.accounts.provisioning`."""
     rotation_requested_at: Mapped[datetime | None]
     """The instant of the request to rotate that this key answers; null for none."""
+
+
+class DeletedAccount(Table):
+    """An account that was deleted with its data, until its capabilities have removed what they keep elsewhere."""
+
+    __tablename__ = "deleted_accounts"
+
+    account_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """No foreign key: the account is gone. Ids are never given again."""
+    deleted_at: Mapped[datetime] = mapped_column(server_default=func.now())

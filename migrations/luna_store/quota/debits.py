@@ -28,7 +28,7 @@ class Debit:
     key_digests: tuple[str, ...]
     """The presented key's digest under each pepper; empty when a signed token already vouches for the prefix."""
     units: int
-    """Series that the request carries; 0 asks for the standing only."""
+    """What the request costs: of each capability its page says what a unit is. 0 asks for the standing only."""
     debit_id: uuid.UUID
     route: str
     grant: Grant | None = None

@@ -102,7 +102,8 @@ def refusal(decision: Decision, charge: Charge, standing: Standing) -> Problem:
         case Outcome.EXPIRED:
             return problems.expired()
         case Outcome.GRANT:
-            return problems.model_not_allowed(debit.grant.name if debit.grant else "")
+            assert debit.grant is not None  # noqa: S101  only a debit with a grant is denied for it
+            return problems.not_allowed(debit.grant.capability, debit.grant.name)
         case Outcome.LIMIT:
             assert decision.exceeded is not None  # noqa: S101  the outcome says that one is
             return problems.invalid(charge.limit_error(decision.exceeded, standing.limits[decision.exceeded]))

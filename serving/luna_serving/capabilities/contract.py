@@ -13,7 +13,7 @@ from luna_serving.access.authorization import Authorization
 from luna_serving.access.charges import Charges
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
-from luna_serving.dispatch.gate import GateLimits
+from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.host import Replica
 from luna_serving.edge.operation import Exchange, Operation, Query
 from luna_serving.edge.sockets import SocketRoute
@@ -47,6 +47,11 @@ class Platform:
     """By the capability's name; only those that have replicas."""
     gate_limits: GateLimits
     dispatch_metrics: DispatchMetrics
+
+    def gate(self, capability: str) -> Gate:
+        """A gate to the replicas of a capability: its calls share batches, under the limits of the settings."""
+        metrics = self.dispatch_metrics.of(capability)
+        return Gate(self.charges, self.compute[capability], self.gate_limits, metrics)
 
 
 @dataclass(frozen=True, slots=True)

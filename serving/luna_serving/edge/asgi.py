@@ -210,7 +210,11 @@ class Edge:
                 return operation.gate.serve(call, until - time.monotonic(), seconds)
 
             result, standing = await self._charges.charge(Charge(credential, debit, work.limit_error), attempt)
-            return 200, [(b"content-type", JSON), *ratelimit_headers(standing)], work.finish(result)
+            return 200, [(b"content-type", JSON), *ratelimit_headers(standing)], self._finished(work, result, debit)
+        except Denied as denied:
+            if denied.problem.status in DOUBTFUL:
+                self._own.forget(credential)
+            raise
         except Problem as problem:
             if problem.status in DOUBTFUL:
                 self._own.forget(credential)
@@ -219,6 +223,14 @@ class Edge:
             # Raises 401 or 403 instead where the caller may not even know what is wrong with the request.
             standing_now = await self._standing_in_time(credential, account_id, methods.path)
             raise Denied(problem, standing_now) from problem
+
+    def _finished(self, work: Work, result: Any, debit: Debit) -> bytes:  # noqa: ANN401  the capability's own
+        try:
+            return work.finish(result)
+        except Exception:
+            # The caller gets a 500: it is not charged.
+            self._charges.void_later(debit)
+            raise
 
     async def _standing_in_time(self, credential: Credential, account_id: int, route: str) -> Standing | None:
         with suppress(TimeoutError):

@@ -73,6 +73,8 @@ class UpOptions:
 def up(options: UpOptions) -> int:
     """Run Luna until somebody stops it; returns the exit status."""
     progress = Progress()
+    if options.only:
+        os.environ["LUNA_ONLY"] = options.only  # of this process and of those that it starts
     folder = DataFolder(options.data_dir)
     try:
         folder.acquire()
@@ -166,8 +168,6 @@ def _clear_left_over(folder: DataFolder, progress: Progress) -> None:
 
 def _check_settings(options: UpOptions) -> None:
     """Refuse settings that the application cannot be built with, before anything has started."""
-    if options.only:
-        os.environ["LUNA_ONLY"] = options.only
     if options.app == APP and not any(name.startswith("LUNA_") and name not in OTHER_VARIABLES for name in os.environ):
         return
     # In a process of its own: what the application imports would stay in this one's memory.

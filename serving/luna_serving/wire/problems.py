@@ -108,13 +108,22 @@ def expired() -> Problem:
     return Problem("expired", 403, "The account has expired.", "Ask the team that runs Luna to extend it.")
 
 
-def model_not_allowed(model: str) -> Problem:
-    """403: the account may call, but not this model."""
+def not_allowed(capability: str, name: str) -> Problem:
+    """403: the account may call, but not this: neither its Account nor its Tier allows it."""
+    cure = (
+        f"GET /api/v1/{{account_id}} shows under `allowed` what it may. The team that runs Luna adds {name!r} to "
+        f"spec.allowed.{capability} of the Account or its Tier."
+    )
+    extra = {"capability": capability, "name": name}
+    if capability == "kalman":  # the type of this problem when Kalman's models were all that could be allowed
+        detail = f"The model {name!r} is not among the account's allowed models. {cure}"
+        return Problem("model-not-allowed", 403, "The account may not use this model.", detail, extra=extra)
     return Problem(
-        "model-not-allowed",
+        "not-allowed",
         403,
-        "The account may not use this model.",
-        f"The model {model!r} is not among the account's allowed models.",
+        f"The account may not use this part of {capability}.",
+        f"{name!r} is not among what the account may use of {capability}. {cure}",
+        extra=extra,
     )
 
 

@@ -12,9 +12,13 @@ import pytest
 from tests.serving.platform import Platform
 from tests.serving.stream_client import LEVEL, connected
 
+from luna_store.limits import LIMITS
+
 LONG: dict[str, Any] = {"model": LEVEL, "observations": [[1.0, 2.0], [1.0] * 21]}
 MANY: dict[str, Any] = {"model": LEVEL, "observations": [[1.0], [2.0], [3.0]]}
 FORM = {"max_series_length": 20, "max_series_per_request": 2}
+# What an account shows of limits that neither it nor the server sets.
+UNSET = {limit.name: limit.default for limit in LIMITS}
 
 
 def refusal(answer: httpx.Response) -> dict[str, str]:
@@ -67,14 +71,14 @@ async def test_the_servers_limits_stay_the_ceiling(platform: Platform) -> None:
         error = refusal(await client.post("/kalman/filter", json={"model": LEVEL, "observations": [[1.0]] * 1001}))
         account = (await client.get(caller.url)).json()
     assert error["pointer"] == "/observations"
-    assert account["limits"] == {"max_series_length": 1_000_000, "max_series_per_request": 1000, "history_days": None}
+    assert account["limits"] == UNSET | {"max_series_length": 1_000_000, "max_series_per_request": 1000}
 
 
 async def test_the_account_shows_its_limits(platform: Platform) -> None:
     caller = await platform.caller(history_days=7, **FORM)
     async with caller.client() as client:
         account = (await client.get(caller.url)).json()
-    assert account["limits"] == {**FORM, "history_days": 7}
+    assert account["limits"] == UNSET | FORM | {"history_days": 7}
 
 
 @pytest.mark.parametrize(

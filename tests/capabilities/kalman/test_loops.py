@@ -12,7 +12,8 @@ from tests.store.stores import Store
 
 from luna_serving.capabilities.kalman.loops import loops
 from luna_serving.capabilities.kalman.store import streams as streams_module
-from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamLimits
+from luna_serving.capabilities.kalman.store.stream_records import StreamLimits
+from luna_serving.capabilities.kalman.store.streams import KalmanStreams
 from luna_store.platform.leases import Lease, LeaseLost, acquire, release
 
 UNUSED = timedelta(days=30)

@@ -12,8 +12,9 @@ from luna_serving.capabilities.kalman.replica import KalmanReplica
 from luna_serving.capabilities.kalman.routes import operations
 from luna_serving.capabilities.kalman.settings import KalmanSettings
 from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
-from luna_serving.capabilities.kalman.store.streams import HOLD, KalmanStreams, StreamLimits
-from luna_serving.capabilities.kalman.store.streams import ROUTE as STREAM
+from luna_serving.capabilities.kalman.store.stream_records import HOLD, StreamLimits
+from luna_serving.capabilities.kalman.store.stream_records import ROUTE as STREAM
+from luna_serving.capabilities.kalman.store.streams import KalmanStreams
 from luna_serving.capabilities.kalman.store.tables import KalmanStream, KalmanStreamAnswer, ModelVersion, NamedModel
 from luna_serving.capabilities.kalman.streams import routes as stream_routes
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from luna_serving.capabilities.kalman.store.streams import EXPIRED_AT_ONCE, expire_unused
+from luna_serving.capabilities.kalman.store.stream_retention import EXPIRED_AT_ONCE, expire_unused
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop
 from luna_store.platform.leases import Lease, fenced

@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.store.stores import Store
 
-from luna_serving.capabilities.kalman.store.streams import (
+from luna_serving.capabilities.kalman.store.stream_records import (
     Claim,
-    KalmanStreams,
     StreamLimits,
     StreamNotFound,
     StreamSuperseded,
     TooManyStreams,
 )
+from luna_serving.capabilities.kalman.store.streams import KalmanStreams
 from luna_store.accounts.accounts import AccountNotFound
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.debits import StoreUnavailable

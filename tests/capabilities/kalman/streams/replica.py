@@ -13,7 +13,8 @@ from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import access
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
-from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamLimits
+from luna_serving.capabilities.kalman.store.stream_records import StreamLimits
+from luna_serving.capabilities.kalman.store.streams import KalmanStreams
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
 from luna_serving.capabilities.kalman.streams.session import SessionLimits, StreamService

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
-from luna_serving.capabilities.kalman.store.streams import KeptAnswers, debit_id
+from luna_serving.capabilities.kalman.store.stream_records import KeptAnswers, debit_id
 from luna_serving.capabilities.kalman.streams import protocol
 from luna_serving.capabilities.kalman.streams.messages import Open, Points, Resume, read_message, read_values
 from luna_serving.capabilities.kalman.streams.protocol import Plan, StreamRules

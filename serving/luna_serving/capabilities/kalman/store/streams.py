@@ -15,31 +15,33 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from luna_serving.capabilities.kalman.store.stream_records import (
+    Claim,
+    KeptAnswers,
+    StreamInfo,
+    StreamLimits,
+    StreamNotFound,
+    StreamSuperseded,
+    TooManyStreams,
+    debit_id,
+    debit_of,
+    owner_of,
+)
+from luna_serving.capabilities.kalman.store.stream_retention import EXPIRED_AT_ONCE
 from luna_serving.capabilities.kalman.store.tables import KalmanStream, KalmanStreamAnswer
 from luna_store.accounts.accounts import AccountNotFound
 from luna_store.ledger import holds
 from luna_store.ledger.booking import lock_accounts, void
-from luna_store.quota.debits import Debit, StoreUnavailable
+from luna_store.quota.debits import StoreUnavailable
 
 # Any fixed number: "kstr" in ASCII. The other half of the lock's key is the account.
 OPENERS_LOCK = 0x6B737472
-# What one opening, or one transaction of the loop, cleans up at most: a bound on how long it can take.
-EXPIRED_AT_ONCE = 100
-
-ROUTE: Final = "kalman/stream"
-# A message of points is one series.
-UNITS: Final = 1
-DEBITS: Final = uuid.UUID("0d0b2a58-2f2e-4f0a-9a55-6d6f3b1c7e11")
-# How long a charge without its points is left to a holder that may be alive.
-HOLD: Final = timedelta(minutes=15)
 
 # The stream's lock before the hold's, as in a claim. Rolled back unless it answers 1.
 _APPEND = text("""
@@ -72,85 +74,6 @@ UPDATE kalman_streams s SET epoch = s.epoch + 1, held = true, updated_at = now()
 FROM before WHERE s.id = before.id
 RETURNING s.id, s.account_id, s.epoch, s.sequence, s.document, s.state, before.held AS was_held
 """)
-
-# By account, as the index is. Only what nobody else has locked: this must never be one half of a deadlock.
-_EXPIRE = text("""
-DELETE FROM kalman_streams WHERE id IN (
-    SELECT s.id FROM accounts a CROSS JOIN LATERAL (
-        SELECT id FROM kalman_streams
-        WHERE account_id = a.id AND updated_at < now() - CAST(:unused AS interval)
-        ORDER BY updated_at LIMIT :most
-        FOR UPDATE SKIP LOCKED
-    ) s LIMIT :most
-)
-""")
-
-
-class StreamNotFound(Exception):
-    """The account has no such stream; it may have been deleted, or have expired unused."""
-
-    def __init__(self, stream_id: uuid.UUID) -> None:
-        super().__init__(f"There is no stream {stream_id}.")
-
-
-class StreamSuperseded(Exception):
-    """Another connection has claimed the stream since; this one must let it go."""
-
-
-class TooManyStreams(Exception):
-    """The account keeps as many streams as it may; delete one."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"The account has {most} streams, as many as it may.")
-        self.most = most
-
-
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """What one account may keep."""
-
-    streams: int
-    unused: timedelta
-    """A stream that was not used for this long is deleted: by a loop, or when its account opens another."""
-    hold: timedelta = HOLD
-    """How long after the last message its next charge may be made under the same claim; see `Claim`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A stream in the hands of one connection, as it was then.
-
-    It is good for charges until `StreamLimits.hold` after it was made, or after its last `append`.
-    """
-
-    id: uuid.UUID
-    account_id: int
-    epoch: int
-    sequence: int
-    document: str
-    state: str | None
-    was_held: bool
-    """Its last holder has not let it go: it may be alive, or have died with a charge whose points were not taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeptAnswers:
-    """The answer to one message."""
-
-    first: int
-    last: int
-    points: str
-
-
-@dataclass(frozen=True, slots=True)
-class StreamInfo:
-    """What a list shows of a stream."""
-
-    id: uuid.UUID
-    model: str
-    sequence: int
-    created_at: datetime
-    updated_at: datetime
 
 
 class KalmanStreams:
@@ -310,7 +233,7 @@ class KalmanStreams:
 
     async def _reserve(self, connection: AsyncConnection, claim: Claim) -> None:
         """Write the hold of the next message, before it can be charged."""
-        debit = _debit(claim, claim.epoch)
+        debit = debit_of(claim, claim.epoch)
         await holds.write(connection, debit, owner_of(claim.id), claim.epoch, self._limits.hold)
 
     @staticmethod
@@ -322,7 +245,7 @@ class KalmanStreams:
             await (holds.void(connection, hold) if charged else holds.drop(connection, hold))
         if charged and not left:
             # The holder is of a release that wrote no holds, or its hold was overdue and is voided.
-            await void(connection, _debit(claim, claim.epoch - 1))
+            await void(connection, debit_of(claim, claim.epoch - 1))
 
     async def _expire(self, connection: AsyncConnection, account_id: int) -> None:
         unused = (KalmanStream.account_id == account_id) & (KalmanStream.updated_at < func.now() - self._limits.unused)
@@ -340,27 +263,6 @@ class KalmanStreams:
             raise
         except (SQLAlchemyError, OSError, TimeoutError) as e:
             raise StoreUnavailable("Postgres", uncertain=reached) from e
-
-
-async def expire_unused(connection: AsyncConnection, unused: timedelta) -> int:
-    """Delete streams of all accounts that nobody used for so long, `EXPIRED_AT_ONCE` at most; returns how many."""
-    deleted = await connection.execute(_EXPIRE, {"unused": unused, "most": EXPIRED_AT_ONCE})
-    return deleted.rowcount
-
-
-def owner_of(stream_id: uuid.UUID) -> str:
-    """The owner of a stream's hold."""
-    return f"{ROUTE}/{stream_id}"
-
-
-def debit_id(stream: uuid.UUID, epoch: int, first: int) -> uuid.UUID:
-    """The id of the one debit that the holder of an epoch can have open for the points from `first` on."""
-    return uuid.uuid5(DEBITS, f"{stream}/{epoch}/{first}")
-
-
-def _debit(claim: Claim, epoch: int) -> Debit:
-    """The charge of a message that follows the points taken, by the holder of an epoch."""
-    return Debit(claim.account_id, "", (), UNITS, debit_id(claim.id, epoch, claim.sequence + 1), ROUTE)
 
 
 async def _why_lost(

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
-from luna_serving.capabilities.kalman.store.streams import KeptAnswers
+from luna_serving.capabilities.kalman.store.stream_records import KeptAnswers
 from luna_serving.capabilities.kalman.streams.job import DEFAULT_OUTPUTS, SMOOTHED_BACK
 from luna_serving.capabilities.kalman.streams.messages import Open
 from luna_serving.capabilities.kalman.wire.series import MAX_SERIES_LENGTH

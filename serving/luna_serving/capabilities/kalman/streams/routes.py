@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends
 from pydantic import AwareDatetime, BaseModel, Field
 
 from luna_serving.access.authorization import Authorization
-from luna_serving.capabilities.kalman.store.streams import KalmanStreams, StreamNotFound
+from luna_serving.capabilities.kalman.store.stream_records import StreamNotFound
+from luna_serving.capabilities.kalman.store.streams import KalmanStreams
 from luna_serving.edge.account_scope import AccountRoutes, Owner
 from luna_serving.edge.cursors import PAGE, Cursor, Cursors, Limit
 from luna_serving.edge.openapi import refusals

@@ -20,16 +20,16 @@ from luna_serving.access.charges import Charges
 from luna_serving.access.denials import Charge
 from luna_serving.access.denied import Denied
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
-from luna_serving.capabilities.kalman.store.streams import (
+from luna_serving.capabilities.kalman.store.stream_records import (
     ROUTE,
     UNITS,
     Claim,
-    KalmanStreams,
     StreamNotFound,
     StreamSuperseded,
     TooManyStreams,
     debit_id,
 )
+from luna_serving.capabilities.kalman.store.streams import KalmanStreams
 from luna_serving.capabilities.kalman.streams import protocol
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.capabilities.kalman.streams.messages import Open, Points, Resume, read_message, read_values
