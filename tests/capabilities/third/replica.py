@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter
-
 from luna_serving.dispatch.outcomes import Refused
 
 
@@ -14,15 +12,13 @@ class MeanJob:
 
 
 class MeanReplica:
-    def __init__(self, settings: object, registry: CollectorRegistry) -> None:
-        self._settings = settings
-        self._computed = Counter("luna_mean_jobs_total", "Means that were computed.", registry=registry)
+    def __init__(self, settings: object, registry: object) -> None:
+        self._given = settings, registry
 
     async def warm_up(self) -> None: ...
 
     def ping(self) -> None: ...
 
     async def compute(self, jobs: Sequence[MeanJob]) -> Sequence[float | Refused]:
-        self._computed.inc(len(jobs))
         means = [sum(job.numbers) / len(job.numbers) for job in jobs]
         return [m if abs(m) < float("inf") else Refused("/numbers", "Their sum overflows float64.") for m in means]
