@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import kopf
 from redis.exceptions import RedisError
@@ -34,9 +35,11 @@ from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.provisioning import Provisioning
 from luna_store.accounts.secrets import Secrets
 from luna_store.platform.postgres import async_engine
-from luna_store.platform.traces import Traces
 from luna_store.quota.redis_quota import redis_client
 from luna_store.settlement.settlement import Settler
+
+if TYPE_CHECKING:
+    from luna_store.platform.traces import Traces
 
 log = logging.getLogger("luna.operator")
 
@@ -108,7 +111,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             sweep_s=settings.sweep_s,
             usage_s=settings.usage_s,
         )
-        traces = Traces.to(settings.trace_endpoint, "luna-operator")
+        traces = _traces(settings.trace_endpoint)
         if traces is not None:
             stack.push_async_callback(asyncio.to_thread, traces.close)
         settler = Settler(engine, redis, observer=SettlementMetrics(metrics.registry), traces=traces)
@@ -150,6 +153,15 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         log.info("the operator ends")
     if not asked:
         raise EndedByItselfError
+
+
+def _traces(endpoint: str) -> "Traces | None":
+    if not endpoint:
+        return None
+    # Imported here: it takes 0.2 s, and traces are off by default.
+    from luna_store.platform.traces import Traces
+
+    return Traces.to(endpoint, "luna-operator")
 
 
 async def _watch(

@@ -130,7 +130,7 @@ class Sockets:
         except Problem as problem:
             await self._refuse(scope, send, route, problem)
             return
-        self._metrics.requests[route.path, "101"].inc()
+        self._metrics.upgraded(route.path, 101)
         self._connections += 1
         self._metrics.sockets.inc()
         try:
@@ -165,7 +165,7 @@ class Sockets:
     async def _refuse(
         self, scope: Scope, send: Send, route: SocketRoute | None, problem: Problem, standing: Standing | None = None
     ) -> None:
-        self._metrics.requests[route.path if route else UNKNOWN, str(problem.status)].inc()
+        self._metrics.upgraded(route.path if route else UNKNOWN, problem.status)
         await refuse(scope, send, problem, standing)
 
     @staticmethod

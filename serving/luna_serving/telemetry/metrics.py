@@ -42,19 +42,31 @@ class RequestMetrics:
     """Answers of all routes, and open WebSockets."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.requests = Bound(
-            Counter("luna_requests_total", "Answers, by route and status.", ["route", "status"], registry=registry)
+        self._requests = Counter(
+            "luna_requests_total", "Answers, by route and status.", ["route", "status"], registry=registry
         )
-        self.seconds = Bound(
-            Histogram(
-                "luna_request_seconds",
-                "Time from a request's head to its answer.",
-                ["route"],
-                buckets=SECONDS,
-                registry=registry,
-            )
+        self._seconds = Histogram(
+            "luna_request_seconds",
+            "Time from a request's head to its answer.",
+            ["route"],
+            buckets=SECONDS,
+            registry=registry,
         )
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.sockets = Gauge("luna_open_sockets", "WebSocket connections that are open.", registry=registry)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count an answer, `seconds` after its request's head."""
+        children = self._children.get((route, status))
+        if children is None:
+            children = self._requests.labels(route, status), self._seconds.labels(route)
+            self._children[route, status] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def upgraded(self, route: str, status: int) -> None:
+        """Count the answer to an upgrade: 101, or the status of a refusal."""
+        self._requests.labels(route, status).inc()
 
 
 class AccessMetrics:
