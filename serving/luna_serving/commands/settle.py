@@ -8,9 +8,11 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from luna_serving.commands.errors import CommandFailed
 from luna_serving.settings import read_settings
 from luna_serving.telemetry.process import traces_of
 from luna_store.platform.logs import configure
@@ -29,8 +31,17 @@ _LAST_ROUND_S = 2.0
 
 
 def run(servers: Servers, *, json_logs: bool) -> None:
-    """Settle until SIGTERM or SIGINT, then once more for what has gathered meanwhile."""
-    platform = read_settings({}).platform
+    """Settle until SIGTERM or SIGINT, then once more for what has gathered meanwhile.
+
+    Raises:
+        CommandFailed: a LUNA_ variable of the platform cannot be used.
+    """
+    try:
+        platform = read_settings({}).platform
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(("LUNA", *map(str, first["loc"]))).upper()
+        raise CommandFailed(f"{name} cannot be used: {first['msg']}") from error
     # For people, unless a collector is known to read it.
     form = platform.log.format if "format" in platform.log.model_fields_set else "text"
     configure("json" if json_logs else form, platform.log.level)
