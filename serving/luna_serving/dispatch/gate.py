@@ -227,6 +227,7 @@ class Gate:
             log.error("the replica answered %d of %d jobs", len(answers), len(calls), extra=self._facts(calls))
             self._undo(calls, problems.internal)
             return
+        served: dict[str, int] = {}
         for (call, decision), answer in zip(admitted, answers, strict=True):
             if isinstance(answer, Failed):
                 log.error("a job failed in the replica", extra=self._facts([call]))
@@ -240,8 +241,10 @@ class Gate:
                 self._charges.refund_later(call.debit)
             else:
                 self._charges.served(call.debit)
-                self._metrics.units[call.debit.route,].inc(call.debit.units)
+                served[call.debit.route] = served.get(call.debit.route, 0) + call.debit.units
                 _answer(call, answer, decision)
+        for route, units in served.items():
+            self._metrics.units[route,].inc(units)
 
     async def _computed(self, calls: Sequence[Call]) -> Sequence[Any]:
         """The model's answers; it stops once nobody waits for them.
