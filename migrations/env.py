@@ -1,4 +1,4 @@
-"""Alembic's environment: one migration at a time, and none that waits for ever behind a long query."""
+"""Alembic's environment: one migration at a time, with a bounded wait for locks."""
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -10,20 +10,20 @@ from luna_store.platform.tables import collect
 
 # Any fixed number: "luna" in ASCII. Two releases that start together migrate one after the other.
 MIGRATION_LOCK = 0x6C756E61
-# A migration that cannot get its lock gives up and is tried again, rather than queueing every query behind it.
+# A migration that cannot get its lock fails and is retried, rather than queueing every query behind it.
 LOCK_TIMEOUT = "10s"
 STATEMENT_TIMEOUT = "15min"
 
 
 def is_ours(item: SchemaItem, name: str | None, kind: str, *_: object) -> bool:
-    """Partitions and their indexes are made by `luna_store.platform.partitions` and Postgres, not by a revision."""
+    """Leave out partitions and their indexes: `luna_store.platform.partitions` and Postgres create them."""
     del kind
     table = item.table.name if isinstance(item, Index) and item.table is not None else name
     return table is None or not is_partition(table, partitioned(collect()))
 
 
 def migrate(connection: Connection) -> None:
-    """Run the revisions asked for, in one transaction under the migration lock."""
+    """Run the requested revisions, in one transaction under the migration lock."""
     context.configure(
         connection=connection,
         target_metadata=collect(),
@@ -34,7 +34,7 @@ def migrate(connection: Connection) -> None:
     with context.begin_transaction():
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
-        # The lock waits for the other migration, however long that takes: lock_timeout does not apply to it.
+        # Wait for the other migration without a limit: lock_timeout is set to 0 for the advisory lock.
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))

@@ -1,7 +1,7 @@
-"""What an account may be limited in, besides quota and rate: one list.
+"""The list of an account's limits, other than quota and rate.
 
-From it follow the fields of the custom resources and their status, the names in `accounts.limits` and in Redis, and
-what `luna account` and `GET /api/v1/{account_id}` accept and show. A limit is added by an entry here and
+It determines the fields of the custom resources and their status, the names in `accounts.limits` and in Redis, and what
+`luna account` and `GET /api/v1/{account_id}` accept and show. To add a limit, add an entry here and run
 `python -m luna_operator.schema`, which writes it into `crds/`; rows and Redis need no migration.
 """
 
@@ -9,21 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-# An int32: what the resources' schemas and the columns of earlier releases hold.
+# An int32, as in the resources' schemas and the columns of earlier releases.
 HIGHEST = 2**31 - 1
 
 
 class Checked(StrEnum):
-    """Where a limit is compared with what a call asks for."""
+    """Where a limit is enforced."""
 
     DEBIT = "debit"
-    """By the debit, with the `amounts` that the work states."""
+    """In the debit, against its `amounts`."""
     PARSE = "parse"
-    """While the request is read."""
+    """While the request is parsed."""
     STORE = "store"
-    """Where something is kept, in the transaction that keeps it."""
+    """Where something is stored, in the same transaction."""
     HISTORY = "history"
-    """Where history is shown."""
+    """Where usage history is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,21 @@ class Limit:
     """One limit: a whole number that an Account or a Tier may set."""
 
     name: str
-    """In snake_case: in Postgres, in Redis, in JSON and in the `amounts` of a debit."""
+    """Its name in snake_case, in Postgres, in Redis, in JSON and in the `amounts` of a debit."""
     unit: str
     what: str
     """What it bounds, as a phrase: "Points in one series at most"."""
     checked: Checked
     default: int | None = None
-    """Holds where neither Account nor Tier sets it; None for `otherwise`."""
+    """The value where neither Account nor Tier sets it; None for `otherwise`."""
     otherwise: str = "no limit"
-    """What holds without a value and without a default, as a phrase."""
+    """What applies without a value and without a default, as a phrase."""
     lowest: int = 1
     highest: int = HIGHEST
     earlier_column: bool = False
-    """Whether releases before revision 0005 have a column of this name; it and the next go with these columns."""
+    """Whether releases before revision 0005 have a column of this name; removed with these columns."""
     earlier_hash_field: str | None = None
-    """The field in which these releases read it from Redis, 0 for none."""
+    """The field in which these releases read it from Redis, 0 for none; removed with these columns."""
 
     @property
     def field(self) -> str:
@@ -60,7 +60,7 @@ class Limit:
 
     @property
     def unset(self) -> str:
-        """What holds where nobody sets it, as a phrase."""
+        """What applies where it is not set, as a phrase."""
         return self.otherwise if self.default is None else str(self.default)
 
 
@@ -96,10 +96,10 @@ LIMITS: tuple[Limit, ...] = (
 
 
 def validated(values: Mapping[str, int]) -> dict[str, int]:
-    """The values, if there are such limits and they may have them.
+    """Check limits and their values; returns them.
 
     Raises:
-        ValueError: names the limit and the cure.
+        ValueError: an unknown limit, or a value out of range; names the limit and the cure.
     """
     known = {limit.name: limit for limit in LIMITS}
     for name, value in values.items():
@@ -112,5 +112,5 @@ def validated(values: Mapping[str, int]) -> dict[str, int]:
 
 
 def in_force(values: Mapping[str, int]) -> dict[str, int]:
-    """The limits that hold for an account with these values of its own; those without value and default are absent."""
+    """The limits in force for an account with these values; limits without value and default are absent."""
     return {limit.name: limit.default for limit in LIMITS if limit.default is not None} | dict(values)

@@ -1,4 +1,4 @@
-"""Online filtering: streams, and the answers that a client which lost its connection can ask for again.
+"""Online filtering: streams, and recent answers, which a client can request again after a lost connection.
 
 Revision: 0003
 Follows: 0002

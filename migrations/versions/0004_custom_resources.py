@@ -1,4 +1,4 @@
-"""What custom resources ask for: limits of an account, and keys that wait until their Secret is written.
+"""Columns for custom resources: limits of an account, and keys that are pending until their Secret is written.
 
 Revision: 0004
 Follows: 0003

@@ -1,7 +1,7 @@
 """Limits and grants as data: one value each in `accounts`, kept in step with the columns of earlier releases.
 
-Whichever columns a statement changes, a trigger changes the others with them, so that releases before and after this
-revision can write and read side by side. A later revision drops the trigger and the old columns.
+A trigger copies each change between the old and the new columns, so that releases before and after this revision can
+write and read at the same time. A later revision drops the trigger and the old columns.
 
 Revision: 0005
 Follows: 0004
@@ -25,7 +25,7 @@ CHANGED = " OR ".join(f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in OLD)
 OLD_OF_LIMITS = "\n".join(f"NEW.{name} := (NEW.limits->>'{name}')::integer;" for name in OLD)
 NAMES = ", ".join(f"'{name}'" for name in OLD)
 
-# On INSERT the side that is not at its default was written.
+# On INSERT, the side that differs from its default was written.
 KEEP_IN_STEP = f"""
 CREATE FUNCTION accounts_limits_in_step() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -76,7 +76,7 @@ def upgrade() -> None:
         WHERE allowed_models <> '{*}'
     """)
     op.execute(KEEP_IN_STEP)
-    # Not for what settlement updates many times a second.
+    # Not on columns that settlement updates many times per second.
     columns = ", ".join(("limits", "allowed", "allowed_models", *OLD))
     op.execute(f"""
         CREATE TRIGGER accounts_limits_in_step BEFORE INSERT OR UPDATE OF {columns} ON accounts

@@ -1,4 +1,4 @@
-"""Idempotency keys: answers of creations, kept for a day.
+"""Idempotency keys: the answers of creations, kept for a day.
 
 Revision: 0008
 Follows: 0007

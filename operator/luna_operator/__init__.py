@@ -1,5 +1,5 @@
 """The operator: turns Account and Tier resources into rows, Redis keys and Secrets.
 
-`resources` reads what Kubernetes says, `plan` decides (pure), `kube` speaks to the API server, `reconcile` observes
-and acts; `main` wires them, `handlers` is all that Kopf sees. Nothing here imports ray or jax, or `luna_serving`.
+`resources` parses the custom resources, `plan` decides (pure), `kube` calls the API server, `reconcile` observes and
+acts, `running` wires them, `handlers` connects them to Kopf. Nothing here imports ray, jax or `luna_serving`.
 """

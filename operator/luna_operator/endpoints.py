@@ -1,4 +1,4 @@
-"""GET /metrics for Prometheus and GET /readyz for Kubernetes. Liveness is Kopf's, on a port of its own."""
+"""GET /metrics for Prometheus and GET /readyz for Kubernetes. Kopf serves liveness on its own port."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ Ready = Callable[[], Awaitable[str | None]]
 
 @asynccontextmanager
 async def endpoints(registry: CollectorRegistry, ready: Ready, *, host: str, port: int) -> AsyncIterator[int]:
-    """Serve until the block ends; yields the port, which is another one if 0 was asked for."""
+    """Serve until the block ends; yields the port, chosen by the system if 0 was given."""
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -1,7 +1,6 @@
-"""Whether the operator is alive: every loop beats, and one that stopped beating is told to Kubernetes.
+"""Liveness: every loop beats, and the probe fails when one stops beating.
 
-Alive is not the same as successful: a pod that cannot reach Postgres is not mended by a restart, so loops beat also
-where their round failed.
+A restart does not help a pod that cannot reach Postgres, so a loop also beats after a failed round.
 """
 
 import time
@@ -9,10 +8,10 @@ from collections.abc import Callable
 
 
 class Stalled(Exception):
-    """A loop has not come round for too long; Kubernetes restarts the pod."""
+    """A loop has not beaten for too long; Kubernetes restarts the pod."""
 
 
-class Pulse:
+class Heartbeats:
     """The last beats of the loops, by name."""
 
     def __init__(self, limits: dict[str, float], clock: Callable[[], float] = time.monotonic) -> None:
@@ -21,11 +20,11 @@ class Pulse:
         self._beats: dict[str, float] = {}
 
     def beat(self, name: str) -> None:
-        """The loop came round."""
+        """Record that the loop finished a round."""
         self._beats[name] = self._clock()
 
     def rest(self, name: str) -> None:
-        """The loop was ended on purpose."""
+        """Record that the loop was stopped on purpose."""
         self._beats.pop(name, None)
 
     def check(self) -> dict[str, float]:

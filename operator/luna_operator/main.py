@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception:
-        # Most likely the resources are gone: Kopf ends when their definitions do. Kubernetes starts the pod anew.
+        # Most likely the definitions were removed: Kopf ends with them. Kubernetes restarts the pod.
         log.critical("the operator ends; are Luna's CustomResourceDefinitions (crds/) applied?", exc_info=True)
         return 1
     return 0

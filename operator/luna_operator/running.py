@@ -13,21 +13,21 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from luna_operator import handlers
 from luna_operator.endpoints import endpoints
-from luna_operator.health import Pulse, Stalled
+from luna_operator.health import Heartbeats, Stalled
 from luna_operator.kube.client import ApiServer
 from luna_operator.kube.events import Events
 from luna_operator.kube.resources import Resources
-from luna_operator.kube.secrets import Secrets as KubeSecrets
+from luna_operator.kube.secrets import SecretsClient
 from luna_operator.metrics import Metrics, SettlementMetrics
 from luna_operator.reconcile.act import Actor
-from luna_operator.reconcile.hearing import Hearing
-from luna_operator.reconcile.intake import Intake
-from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observer
 from luna_operator.reconcile.queue import WorkQueue
 from luna_operator.reconcile.reconciler import Reconciler
+from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.reconcile.sweep import Sweep
 from luna_operator.reconcile.usage_report import UsageReport
+from luna_operator.reconcile.watch_events import WatchEvents
+from luna_operator.reconcile.watch_health import WatchHealth
 from luna_operator.reconcile.workers import Workers
 from luna_operator.settings import Settings
 from luna_operator.signals import set_on_signals
@@ -82,7 +82,9 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
     """
     metrics, peppers = Metrics(), secrets.peppers
     url, max_age = str(settings.public_url).rstrip("/"), timedelta(seconds=settings.usage_max_age_s)
-    pulse = Pulse({"leadership": 120.0, "sweep": 10 * settings.sweep_s + 300.0, "usage": 10 * settings.usage_s + 300.0})
+    pulse = Heartbeats(
+        {"leadership": 120.0, "sweep": 10 * settings.sweep_s + 300.0, "usage": 10 * settings.usage_s + 300.0}
+    )
     async with AsyncExitStack() as stack:
         engine = async_engine(secrets.database_url.get_secret_value(), pool_size=settings.workers + 4, ping=False)
         stack.push_async_callback(engine.dispose)
@@ -91,9 +93,9 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         api = await ApiServer.connect(metrics.requested, connections=settings.workers + 4)
         stack.push_async_callback(api.close)
 
-        known, queue, hearing = Known(), WorkQueue(), Hearing()
+        known, queue, hearing = ResourceCache(), WorkQueue(), WatchHealth()
         provisioning, cache = Provisioning(engine, peppers), AccountCache(engine, redis)
-        resources, kube_secrets = Resources(api), KubeSecrets(api)
+        resources, kube_secrets = Resources(api), SecretsClient(api)
         if (unknown := await provisioning.unknown_peppers()) and not settings.reissue_unknown_keys:
             raise PepperForgottenError(unknown)
         observer = Observer(known, provisioning, cache, kube_secrets, url=url)
@@ -130,7 +132,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             return None
 
         registry = kopf.OperatorRegistry()
-        handlers.register(registry, Intake(known, queue, hearing), alive)
+        handlers.register(registry, WatchEvents(known, queue, hearing), alive)
         kopf_settings = kopf.OperatorSettings()
         handlers.configure(kopf_settings)
         await stack.enter_async_context(

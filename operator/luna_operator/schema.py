@@ -1,7 +1,7 @@
 """Write the limits of `luna_store.limits` into the CustomResourceDefinitions: `python -m luna_operator.schema`.
 
-The generated lines lie between two comments; the rest of a file is written by hand. `--check` changes nothing and exits
-with 1 where a file is not as the list says.
+The generated lines are between two comments; the rest of a file is written by hand. `--check` changes nothing and exits
+with 1 where a file differs from the list.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SPEC_OF_ACCOUNT, SPEC_OF_TIER, STATUS = "an Account's limits", "a Tier's limits"
 
 
 def with_limits(text: str) -> str:
-    """A CustomResourceDefinition with its generated lines as the list of limits has them.
+    """A CustomResourceDefinition with its generated lines renewed from the list of limits.
 
     Raises:
         ValueError: a generated part has no end.

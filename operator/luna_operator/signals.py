@@ -1,11 +1,11 @@
-"""SIGTERM and SIGINT, by which Kubernetes and people end the operator."""
+"""SIGTERM and SIGINT, which stop the operator."""
 
 import asyncio
 import signal
 
 
 def set_on_signals(stop: asyncio.Event) -> None:
-    """Have the running loop set `stop` on both, in the place of whatever took them before."""
+    """Make the running loop set `stop` on both signals, in place of earlier handlers."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

@@ -1,4 +1,4 @@
-"""`luna`: Luna's command line. Parses, calls, prints; what a command does is in `commands` and `local`."""
+"""`luna`: the command line. Parses arguments and prints results; `commands` and `local` do the work."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _spec(arguments: argparse.Namespace) -> AccountSpec:
 
 
 def _saying_why(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Let argparse say why a value was refused."""
+    """Turn a ValueError into argparse's error message."""
 
     def checked(text: str) -> T:
         try:
@@ -158,7 +158,7 @@ def _reference(text: str) -> int | str:
 
 def _name(text: str) -> str:
     if text.isascii() and text.isdigit():
-        raise ValueError(f"{text!r} would be taken for an id; choose a name such as team/{text}.")
+        raise ValueError(f"{text!r} would be read as an id; choose a name such as team/{text}.")
     return text
 
 
@@ -205,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     migrate.add_argument(
         "--wait", type=_patience, metavar="SECONDS", help="change nothing: wait until the database has been migrated"
     )
-    settle = commands.add_parser("settle", help="carry usage from Redis to Postgres until stopped", parents=[folder])
+    settle = commands.add_parser("settle", help="book usage events from Redis until stopped", parents=[folder])
     settle.set_defaults(command=_settle)
     settle.add_argument("--json", action="store_true", help="log one JSON object per line")
     account = commands.add_parser("account", help="create and change accounts")
@@ -237,7 +237,7 @@ def _add_account_commands(
         action="append",
         type=_saying_why(account_flags.allow),
         metavar="CAPABILITY=NAME,...",
-        help="what it may use of a capability, * for all; repeat. What is not named is closed (default: all is open)",
+        help="names that it may use; * for all; repeat. Without an entry a capability is closed (default: all open)",
     )
     create.add_argument(
         "--limit",

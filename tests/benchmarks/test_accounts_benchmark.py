@@ -6,7 +6,7 @@ import pytest
 from benchmarks.accounts.__main__ import main
 
 # Four that write, a Secret read now and then, and the sweeps' pages, which a short run has more of for each Account.
-REQUESTS_AN_ACCOUNT = 7
+REQUESTS_PER_ACCOUNT = 7
 
 
 @pytest.mark.timeout(600)
@@ -28,6 +28,6 @@ def test_three_hundred_accounts_become_ready_with_few_requests_and_a_restart_wri
         "create secrets 201": 300,
         "create events 201": 300,
     }
-    assert sum(measured["requests"].values()) < REQUESTS_AN_ACCOUNT * 300
+    assert sum(measured["requests"].values()) < REQUESTS_PER_ACCOUNT * 300
     assert 0 < measured["memory_peak_mib"] < 512
     assert "memory: " in capsys.readouterr().out

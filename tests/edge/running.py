@@ -16,7 +16,7 @@ from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import Access, access
 from luna_serving.edge.asgi import Edge
 from luna_serving.edge.bodies import ASGIApp
-from luna_serving.edge.middleware import ServeManners
+from luna_serving.edge.middleware import ServeErrorsAsProblems
 from luna_serving.edge.operation import Hot
 from luna_serving.edge.recording import Recorder
 from luna_serving.telemetry.metrics import AccessMetrics, RequestMetrics
@@ -66,7 +66,7 @@ async def edge_of(
 async def running(app: Any) -> AsyncIterator[str]:
     """The URL of a server with this application, as Serve runs it."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(ServeManners(app), lifespan="off", log_level="critical"))
+    server = uvicorn.Server(uvicorn.Config(ServeErrorsAsProblems(app), lifespan="off", log_level="critical"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -16,7 +16,7 @@ from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import access
 from luna_serving.capabilities.kalman.wire.requests import Wire
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.capabilities.kalman.wire.work import OriginalWork
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.work import Work
@@ -28,7 +28,7 @@ from luna_store.accounts.api_keys import ApiKey
 
 SMALL = b'{"results":[1.0]}'
 LARGE = SMALL.ljust(PARSE_FIRST_BYTES + 1)
-WIRE = Wire(Limits(max_series_length=100, max_series_per_request=1, max_answer_numbers=100))
+WIRE = Wire(SeriesLimits(max_series_length=100, max_series_per_request=1, max_answer_numbers=100))
 
 METRICS = DispatchMetrics(CollectorRegistry()).of("kalman")
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from luna_serving.edge.asgi import DEADLINE_HEADER, timeout_s
-from luna_serving.edge.middleware import SERVE_WATCHES, ServeManners, rewritten
+from luna_serving.edge.middleware import SERVE_WATCHES, ServeErrorsAsProblems, rewritten
 
 
 async def answer(status: int, content_type: bytes, body: list[bytes], scope_type: str = "http") -> list[dict[str, Any]]:
@@ -19,7 +19,7 @@ async def answer(status: int, content_type: bytes, body: list[bytes], scope_type
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await ServeManners(app)({"type": scope_type, "headers": []}, None, send)
+    await ServeErrorsAsProblems(app)({"type": scope_type, "headers": []}, None, send)
     return sent
 
 

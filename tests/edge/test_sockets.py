@@ -15,7 +15,7 @@ from tests.store.stores import Caller, Store
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from luna_serving.edge.middleware import ServeManners
+from luna_serving.edge.middleware import ServeErrorsAsProblems
 from luna_serving.edge.sockets import SocketRoute, Sockets
 from luna_serving.telemetry.metrics import RequestMetrics
 
@@ -31,7 +31,7 @@ async def served(replica: Replica, **limits: int) -> AsyncIterator[tuple[uvicorn
     )
     # Listens from now on: a client that is quicker than the server waits.
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(ServeManners(sockets), lifespan="off", log_level="critical"))
+    server = uvicorn.Server(uvicorn.Config(ServeErrorsAsProblems(sockets), lifespan="off", log_level="critical"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield server, f"ws://127.0.0.1:{listener.getsockname()[1]}/api/v1"

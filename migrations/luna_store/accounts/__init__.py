@@ -1,1 +1,1 @@
-"""Accounts and their API keys in Postgres, their copy in Redis, and debits from their rows while Redis is gone."""
+"""Accounts and their API keys in Postgres, their copy in Redis, and debits from their rows while Redis is down."""

@@ -1,7 +1,7 @@
-"""Accounts and their keys in Postgres: what the operator and the command line change.
+"""Accounts and their keys in Postgres: the changes of the operator and the command line.
 
-Every change marks the account's Redis keys stale in the same transaction. `AccountCache.rebuild` right after it
-makes the change take effect at once; if that never runs, settlement does it within a second.
+Every change marks the account's Redis keys stale in the same transaction. `AccountCache.rebuild` after it makes the
+change take effect at once; otherwise settlement does so within a second.
 """
 
 import uuid
@@ -24,7 +24,7 @@ from luna_store.quota.windows import QuotaWindow
 
 
 class AccountExists(Exception):
-    """The name is taken; choose another, or change that account."""
+    """The name is taken; choose another name, or change that account."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is already an account named {name!r}.")
@@ -52,11 +52,11 @@ class AccountSpec:
     allowed: Allowed = field(default_factory=grants.everything)
     expires_at: datetime | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
-    """Those that are set, by name; see `luna_store.limits`."""
+    """The limits that are set, by name; see `luna_store.limits`."""
     uid: uuid.UUID | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what the table would refuse, in words.
+        """Check what the table's constraints check, with messages for people.
 
         Raises:
             ValueError: names the field and the cure.
@@ -82,7 +82,7 @@ class AccountSpec:
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """What may be shown of a key."""
+    """The public facts about a key."""
 
     prefix: str
     created_at: datetime
@@ -96,7 +96,7 @@ class KeyInfo:
 
 @dataclass(frozen=True, slots=True)
 class AccountInfo:
-    """An account as it stands in Postgres."""
+    """An account as Postgres has it."""
 
     id: int
     account_name: str
@@ -112,7 +112,7 @@ class AccountInfo:
     allowed: dict[str, list[str]]
     expires_at: datetime | None
     limits: dict[str, int]
-    """Those that were set; `luna_store.limits.in_force` adds the defaults."""
+    """The limits that were set; `luna_store.limits.in_force` adds the defaults."""
     created_at: datetime
     keys: list[KeyInfo]
 
@@ -123,14 +123,14 @@ class AccountInfo:
 
 
 class Accounts:
-    """The repository. Owns neither the engine nor the peppers."""
+    """The repository of accounts. Does not own the engine or the peppers."""
 
     def __init__(self, engine: AsyncEngine, peppers: Peppers) -> None:
         self._engine = engine
         self._peppers = peppers
 
     async def create(self, spec: AccountSpec) -> tuple[int, ApiKey]:
-        """Make an account with its first key. The key is shown here and never again.
+        """Make an account with its first key. The key is returned here only.
 
         Raises:
             AccountExists: the name is taken.
@@ -192,7 +192,7 @@ class Accounts:
             return int(row.id)
 
     async def rotate_key(self, reference: int | str, overlap: timedelta) -> tuple[int, ApiKey]:
-        """Issue a new key; the present ones stay valid for `overlap` and then end.
+        """Issue a new key; the present keys stay valid for `overlap` and then end.
 
         Raises:
             AccountNotFound: there is none.
@@ -202,7 +202,7 @@ class Accounts:
             await connection.execute(
                 update(tables.ApiKey)
                 .where(tables.ApiKey.account_id == row.id, live())
-                # A key that is retiring already does not get longer to live.
+                # A key that is retiring already keeps its end.
                 .values(expires_at=func.least(tables.ApiKey.expires_at, func.now() + overlap))
             )
             await mark_stale(connection, row.id)
@@ -219,7 +219,7 @@ class Accounts:
             account_id = await connection.scalar(select(tables.ApiKey.account_id).where(of_prefix))
             if account_id is None:
                 raise AccountNotFound(prefix)
-            # The account's row first, as everybody does: the other order would deadlock with a rotation.
+            # The account's row is locked first everywhere: the other order would deadlock with a rotation.
             await mark_stale(connection, account_id)
             await connection.execute(
                 update(tables.ApiKey)
@@ -232,7 +232,7 @@ class Accounts:
         """End an account: keep row and ledger, revoked (`retain`), or remove both.
 
         Returns:
-            Its id, and the digests whose Redis index entries are to be forgotten.
+            Its id, and the digests whose Redis index entries have to be removed.
 
         Raises:
             AccountNotFound: there is none.
@@ -246,7 +246,7 @@ class Accounts:
             return int(row.id), await end_account(connection, row.id, retain=retain)
 
     async def owner(self, key: ApiKey) -> int | None:
-        """The account whose live key this is; digests are compared in constant time. None for a stranger."""
+        """The account whose live key this is; digests are compared in constant time. None for an unknown key."""
         async with self._engine.connect() as connection:
             row = (
                 await connection.execute(

@@ -1,8 +1,8 @@
 """API keys: made, recognised and compared, never stored.
 
-A key reads `luna_<8 base62 id>_<32 hexadecimal digits: a random UUID4><6 base62 CRC32>`. The id is public (logs
-and status show `luna_<id>`), the UUID4 is the secret, and the check sum lets a mistyped key be refused without
-asking any store. Kept is HMAC-SHA256(pepper, key), RFC 2104, with the pepper's name.
+A key has the form `luna_<8 base62 id>_<32 hexadecimal digits: a random UUID4><6 base62 CRC32>`. The id is public (logs
+and status show `luna_<id>`) and the UUID4 is the secret. With the check sum, a mistyped key is refused without asking a
+store. The store keeps HMAC-SHA256(pepper, key), RFC 2104, with the pepper's name.
 """
 
 import hmac
@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SHAPE = re.compile(r"(luna_[0-9A-Za-z]{8})_([0-9a-f]{32})([0-9A-Za-z]{6})", re.ASCII)
-# SHA-256 of a key with less than 16 bytes of pepper could be searched for.
+# A pepper of less than 16 bytes could be found by search.
 MIN_PEPPER_BYTES = 16
 
 
@@ -32,7 +32,7 @@ class PepperMissing(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A well-formed key; whether it is known is for a store to say."""
+    """A well-formed key; a store decides whether it is valid."""
 
     prefix: str
     """`luna_<id>`, public."""
@@ -48,10 +48,10 @@ class ApiKey:
 
     @classmethod
     def parse(cls, presented: str) -> "ApiKey":
-        """Recognise a presented key.
+        """Parse a presented key.
 
         Raises:
-            MalformedKey: it is no Luna key, or was mistyped.
+            MalformedKey: it is not a Luna key, or was mistyped.
         """
         match = SHAPE.fullmatch(presented)
         if match is None or not hmac.compare_digest(match[3], checksum(presented[:-6])):
@@ -74,7 +74,7 @@ def checksum(body: str) -> str:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Peppers:
-    """Named server-side secrets. New keys take the first; older ones serve the keys made under them."""
+    """Named server-side secrets. New keys use the first; older peppers serve the keys made under them."""
 
     by_name: Mapping[str, bytes]
 
@@ -116,7 +116,7 @@ class Peppers:
         return name in self.by_name and hmac.compare_digest(self.digest(key, name), digest)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # A mapping proxy cannot be pickled, and Serve pickles what it hands to replicas.
+        # A mapping proxy cannot be pickled, and Serve pickles what it passes to replicas.
         return (_restore, (dict(self.by_name),))
 
 

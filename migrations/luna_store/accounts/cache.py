@@ -1,7 +1,7 @@
-"""Rebuilding accounts' Redis keys from Postgres: the one way in which they are ever written.
+"""Rebuilds accounts' Redis keys from Postgres: the only way in which they are written.
 
-Used when Redis does not know an account, when a quota window has ended, when the account or a key changed, after
-calls were booked in Postgres alone, and for every account when Redis was restarted or wiped.
+An account is rebuilt when Redis does not know it, when its quota window has ended, when it or one of its keys changed,
+and after calls were booked in Postgres alone; all accounts are, when Redis was restarted or wiped.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ from luna_store.quota import redis_keys
 from luna_store.quota.redis_image import COLUMNS, Held, Mirror
 from luna_store.quota.redis_quota import SCRIPTS
 
-# A rebuild that cannot have its account now is tried again, rather than keeping a connection waiting.
+# A rebuild that cannot lock its account now is retried, rather than keeping a connection waiting.
 LOCK_TIMEOUT = "2s"
 EVENTS_AT_ONCE = 1000
 
@@ -30,7 +30,7 @@ WAIT = text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
 ROWS = "SELECT id, quota_window, window_started_at FROM accounts WHERE id = ANY(:ids) ORDER BY id"
 LOCK = text(f"{ROWS} FOR UPDATE")
 LOCK_FREE = text(f"{ROWS} FOR UPDATE SKIP LOCKED")
-# A statement of its own, after the lock: only so are the keys those that stand there with the row.
+# A separate statement after the lock: only then do the keys match the row.
 TAKE = text(
     "UPDATE accounts a SET cache_epoch = cache_epoch + 1, cache_stale = false WHERE id = ANY(:ids) "  # noqa: S608  constants
     f"RETURNING {COLUMNS}"
@@ -40,7 +40,7 @@ FRESH = text(f"SELECT {COLUMNS} FROM accounts a WHERE id = ANY(:ids) AND NOT cac
 
 
 class AccountCache:
-    """Keeps Redis in step with Postgres. Owns neither of the connections it is given."""
+    """Keeps Redis in step with Postgres. Does not own its connections."""
 
     def __init__(self, engine: AsyncEngine, redis: Redis) -> None:
         self._engine = engine
@@ -51,20 +51,20 @@ class AccountCache:
     async def rebuild(self, account_id: int) -> bool:
         """Settle the account's events and rewrite its keys under a new epoch; False if there is no such account.
 
-        The row lock stops settlement and the Postgres fallback meanwhile; debits in Redis go on, and the script
-        counts those that Postgres has not heard of.
+        The row lock blocks settlement and the Postgres fallback. Debits in Redis go on, and the script counts those
+        that are not in Postgres yet.
         """
-        # A wait that ends in time costs a statement more, and nearly always nobody has the lock.
+        # Waiting costs a further statement, and the lock is nearly always free.
         if await self._rebuild([account_id], LOCK_FREE) or await self._rebuild([account_id], LOCK):
             return True
         await self.forget(account_id, [])
         return False
 
     async def rebuild_many(self, account_ids: Sequence[int]) -> set[int]:
-        """As `rebuild`, of some tens of accounts in one transaction.
+        """As `rebuild`, for a few dozen accounts in one transaction.
 
         Returns:
-            Those that were rebuilt: none that is gone, and none whose row somebody else has locked.
+            The accounts that were rebuilt; those without a row, and those whose row is locked, are left out.
         """
         return await self._rebuild(account_ids, LOCK_FREE)
 
@@ -87,9 +87,9 @@ class AccountCache:
         return set(ids)
 
     async def _look(self, account_ids: Iterable[int]) -> tuple[datetime, list[Event]]:
-        """The clock that the debit script ends windows by, and the events that wait.
+        """The clock by which the debit script ends windows, and the waiting events.
 
-        Of a long backlog only the beginning: the script counts the rest, and settlement brings it.
+        Only the beginning of a long backlog: the script counts the rest, and settlement books it.
         """
         pipe = self._redis.pipeline(transaction=False)
         pipe.time()
@@ -112,7 +112,7 @@ class AccountCache:
             replies = await pipe.execute(raise_on_error=False)
             if not any(isinstance(reply, NoScriptError) for reply in replies):
                 break
-            # A restarted server has forgotten it. What did run may run again.
+            # A restarted server has lost the script. A script that did run may run again.
             await self._redis.script_load(self._script)
         for reply in replies:
             if isinstance(reply, RedisError):
@@ -130,7 +130,7 @@ class AccountCache:
                 pipe.delete(redis_keys.key(key.digest))
 
     async def drifted(self, account_ids: Sequence[int]) -> set[int]:
-        """Those of some hundreds of accounts of whom Redis does not hold what their rows say.
+        """The accounts, of a few hundred, whose Redis keys differ from their rows.
 
         Accounts that are marked stale, or whose row is locked just now, are left out: they are being rebuilt. The
         number of units left is not compared, only that there is one.
@@ -140,7 +140,7 @@ class AccountCache:
         if not suspects:
             return set()
         async with self._engine.begin() as connection:
-            # Under its lock nobody changes an account or rebuilds it, so that what differs now is not in between.
+            # Under its lock nobody else changes or rebuilds an account: a difference is not a change in progress.
             still = list(await connection.scalars(SHARE_FREE, {"ids": sorted(suspects)}))
             return await self._differing(connection, still)
 
@@ -166,7 +166,7 @@ class AccountCache:
         }
 
     async def forget(self, account_id: int, digests: Sequence[str]) -> None:
-        """Drop all keys of an account whose row is gone; waiting events go with it."""
+        """Remove all keys of an account whose row is gone, with its waiting events."""
         await self._redis.delete(
             redis_keys.account(account_id),
             redis_keys.quota(account_id),
@@ -176,7 +176,7 @@ class AccountCache:
         )
 
     async def forget_key(self, digest: str) -> None:
-        """Drop the index entry of a key whose row is gone."""
+        """Remove the index entry of a key whose row is gone."""
         await self._redis.delete(redis_keys.key(digest))
 
     async def stale_accounts(self, limit: int) -> list[int]:
@@ -188,7 +188,7 @@ class AccountCache:
             return list(found)
 
     async def mark_stale(self, account_ids: Sequence[int]) -> None:
-        """Ask for some accounts to be rebuilt: Redis was seen to differ from their rows."""
+        """Mark some accounts for a rebuild: Redis differed from their rows."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(Account)
@@ -197,7 +197,7 @@ class AccountCache:
             )
 
     async def mark_all_stale(self) -> None:
-        """Ask for every account to be rebuilt: Redis was restarted or wiped."""
+        """Mark every account for a rebuild: Redis was restarted or wiped."""
         async with self._engine.begin() as connection:
             await connection.execute(
                 update(Account).where(~Account.cache_stale).values(cache_stale=True, updated_at=Account.updated_at)

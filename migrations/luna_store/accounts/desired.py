@@ -1,4 +1,4 @@
-"""An account that belongs to a custom resource, as it is wanted and as it stands: plain values."""
+"""An account that belongs to a custom resource, as desired and as it is: plain values."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -14,19 +14,19 @@ from luna_store.quota.windows import QuotaWindow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredAccount(AccountSpec):
-    """An account as its custom resource wants it. Field names are those of the table."""
+    """An account as its custom resource specifies it. Field names are those of the table."""
 
     uid: uuid.UUID
     state: str = "active"
     """`active` or `suspended`."""
 
     def __post_init__(self) -> None:
-        """Refuse what the table would refuse, in words.
+        """Check what the table's constraints check, with messages for people.
 
         Raises:
             ValueError: names the field and the cure.
         """
-        # Without arguments super() knows the class before `slots` made another of it.
+        # super() without arguments refers to the class that `slots` replaced.
         AccountSpec.__post_init__(self)
         if self.state not in {"active", "suspended"}:
             raise ValueError(f"state must be active or suspended, not {self.state!r}.")
@@ -52,7 +52,7 @@ class KeyRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account as it stands in Postgres."""
+    """An account as Postgres has it."""
 
     id: int
     uid: uuid.UUID | None
@@ -62,7 +62,7 @@ class AccountRow:
     state: str
     quota_limit: int
     quota_used: int
-    """Settled units of the window that began at `window_started_at`, which may have ended."""
+    """Settled units of the window that began at `window_started_at`; that window may have ended."""
     quota_window: QuotaWindow
     window_started_at: datetime
     rate_per_second: float
@@ -72,7 +72,7 @@ class AccountRow:
     limits: dict[str, int]
     cache_stale: bool
     keys: tuple[KeyRow, ...]
-    """The live ones, newest first."""
+    """The live keys, newest first."""
 
     @property
     def allowed_models(self) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ class AccountRow:
 
 
 class UsageRow(NamedTuple):
-    """What the status says of an account's usage."""
+    """An account's usage, for its status."""
 
     id: int
     uid: uuid.UUID
@@ -92,5 +92,5 @@ class UsageRow(NamedTuple):
 
 
 def differences(desired: DesiredAccount, row: AccountRow | Row[Any]) -> dict[str, object]:
-    """The columns in which a row is not what is desired, with their desired values."""
+    """The columns in which a row differs from the desired account, with their desired values."""
     return {k: v for k, v in desired.columns().items() if v != getattr(row, k)}

@@ -1,7 +1,7 @@
-"""Debits in Postgres alone, while Redis is gone: slower, never wrong, never open.
+"""Debits in Postgres alone, while Redis is down: slower, exact, and closed on errors.
 
-Postgres does not know the debits that still wait in the unreachable stream, so an account near its limit can be
-served by at most those units too many (settlement runs four times a second). All of them are counted.
+Postgres does not know the debits that wait in the unreachable event stream, so an account near its limit can be served
+at most those units too many (settlement runs four times a second). All of them are counted later.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from luna_store.quota import gcra
 from luna_store.quota.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 from luna_store.quota.windows import QuotaWindow, milliseconds, window_end, window_seconds
 
-# Buckets of the busiest accounts; one that was forgotten starts full.
+# Buckets of the busiest accounts; a bucket that was evicted starts full.
 MAX_BUCKETS = 10_000
 
 
 class PostgresQuota:
-    """The same decisions as `RedisQuota`, from the rows. Rate limits hold for this process only."""
+    """The same decisions as `RedisQuota`, from the rows. Rate limits apply per process."""
 
     def __init__(self, engine: AsyncEngine, *, timeout_s: float = 5.0) -> None:
         self._engine = engine
@@ -40,11 +40,11 @@ class PostgresQuota:
         """Decide one debit in one transaction.
 
         Args:
-            debit: what is asked.
-            uncertain: Redis may have taken the same debit; whichever is booked second then counts nothing.
+            debit: what to decide.
+            uncertain: Redis may have taken the same debit; the one that is booked second counts nothing.
 
         Raises:
-            StoreUnavailable: Postgres did not answer either.
+            StoreUnavailable: Postgres did not answer.
         """
         reached = False
         try:
@@ -52,14 +52,14 @@ class PostgresQuota:
                 reached = True
                 decision, known = await self._decide(connection, debit, uncertain=uncertain)
                 if uncertain and debit.units and known and not decision.admitted:
-                    # Redis may have taken what is denied here.
+                    # Redis may have taken the debit that is denied here.
                     await void(connection, debit)
                 return decision
         except (SQLAlchemyError, OSError, TimeoutError) as e:
             raise StoreUnavailable("Postgres", uncertain=reached) from e
 
     async def void(self, debit: Debit) -> bool:
-        """Make a debit net to nothing, wherever it was taken; False if it had been voided before.
+        """Make a debit net to nothing, in whichever store it was taken; False if it was voided before.
 
         Raises:
             StoreUnavailable: Postgres did not answer; call again.
@@ -71,7 +71,7 @@ class PostgresQuota:
             raise StoreUnavailable("Postgres", uncertain=True) from e
 
     async def _decide(self, connection: AsyncConnection, debit: Debit, *, uncertain: bool) -> tuple[Decision, bool]:
-        """Decide, and tell whether the caller's key is (or was) the account's: strangers leave no trace."""
+        """Decide, and say whether the key is (or was) the account's: unknown callers leave no trace."""
         now = (await connection.execute(select(func.now()))).scalar_one()
         row = await roll_window(connection, debit.account_id, now)
         if row is None:
@@ -111,7 +111,7 @@ class PostgresQuota:
         if not debit.units:
             return Decision(Outcome.OK, self._standing(row, row.quota_used, tokens=rate.tokens_left))
         if uncertain and await booked_units(connection, debit):
-            # Redis did take it, and settlement has brought it here already.
+            # Redis took it, and settlement has booked it already.
             return Decision(Outcome.OK, self._standing(row, row.quota_used, tokens=rate.tokens_left))
         used = row.quota_used + debit.units
         if used > row.quota_limit:
@@ -149,9 +149,9 @@ class PostgresQuota:
 
 
 def _refused(row: Row[tuple[Account]], debit: Debit, now: datetime) -> tuple[Outcome, str | None] | None:
-    """Why the account may not send this, however fast and however little it has used, and the limit that is exceeded.
+    """Why the account may not send this at any rate or usage, and the limit that is exceeded.
 
-    None: it may.
+    None: it may send it.
     """
     if row.state != "active":
         return Outcome.SUSPENDED, None

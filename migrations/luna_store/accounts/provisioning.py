@@ -1,8 +1,8 @@
-"""Accounts that belong to custom resources: what the operator wants, finds and changes.
+"""Accounts that belong to custom resources: what the operator reads and changes.
 
-Every change commits alone and can be taken up again wherever it was cut off. A new key is pending until its Secret is
-written: killed in between, the next run finds a pending key that the Secret holds, and confirms it, or one that
-nobody has, and issues another.
+Every change commits alone and can be resumed wherever it was interrupted. A new key is pending until its Secret is
+written. After an interruption, the next run finds a pending key: it confirms the key if the Secret holds it, and issues
+another if not.
 """
 
 import uuid
@@ -39,20 +39,20 @@ ACCOUNT_FIELDS = [f.name for f in fields(AccountRow) if f.name != "keys"]
 ACCOUNT_COLUMNS = [getattr(Account, name) for name in ACCOUNT_FIELDS]
 KEY_COLUMNS = [getattr(KeyTable, f.name) for f in fields(KeyRow)]
 
-# Columns that Redis does not hold.
+# Columns that Redis does not have.
 NOT_CACHED = frozenset({"uid", "account_name", "display_name", "tier"})
 
-# So long an operator may be away between writing a Secret and confirming its key without locking its owner out. Nobody
-# but that Secret ever holds a pending key, and the next one issued ends it.
+# How long an operator may be down between writing a Secret and confirming its key without locking its owner out. Only
+# that Secret holds the pending key, and the next key that is issued ends it.
 PENDING_LIFE = timedelta(days=1)
 
 
 class NameTaken(Exception):
-    """Another account that is not revoked has the name; delete or rename that one."""
+    """Another account that is not revoked has the name; delete or rename that account."""
 
     def __init__(self, account_name: str, account_id: int) -> None:
         super().__init__(
-            f"Account {account_id} has the name {account_name!r} already and belongs to no such resource. "
+            f"Account {account_id} has the name {account_name!r} already and belongs to no custom resource. "
             f"End it (`luna account delete {account_id}`), or choose another name."
         )
         self.account_name = account_name
@@ -60,21 +60,21 @@ class NameTaken(Exception):
 
 
 class KeyGone(Exception):
-    """The key is not there, was revoked, or is retiring; issue another."""
+    """The key does not exist, was revoked, or is retiring; issue another."""
 
     def __init__(self, prefix: str) -> None:
         super().__init__(f"The key {prefix} cannot become the current one; issue another.")
 
 
 class Provisioning:
-    """The repository of such accounts. Owns neither the engine nor the peppers."""
+    """The repository of such accounts. Does not own the engine or the peppers."""
 
     def __init__(self, engine: AsyncEngine, peppers: Peppers) -> None:
         self._engine = engine
         self._peppers = peppers
 
     async def unknown_peppers(self) -> list[str]:
-        """Names of peppers that live keys of resources were made under, and that are not among ours."""
+        """Names of the peppers under which live keys were made and which this process does not have."""
         used = (
             select(KeyTable.pepper_id)
             .join(Account, Account.id == KeyTable.account_id)
@@ -89,7 +89,7 @@ class Provisioning:
         return await self._read(Account.uid.is_not(None) & (Account.id > after_id), limit)
 
     async def usage_page(self, after_id: int, limit: int) -> list[UsageRow]:
-        """As `page`, of the usage alone."""
+        """As `page`, for usage only."""
         query = (
             select(*(getattr(Account, name) for name in UsageRow._fields))
             .where(Account.uid.is_not(None), Account.id > after_id)
@@ -105,33 +105,33 @@ class Provisioning:
         return next(iter(await self.find_many([uid])), None)
 
     async def find_many(self, uids: Sequence[uuid.UUID]) -> list[AccountRow]:
-        """The accounts of some hundreds of custom resources, by id; those without one are left out."""
+        """The accounts of a few hundred custom resources, by id; resources without an account are left out."""
         return await self._read(Account.uid.in_(uids))
 
     async def find_named(self, account_name: str) -> AccountRow | None:
-        """The account of this name, whoever made it."""
+        """The account of this name, made by a resource or on the command line."""
         return next(iter(await self._read(Account.account_name == account_name)), None)
 
     async def apply(self, desired: DesiredAccount, seen: AccountRow | None = None) -> AccountRow:
-        """Make the row what is desired; one that is so already is not touched.
+        """Make the row as desired; a row that already is remains untouched.
 
-        An account of the same name whose resource is gone (deleted and retained, or lost with its cluster) is taken
-        up again: its ledger and its used quota go on, and so do its keys unless they were revoked.
+        An account of the same name whose resource is gone (deleted and retained, or lost with its cluster) is
+        adopted: it keeps its ledger, its used quota, and the keys that were not revoked.
 
         Args:
             desired: the account.
-            seen: the resource's row as the caller saw it: if it has been ended since, it is not brought back.
+            seen: the resource's row as the caller saw it; if it was ended since, it is not restored.
 
         Raises:
-            NameTaken: an account that belongs to no resource has the name and is not revoked.
-            AccountNotFound: the row that was seen has been ended since.
+            NameTaken: an account without a resource has the name and is not revoked.
+            AccountNotFound: the row that was seen was ended since.
         """
         while True:
             async with self._engine.begin() as connection:
                 account_id = await self._write(connection, desired, seen)
                 if account_id is not None:
                     return (await _rows(connection, Account.id == account_id))[0]
-            # Another one has inserted the row just now: look again.
+            # Another transaction inserted the row: read it again.
 
     @staticmethod
     async def _write(connection: AsyncConnection, desired: DesiredAccount, seen: AccountRow | None) -> int | None:
@@ -140,11 +140,11 @@ class Provisioning:
         found = (await connection.execute(locked)).all()
         row = next((r for r in found if r.uid == desired.uid), None)
         if seen is not None and (row is None or (row.state == "revoked" and seen.state != "revoked")):
-            # Another replica has: the resource is deleted, and who calls does not know yet.
+            # Another replica ended it: the resource is deleted, and the caller does not know yet.
             raise AccountNotFound(desired.account_name)
         named = next((r for r in found if r.account_name == desired.account_name), None)
         if row is None and named is not None and (named.uid is not None or named.state == "revoked"):
-            # A cluster has one Account of a name: the resource that had this row before is gone.
+            # A cluster has one Account per name: the resource that had this row before is gone.
             row = named
         if named is not None and named is not row:
             raise NameTaken(desired.account_name, named.id)
@@ -163,7 +163,7 @@ class Provisioning:
         return int(row.id)
 
     async def issue(self, account_id: int, *, rotation_requested_at: datetime | None = None) -> ApiKey:
-        """A new key that is valid at once, but ends by itself unless it is confirmed; earlier pending ones end now.
+        """Issue a key that is valid at once and ends unless it is confirmed; earlier pending keys end now.
 
         Raises:
             AccountNotFound: there is none, or it was ended.
@@ -186,12 +186,12 @@ class Provisioning:
             )
 
     async def confirm(self, account_id: int, prefix: str, *, overlap: timedelta) -> None:
-        """Make a pending key the current one; the others end after `overlap`, or when they would have ended before.
+        """Make a pending key the current one; the others end after `overlap`, or at their end if that is earlier.
 
         Confirming the current key again changes nothing.
 
         Raises:
-            KeyGone: it was revoked, is retiring, or never was.
+            KeyGone: it was revoked, is retiring, or does not exist.
         """
         of_account = KeyTable.account_id == account_id
         async with self._engine.begin() as connection:
@@ -211,11 +211,11 @@ class Provisioning:
             )
 
     async def withdraw(self, account_id: int, prefix: str) -> str | None:
-        """Remove a pending key whose Secret was refused, so that it reached nobody.
+        """Remove a pending key whose Secret was refused, so that nobody has it.
 
         Returns:
-            Its digest, for `AccountCache.forget_key`; should that not come to Redis, the entry ends with
-            `PENDING_LIFE`. None if the key is not pending.
+            Its digest, for `AccountCache.forget_key`; without that call the entry in Redis ends after `PENDING_LIFE`.
+            None if the key is not pending.
         """
         of_key = KeyTable.account_id == account_id, KeyTable.prefix == prefix, KeyTable.pending
         async with self._engine.begin() as connection:
@@ -241,7 +241,7 @@ class Provisioning:
             return account_id, await end_account(connection, account_id, retain=retain)
 
     def matches(self, row_key: KeyRow, secret: str) -> bool:
-        """Whether a presented key is this one, compared in constant time; False for what is no key at all."""
+        """Whether a presented key is this one, compared in constant time; False for a malformed key."""
         try:
             key = ApiKey.parse(secret)
         except MalformedKey:
@@ -250,12 +250,12 @@ class Provisioning:
 
     async def _read(self, which: ColumnElement[bool], limit: int | None = None) -> list[AccountRow]:
         async with self._engine.connect() as connection:
-            # One statement: BEGIN and ROLLBACK around it would be two round trips more.
+            # One statement, without a transaction: BEGIN and ROLLBACK would be two more round trips.
             return await _rows(await connection.execution_options(isolation_level="AUTOCOMMIT"), which, limit)
 
 
 async def _rows(connection: AsyncConnection, which: ColumnElement[bool], limit: int | None = None) -> list[AccountRow]:
-    """In one statement, so that a row and its keys are of one instant."""
+    """Read rows with their keys in one statement, so that both are of one instant."""
     some = select(Account.id).where(which).order_by(Account.id).limit(limit).scalar_subquery()
     query = (
         select(*ACCOUNT_COLUMNS, *KEY_COLUMNS)

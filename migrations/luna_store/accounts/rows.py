@@ -1,6 +1,6 @@
-"""Statements about accounts and keys that the command line and the operator share; all run in the caller's transaction.
+"""Statements about accounts and keys that the command line and the operator share, in the caller's transaction.
 
-The account's row is locked before its keys, by everybody: the other order would deadlock.
+The account's row is always locked before its keys: the other order would deadlock.
 """
 
 from datetime import timedelta
@@ -13,22 +13,22 @@ from luna_store.accounts import tables
 from luna_store.accounts.api_keys import ApiKey, Peppers
 from luna_store.ledger.tables import UsageEvent
 
-# So long a key that has ended is still there to be asked about.
+# How long ended keys stay in the table.
 KEYS_KEPT = timedelta(days=30)
 
-# A statement ends after 10 s, and a busy account's ledger has millions of rows.
+# Events per transaction: a statement ends after 10 s, and a busy account's ledger has millions of rows.
 PURGED_AT_ONCE = 20_000
 
 
 def live() -> ColumnElement[bool]:
-    """Keys that open the door now: the current one, one whose overlap runs, one that is pending."""
+    """Keys that are valid now: current, within their overlap, or pending."""
     return tables.ApiKey.revoked_at.is_(None) & or_(
         tables.ApiKey.expires_at.is_(None), tables.ApiKey.expires_at > func.now()
     )
 
 
 async def mark_stale(connection: AsyncConnection, account_id: int, *only: ColumnElement[bool]) -> bool:
-    """Lock the account's row and have its Redis keys rebuilt; False if there is no such account (or not `only` so)."""
+    """Lock the account's row and mark its Redis keys stale; False if no such account fulfils `only`."""
     done = await connection.execute(
         update(tables.Account).where(tables.Account.id == account_id, *only).values(cache_stale=True)
     )
@@ -41,7 +41,7 @@ async def insert_key(
     account_id: int,
     **columns: Any,  # noqa: ANN401  columns of `ApiKey`
 ) -> ApiKey:
-    """A new key of an account whose row the caller has locked."""
+    """Insert a new key of an account whose row the caller has locked."""
     key = ApiKey.issue()
     await connection.execute(
         insert(tables.ApiKey).values(
@@ -56,12 +56,12 @@ async def insert_key(
 
 
 async def remove_ended_keys(connection: AsyncConnection) -> int:
-    """Remove keys that ended long ago, so that rebuilding an account does not take longer with every rotation."""
+    """Remove keys that ended long ago, so that rebuilds do not slow down with every rotation."""
     key = tables.ApiKey
     long_ago = func.least(key.revoked_at, key.expires_at) < func.now() - KEYS_KEPT
-    # Of keys that never became current nobody asks; while a Secret cannot be written there is one a minute.
+    # Keys that never became current are removed earlier: one per minute arises while a Secret cannot be written.
     ended = select(key.id).where(or_(long_ago, key.pending & (key.expires_at < func.now())))
-    # What others have locked can wait: this must never be one half of a deadlock.
+    # Rows that others have locked are skipped, so that this cannot deadlock.
     removed = await connection.execute(delete(key).where(key.id.in_(ended.with_for_update(skip_locked=True))))
     return removed.rowcount
 
@@ -92,7 +92,7 @@ async def end_account(connection: AsyncConnection, account_id: int, *, retain: b
 
 
 async def purge_ledger(engine: AsyncEngine, account_id: int) -> None:
-    """Remove most of an account's events, each batch in a transaction of its own; `end_account` takes the rest."""
+    """Remove most of an account's events, each batch in its own transaction; `end_account` removes the rest."""
     oldest = text("""
         SELECT occurred_at FROM usage_events WHERE account_id = :account_id
         ORDER BY occurred_at OFFSET :batch LIMIT 1

@@ -1,4 +1,4 @@
-"""What leads to the stores and to the keys in them, from the environment: there Kubernetes puts what Secrets hold."""
+"""URLs of the stores and the peppers, from the environment, where Kubernetes puts the contents of Secrets."""
 
 from typing import Self
 
@@ -9,7 +9,7 @@ from luna_store.accounts.api_keys import Peppers
 
 
 class Secrets(BaseSettings):
-    """What must not be stored or shown. Their absence stops the start."""
+    """Settings that must not be stored or shown. A missing one stops the start."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -21,7 +21,7 @@ class Secrets(BaseSettings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Read them.
+        """Read them from environment variables.
 
         Raises:
             ValidationError: one is not set; names it.

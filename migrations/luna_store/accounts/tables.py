@@ -1,6 +1,6 @@
 """The tables of accounts and their keys, typed; `migrations/versions` creates them and a test compares.
 
-The functions of this package read and write the rows: they know the locking rules.
+The functions of this package read and write the rows, and keep the locking rules.
 """
 
 import uuid
@@ -27,7 +27,7 @@ from luna_store.platform.table import Table
 DEFAULT_QUOTA_LIMIT = 500
 DEFAULT_RATE_PER_SECOND = 50.0
 DEFAULT_RATE_BURST = 100
-# Within these GCRA's microseconds are exact: burst / rate stays below 2^53.
+# Within these bounds GCRA's microseconds are exact: burst / rate stays below 2^53.
 RATE_LOWEST = 0.001
 RATE_HIGHEST = 1e6
 
@@ -35,7 +35,7 @@ EARLIER = [limit for limit in LIMITS if limit.earlier_column]
 
 
 class Account(Table):
-    """A team that may call: its standing, its quota and its rate."""
+    """A team that may call: its state, quota, rate, limits and grants."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -62,7 +62,7 @@ class Account(Table):
     """Units of this window that have been settled."""
     quota_window: Mapped[str] = mapped_column(server_default="Lifetime")
     window_started_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    """Events before this instant are history: they no longer count against the quota."""
+    """Events before this instant no longer count against the quota."""
     rate_per_second: Mapped[float] = mapped_column(server_default=text(str(int(DEFAULT_RATE_PER_SECOND))))
     rate_burst: Mapped[int] = mapped_column(server_default=text(str(DEFAULT_RATE_BURST)))
     # Of releases before revision 0005, whose trigger keeps it in step with `allowed`.
@@ -71,9 +71,9 @@ class Account(Table):
     allowed: Mapped[dict[str, list[str]]] = mapped_column(JSONB, server_default=text("""'{"*": ["*"]}'"""))
     """The names of each capability that the account may use, see `luna_store.grants`."""
     limits: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))
-    """The account's limits that were set, by name; see `luna_store.limits`."""
+    """The limits that were set, by name; see `luna_store.limits`."""
     cache_epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    """How often this account's Redis keys were rebuilt; stands in the id of every event."""
+    """How often this account's Redis keys were rebuilt; part of the id of every event."""
     cache_stale: Mapped[bool] = mapped_column(server_default=text("true"))
     """True while Redis may differ from this row; settlement rebuilds and clears it."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -81,7 +81,7 @@ class Account(Table):
 
 
 for _limit in EARLIER:
-    # Likewise kept in step, with `limits`.
+    # Kept in step with `limits` by the same trigger.
     setattr(Account, _limit.name, mapped_column(Integer))
 
 
@@ -94,7 +94,7 @@ class ApiKey(Table):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     prefix: Mapped[str] = mapped_column(unique=True)
-    """`luna_` and the key's public id: what logs and status may show."""
+    """`luna_` and the key's public id, which logs and status may show."""
     digest: Mapped[str] = mapped_column(unique=True)
     """HMAC-SHA256(pepper, key), lower-case hexadecimal."""
     pepper_id: Mapped[str]
@@ -103,7 +103,7 @@ class ApiKey(Table):
     """The end of a rotation's overlap, or of the wait of a pending key; null while the key is the current one."""
     revoked_at: Mapped[datetime | None]
     pending: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Valid, but not yet known to be where its owner finds it; see `luna_store.accounts.provisioning`."""
+    """Valid, but not yet confirmed to be in its Secret; see `luna_store.accounts.provisioning`."""
     rotation_requested_at: Mapped[datetime | None]
     """The instant of the request to rotate that this key answers; null for none."""
 

@@ -1,4 +1,4 @@
-"""Quota windows in the accounts' rows: which one runs, when the next begins, and what the ledger holds of it."""
+"""Quota windows in the accounts' rows: the current one, the begin of the next, and the units in the ledger."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def running_since(window: QuotaWindow) -> ColumnElement[datetime]:
-    """When the window that runs now began, on the database's clock."""
+    """When the current window began, on the database's clock."""
     match window:
         case QuotaWindow.LIFETIME:
             return literal(BEGINNING)
@@ -28,10 +28,10 @@ def running_since(window: QuotaWindow) -> ColumnElement[datetime]:
 
 
 def used_since(account_id: int, start: datetime | ColumnElement[datetime]) -> ScalarSelect[int]:
-    """What the ledger holds of the window that began at `start`: debits, less what was given back of them.
+    """Units in the ledger for the window that began at `start`: debits, less their refunds.
 
-    What is given back of an earlier window's debits is left out, as in `luna_store.ledger.booking.book`. Events that
-    still wait in Redis do not count: booking adds them later.
+    Refunds of an earlier window's debits are left out, as in `luna_store.ledger.booking.book`. Events that wait in
+    Redis do not count: booking adds them later.
     """
     debit = aliased(UsageEvent)
     of_earlier = (
@@ -56,7 +56,7 @@ async def roll_window(connection: AsyncConnection, account_id: int, now: datetim
     """Lock the account's row and, if its quota window has ended, begin the one that holds `now`.
 
     Returns:
-        The row as it stands now; None if there is no such account.
+        The row after that; None if there is no such account.
     """
     locked = select(Account.__table__).where(Account.id == account_id).with_for_update()
     row = (await connection.execute(locked)).one_or_none()
@@ -67,14 +67,14 @@ async def roll_window(connection: AsyncConnection, account_id: int, now: datetim
 
 
 def next_start(row: Row[Any], now: datetime) -> datetime | None:
-    """When the window that holds `now` began; None where the row is in that one already."""
+    """When the window that holds `now` began; None if the row is in that window already."""
     window = QuotaWindow(row.quota_window)
     end = window_end(window, row.window_started_at)
     return None if end is None or now < end else window_start(window, row.window_started_at, now)
 
 
 async def begin_window(connection: AsyncConnection, account_id: int, start: datetime) -> None:
-    """Count from `start` on. The caller holds the row's lock."""
+    """Begin the window at `start`. The caller holds the row's lock."""
     await connection.execute(
         update(Account)
         .where(Account.id == account_id)

@@ -1,1 +1,1 @@
-"""The append-only ledger of debits and refunds: booking events, reading their streams, holds, usage history."""
+"""The append-only ledger of debits and refunds: booking, event streams, holds, usage history."""

@@ -1,4 +1,4 @@
-"""What waits in Redis for settlement: how much, and for how long. Asked of Redis alone: Postgres may be away."""
+"""How many events wait in Redis for settlement, and for how long. Reads Redis alone: Postgres may be down."""
 
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from redis.asyncio import Redis
 
 from luna_store.quota import redis_keys
 
-# Accounts looked at: two short commands each, some milliseconds of Redis' time in all.
+# Accounts that are read: two short commands each, a few milliseconds of Redis' time in all.
 LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Events that Postgres has not heard of."""
+    """Events that are not in Postgres yet."""
 
     events: int
-    """Extrapolated where more than `LOOKED_AT` accounts have some."""
+    """Extrapolated if more than `LOOKED_AT` accounts have events."""
     oldest_age_s: float
-    """Of the oldest event that was seen, on the clock of Redis; 0 without one."""
+    """Age of the oldest event that was seen, on the clock of Redis; 0 without events."""
 
 
 async def backlog(redis: Redis, unfinished: Iterable[int] = ()) -> Backlog:
-    """Look at the accounts that are marked, and at those whose mark was taken but that are not settled yet."""
+    """Read the marked accounts, and those whose mark was taken and that are not settled yet."""
     marks = await redis.scard(redis_keys.UNSETTLED)
     marked = await cast("Awaitable[list[str]]", redis.srandmember(redis_keys.UNSETTLED, LOOKED_AT))
     known = set(unfinished)

@@ -1,9 +1,9 @@
-"""The usage ledger: every debit counted exactly once, however often and from wherever it arrives.
+"""The usage ledger: every debit counts exactly once, however often and from whichever store it arrives.
 
-Three rules carry it. An event's id is its stream id, so a replay inserts nothing. A debit's id is the same in
-both stores, so a debit that Redis took and Postgres took again (because the answer of Redis was lost) is booked
-with its units once and with zero the second time. And a booking holds the row locks of its accounts, taken in the
-order of their ids, so two bookings of a debit never overlap.
+Three rules ensure it. An event's id is its stream id, so a replay inserts nothing. A debit's id is the same in both
+stores, so a debit that Redis took and Postgres took again (because the answer of Redis was lost) is booked with its
+units once and with zero the second time. A booking holds the row locks of its accounts, taken in the order of their
+ids, so two bookings of a debit never overlap.
 """
 
 import uuid
@@ -38,7 +38,7 @@ class Event:
 
     @classmethod
     def parse(cls, account_id: int, entry_id: str, fields: Mapping[str, str]) -> "Event":
-        """Read what the scripts wrote."""
+        """Parse an entry that the scripts wrote."""
         return cls(
             account_id=account_id,
             entry_id=entry_id,
@@ -57,7 +57,7 @@ class Event:
 
     @property
     def occurred_at(self) -> datetime:
-        """The instant on the Redis server's clock; a function of the entry id."""
+        """The instant of the event on the Redis server's clock, from the entry id."""
         return datetime.fromtimestamp(int(self.entry_id.partition("-")[0]) / 1000, UTC)
 
 
@@ -71,13 +71,13 @@ WITH batch AS (
     ) AS b(stream_id, occurred_at, debit_id, account_id, units, route, origin)
 ), judged AS (
     SELECT b.*,
-        -- Booked already, from the other store.
+        -- Whether it was booked already, from the other store.
         EXISTS (
             SELECT FROM usage_events e
             WHERE e.debit_id = b.debit_id AND e.stream_id <> b.stream_id AND e.occurred_at >= :horizon
         ) AS twin,
-        -- Of a refund: when its debit was made. Null where there is nothing to give back: Redis lost the debit, or it
-        -- was voided or settled (`correct`), which says the last word.
+        -- When the debit of a refund was made. Null where there is nothing to give back: Redis lost the debit, or it
+        -- was voided or settled (`correct`), which is final.
         CASE WHEN b.origin IS NULL THEN b.occurred_at WHEN EXISTS (
             SELECT FROM usage_events e
             WHERE e.debit_id = b.origin AND e.occurred_at >= :horizon
@@ -96,7 +96,7 @@ WITH batch AS (
     RETURNING stream_id, account_id, units
 ), sums AS (
     SELECT a.id, count(*) AS events,
-           -- Redis counted what is not counted here: its keys are off until they are rebuilt.
+           -- Redis counted what is not counted here: its keys are wrong until they are rebuilt.
            bool_or(b.units = 0 OR j.debited_at < a.window_started_at) AS off,
            coalesce(sum(b.units) FILTER (WHERE j.debited_at >= a.window_started_at), 0) AS units
     FROM booked b JOIN judged j ON j.stream_id = b.stream_id JOIN accounts a ON a.id = b.account_id
@@ -110,15 +110,15 @@ SELECT coalesce(sum(events), 0) FROM sums
 
 
 async def lock_accounts(connection: AsyncConnection, account_ids: Iterable[int]) -> set[int]:
-    """Take the row locks, in an order that cannot deadlock; returns the accounts that exist."""
+    """Take the row locks in the order of ids, which cannot deadlock; returns the accounts that exist."""
     return set(await connection.scalars(LOCK, {"ids": sorted(set(account_ids))}))
 
 
 async def book(connection: AsyncConnection, events: Sequence[Event]) -> int:
-    """Insert events and add the units of those really inserted to their accounts, in the caller's transaction.
+    """Insert events and add the units of those that are new to their accounts, in the caller's transaction.
 
     Returns:
-        How many were new. Events of accounts that are gone are dropped.
+        How many were new. Events of accounts that no longer exist are dropped.
     """
     if not events:
         return 0
@@ -141,7 +141,7 @@ async def book(connection: AsyncConnection, events: Sequence[Event]) -> int:
 
 
 async def booked_units(connection: AsyncConnection, debit: Debit) -> int | None:
-    """What a debit nets to so far, its refund included; None if it has never been heard of."""
+    """What a debit nets to so far, its refund included; None for an unknown debit."""
     found: int | None = await connection.scalar(
         text("""
         SELECT sum(units) FROM usage_events
@@ -173,10 +173,10 @@ async def book_directly(connection: AsyncConnection, debit: Debit) -> None:
 
 
 async def void(connection: AsyncConnection, debit: Debit) -> bool:
-    """Make sure that a debit nets to nothing, whether or not Redis took it and whenever that arrives here.
+    """Make a debit net to nothing, whether or not Redis took it and whenever its event arrives.
 
     Returns:
-        False if it had been voided before.
+        False if it was voided before.
     """
     return await correct(connection, debit, 0)
 
@@ -184,7 +184,7 @@ async def void(connection: AsyncConnection, debit: Debit) -> bool:
 CORRECT = text("""
 WITH taken AS (
     SELECT count(e.stream_id) > 0 AS booked, coalesce(sum(e.units), 0) AS units,
-           -- What an earlier window took was forgotten with that window.
+           -- Units of an earlier window no longer count.
            coalesce(min(e.occurred_at), :debited_at, now()) >= a.window_started_at AS counts
     FROM accounts a LEFT JOIN usage_events e ON e.debit_id IN (:debit_id, :refund_id) AND e.occurred_at >= :since
     WHERE a.id = :account_id GROUP BY a.id
@@ -205,20 +205,20 @@ FROM booked b, taken t WHERE a.id = b.account_id
 
 
 async def correct(connection: AsyncConnection, debit: Debit, units: int, *, debited_at: datetime | None = None) -> bool:
-    """Make sure that a debit nets to `units`, whether or not Redis took it and whenever that arrives here.
+    """Make a debit net to `units`, whether or not Redis took it and whenever its event arrives.
 
-    What arrives later finds the correction under its own id and counts nothing (see `BOOK`). Redis learns of the
-    difference when the account is rebuilt.
+    An event that arrives later finds the correction under its own debit id and counts nothing (see `BOOK`). Rebuilding
+    the account brings the difference to Redis.
 
     Args:
         connection: of the caller's transaction.
-        debit: what is corrected.
+        debit: the debit to correct.
         units: what remains of it, 0 for a void.
-        debited_at: about when it was made, for a debit that is older than a moment; it decides the window that the
-            units count in, should the ledger not have the debit yet.
+        debited_at: about when it was made, if not just now; decides the window in which the units count if the
+            ledger does not have the debit yet.
 
     Returns:
-        False if nothing had to be corrected, or it had been before.
+        False if nothing had to be corrected, or it was corrected before.
     """
     await lock_accounts(connection, [debit.account_id])
     since = (debited_at or datetime.now(UTC)) - TWIN_HORIZON

@@ -28,7 +28,7 @@ async def read_many(redis: Redis, account_ids: Sequence[int], count: int | None)
 
 
 async def waiting(redis: Redis, account_ids: Sequence[int]) -> list[int]:
-    """Those of the accounts whose stream is not empty."""
+    """The accounts, of those given, whose stream is not empty."""
     pipe = redis.pipeline(transaction=False)
     for account_id in account_ids:
         pipe.xlen(redis_keys.events(account_id))
@@ -36,7 +36,7 @@ async def waiting(redis: Redis, account_ids: Sequence[int]) -> list[int]:
 
 
 async def delete_events(redis: Redis, events: Iterable[Event]) -> None:
-    """Remove settled events, by their exact ids: a trim could take newer ones after a clock went back."""
+    """Remove settled events by their exact ids: after a clock went back, a trim could remove newer events."""
     pipe = redis.pipeline(transaction=False)
     for account_id, group in groupby(events, key=lambda e: e.account_id):
         pipe.xdel(redis_keys.events(account_id), *(e.entry_id for e in group))

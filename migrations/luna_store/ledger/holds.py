@@ -1,13 +1,13 @@
 """Holds: charges that outlive their request. Each is settled to the work done, or voided, exactly once.
 
-A hold is a row that names a debit's id before the debit is taken. So at whichever instruction a process dies, the row
-names what may have been charged, and closing it is right whether or not the debit was taken (see
-`luna_store.ledger.booking.correct`). Closing deletes the row in the transaction that corrects the ledger: of two that
-close it, one finds it. The functions work on the caller's connection, so a job's result and its settlement are one
-transaction.
+A hold is a row that names a debit's id before the debit is taken. If the process dies at any point, the row names what
+may have been charged, and closing it is correct whether or not the debit was taken (see
+`luna_store.ledger.booking.correct`). Closing deletes the row in the transaction that corrects the ledger, so only one
+of two processes can close it. The functions use the caller's connection, so that a job's result and its settlement are
+one transaction.
 
-A hold has an owner (a job, a stream) and a fence, which grows with each process that takes the owner's work over: what
-an earlier process still wants to do with the hold is refused. A hold that nobody closes ends at `until`.
+A hold has an owner (a job, a stream) and a fence, which grows with each process that takes over the owner's work: an
+earlier process can no longer change the hold. A hold that nobody closes ends at `until`.
 
 Lock order: the account's row, then the hold's.
 """
@@ -23,7 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from luna_store.ledger.booking import correct, lock_accounts
 from luna_store.quota.debits import Debit
 
-# From reservation to closing: within the days in which the ledger looks for a debit's other booking (TWIN_HORIZON).
+# Longest time from reservation to closing: below the time in which the ledger finds a debit's other booking
+# (TWIN_HORIZON).
 LONGEST: Final = timedelta(days=6)
 
 _COLUMNS = "debit_id, account_id, owner, fence, units, route, reserved_at, until"
@@ -48,53 +49,53 @@ _DELETE_OVERDUE = text("DELETE FROM holds WHERE debit_id = :debit_id AND until <
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A charge that is open: reserved, and neither settled nor voided yet."""
+    """An open charge: reserved, and neither settled nor voided yet."""
 
     debit_id: uuid.UUID
     account_id: int
     owner: str
     """What it is for, such as `job/<id>`."""
     fence: int
-    """Of the process that may close it; see `take_over`."""
+    """Fence of the process that may close it; see `take_over`."""
     units: int
-    """What was reserved: the most that it can be settled to."""
+    """Reserved units: the most that it can be settled to."""
     route: str
     reserved_at: datetime
     until: datetime
-    """When it is voided unless it is closed or extended before; on the database's clock."""
+    """When it is voided unless it is closed or extended before, on the database's clock."""
 
     @property
     def debit(self) -> Debit:
-        """What was charged, as far as the ledger is concerned."""
+        """The debit of this hold, for the ledger."""
         return Debit(self.account_id, "", (), self.units, self.debit_id, self.route)
 
 
 class HoldExists(Exception):
-    """There is an open hold with this debit id."""
+    """An open hold with this debit id exists."""
 
     def __init__(self, debit_id: uuid.UUID) -> None:
         super().__init__(f"The debit {debit_id} has an open hold.")
 
 
 class HoldLost(Exception):
-    """The hold was closed, or is another process's now."""
+    """The hold was closed, or another process has it now."""
 
     def __init__(self, hold: Hold) -> None:
         super().__init__(f"The hold {hold.debit_id} of {hold.owner} was closed, or taken over from fence {hold.fence}.")
 
 
 async def write(connection: AsyncConnection, debit: Debit, owner: str, fence: int, lasting: timedelta) -> Hold:
-    """Announce a debit. It may be taken once this is committed, not before.
+    """Reserve a hold for a debit. The debit may be taken only after this is committed.
 
     Args:
         connection: of the caller's transaction.
-        debit: its id is used for nothing else, ever.
+        debit: its id must be used for nothing else.
         owner: what it is for.
         fence: of this process, in the owner's own count.
-        lasting: until it is overdue, from now on; at most `LONGEST`.
+        lasting: time from now until it is overdue; at most `LONGEST`.
 
     Raises:
-        HoldExists: the id is that of an open hold; nothing is changed.
+        HoldExists: an open hold has the id; nothing is changed.
         IntegrityError: the account is gone.
     """
     values = {"debit_id": debit.debit_id, "account_id": debit.account_id, "units": debit.units, "route": debit.route}
@@ -106,7 +107,7 @@ async def write(connection: AsyncConnection, debit: Debit, owner: str, fence: in
 
 
 async def extend(connection: AsyncConnection, hold: Hold, lasting: timedelta) -> Hold:
-    """Put the end off to `lasting` from now on, at most to `LONGEST` after the reservation.
+    """Move the end to `lasting` from now, at most to `LONGEST` after the reservation.
 
     Raises:
         HoldLost: it was closed or taken over.
@@ -118,21 +119,21 @@ async def extend(connection: AsyncConnection, hold: Hold, lasting: timedelta) ->
 
 
 async def take_over(connection: AsyncConnection, owner: str, fence: int) -> list[Hold]:
-    """Make the owner's open holds those of the process with this fence, which settles or voids them.
+    """Give the owner's open holds to the process with this fence, which settles or voids them.
 
     Returns:
-        Those that an earlier process left. Later processes keep theirs.
+        The holds that earlier processes left. Later processes keep theirs.
     """
     rows = await connection.execute(_TAKE_OVER, {"owner": owner, "fence": fence})
     return [Hold(*row) for row in rows]
 
 
 async def settle(connection: AsyncConnection, hold: Hold, units: int) -> None:
-    """Close a hold whose work is done, and give back what was reserved beyond `units`.
+    """Close a hold whose work is done, and give back the units reserved beyond `units`.
 
     Raises:
         HoldLost: it was closed or taken over; nothing is changed.
-        ValueError: more units than were reserved, or fewer than none.
+        ValueError: more units than were reserved, or fewer than zero.
     """
     if not 0 <= units <= hold.units:
         raise ValueError(f"{units} units of a hold of {hold.units}")
@@ -141,20 +142,20 @@ async def settle(connection: AsyncConnection, hold: Hold, units: int) -> None:
 
 
 async def void(connection: AsyncConnection, hold: Hold) -> bool:
-    """Close a hold and give all of it back; False if it was closed or taken over before."""
+    """Close a hold and give back all its units; False if it was closed or taken over before."""
     return await _close(connection, hold, 0)
 
 
 async def drop(connection: AsyncConnection, hold: Hold) -> None:
-    """Close a hold whose debit was certainly not taken, and is not going to be."""
+    """Close a hold whose debit was certainly not taken and will not be."""
     await connection.execute(_DELETE, _key(hold))
 
 
 async def void_overdue(engine: AsyncEngine, at_most: int = 100) -> int:
-    """Void holds that are overdue, each in a transaction of its own; safe with several callers at once.
+    """Void overdue holds, each in its own transaction; safe with several callers at once.
 
     Returns:
-        How many were voided; as many as `at_most` may mean that there are more.
+        How many were voided; if `at_most`, there may be more.
     """
     async with engine.connect() as connection:
         overdue = [Hold(*row) for row in await connection.execute(_OVERDUE, {"at_most": at_most})]
@@ -162,7 +163,7 @@ async def void_overdue(engine: AsyncEngine, at_most: int = 100) -> int:
     for hold in overdue:
         async with engine.begin() as connection:
             await lock_accounts(connection, [hold.account_id])
-            # It may have been extended since.
+            # The hold may have been extended since.
             if (await connection.execute(_DELETE_OVERDUE, {"debit_id": hold.debit_id})).rowcount:
                 await correct(connection, hold.debit, 0, debited_at=hold.reserved_at)
                 voided += 1

@@ -1,17 +1,17 @@
-"""Ledger rows of accounts that were removed: deletion with `Delete` or `--purge` promises that none are kept.
+"""Ledger rows of removed accounts: deletion with `Delete` or `--purge` promises that none remain.
 
-A call that was under way during the deletion can still book a void, and a process can be killed amid the deletion.
-Ids of accounts are never given again, so what has no account now never has one.
+A call in flight during the deletion can still book a void, and a process can be killed during the deletion. Account ids
+are never reused, so a row without an account stays without one.
 """
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-# A statement ends after 10 s. For each account the index of each month is asked once.
+# Accounts per statement, which ends after 10 s: each account takes one look into the index of each month.
 ACCOUNTS_AT_ONCE = 1_000
 ROWS_AT_ONCE = 20_000
 
-# The accounts with rows, from index entry to index entry: DISTINCT would read the whole ledger.
+# The accounts with rows, by a loose index scan: DISTINCT would read the whole ledger.
 _FOLLOWING = text("""
 WITH RECURSIVE found AS (
     SELECT (SELECT min(account_id) FROM usage_events WHERE account_id > :after) AS id, 1 AS n
@@ -31,7 +31,7 @@ DELETE FROM usage_events WHERE account_id = :account_id AND (stream_id, occurred
 
 
 async def accounts_with_rows(connection: AsyncConnection, after: int) -> list[tuple[int, bool]]:
-    """The next ids in the ledger beyond `after`, at most `ACCOUNTS_AT_ONCE`, and whether their account is gone."""
+    """The next account ids in the ledger after `after`, at most `ACCOUNTS_AT_ONCE`, and whether the account is gone."""
     rows = await connection.execute(_FOLLOWING, {"after": after, "accounts": ACCOUNTS_AT_ONCE})
     return [(int(row.id), bool(row.orphaned)) for row in rows]
 

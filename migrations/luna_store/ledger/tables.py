@@ -19,7 +19,7 @@ from luna_store.platform.table import Table
 class UsageEvent(Table):
     """One debit (positive units), refund (negative) or void (zero). Append-only, partitioned by month.
 
-    Postgres wants the partition column in the primary key. `occurred_at` is a function of the stream id, so
+    Postgres requires the partition column in the primary key. `occurred_at` is a function of the stream id, so
     (stream_id, occurred_at) is unique exactly where stream_id is.
     """
 
@@ -32,22 +32,22 @@ class UsageEvent(Table):
     )
 
     stream_id: Mapped[str] = mapped_column(primary_key=True)
-    """`<account>-<epoch>-<Redis stream id>`, or `pg-{debit,void,settle}-<debit id>` for what Postgres booked itself."""
+    """`<account>-<epoch>-<Redis stream id>`, or `pg-{debit,void,settle}-<debit id>` for events of Postgres itself."""
     occurred_at: Mapped[datetime] = mapped_column(primary_key=True)
     debit_id: Mapped[uuid.UUID] = mapped_column(Uuid)
-    """Names the debit whichever store took it, so that a debit taken twice counts once."""
+    """The debit's id, the same in both stores, so that a debit that both took counts once."""
     account_id: Mapped[int]
     """No foreign key: the ledger outlives its account."""
     units: Mapped[int]
     route: Mapped[str]
     origin: Mapped[uuid.UUID | None] = mapped_column(Uuid)
-    """Of a refund: the debit that it gives back. A void bears its debit's own id instead."""
+    """The debit that a refund gives back. A void has the id of its debit in `debit_id` instead."""
 
 
 class HoldRow(Table):
-    """A charge that outlives its request, and is neither settled nor voided yet; see `luna_store.ledger.holds`.
+    """An open charge that outlives its request; see `luna_store.ledger.holds`.
 
-    No index on `until`: a stream moves it with each message, and the table has only what is open.
+    No index on `until`: a stream changes it with each message, and the table has open holds only.
     """
 
     __tablename__ = "holds"

@@ -33,7 +33,7 @@ async def usage(
             text("""
             SELECT date_trunc(:step, occurred_at, 'UTC') AS start, route, sum(units) AS units,
                    count(*) FILTER (WHERE units > 0)
-                       -- A hold that was settled to less than was reserved is a call all the same.
+                       -- A hold that was settled to less than was reserved is still a call.
                        - count(*) FILTER (WHERE units < 0 AND NOT starts_with(stream_id, 'pg-settle-')) AS calls
             FROM usage_events
             WHERE account_id = :account_id AND occurred_at >= :since AND occurred_at < :until

@@ -1,1 +1,1 @@
-"""Postgres for everybody: connections, the schema's revision, locks, partitions. Knows no table but the base class."""
+"""Postgres services: connections, the schema's revision, locks, leases, partitions; also logs and traces."""

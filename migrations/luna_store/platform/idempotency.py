@@ -1,8 +1,8 @@
-"""Idempotency keys: the answer of a creation, kept so that the same call with the same key is not done twice.
+"""Idempotency keys: the answer of a creation is kept, so that a call that is sent twice creates once.
 
-A caller claims the key, does the work, and keeps the answer; of several at once one claims it. A claim whose holder
-died is free again after `CLAIM`. Where the work itself is in Postgres, `keep` belongs into its transaction: then the
-work is done exactly once whoever dies, for a holder that has lost its claim cannot commit.
+The process that serves a call claims the key, does the work and keeps the answer; only one of several concurrent calls
+gets the claim. A claim whose holder died is free again after `CLAIM`. If the work is a change in Postgres, call `keep`
+in its transaction: the work is then done exactly once, because a holder that lost its claim cannot commit.
 """
 
 from collections.abc import Mapping
@@ -31,14 +31,14 @@ from luna_store.platform.table import Table
 
 # How long an answer is kept.
 KEPT: Final = timedelta(hours=24)
-# Longer than any request may take: until then its holder may still be at work.
+# Longer than any request may take: until then the holder may still be working.
 CLAIM: Final = timedelta(minutes=2)
-# Rows that one statement of `expire` removes: a bound on how long it holds their locks.
+# Rows per statement of `expire`, which bounds how long it holds their locks.
 EXPIRED_AT_ONCE: Final = 1000
 
 
 class IdempotencyKey(Table):
-    """A key that an account has sent with a creation."""
+    """A key that an account sent with a creation."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (
@@ -48,13 +48,13 @@ class IdempotencyKey(Table):
 
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
     route: Mapped[str] = mapped_column(primary_key=True)
-    """Method and path below the account's."""
+    """Method, and path below the account's."""
     key: Mapped[str] = mapped_column(primary_key=True)
     request_digest: Mapped[bytes] = mapped_column(LargeBinary)
     claim: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
-    """Counts its holders: what an earlier one still wants to write changes nothing."""
+    """Counts its holders, so that an earlier holder can no longer write."""
     status: Mapped[int | None]
-    """Of the answer; null while the work is under way."""
+    """The answer's status; null while the work is in progress."""
     headers: Mapped[dict[str, str] | None] = mapped_column(JSONB(none_as_null=True))
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -68,7 +68,7 @@ class Creation:
     route: str
     key: str
     digest: bytes
-    """Of the request: the key may only come again with the same one."""
+    """Digest of the request: the key may be reused only with the same request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Claim:
 
 
 class KeyReused(Exception):
-    """The key came with another request before."""
+    """The key was used for another request."""
 
 
 class StillUnderWay(Exception):
@@ -97,7 +97,7 @@ class StillUnderWay(Exception):
 
 
 class ClaimLost(Exception):
-    """The work took so long that another call with the key may have begun it: undo it."""
+    """The claim ended, and another call with the key may have begun the work: undo it."""
 
 
 _CLAIM = text("""
@@ -122,7 +122,7 @@ _NAME = tuple_(IdempotencyKey.account_id, IdempotencyKey.route, IdempotencyKey.k
 
 
 class IdempotencyKeys:
-    """The repository. Does not own the engine."""
+    """The repository of idempotency keys. Does not own the engine."""
 
     def __init__(self, engine: AsyncEngine, *, kept: timedelta = KEPT, claim: timedelta = CLAIM) -> None:
         self._engine = engine
@@ -130,10 +130,10 @@ class IdempotencyKeys:
         self._claim = claim
 
     async def claim(self, creation: Creation) -> Claim | KeptAnswer:
-        """Take the key, or the answer that is kept under it.
+        """Claim the key, or return the answer that is kept under it.
 
         Raises:
-            KeyReused: the key belongs to another request.
+            KeyReused: the key was used for another request.
             StillUnderWay: another call does the work.
             IntegrityError: there is no such account (any more).
         """
@@ -145,7 +145,7 @@ class IdempotencyKeys:
                 return Claim(creation, number)
             row = (await connection.execute(_of(creation, select(IdempotencyKey.__table__)))).one_or_none()
         if row is None or (row.status is None and row.request_digest == creation.digest):
-            raise StillUnderWay  # Or given back a moment ago: the next try takes it.
+            raise StillUnderWay  # Or it was given back a moment ago: the next attempt claims it.
         if row.request_digest != creation.digest:
             raise KeyReused
         return KeptAnswer(row.status, row.headers, row.body)
@@ -154,12 +154,12 @@ class IdempotencyKeys:
         """Keep the answer.
 
         Args:
-            claim: whose work is done.
-            answer: to give again.
-            connection: of the transaction that does the work; without one, a transaction of its own.
+            claim: the right under which the work was done.
+            answer: what later calls with the key get.
+            connection: the transaction that does the work; by default a separate transaction.
 
         Raises:
-            ClaimLost: somebody else holds the key now.
+            ClaimLost: another call holds the key now.
         """
         if connection is None:
             async with self._engine.begin() as own:
@@ -172,13 +172,13 @@ class IdempotencyKeys:
             raise ClaimLost
 
     async def release(self, claim: Claim) -> None:
-        """Give the key back: nothing was created. An answer that was kept meanwhile stays."""
+        """Give the key back, because nothing was created. An answer that was kept meanwhile stays."""
         mine = _of(claim.creation, delete(IdempotencyKey))
         async with self._engine.begin() as connection:
             await connection.execute(mine.where(IdempotencyKey.claim == claim.number, IdempotencyKey.status.is_(None)))
 
     async def expire(self) -> int:
-        """Remove what is older than it is kept; how many. For a periodic loop."""
+        """Remove keys older than `KEPT`; returns how many. For a periodic loop."""
         old = (
             select(IdempotencyKey.account_id, IdempotencyKey.route, IdempotencyKey.key)
             .where(IdempotencyKey.created_at < func.now() - self._kept)

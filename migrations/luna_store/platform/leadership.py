@@ -1,7 +1,7 @@
-"""One at a time: a Postgres advisory lock, held on a connection of its own.
+"""Leadership: a Postgres advisory lock, held on its own connection.
 
-The lock goes with its connection: a killed holder, or one that Postgres cannot reach any more, has lost it at once.
-It saves work and keeps logs readable; whatever is done under it must stay correct with two holders for a moment.
+The lock ends with its connection, so a holder that is killed or cannot reach Postgres loses it. The lock avoids
+duplicate work; work under it must stay correct with two holders for a moment.
 """
 
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 @asynccontextmanager
 async def leadership(engine: AsyncEngine, name: str) -> AsyncIterator[AsyncConnection | None]:
-    """Hold the named lock; yields its connection, to be asked now and then, or None where somebody else holds it.
+    """Hold the named lock; yields its connection, to be checked now and then, or None if another process holds it.
 
     Raises:
         SQLAlchemyError: Postgres did not answer.
@@ -28,6 +28,6 @@ async def leadership(engine: AsyncEngine, name: str) -> AsyncIterator[AsyncConne
         try:
             yield connection
         finally:
-            # A broken connection has released it already.
+            # A broken connection has released the lock.
             with suppress(SQLAlchemyError):
                 await connection.execute(text("SELECT pg_advisory_unlock(hashtext(:name))"), lock)

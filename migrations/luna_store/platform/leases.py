@@ -22,13 +22,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from luna_store.platform.table import Table
 
-# How long Postgres lets a fenced transaction rest between two statements. A process that is stopped amid one keeps the
-# lease's row locked until then, and a holder that waits for anything else inside of a transaction is wrong anyway.
+# How long Postgres lets a fenced transaction be idle between two statements. A process that is stopped in one keeps
+# the lease's row locked until then. A holder must not wait for anything else inside a transaction.
 FENCED_IDLE_S = 5.0
 
 
 class LeaseRow(Table):
-    """One lease. The row stays when its lease ends, or tokens would begin again."""
+    """One lease. The row outlives the lease, so that tokens never restart."""
 
     __tablename__ = "leases"
 
@@ -36,14 +36,14 @@ class LeaseRow(Table):
     token: Mapped[int] = mapped_column(BigInteger)
     """Counts acquisitions and releases."""
     holder: Mapped[str | None]
-    """For people who look at the table; null after a release."""
+    """For people who read the table; null after a release."""
     acquired_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     expires_at: Mapped[datetime]
     """The lease is free from this instant on."""
 
 
 class LeaseLost(Exception):
-    """The lease has ended or another holder has it: stop the work; whatever was not committed is void."""
+    """The lease has ended or another holder has it: stop the work; uncommitted changes are lost."""
 
     def __init__(self, name: str, token: int) -> None:
         super().__init__(f"The lease {name!r} is no longer held under token {token}.")
@@ -61,7 +61,7 @@ class Lease:
     lasts_s: float
     """Seconds from an acquisition or renewal to its end."""
     asked_at: float
-    """This process' monotonic clock just before the acquisition was sent: no later than the lease's begin."""
+    """Monotonic clock of this process just before the acquisition was sent: no later than the lease's begin."""
 
 
 _ACQUIRE = text("""
@@ -103,7 +103,7 @@ FOR KEY SHARE
 
 
 async def acquire(engine: AsyncEngine, name: str, holder: str, *, lasts_s: float) -> Lease | None:
-    """Take a lease that is free; None where it is held, or a fenced transaction of an earlier holder is still open.
+    """Take a free lease; None if it is held, or if a fenced transaction of an earlier holder is open.
 
     Args:
         engine: where the leases are.
@@ -112,7 +112,7 @@ async def acquire(engine: AsyncEngine, name: str, holder: str, *, lasts_s: float
         lasts_s: seconds until the lease ends unless it is renewed.
 
     Raises:
-        SQLAlchemyError: Postgres did not answer. The lease may have been taken; it ends by itself.
+        SQLAlchemyError: Postgres did not answer. The lease may have been taken, and then expires.
     """
     values: dict[str, Any] = {"name": name, "holder": holder, "lasts_s": lasts_s}
     asked_at = time.monotonic()
@@ -137,10 +137,10 @@ async def renew(engine: AsyncEngine, lease: Lease) -> None:
 
 
 async def release(engine: AsyncEngine, lease: Lease) -> None:
-    """End a lease at once; no effect where it has been lost. Waits for open transactions that are fenced by it.
+    """End a lease at once; no effect if it was lost. Waits for open transactions that are fenced by it.
 
     Raises:
-        SQLAlchemyError: Postgres did not answer; the lease ends by itself.
+        SQLAlchemyError: Postgres did not answer; the lease expires.
     """
     async with engine.begin() as connection:
         await connection.execute(_RELEASE, {"name": lease.name, "token": lease.token})
@@ -150,7 +150,7 @@ async def check_fence(connection: AsyncConnection, name: str, token: int) -> Non
     """Check that the lease is held under `token`, and let nobody else acquire it before this transaction ends.
 
     Call it first in each transaction that writes under the lease. The transaction may last longer than the lease, but
-    may not rest for more than `FENCED_IDLE_S` between two statements.
+    must not be idle for more than `FENCED_IDLE_S` between two statements.
 
     Raises:
         LeaseLost: the lease has ended or has another holder; roll back.

@@ -1,4 +1,4 @@
-"""Log lines: JSON for collectors or text for people, with the request and the account that they belong to.
+"""Log lines: JSON for collectors or text for people, with their request and account.
 
 Every process of Luna calls `configure` once. Modules log through `logging.getLogger("luna.<part>")`; keyword facts go
 through `extra={"facts": {...}}` and become members of the JSON object.
@@ -17,19 +17,19 @@ ROOT: Final = "luna"
 Format = Literal["json", "text"]
 Event = MutableMapping[str, Any]
 
-# What is being worked on: members of every line that is logged meanwhile. One variable with a small mapping: setting it
-# costs 0.1 µs, which a request can pay whether it logs or not.
+# Members of every line that is logged in this context. One variable with a small mapping: setting it costs 0.1 µs,
+# which every request can afford.
 CONTEXT: ContextVar[dict[str, Any] | None] = ContextVar("luna_log_context", default=None)
 
 
 def configure(form: Format = "json", level: str = "INFO", stream: TextIO | None = None, root: str = ROOT) -> None:
-    """Send the lines of a logger and of all below it to a stream, in place of what was configured before.
+    """Send the lines of a logger and of all below it to a stream; replaces its earlier configuration.
 
     Args:
         form: one JSON object per line, or text.
         level: the least severe level that is logged.
         stream: standard error by default.
-        root: the logger; the empty name is that of all libraries, too.
+        root: the logger; the empty name includes all libraries.
     """
     rendered: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=False)]

@@ -1,8 +1,8 @@
-"""Monthly partitions of a table that is partitioned by range of a time column, made ahead of time.
+"""Monthly partitions of a table that is partitioned by range of a time column, created in advance.
 
-A default partition `<table>_default` (made by the table's migration) catches what no month holds, so no row is ever
-refused; it stays empty as long as `ensure_partitions` runs once in two months. A month whose rows already lie in the
-default partition stays there: Postgres would refuse to make its partition.
+A default partition `<table>_default` (from the table's migration) takes rows of other months, so no row is refused.
+It stays empty if `ensure_partitions` runs at least every two months. A month whose rows are in the default partition
+stays there: Postgres would refuse to create its partition.
 """
 
 import re
@@ -36,18 +36,18 @@ def partitioned(metadata: MetaData) -> frozenset[str]:
 
 
 def is_partition(table: str, parents: Collection[str]) -> bool:
-    """Whether a table is one of the partitions that this module or a migration made for one of `parents`."""
+    """Whether a table is a partition that this module or a migration created for one of `parents`."""
     match = PARTITION.fullmatch(table)
     return match is not None and match["parent"] in parents
 
 
 async def ensure_partitions(connection: AsyncConnection, table: str, now: datetime) -> None:
-    """Make the partitions of this month and the next two, where they are missing.
+    """Create the missing partitions of this month and the next two.
 
     Args:
-        connection: the caller's transaction; the table is locked until it ends if a partition is made.
-        table: a table of ours that is partitioned by range of a time column.
-        now: what this month is.
+        connection: the caller's transaction; if a partition is created, the table is locked until its end.
+        table: one of Luna's tables, partitioned by range of a time column.
+        now: an instant in this month.
 
     Raises:
         ValueError: there is no such table, or it is not partitioned.
@@ -65,8 +65,8 @@ async def ensure_partitions(connection: AsyncConnection, table: str, now: dateti
         if await connection.scalar(EXISTS, {"name": name}) or await connection.scalar(late, span):
             continue
         if not locked:
-            # What is being inserted must be seen, too. CREATE takes this lock as well; taken here, it comes before
-            # those of the partitions, as for everybody else: the other order would deadlock.
+            # Wait for inserts in progress. CREATE takes this lock as well; taken here, it comes before those of the
+            # partitions, as everywhere else: the other order would deadlock.
             await connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
             locked = True
             if await connection.scalar(late, span):

@@ -1,24 +1,24 @@
-"""Engines for Postgres (psycopg 3). The caller owns what it gets and disposes of it."""
+"""Engines for Postgres (psycopg 3). The caller owns the engine and disposes of it."""
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-# The other way round: a node that lost its power says no goodbye, and Postgres would keep its locks, leadership among
-# them, for the two hours that Linux waits by default.
+# The server's keepalives: a client that loses power never closes its connection. Without keepalives Postgres would hold
+# its locks, leadership among them, for two hours (Linux' default).
 SERVER_KEEPALIVES = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 
-# How long a question to Postgres may take before its caller is answered 503: longer than a rebuild waits for a row's
-# lock (`luna_store.accounts.cache.LOCK_TIMEOUT`), shorter than a caller waits for anything.
+# How long a query may take before its caller gets a 503: longer than a rebuild waits for a row lock
+# (`luna_store.accounts.cache.LOCK_TIMEOUT`), shorter than any request may take.
 ANSWER_S = 4.0
 
-# A pod that is frozen amid a transaction keeps its account locked to everybody, the replica that took over among them.
-# Nothing of ours rests in one for longer than Redis takes to fail.
+# A pod that is frozen in a transaction keeps its account locked for all others, also for the replica that takes over.
+# Luna's transactions are idle for no longer than a call of Redis takes to fail.
 IDLE_IN_TRANSACTION_S = 30
 
 
 def sqlalchemy_url(database_url: str) -> URL:
-    """A libpq-style URL (`postgres://`, `postgresql://`) as SQLAlchemy's, with the psycopg 3 driver.
+    """Convert a libpq-style URL (`postgres://`, `postgresql://`) to SQLAlchemy's, with the psycopg 3 driver.
 
     Raises:
         ValueError: the URL names another database than Postgres.
@@ -36,10 +36,10 @@ def async_engine(
 
     Args:
         database_url: where Postgres is.
-        pool_size: connections kept open; as many again may be opened in a burst.
+        pool_size: connections kept open; a burst may open the same number in addition.
         statement_timeout_s: the server ends a longer statement, so that no request hangs on a stuck lock.
-        ping: ask every connection whether it lives before it is used. One round trip, which a caller that tries
-            again anyway can save.
+        ping: check every connection before it is used. Costs one round trip, which a caller that retries anyway
+            can save.
     """
     return create_async_engine(
         sqlalchemy_url(database_url),
@@ -52,7 +52,7 @@ def async_engine(
         connect_args={
             "connect_timeout": 3,
             "application_name": "luna",
-            # A server that vanished without a word is noticed within seconds, not when TCP gives up.
+            # A server that vanished is noticed within seconds, not when TCP gives up.
             "tcp_user_timeout": 5000,
             "keepalives_idle": 5,
             "keepalives_interval": 2,

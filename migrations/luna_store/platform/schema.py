@@ -1,7 +1,7 @@
-"""Migrations from Python: bring a database to this release's schema, or say how far it is from it.
+"""Runs migrations from Python, and compares a database's schema with this release's.
 
-Revisions expand first and contract a release later, so a release also runs on the schema of the next: pods of both
-are there while an upgrade rolls.
+Revisions expand first and contract a release later, so a release also runs on the schema of the next one: pods of both
+exist during a rolling upgrade.
 """
 
 import logging
@@ -17,12 +17,12 @@ from luna_store.platform.postgres import sync_engine
 
 log = logging.getLogger("luna.schema")
 
-# Alembic's own are of twelve hexadecimal digits.
+# Luna's revisions; Alembic's default ids have twelve hexadecimal digits.
 OUR_REVISION = re.compile(r"\d{4}", re.ASCII)
 
 
 class SchemaMismatch(Exception):
-    """The database has not the schema that this release needs; `luna migrate` brings it there."""
+    """The database lacks the schema that this release needs; run `luna migrate`."""
 
     def __init__(self, found: str | None, wanted: str | None) -> None:
         cure = "Run `luna migrate` with the same DATABASE_URL."
@@ -34,7 +34,7 @@ class SchemaMismatch(Exception):
 
 
 def alembic_config() -> Config:
-    """Alembic's configuration: the scripts stand beside this package in a checkout, inside it in a wheel."""
+    """Alembic's configuration. The scripts are next to this package in a checkout, inside it in a wheel."""
     package = Path(__file__).parents[1]
     inside = package / "alembic"
     config = Config()
@@ -50,7 +50,7 @@ def head() -> str | None:
 def migrate(database_url: str, revision: str = "head") -> None:
     """Bring the database to `revision`; safe to call from several processes at once.
 
-    One that a newer release has migrated stays as it is: going back to an older release is no failure.
+    A database that a newer release has migrated stays unchanged: going back to an older release is not an error.
     """
     config = alembic_config()
     engine = sync_engine(database_url)
@@ -69,10 +69,10 @@ def migrate(database_url: str, revision: str = "head") -> None:
 
 
 def require_current(database_url: str) -> None:
-    """Check that this release runs on the database; says so in the log where a newer one has migrated it.
+    """Check that this release runs on the database; logs if a newer release has migrated it.
 
     Raises:
-        SchemaMismatch: it has an older schema than this release needs, none, or that of another program.
+        SchemaMismatch: the schema is older than this release needs, missing, or of another program.
     """
     engine = sync_engine(database_url)
     try:
@@ -97,9 +97,8 @@ def serves(database_url: str) -> bool:
 
 
 def _is_newer(found: str | None) -> bool:
-    """Whether a revision comes from a later release, whose changes keep the releases before it running.
+    """Whether a revision is of a later release, with which earlier releases still run.
 
-    A revision that this release does not know is one of Luna's if it is numbered as they are, and later if its number
-    is higher.
+    An unknown revision is one of Luna's if its id has four digits, and later if its number is higher.
     """
     return found is not None and OUR_REVISION.fullmatch(found) is not None and found > (head() or "")

@@ -1,4 +1,4 @@
-"""Every table of this installation, for Alembic and for tests that compare them with the migrations."""
+"""Imports every table of this installation, for Alembic and for tests that compare tables with migrations."""
 
 import importlib
 import pkgutil
@@ -8,7 +8,7 @@ from sqlalchemy import MetaData
 
 from luna_store.platform.table import Table
 
-# Where tables are declared: in the store itself, and in `store/tables.py` of each capability that is installed.
+# Tables are declared in the store and in `store/tables.py` of each installed capability.
 OURS = (
     "luna_store.platform.idempotency",
     "luna_store.platform.leases",
@@ -19,9 +19,9 @@ CAPABILITIES = "luna_serving.capabilities"
 
 
 def collect() -> MetaData:
-    """Import every module that declares tables; they are attributes of the metadata.
+    """Import every module that declares tables; the tables are then in the metadata.
 
-    Looks at folder names, so that no list has to be kept in step and nothing of a capability but its tables is loaded.
+    Finds them by folder, so that no list has to be maintained and only the tables of a capability are imported.
     """
     for module in (*OURS, *_of_capabilities()):
         importlib.import_module(module)

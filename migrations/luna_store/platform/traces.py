@@ -1,4 +1,4 @@
-"""OpenTelemetry traces over OTLP/HTTP: off unless an endpoint is named, and then free of cost per request.
+"""OpenTelemetry traces over OTLP/HTTP: off unless an endpoint is set, and without cost per request while off.
 
 Propagation is W3C Trace Context (https://www.w3.org/TR/trace-context/): a `traceparent` of the caller is continued.
 """
@@ -24,15 +24,15 @@ Attributes = Mapping[str, str | int]
 
 
 class Traces:
-    """Starts the spans of one process."""
+    """The tracer of one process."""
 
     def __init__(self, service: str, exporter: SpanExporter, ratio: float = 1.0) -> None:
         """Send spans to an exporter.
 
         Args:
             service: the `service.name` of this process.
-            exporter: where finished spans go, in batches, from a thread of its own.
-            ratio: the share of traces that are recorded where the caller has not decided.
+            exporter: where finished spans go, in batches, from a separate thread.
+            ratio: the share of traces that are recorded if the caller has not decided.
         """
         self._provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(ratio)), resource=Resource.create({"service.name": service})
@@ -42,10 +42,10 @@ class Traces:
 
     @classmethod
     def to(cls, endpoint: str, service: str, ratio: float = 1.0) -> Self | None:
-        """Traces to the collector at an OTLP/HTTP endpoint, such as http://collector:4318/v1/traces; None without."""
+        """A tracer for an OTLP/HTTP endpoint, such as http://collector:4318/v1/traces; None without an endpoint."""
         if not endpoint:
             return None
-        # Imported here: it takes 0.2 s, and traces are off by default.
+        # Imported here: the import takes 0.2 s, and traces are off by default.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
         return cls(service, OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_S), ratio)
@@ -90,18 +90,18 @@ class Traces:
         return traceparent_of(span) if span.is_recording() else ""
 
     def close(self) -> None:
-        """Send what is left; takes the exporter's time-out at most."""
+        """Send the remaining spans; takes at most the exporter's time-out."""
         self._provider.shutdown()
 
 
 def context_of(traceparent: str | None) -> Context:
-    """The context that a `traceparent` header names; an empty one where it names none."""
+    """The context of a `traceparent` header; empty if the header is missing or invalid."""
     carrier: Mapping[str, str] = {HEADER: traceparent} if traceparent else {}
     return _PROPAGATOR.extract(carrier, Context())
 
 
 def traceparent_of(span: Span) -> str:
-    """The header by which another process continues a span's trace."""
+    """The `traceparent` with which another process continues a span's trace."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier, set_span_in_context(span, Context()))
     return carrier.get(HEADER, "")

@@ -1,1 +1,1 @@
-"""Quota and rate, as values and in Redis: debits, windows, the rate algorithm, keys and scripts. Knows no table."""
+"""Quota and rate, as values and in Redis: debits, windows, the rate algorithm, keys and scripts. No tables."""

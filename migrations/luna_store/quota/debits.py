@@ -1,4 +1,4 @@
-"""What a debit asks and what it is answered: plain values, the same whichever store took it."""
+"""Debits and decisions: plain values, the same for both stores."""
 
 import uuid
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Debit:
-    """One request for admission."""
+    """One request to charge an account."""
 
     account_id: int
     key_prefix: str
@@ -32,7 +32,7 @@ class Debit:
     debit_id: uuid.UUID
     route: str
     grant: Grant | None = None
-    """What the account must be allowed; None asks for nothing."""
+    """The grant that the call needs; None for none."""
     amounts: Mapping[str, int] = field(default_factory=dict)
     """How much of each limited thing the request holds, by the limit's name."""
     traceparent: str = ""
@@ -55,7 +55,7 @@ class Outcome(StrEnum):
     SUSPENDED = "suspended"
     EXPIRED = "expired"
     GRANT = "grant"
-    """The account is not allowed what the debit's `grant` names."""
+    """The account lacks the debit's `grant`."""
     LIMIT = "limit"
     """One of the debit's `amounts` exceeds the account's limit; `Decision.exceeded` names it."""
     RATE = "rate"
@@ -68,19 +68,19 @@ class Standing:
 
     quota_limit: int
     quota_left: int
-    """Limit less used; negative after an overdraft, or where the limit was lowered."""
+    """Limit less used; negative after an overdraft, or after the limit was lowered."""
     window_ends_at_ms: int
     """Unix milliseconds; 0 for a Lifetime quota."""
     window_s: int
-    """The window's whole length in seconds; 0 for a Lifetime quota."""
+    """The length of the window in seconds; 0 for a Lifetime quota."""
     burst: int
     tokens_left: int
     interval_us: int
     """Microseconds in which one token comes back."""
     wait_us: int
-    """Microseconds until the next request is admitted by the rate; 0 unless the rate denied it."""
+    """Microseconds until the rate admits the next request; 0 unless the rate denied it."""
     limits: Mapping[str, int] = field(default_factory=dict)
-    """The limits that hold for the account (`luna_store.limits`), by name; where one is absent the server's holds."""
+    """The account's limits (`luna_store.limits`), by name; the server's own applies where one is absent."""
 
     @property
     def remaining(self) -> int:
@@ -89,18 +89,18 @@ class Standing:
 
     @property
     def retry_after_s(self) -> int:
-        """Whole seconds to wait after a rate denial, at least 1."""
+        """Whole seconds to wait after the rate denied a request, at least 1."""
         return max(1, ceil(self.wait_us / 1e6))
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to a debit. `standing` is None where the caller was not recognised."""
+    """The answer to a debit. `standing` is None if the caller was not recognised."""
 
     outcome: Outcome
     standing: Standing | None = None
     exceeded: str | None = None
-    """The limit that Outcome.LIMIT is about; one of `standing.limits`."""
+    """The limit that was exceeded, for Outcome.LIMIT; one of `standing.limits`."""
 
     @property
     def admitted(self) -> bool:
@@ -109,7 +109,7 @@ class Decision:
 
 
 class StoreUnavailable(Exception):
-    """A store did not answer. `uncertain` is True where it may have acted all the same."""
+    """A store did not answer. `uncertain`: it may have acted nevertheless."""
 
     def __init__(self, store: str, *, uncertain: bool) -> None:
         super().__init__(f"{store} is not available.")

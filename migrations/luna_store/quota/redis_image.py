@@ -1,4 +1,4 @@
-"""What Redis is to hold of an account, as a pure function of its rows; and whether it does."""
+"""What Redis should hold of an account, as a pure function of its rows, and whether it does."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ COLUMNS = """
     )), '[]') FROM api_keys k WHERE k.account_id = a.id) AS keys
 """
 
-# Of the clock by which Redis ends its keys.
+# Resolution of the clock by which Redis expires keys.
 CLOCK_TICK = timedelta(milliseconds=1)
 
 
 class MirroredKey(NamedTuple):
-    """A key of the account, dead or alive."""
+    """A key of the account, valid or ended."""
 
     prefix: str
     digest: str
@@ -38,16 +38,16 @@ class MirroredKey(NamedTuple):
     revoked: bool
 
     def live(self, now: datetime) -> bool:
-        """Whether it opens the door at `now`."""
+        """Whether the key is valid at `now`."""
         return not self.revoked and (self.expires_ms == 0 or self.expires_ms > now.timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What Redis was found to hold of an account."""
+    """What Redis holds of an account."""
 
     fields: Mapping[str, str]
-    """Its hash."""
+    """The fields of the account's hash."""
     quota: bool
     """Whether there is a number of units left."""
     owners: Sequence[str | None]
@@ -56,19 +56,19 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """What Redis is to hold of an account."""
+    """What Redis should hold of an account."""
 
     account_id: int
     left: int
-    """Limit less used, as Postgres knows it."""
+    """Limit less used, from Postgres."""
     window_started_ms: int
     standing: dict[str, str | int]
-    """The hash, without its keys."""
+    """The fields of the hash, without the keys."""
     keys: list[MirroredKey]
 
     @classmethod
     def of(cls, row: Row[Any]) -> "Mirror":
-        """Of a row with `COLUMNS`."""
+        """Build it from a row with `COLUMNS`."""
         window = QuotaWindow(row.quota_window)
         limits = in_force(row.limits)
         return cls(
@@ -97,7 +97,7 @@ class Mirror:
         return self.standing | {f"key:{k.prefix}": f"{k.digest}:{k.expires_ms}" for k in self.keys if k.live(now)}
 
     def agrees(self, held: Held, since: datetime, until: datetime) -> bool:
-        """Whether Redis held this when it was looked at, between two instants of its own clock.
+        """Whether Redis held this when it was read, between two instants of its own clock.
 
         Fields of a newer release, and keys that ended since, make no difference. The index entry of a key that ends
         meanwhile may be there or not: Redis drops it by itself, to the millisecond.
@@ -114,12 +114,12 @@ class Mirror:
 
 
 def _json(value: object) -> str:
-    """The same text for the same value: texts are compared."""
+    """Canonical text: equal values have equal texts, which are compared."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _for_earlier_release(allowed: Allowed, limits: Mapping[str, int]) -> dict[str, str | int]:
-    """The fields that the release before revision 0005 reads; to be removed with its columns."""
+    """The fields that releases before revision 0005 read; to be removed with the old columns."""
     models = names_of(allowed, MODELS)
     return {
         "models": ALL if ALL in models else "\n" + "\n".join(models) + "\n",
@@ -128,6 +128,6 @@ def _for_earlier_release(allowed: Allowed, limits: Mapping[str, int]) -> dict[st
 
 
 def _has_ended(key: str, now: datetime) -> bool:
-    """Whether the scripts refuse a key for its age: `<digest>:<expiry ms, 0 = none>`."""
+    """Whether the scripts refuse a key as expired: `<digest>:<expiry ms, 0 = none>`."""
     expires_ms = key.rpartition(":")[2]
     return expires_ms.isdecimal() and 0 < int(expires_ms) <= now.timestamp() * 1000

@@ -1,4 +1,4 @@
-"""Every Redis key that Luna uses, in one place.
+"""Every Redis key that Luna uses.
 
 The braces are literal hash tags: all keys of an account hash to one cluster slot, so the scripts that touch
 several of them also run on a cluster.
@@ -21,7 +21,7 @@ def rate(account_id: int) -> str:
 
 
 def events(account_id: int) -> str:
-    """Stream: debits and refunds that Postgres does not have yet."""
+    """Stream: events that are not in Postgres yet."""
     return f"user:{{{account_id}}}:events"
 
 
@@ -35,7 +35,7 @@ def key(digest: str) -> str:
     return f"key:{digest}"
 
 
-# Set: ids of accounts whose stream may hold events. A hint: settlement also sweeps all accounts now and then.
+# Set: ids of accounts whose stream may have events. A hint: settlement also sweeps all accounts now and then.
 UNSETTLED = "luna:unsettled"
 
 # A refund is retried for minutes at most; a day leaves room for a long outage.

@@ -20,7 +20,7 @@ from luna_store.quota import redis_keys
 from luna_store.quota.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 
 SCRIPTS = files("luna_store.quota") / "lua"
-# Those who may have reached the server before they failed.
+# Errors after which the command may have reached the server.
 LOST = (RedisConnectionError, RedisTimeoutError, OSError)
 
 
@@ -47,7 +47,7 @@ def redis_client(redis_url: str, *, timeout_s: float = 1.0, max_connections: int
             health_check_interval=0,
         )
     except ValueError:
-        # The parser's message quotes what it takes for a port: after a "/" in the password, that is the password.
+        # The parser's message quotes the port; after a "/" in the password, that is the password.
         raise ValueError(
             "REDIS_URL must be of the form redis://:password@host:port/0; in a password write / as %2F, @ as %40, "
             ": as %3A, # as %23 and ? as %3F."
@@ -56,7 +56,7 @@ def redis_client(redis_url: str, *, timeout_s: float = 1.0, max_connections: int
 
 
 class RedisQuota:
-    """Debits and refunds in Redis. Owns the script hashes, not the client."""
+    """Debits and refunds in Redis. Does not own the client."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -64,7 +64,7 @@ class RedisQuota:
         self._refund = redis.register_script((SCRIPTS / "refund.lua").read_text())
 
     async def debit(self, debits: Sequence[Debit]) -> list[Decision]:
-        """Decide all debits in one round trip, in their order.
+        """Decide all debits in one round trip, in order.
 
         Raises:
             StoreUnavailable: Redis did not answer, or cannot write. With `uncertain`, some of the debits may have
@@ -72,7 +72,7 @@ class RedisQuota:
         """
         replies = await self._send(debits)
         if any(isinstance(reply, NoScriptError) for reply in replies):
-            # A restarted server has forgotten the script: those that it refused did not run.
+            # A restarted server has lost the script: the debits that it refused did not run.
             await self._load()
             missed = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             for i, reply in zip(missed, await self._send([debits[i] for i in missed]), strict=True):
@@ -101,7 +101,7 @@ class RedisQuota:
             )
         charged = {d.account_id for d in debits if d.units}
         if charged:
-            # After the debits: settlement that takes the mark before them would miss them until its next sweep.
+            # After the debits: if settlement took the mark before them, it would miss them until its next sweep.
             pipe.sadd(redis_keys.UNSETTLED, *charged)
         try:
             replies = await pipe.execute(raise_on_error=False)
@@ -117,7 +117,7 @@ class RedisQuota:
             raise StoreUnavailable("Redis", uncertain=True) from e
 
     async def refund(self, debit: Debit) -> bool:
-        """Give the debit back once; True if this call did, False if an earlier one had.
+        """Refund the debit once; True if this call did, False if an earlier one did.
 
         Raises:
             StoreUnavailable: Redis did not answer or does not hold the account; call again, or void in Postgres.
@@ -142,13 +142,13 @@ class RedisQuota:
             raise StoreUnavailable("Redis", uncertain=True) from e
         if done < 0:
             raise StoreUnavailable("Redis", uncertain=False)
-        # A hint, which the sweep makes up for.
+        # A hint; the sweep finds accounts without it.
         with suppress(RedisError, OSError):
             await self._redis.sadd(redis_keys.UNSETTLED, debit.account_id)
         return bool(done)
 
     async def owner(self, digests: Sequence[str]) -> int | None:
-        """The account that a key with one of these digests belongs to, if Redis knows it."""
+        """The account of the key with one of these digests; None if Redis does not know it."""
         try:
             found = await cast("Awaitable[list[str | None]]", self._redis.mget([redis_keys.key(d) for d in digests]))
         except (RedisError, OSError) as e:
@@ -164,7 +164,7 @@ def _debit_script() -> str:
 
 def _decision(reply: Any) -> Decision:  # noqa: ANN401  what redis-py returns for a script
     if isinstance(reply, RedisError):
-        # Out of memory, a read-only replica, still loading. This debit did not run, but its neighbours may have.
+        # Out of memory, a read-only replica, or still loading. This debit did not run; others of the batch may have.
         raise StoreUnavailable("Redis", uncertain=True) from reply
     code, *facts = reply
     if not facts:
@@ -189,5 +189,5 @@ def _decision(reply: Any) -> Decision:  # noqa: ANN401  what redis-py returns fo
 
 @lru_cache(maxsize=4096)
 def _limits(text: str) -> Mapping[str, int]:
-    # Most accounts have those of their Tier.
+    # Cached: most accounts have the limits of their Tier.
     return MappingProxyType(json.loads(text))

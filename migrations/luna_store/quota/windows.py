@@ -1,11 +1,11 @@
-"""Quota windows. Pure: the instant is an argument. Days and months are those of UTC."""
+"""Quota windows as pure functions of an instant. Days and months are UTC's."""
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 
 class QuotaWindow(StrEnum):
-    """How long a quota lasts before it is full again."""
+    """The period after which a quota is full again."""
 
     LIFETIME = "Lifetime"
     DAY = "Day"
@@ -13,7 +13,7 @@ class QuotaWindow(StrEnum):
 
 
 def window_start(window: QuotaWindow, started_at: datetime, now: datetime) -> datetime:
-    """The start of the window that holds `now`; a Lifetime window keeps the start it has."""
+    """The start of the window that holds `now`; a Lifetime window keeps its start."""
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     match window:
         case QuotaWindow.LIFETIME:
@@ -37,7 +37,7 @@ def window_end(window: QuotaWindow, started_at: datetime) -> datetime | None:
 
 
 def window_seconds(window: QuotaWindow, started_at: datetime) -> int:
-    """The length of the whole window that `started_at` lies in; 0 for a Lifetime quota."""
+    """The length of the window that `started_at` lies in; 0 for a Lifetime quota."""
     end = window_end(window, started_at)
     if end is None:
         return 0

@@ -1,1 +1,1 @@
-"""Carries debits from Redis to the ledger, and brings Redis up to date with what changed in Postgres."""
+"""Moves events from Redis to the ledger, and rebuilds Redis where Postgres changed."""

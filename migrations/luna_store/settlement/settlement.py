@@ -1,8 +1,8 @@
-"""Settlement: carries every debit from Redis to Postgres exactly once, and repairs Redis where it lags behind.
+"""Settlement: books every event of Redis in Postgres exactly once, and rebuilds stale Redis keys.
 
-Read a batch, book it in one transaction, commit, only then delete it from the streams. Killed at any point, the
-next run reads the batch again and books nothing twice. One settler works at a time (a Postgres advisory lock);
-the lock only saves work, for two at once would be just as exact.
+A round reads a batch, books it in one transaction, commits, and only then deletes it from the streams. After a crash at
+any point, the next run reads the batch again and books nothing twice. One settler works at a time (a Postgres advisory
+lock); the lock only avoids duplicate work, and two settlers at once would be just as exact.
 """
 
 import asyncio
@@ -39,44 +39,44 @@ log = logging.getLogger("luna.settlement")
 LOCK = "luna.settlement"
 
 INTERVAL_S = 0.25
-# The mark of an account is lost if its debit's connection broke in between, or a settler died: look at all then.
+# Seconds between sweeps over all accounts: a mark is lost if a connection broke after a debit, or a settler died.
 SWEEP_EVERY_S = 5.0
-# A transaction of at most 20 x 500 events holds its locks for some tens of milliseconds.
-ACCOUNTS_A_BATCH = 20
-EVENTS_AN_ACCOUNT = 500
-# A batch holds its locks for some tens of milliseconds; the events of others wait for some tenths of a second.
-REBUILDS_A_BATCH = 48
+# A transaction of at most 20 x 500 events holds its locks for tens of milliseconds.
+ACCOUNTS_PER_BATCH = 20
+EVENTS_PER_ACCOUNT = 500
+# A batch holds its locks for tens of milliseconds; other events wait for a few tenths of a second.
+REBUILDS_PER_BATCH = 48
 REBUILDING_S = 0.3
 STALE_LOOKED_AT = 1000
 REBUILD_PAUSE_S = 5.0
 # Two small pipelines.
 BACKLOG_EVERY_S = 5.0
-MARKS_A_TICK = 2000
+MARKS_PER_TICK = 2000
 STANDBY_S = 2.0
 PARTITIONS_EVERY_S = 3600.0
 
 
 class SettlementObserver:
-    """Is told what settlement does; this one keeps it to itself. Override what is to be known."""
+    """Receives progress callbacks; the default ignores them."""
 
     def leading(self, leading: bool) -> None:
-        """Whether this settler settles; if not, another one does, or a store is away. Told again and again."""
+        """Whether this settler settles; if not, another one does, or a store is down. Called repeatedly."""
 
     def booked(self, events: int) -> None:
-        """So many events were new and have been committed."""
+        """New events were committed."""
 
     def rebuilt(self, accounts: int) -> None:
-        """So many stale accounts' Redis keys have been rebuilt."""
+        """The Redis keys of stale accounts were rebuilt."""
 
     def round(self, seconds: float) -> None:
-        """A round has ended, after so long."""
+        """A round has ended."""
 
     def backlog(self, waiting_events: int, oldest_age_s: float) -> None:
-        """About so many events wait in Redis, the oldest for so long. Told by the leader, or while Postgres is away."""
+        """About how many events wait, and the age of the oldest. From the leader, or while Postgres is down."""
 
 
 class Settler:
-    """Runs until told to stop. Owns neither of the connections it is given."""
+    """Settles until it is stopped. Does not own its connections."""
 
     def __init__(
         self,
@@ -100,13 +100,13 @@ class Settler:
         self._partitioned_at = -PARTITIONS_EVERY_S
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Settle until `stop` is set; outages of either store are waited out."""
+        """Settle until `stop` is set; waits during outages of either store."""
         while not stop.is_set():
             try:
                 async with leadership(self._engine, LOCK) as leader:
                     self._observer.leading(leader is not None)
                     while leader is not None and not stop.is_set():
-                        # Asked on the connection that holds the lock: if it has died, so has the lock.
+                        # Checked on the connection that holds the lock: the lock ends with it.
                         await leader.execute(text("SELECT 1"))
                         await self._measure()
                         await self.settle()
@@ -122,7 +122,7 @@ class Settler:
                 await _pause(stop, STANDBY_S)
 
     async def settle(self) -> int:
-        """One round: partitions, a restarted Redis, the events, then stale accounts. Returns the events booked."""
+        """One round: partitions, a restarted Redis, events, stale accounts. Returns the number of events booked."""
         began = time.monotonic()
         await self._ensure_partitions()
         await self._notice_restart()
@@ -132,7 +132,7 @@ class Settler:
         return booked
 
     async def _measure(self) -> None:
-        """Tell how much waits, now and then."""
+        """Report the backlog, now and then."""
         if time.monotonic() - self._measured_at < BACKLOG_EVERY_S:
             return
         self._measured_at = time.monotonic()
@@ -140,19 +140,19 @@ class Settler:
         self._observer.backlog(found.events, found.oldest_age_s)
 
     async def _rebuild_stale(self) -> None:
-        """Rebuild stale accounts for a while; one that cannot be rebuilt now keeps nobody else waiting."""
+        """Rebuild stale accounts for a while; accounts that cannot be rebuilt now do not delay others."""
         began = time.monotonic()
         stale = [
             i for i in await self._cache.stale_accounts(STALE_LOOKED_AT) if self._not_before.get(i, began) <= began
         ]
-        for first in range(0, len(stale), REBUILDS_A_BATCH):
-            await self._rebuild(stale[first : first + REBUILDS_A_BATCH])
+        for first in range(0, len(stale), REBUILDS_PER_BATCH):
+            await self._rebuild(stale[first : first + REBUILDS_PER_BATCH])
             if time.monotonic() - began >= REBUILDING_S:
                 break
 
     async def _rebuild(self, account_ids: list[int]) -> None:
         try:
-            # One that is locked is left out, and still stale the next time.
+            # A locked account is left out, and is still stale in the next round.
             self._observer.rebuilt(len(await self._cache.rebuild_many(account_ids)))
         except SQLAlchemyError as e:
             if len(account_ids) > 1 and not _away(e):
@@ -172,8 +172,8 @@ class Settler:
             self._swept_at = time.monotonic()
         account_ids = sorted(self._unfinished)
         booked = 0
-        for first in range(0, len(account_ids), ACCOUNTS_A_BATCH):
-            batch = account_ids[first : first + ACCOUNTS_A_BATCH]
+        for first in range(0, len(account_ids), ACCOUNTS_PER_BATCH):
+            batch = account_ids[first : first + ACCOUNTS_PER_BATCH]
             booked += await self._settle_accounts(batch)
             self._unfinished.difference_update(batch)
         return booked
@@ -181,7 +181,7 @@ class Settler:
     async def _settle_accounts(self, account_ids: list[int]) -> int:
         booked = 0
         while account_ids:
-            events = await read_many(self._redis, account_ids, EVENTS_AN_ACCOUNT)
+            events = await read_many(self._redis, account_ids, EVENTS_PER_ACCOUNT)
             if not events:
                 break
             with self._span(events):
@@ -192,12 +192,12 @@ class Settler:
                 self._observer.booked(new)
                 await delete_events(self._redis, events)
             for account_id in {event.account_id for event in events} - present:
-                # Deleted, but Redis did not hear of it. No row can be marked stale, so it is forgotten here.
+                # The row was deleted and the Redis keys remain. No row can be marked stale, so they are removed here.
                 await self._cache.rebuild(account_id)
             counts = dict.fromkeys(account_ids, 0)
             for event in events:
                 counts[event.account_id] += 1
-            account_ids = [i for i, count in counts.items() if count == EVENTS_AN_ACCOUNT]
+            account_ids = [i for i, count in counts.items() if count == EVENTS_PER_ACCOUNT]
         return booked
 
     def _span(self, events: Sequence[Event]) -> "AbstractContextManager[object]":
@@ -208,19 +208,19 @@ class Settler:
         return self._traces.batch("settle", of, {"luna.events": len(events)})
 
     async def _marked(self) -> list[int]:
-        popped = await cast("Awaitable[list[str]]", self._redis.spop(redis_keys.UNSETTLED, MARKS_A_TICK))
+        popped = await cast("Awaitable[list[str]]", self._redis.spop(redis_keys.UNSETTLED, MARKS_PER_TICK))
         return sorted(int(i) for i in popped or [])
 
     async def _sweep(self) -> list[int]:
         async with self._engine.connect() as connection:
             every = list(await connection.scalars(select(Account.id).order_by(Account.id)))
         found: list[int] = []
-        for first in range(0, len(every), MARKS_A_TICK):
-            found += await waiting(self._redis, every[first : first + MARKS_A_TICK])
+        for first in range(0, len(every), MARKS_PER_TICK):
+            found += await waiting(self._redis, every[first : first + MARKS_PER_TICK])
         return found
 
     async def _notice_restart(self) -> None:
-        """A Redis process that was not seen before may have lost or regained anything: rebuild all accounts.
+        """Rebuild all accounts if the Redis process is new: it may have lost data or restored old data.
 
         What was seen is kept in Redis itself, so a wiped or restored one never looks familiar.
         """
@@ -240,7 +240,7 @@ class Settler:
 
 
 def _away(error: SQLAlchemyError) -> bool:
-    """Whether the connection is lost, so that another account would fare no better."""
+    """Whether the connection is lost, so that all other accounts would fail too."""
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 

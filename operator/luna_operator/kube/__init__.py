@@ -1,1 +1,1 @@
-"""The API server, and what Luna asks of it. Thin: no decision is taken here."""
+"""Clients of the API server. They take no decisions."""

@@ -1,7 +1,7 @@
-"""One asynchronous connection to the API server: JSON in, JSON out, errors by what a caller can do about them.
+"""One asynchronous client of the API server: JSON in, JSON out, errors by what a caller can do about them.
 
-The credentials, their renewal and TLS are the `kubernetes` package's; its generated models are left out, for they
-cost more time than the requests themselves and know no custom resources.
+The `kubernetes` package supplies credentials, their renewal and TLS. Its generated models are not used: they cost more
+time than the requests themselves and do not cover custom resources.
 """
 
 import os
@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 from kubernetes.aio import client, config
 
-# A page of a list: 100 Accounts are a few hundred kilobytes, and 150 MB if somebody fills them to the API's limit.
+# Objects per page of a list: 100 Accounts are a few hundred kilobytes, and 150 MB at the API's size limit.
 PAGE = 100
 
 JSON = "application/json"
@@ -35,15 +35,15 @@ class ApiError(Exception):
 
 
 class NotFound(ApiError):
-    """The object is not there (any more)."""
+    """The object does not exist (any more)."""
 
 
 class Conflict(ApiError):
-    """The object exists already, or is not the one that was seen: look again."""
+    """The object exists already, or is not the one that was seen: observe again."""
 
 
 class ApiUnavailable(Exception):
-    """No answer, or one that says to come back later: try again."""
+    """No answer, or one that says to retry later: try again."""
 
 
 class ApiServer:
@@ -51,7 +51,7 @@ class ApiServer:
 
     def __init__(self, configuration: client.Configuration, observe: Observe, *, connections: int) -> None:
         configuration.connection_pool_maxsize = connections
-        # Else aiohttp looks for ~/.netrc before every request, in a thread.
+        # Otherwise aiohttp looks for ~/.netrc before every request, in a thread.
         configuration.client_session_kwargs = {"trust_env": False}
         self._client = client.ApiClient(configuration)
         self._host = configuration.host.rstrip("/")
@@ -59,21 +59,21 @@ class ApiServer:
 
     @classmethod
     async def connect(cls, observe: Observe, *, kubeconfig: Path | None = None, connections: int = 32) -> Self:
-        """As `kubeconfig` says; without it inside a cluster as its service account, else as KUBECONFIG says.
+        """Connect with `kubeconfig`; by default with the service account inside a cluster, else with KUBECONFIG.
 
         Raises:
-            kubernetes.aio.config.ConfigException: neither is there.
+            kubernetes.aio.config.ConfigException: none of them is configured.
         """
         configuration = client.Configuration()
         if not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            # Named, for the package reads the variable when it is imported.
+            # Passed explicitly: the package reads the variable when it is imported.
             file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
             try:
                 await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call]
             except config.ConfigException as e:
-                where = file or "~/.kube/config, for KUBECONFIG is not set"
+                where = file or "~/.kube/config, since KUBECONFIG is not set"
                 raise config.ConfigException(
                     f"No API server in {where}: {e}. Set KUBECONFIG to a file that leads to one; in a cluster, mount "
                     "the service account's token."
@@ -89,7 +89,7 @@ class ApiServer:
         return await self._request("GET", "get", path, query)
 
     async def pages(self, path: str, **query: str) -> AsyncIterator[list[dict[str, Any]]]:
-        """Read a list in pages; one that grew too old on the way ends with `Conflict` (410 Gone)."""
+        """Read a list in pages; raises `Conflict` (410 Gone) if the list expires meanwhile."""
         following = ""
         while True:
             found = await self._request("GET", "list", path, {"limit": str(PAGE), "continue": following, **query})
@@ -109,7 +109,7 @@ class ApiServer:
     async def apply(self, path: str, body: dict[str, Any], *, manager: str) -> dict[str, Any]:
         """Server-side apply; takes fields over from other managers.
 
-        With `metadata.uid` or `metadata.resourceVersion` in the body, another object than the one seen is `Conflict`.
+        With `metadata.uid` or `metadata.resourceVersion` in the body, a different object raises `Conflict`.
         """
         query = {"fieldManager": manager, "force": "true"}
         return await self._request("PATCH", "apply", path, query, body, APPLY_PATCH)
@@ -155,13 +155,13 @@ def _answer(status: int, content: bytes) -> dict[str, Any]:
     error = {404: NotFound, 409: Conflict, 410: Conflict}.get(status, ApiError)
     causes = (body.get("details") or {}).get("causes") or ()
     if any(cause.get("field") == "metadata.uid" for cause in causes):
-        # 422 "field is immutable": a patch meant another object than the one of this name.
+        # 422 "field is immutable": the patch was made for another object of this name.
         error = Conflict
     raise error(status, reason, message)
 
 
 def _resource(path: str) -> str:
-    """The kind of object in a path, with its subresource: a label of few values."""
+    """The kind of object in a path, with its subresource: a metric label with few values."""
     parts = path.strip("/").split("/")
     parts = parts[2:] if parts[0] == "api" else parts[3:]
     if parts[:1] == ["namespaces"] and len(parts) > 2:

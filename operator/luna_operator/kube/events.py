@@ -1,4 +1,4 @@
-"""Events about Accounts, for `kubectl describe` and whoever watches (events.k8s.io/v1)."""
+"""Kubernetes Events about Accounts (events.k8s.io/v1), shown by `kubectl describe`."""
 
 import secrets
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ from luna_operator.kube.client import ApiServer
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import API_VERSION, FIELD_MANAGER
 
-# The API refuses longer ones.
+# The API refuses longer notes.
 NOTE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class KubeEvent:
     """Something that happened to an Account."""
 
     type: Literal["Normal", "Warning"]
     reason: str
     """What happened, CamelCase."""
     action: str
-    """What we were doing."""
+    """What the operator was doing, CamelCase."""
     note: str
 
 
-def event_manifest(event: Event, account: AccountResource, *, instance: str, now: datetime) -> dict[str, Any]:
-    """The Event as the API takes it."""
+def event_manifest(event: KubeEvent, account: AccountResource, *, instance: str, now: datetime) -> dict[str, Any]:
+    """The manifest of an Event; a note past `NOTE_BYTES` is cut."""
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {
-            # A part of a name must not end with what separates parts.
+            # A part of a name must not end with a separator.
             "name": f"{account.key.name[:200].rstrip('-.')}.{secrets.token_hex(8)}",
             "namespace": account.key.namespace,
         },
@@ -59,7 +59,7 @@ class Events:
         self._api = api
         self._instance = instance
 
-    async def post(self, event: Event, account: AccountResource) -> None:
-        """Tell of what happened; see `kube.client` for what it raises."""
+    async def post(self, event: KubeEvent, account: AccountResource) -> None:
+        """Post an Event; raises the errors of `kube.client`."""
         body = event_manifest(event, account, instance=self._instance, now=datetime.now(UTC))
         await self._api.create(f"/apis/events.k8s.io/v1/namespaces/{account.key.namespace}/events", body)

@@ -1,4 +1,4 @@
-"""Accounts and Tiers: read, finalized, given a status."""
+"""Accounts and Tiers at the API server: reads, finalizers, status patches."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -30,7 +30,7 @@ class Resources:
         return [tier async for page in self._api.pages(f"{ROOT}/tiers") for tier in page]
 
     async def require_alive(self, account: AccountResource) -> None:
-        """Ask whether the Account is still there and not being deleted; `Conflict` if not: the watch will tell."""
+        """Check that the Account exists and is not being deleted; raises `Conflict` if not."""
         try:
             metadata = (await self._api.get(_path(account.key)))["metadata"]
         except NotFound as e:
@@ -39,22 +39,22 @@ class Resources:
             raise Conflict(409, "Deleted", f"Account {account.key} is deleted.")
 
     async def add_finalizer(self, account: AccountResource) -> dict[str, Any]:
-        """Answer with the Account as it stands then; `Conflict` if somebody changed it meanwhile."""
+        """Add the finalizer; returns the Account after it. Raises `Conflict` if the Account was changed meanwhile."""
         return await self._set_finalizers(account, [*account.finalizers, FINALIZER])
 
     async def remove_finalizer(self, account: AccountResource) -> dict[str, Any]:
-        """Let the Account go; `Conflict` if somebody changed it meanwhile."""
+        """Remove the finalizer; raises `Conflict` if the Account was changed meanwhile."""
         return await self._set_finalizers(account, [name for name in account.finalizers if name != FINALIZER])
 
     async def _set_finalizers(self, account: AccountResource, names: list[str]) -> dict[str, Any]:
-        # A merge patch replaces the list: with the version seen, nobody's finalizer is lost.
+        # A merge patch replaces the list: with the version that was seen, no other finalizer is lost.
         metadata = {"uid": str(account.uid), "resourceVersion": account.resource_version, "finalizers": names}
         return await self._api.merge(_path(account.key), {"metadata": metadata}, fieldManager=FIELD_MANAGER)
 
     async def patch_account_status(self, account: AccountResource, status: dict[str, Any]) -> dict[str, Any]:
-        """Write a merge patch of the status; `Conflict` if it is not the one any more that the patch was made from.
+        """Write a merge patch of the status; raises `Conflict` if the Account changed since the patch was made.
 
-        The version says so: a uid in the patch of a status is not looked at.
+        The check uses the resource version: the API server ignores a uid in a status patch.
         """
         body = {"metadata": {"resourceVersion": account.resource_version}, "status": status}
         return await self._api.merge(_path(account.key, "/status"), body, fieldManager=FIELD_MANAGER)

@@ -1,7 +1,7 @@
-"""The Secret of an Account: its manifest, how it is read, and how it is written without ever adopting a stranger's.
+"""The Secret of an Account: manifest, reads, and writes that never adopt a Secret of another owner.
 
-A new one is created (which fails if the name is taken) and afterwards changed by server-side apply with the uid that
-was seen (which fails on any other object). An apply that creates would merge into whatever appeared in between.
+A new Secret is created (which fails if the name is taken) and later changed by server-side apply with the uid that was
+seen (which fails on any other object). An apply that creates would merge into an object that appeared in between.
 """
 
 import binascii
@@ -17,14 +17,14 @@ from luna_operator.resources.names import ACCOUNT_LABEL, API_VERSION, FIELD_MANA
 OURS = f"{MANAGED_BY}={FIELD_MANAGER}"
 OUR_LABELS = frozenset({MANAGED_BY, ACCOUNT_LABEL})
 OUR_DATA = frozenset({"api-key", "account-id", "url"})
-# Anybody may put our label on a Secret of a megabyte, and on a thousand of them: a sweep holds one page at a time, and
-# of each Secret no more than is ours.
+# Bytes per value. Anybody may put Luna's label on a thousand Secrets of a megabyte: a sweep holds one page at a time,
+# and of each Secret only what belongs to Luna.
 LONGEST = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A Secret as it was read; its key does not show in a repr."""
+    """A Secret as it was read; its repr does not show the key."""
 
     namespace: str
     name: str
@@ -32,11 +32,11 @@ class Secret:
     owner_uid: str | None
     """The uid of its controlling owner."""
     labels: dict[str, str]
-    """Ours alone."""
+    """Luna's labels only."""
     data: dict[str, str] = field(repr=False)
-    """Ours alone, decoded; what is no text, or far too long for it, is left out."""
+    """Luna's entries only, decoded; entries that are not text or exceed `LONGEST` are left out."""
     resource_version: str = field(default="", compare=False)
-    """Empty for any."""
+    """Empty matches any version."""
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:
@@ -55,7 +55,7 @@ class Secret:
 
 
 def manifest(account: AccountResource, *, account_id: int, url: str, api_key: str) -> dict[str, Any]:
-    """The Secret as we write it: Opaque, owned and controlled by its Account."""
+    """The manifest of the Secret: Opaque, owned and controlled by its Account."""
     content = {"api-key": api_key, "account-id": str(account_id), "url": url}
     return {
         "apiVersion": "v1",
@@ -81,38 +81,38 @@ def manifest(account: AccountResource, *, account_id: int, url: str, api_key: st
 
 
 def labels(account: AccountResource) -> dict[str, str]:
-    """By which the sweep finds our Secrets, and people find an Account's."""
+    """The labels by which the sweep finds Luna's Secrets, and people find the Secret of an Account."""
     return {MANAGED_BY: FIELD_MANAGER, ACCOUNT_LABEL: str(account.uid)}
 
 
-class Secrets:
-    """The Secrets at the API server."""
+class SecretsClient:
+    """Reads and writes the Secrets of Accounts."""
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
 
     async def find(self, account: AccountResource) -> Secret | None:
-        """The Secret under the account's name for it, whoever owns it."""
+        """The Secret under the account's name for it, whichever its owner; None if there is none."""
         try:
             return Secret.parse(await self._api.get(self._path(account)))
         except NotFound:
             return None
 
     async def pages(self) -> AsyncIterator[list[Secret]]:
-        """Every Secret that carries our label, in pages."""
+        """Every Secret with Luna's label, in pages."""
         async for page in self._api.pages("/api/v1/secrets", labelSelector=OURS):
             yield [Secret.parse(body) for body in page]
 
     async def write(self, account: AccountResource, body: dict[str, Any], seen: Secret | None) -> Secret:
-        """Create, or change the one that was seen; returns it as it is now.
+        """Create the Secret, or change the one that was seen; returns it after the write.
 
         Raises:
-            Conflict: it is not there as it was seen; look again.
+            Conflict: it is no longer as it was seen; observe again.
         """
         if seen is None:
             folder = self._path(account).rpartition("/")[0]
             return Secret.parse(await self._api.create(folder, body, fieldManager=FIELD_MANAGER))
-        # By its version too: a second replica, whose key has ended this one, may have written it meanwhile.
+        # The version too: a second replica may have written a newer key into it meanwhile.
         same = {"uid": seen.uid, "resourceVersion": seen.resource_version}
         body = {**body, "metadata": {**body["metadata"], **same}}
         try:

@@ -1,1 +1,1 @@
-"""What to do about an account: pure functions of what was observed. No I/O, no clock; `now` is an argument."""
+"""Decides what to do about an account: pure functions of an observation. No I/O, no clock; `now` is an argument."""

@@ -1,4 +1,4 @@
-"""An account's conditions, as the Kubernetes API conventions have them.
+"""An account's conditions, after the Kubernetes API conventions.
 
 https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md: a
 condition is always present, `status` is True, False or Unknown, and `lastTransitionTime` moves only when `status` does.
@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from luna_operator.plan.observation import Observation
-from luna_operator.plan.problems import Problem, Stage
+from luna_operator.plan.obstacles import Obstacle, Stage
 from luna_operator.plan.usage import remaining
 from luna_operator.resources.account import format_time
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One statement about an account."""
+    """One condition; a message ends with a full stop."""
 
     type: str
     status: str
@@ -25,21 +25,21 @@ class Condition:
     message: str
 
 
-def conditions_of(seen: Observation, problem: Problem | None) -> list[Condition]:
+def conditions_of(seen: Observation, obstacle: Obstacle | None) -> list[Condition]:
     """Every condition of the account, Ready first.
 
     Args:
         seen: the account after the steps of its plan were taken.
-        problem: what stopped them; None if nothing did.
+        obstacle: what stopped them; None if nothing did.
     """
-    synced = [_stage(stage, seen, problem) for stage in Stage]
+    synced = [_stage(stage, seen, obstacle) for stage in Stage]
     suspended, expired, exhausted = _suspended(seen), _expired(seen), _exhausted(seen)
-    return [_ready(synced, suspended, expired, problem), *synced, suspended, expired, exhausted]
+    return [_ready(synced, suspended, expired, obstacle), *synced, suspended, expired, exhausted]
 
 
-def _stage(stage: Stage, seen: Observation, problem: Problem | None) -> Condition:
-    if problem is not None and problem.stage is stage:
-        return Condition(stage, "False", problem.reason, problem.message)
+def _stage(stage: Stage, seen: Observation, obstacle: Obstacle | None) -> Condition:
+    if obstacle is not None and obstacle.stage is stage:
+        return Condition(stage, "False", obstacle.reason, obstacle.message)
     done = {
         Stage.DATABASE: ("Synced", "The account's row is as specified."),
         Stage.QUOTA: ("Synced", "Redis holds the account's limits and what is left of its quota."),
@@ -55,9 +55,9 @@ def _stage(stage: Stage, seen: Observation, problem: Problem | None) -> Conditio
     return Condition(stage, "False", "Pending", "Not there yet.")
 
 
-def _ready(synced: list[Condition], suspended: Condition, expired: Condition, problem: Problem | None) -> Condition:
-    if problem is not None:
-        return Condition("Ready", "False", problem.reason, problem.message)
+def _ready(synced: list[Condition], suspended: Condition, expired: Condition, obstacle: Obstacle | None) -> Condition:
+    if obstacle is not None:
+        return Condition("Ready", "False", obstacle.reason, obstacle.message)
     for condition in synced:
         if condition.status != "True":
             return Condition("Ready", "False", condition.reason, f"{condition.type}: {condition.message}")
@@ -93,7 +93,7 @@ def _exhausted(seen: Observation) -> Condition:
 
 
 def render(wanted: Iterable[Condition], before: Iterable[dict[str, Any]], generation: int, now: datetime) -> list[Any]:
-    """The conditions as the API takes them; times of those whose status did not change are kept."""
+    """The conditions as the API takes them; a condition whose status did not change keeps its time."""
     old = {condition.get("type"): condition for condition in before}
     rendered = []
     for condition in wanted:

@@ -1,4 +1,4 @@
-"""From an observation to a plan: which steps are missing, in their order. Nothing missing, no step.
+"""Turns an observation into a plan: the missing steps, in their order.
 
 The same function serves a single reconciliation and the sweep over all accounts, so what the sweep reports as drift
 is exactly what a reconciliation would repair.
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from luna_operator.plan.observation import Observation, Ownership
-from luna_operator.plan.problems import Problem, invalid, secret_conflict, tier_not_found
+from luna_operator.plan.obstacles import Obstacle, invalid, secret_conflict, tier_not_found
 from luna_operator.plan.steps import (
     AddFinalizer,
     ApplyRow,
@@ -27,31 +27,31 @@ from luna_store.quota.windows import window_end
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do now, what stands in the way, and when to look again."""
+class AccountPlan:
+    """What to do now, the obstacle if there is one, and when to reconcile again."""
 
     steps: tuple[Step, ...] = ()
-    problem: Problem | None = None
+    obstacle: Obstacle | None = None
     wake_at: datetime | None = field(default=None)
     """The next instant at which this account changes by itself; None for never."""
 
 
-def decide(seen: Observation) -> Plan:
+def decide(seen: Observation) -> AccountPlan:
     """The plan for one account."""
     account = seen.account
     if account.deleting:
         if not account.finalized:
-            return Plan()
-        return Plan((EndAccount(account.retain), RemoveFinalizer()))
+            return AccountPlan()
+        return AccountPlan((EndAccount(account.retain), RemoveFinalizer()))
     steps: list[Step] = [] if account.finalized else [AddFinalizer()]
     if seen.tier_missing:
-        # Fail static: neither take away what worked nor give what nobody granted.
-        return Plan(tuple(steps), tier_not_found(account.tier or ""), wake_at(seen))
+        # Fail static: keep the previous limits, grant nothing new.
+        return AccountPlan(tuple(steps), tier_not_found(account.tier or ""), wake_at(seen))
     try:
         desired = seen.desired
     except ValueError as e:
-        # A schema that was stricter later, or not applied: one such account must not stop the sweep over the others.
-        return Plan(tuple(steps), invalid(str(e)), wake_at(seen))
+        # The schema became stricter later, or is not applied. One such account must not stop the sweep.
+        return AccountPlan(tuple(steps), invalid(str(e)), wake_at(seen))
     row = seen.row
     changed = row is None or bool(differences(desired, row))
     if changed:
@@ -59,12 +59,12 @@ def decide(seen: Observation) -> Plan:
     stale = changed or seen.cache_drifted or (row is not None and row.cache_stale)
     if seen.secret.ownership is Ownership.STRANGER:
         rebuild = [RebuildCache()] if stale else []
-        return Plan((*steps, *rebuild), secret_conflict(account.api_key.secret_name), wake_at(seen))
+        return AccountPlan((*steps, *rebuild), secret_conflict(account.api_key.secret_name), wake_at(seen))
     key_steps = _key_steps(seen)
     steps += key_steps
     if stale or any(isinstance(step, IssueKey | ConfirmKey) for step in key_steps):
         steps.append(RebuildCache())
-    return Plan(tuple(steps), None, wake_at(seen))
+    return AccountPlan(tuple(steps), None, wake_at(seen))
 
 
 def _key_steps(seen: Observation) -> list[Step]:
@@ -81,7 +81,7 @@ def _key_steps(seen: Observation) -> list[Step]:
 
 
 def _why(seen: Observation, held: KeyRow | None) -> Why | None:
-    """What a new key is needed for, once the held one is confirmed; None if it is not."""
+    """Why a new key is needed, once the held one is confirmed; None if none is needed."""
     policy = seen.account.api_key
     if seen.row is None or not seen.row.keys:
         return Why.FIRST
@@ -108,10 +108,10 @@ def wake_at(seen: Observation) -> datetime | None:
     if seen.row is not None:
         instants += [key.expires_at for key in seen.row.keys]
         if seen.row.quota_limit and not remaining(seen.row, seen.now):
-            # Of other accounts, a new window changes no more than the usage, which is reported by and by.
+            # For other accounts a new window changes only the usage, which the usage report writes.
             instants.append(window_end(seen.row.quota_window, seen.row.window_started_at))
     if current is not None and account.api_key.rotation_interval is not None:
         instants.append(current.created_at + account.api_key.rotation_interval)
     coming = [instant for instant in instants if instant is not None and instant > seen.now]
-    # The stores' clocks may be a little behind this one.
+    # The clocks of the stores may run slightly behind this one.
     return min(coming) + timedelta(seconds=1) if coming else None

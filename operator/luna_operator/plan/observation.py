@@ -1,4 +1,4 @@
-"""What a reconciliation has seen of one account before it decides."""
+"""What a reconciliation observed of one account before it decides."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from luna_store.accounts.desired import AccountRow, DesiredAccount, KeyRow
 
 
 class Ownership(StrEnum):
-    """Whose Secret stands under the name that the account wants."""
+    """Who owns the Secret under the name that the account wants."""
 
     ABSENT = "absent"
     OURS = "ours"
@@ -20,13 +20,13 @@ class Ownership(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SecretFacts:
-    """The account's Secret. It never holds the key itself: nothing that is logged can show it."""
+    """Facts about the account's Secret, without the key, so that no log line can show it."""
 
     ownership: Ownership
     held_prefix: str | None = None
-    """The prefix of the live key of this account that it really holds (its digest matches); None for anything else."""
+    """The prefix of the live key of this account that it holds (the digest matches); None otherwise."""
     in_order: bool = False
-    """Whether all besides the key is as we would write it: account id, URL, labels, owner."""
+    """Whether everything but the key is as the operator writes it: account id, URL, labels, owner."""
 
 
 ABSENT = SecretFacts(Ownership.ABSENT)
@@ -42,23 +42,23 @@ class Observation:
     row: AccountRow | None
     secret: SecretFacts
     now: datetime
-    """UTC, this machine's clock."""
+    """UTC, from this machine's clock."""
     cache_drifted: bool = False
-    """Whether Redis was seen to differ from the row."""
+    """Whether Redis differed from the row."""
 
     @property
     def tier_missing(self) -> bool:
-        """Whether the account names a Tier that is not there."""
+        """Whether the account names a Tier that does not exist."""
         return self.account.tier is not None and self.tier is None
 
     @property
     def limits(self) -> EffectiveLimits:
-        """What holds for the account."""
+        """The limits of the account, merged with its Tier's and the defaults."""
         return effective(self.account.limits, self.tier.limits if self.tier else None)
 
     @property
     def desired(self) -> DesiredAccount:
-        """The row as the resources want it."""
+        """The row that the resources ask for."""
         account, limits = self.account, self.limits
         return DesiredAccount(
             uid=account.uid,

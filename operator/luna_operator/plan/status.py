@@ -1,11 +1,11 @@
-"""The status of an Account, whole, as it should be written; equal to the one that stands there if nothing changed."""
+"""The complete status of an Account; equal to its present one if nothing changed."""
 
 from datetime import timedelta
 from typing import Any
 
 from luna_operator.plan.conditions import conditions_of, render
 from luna_operator.plan.observation import Observation
-from luna_operator.plan.problems import Problem
+from luna_operator.plan.obstacles import Obstacle
 from luna_operator.plan.usage import next_usage
 from luna_operator.resources.account import format_time
 from luna_operator.resources.limits import EffectiveLimits
@@ -14,22 +14,22 @@ from luna_store.accounts.desired import AccountRow
 from luna_store.grants import MODELS, names_of
 
 
-def status_of(seen: Observation, problem: Problem | None, usage_max_age: timedelta) -> dict[str, Any]:
-    """The status after the steps of a plan were taken, or one of them was stopped by `problem`."""
+def status_of(seen: Observation, obstacle: Obstacle | None, usage_max_age: timedelta) -> dict[str, Any]:
+    """The status after the steps of a plan were taken, or after `obstacle` stopped one of them."""
     before, account, row = seen.account.status, seen.account, seen.row
     status: dict[str, Any] = {
         "observedGeneration": account.generation,
         "secretName": account.api_key.secret_name,
         "effective": _effective(seen.limits),
         "conditions": render(
-            conditions_of(seen, problem), before.get("conditions") or (), account.generation, seen.now
+            conditions_of(seen, obstacle), before.get("conditions") or (), account.generation, seen.now
         ),
     }
     if seen.tier_missing:
-        # What a missing Tier would give is not known; what held before goes on to hold.
+        # The limits of a missing Tier are unknown; the previous ones stay in effect.
         status["effective"] = before.get("effective")
     if row is None:
-        # Not made yet, or Postgres is out of reach: what was known of it is no less true.
+        # Not made yet, or Postgres is unreachable: keep what the status says.
         status |= {name: before[name] for name in ("accountId", "keys", "usage") if name in before}
     else:
         status["accountId"] = row.id
@@ -80,12 +80,12 @@ def _effective(holds: EffectiveLimits) -> dict[str, Any]:
 
 
 def _number(value: float) -> float:
-    """50 rather than 50.0, which the API server gives back as 50: a difference at every look."""
+    """50 rather than 50.0: the API server returns 50.0 as 50, which would differ at every comparison."""
     return int(value) if value == int(value) else value
 
 
 def _without_nulls(value: Any) -> Any:  # noqa: ANN401  JSON
-    """The API server drops nulls and keeps empty objects; so both are left out before two are compared."""
+    """Without nulls, which the API server drops, and without empty objects, which it keeps: for comparisons."""
     if isinstance(value, dict):
         cleaned = {name: _without_nulls(item) for name, item in value.items() if item is not None}
         return {name: item for name, item in cleaned.items() if item != {}}

@@ -1,4 +1,4 @@
-"""The steps that a plan is made of, in the order in which they are taken."""
+"""The steps of a plan, in the order in which they are taken."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from luna_store.accounts.desired import DesiredAccount
 
 
 class Why(StrEnum):
-    """What a key is issued for."""
+    """Why a key is issued."""
 
     FIRST = "first"
     INTERVAL = "interval"
@@ -19,7 +19,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AddFinalizer:
-    """Before anything is made outside Kubernetes: afterwards, the account cannot vanish without us."""
+    """Add the finalizer, before anything is made outside Kubernetes: the Account then waits for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class IssueKey:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmKey:
-    """A run that was killed had written this key into the Secret: finish what it began."""
+    """Confirm the key that an interrupted run wrote into the Secret."""
 
     prefix: str
     overlap: timedelta
@@ -48,12 +48,12 @@ class ConfirmKey:
 
 @dataclass(frozen=True, slots=True)
 class WriteSecret:
-    """The key in the Secret is right, something else is not: write it anew with the same key."""
+    """Rewrite the Secret with the same key: something else in it is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebuildCache:
-    """Bring Redis in step with Postgres."""
+    """Rebuild the account's Redis keys from Postgres."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class EndAccount:
 
 @dataclass(frozen=True, slots=True)
 class RemoveFinalizer:
-    """All is undone: let the resource go. Its Secret follows through its owner reference."""
+    """Remove the finalizer; Kubernetes then removes the resource and, by its owner reference, the Secret."""
 
 
 Step = AddFinalizer | ApplyRow | IssueKey | ConfirmKey | WriteSecret | RebuildCache | EndAccount | RemoveFinalizer

@@ -1,4 +1,4 @@
-"""The status of a Tier: how many Accounts use it, and whether all of them have its present defaults."""
+"""The status of a Tier: how many Accounts use it, and whether all of them have its current defaults."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ def tier_status(tier: TierResource, *, accounts: int, waiting: int, now: datetim
     Args:
         tier: the Tier.
         accounts: how many Accounts name it.
-        waiting: how many of them are not as it says yet.
+        waiting: how many of them do not have its defaults yet.
         now: UTC.
     """
     if waiting:

@@ -1,7 +1,7 @@
-"""`status.usage`: coarse by intention.
+"""`status.usage`: coarse on purpose.
 
-Written when a threshold is crossed, else once in minutes: ten thousand busy accounts must not keep the API server
-writing.
+It is written when a threshold is crossed, else once in minutes, so that ten thousand busy accounts do not keep the API
+server busy.
 """
 
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from luna_operator.resources.account import format_time, parse_time
 from luna_store.accounts.desired import AccountRow, UsageRow
 from luna_store.quota.windows import window_end, window_start
 
-# Percent of the limit. The last is the condition QuotaExhausted.
+# Percent of the limit. The last one sets the condition QuotaExhausted.
 THRESHOLDS = (50, 75, 90, 95, 100)
 
 
@@ -21,7 +21,7 @@ def remaining(row: AccountRow | UsageRow, now: datetime) -> int:
 
 
 def usage_of(row: AccountRow | UsageRow, now: datetime) -> dict[str, Any]:
-    """The usage that Postgres knows of: units, in the window that holds `now`."""
+    """The usage in Postgres: units in the window that holds `now`."""
     start = window_start(row.quota_window, row.window_started_at, now)
     return {
         "limit": row.quota_limit,
@@ -35,7 +35,7 @@ def usage_of(row: AccountRow | UsageRow, now: datetime) -> dict[str, Any]:
 def next_usage(
     before: dict[str, Any] | None, row: AccountRow | UsageRow, now: datetime, max_age: timedelta
 ) -> dict[str, Any]:
-    """What should stand in the status: a new report if one is due, else the one that is there."""
+    """The usage for the status: a new report if one is due, else the present one."""
     report = usage_of(row, now)
     if not before:
         return report
@@ -47,12 +47,12 @@ def next_usage(
     if _level(before.get("used", 0), report["limit"]) != _level(report["used"], report["limit"]):
         return report
     age = _age(before.get("asOf"), now)
-    # A report of the future is as bad as none: left there, it would stand until then.
+    # A report dated in the future counts as none; otherwise it would stay until that time.
     return before if age is not None and abs(age) < max_age else report
 
 
 def _age(as_of: str | None, now: datetime) -> timedelta | None:
-    """How old a report is; None if it does not tell. A team may have written it: the year 0 is a date-time too."""
+    """How old a report is; None without a valid time. A team may have written it, so any date-time is possible."""
     try:
         written = parse_time(as_of)
     except ValueError:
@@ -61,7 +61,7 @@ def _age(as_of: str | None, now: datetime) -> timedelta | None:
 
 
 def _used(row: AccountRow | UsageRow, start: datetime) -> int:
-    # A window that has ended counts nothing any more, even before settlement rolls the row.
+    # A window that has ended counts nothing, even before settlement rolls the row.
     return row.quota_used if start == row.window_started_at else 0
 
 

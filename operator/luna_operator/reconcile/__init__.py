@@ -1,1 +1,1 @@
-"""Observe, plan, act: one account at a time from a queue, all of them in pages by the sweep."""
+"""Observes, plans and acts: on single accounts from a queue, and on all of them in pages by the sweep."""

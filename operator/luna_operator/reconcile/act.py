@@ -1,4 +1,4 @@
-"""Taking the steps of a plan. Each may be cut off at any point: the next plan begins where this one ended."""
+"""Takes the steps of a plan. A step may be interrupted at any point: the next plan resumes from there."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from redis.exceptions import RedisError
 
 from luna_operator.kube.client import ApiError
-from luna_operator.kube.events import Event
+from luna_operator.kube.events import KubeEvent
 from luna_operator.kube.resources import Resources
-from luna_operator.kube.secrets import Secret, Secrets, manifest
+from luna_operator.kube.secrets import Secret, SecretsClient, manifest
 from luna_operator.metrics import Metrics
 from luna_operator.plan.observation import Observation
 from luna_operator.plan.steps import (
@@ -24,8 +24,8 @@ from luna_operator.plan.steps import (
     Why,
     WriteSecret,
 )
-from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observed, Observer
+from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.resources.account import AccountResource, format_time
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.provisioning import AccountRow, Provisioning
@@ -38,36 +38,36 @@ class Work:
     account: AccountResource
     row: AccountRow | None
     secret: Secret | None
-    events: list[Event] = field(default_factory=list)
+    events: list[KubeEvent] = field(default_factory=list)
     touched: bool = False
-    """Whether row, keys or Secret are no longer what was read."""
+    """Whether row, keys or Secret changed since they were read."""
     alive: bool = False
-    """Whether the API server has said in this pass that the Account is there."""
+    """Whether the API server confirmed in this pass that the Account exists."""
 
     @property
     def account_id(self) -> int:
-        """The row's id; every step that needs it comes after the one that makes the row."""
+        """The row's id; the steps that need it follow the step that makes the row."""
         if self.row is None:
             raise LookupError(f"{self.account.key} has no row yet.")
         return self.row.id
 
 
 class Actor:
-    """Takes steps. Owns none of what it is given."""
+    """Takes steps. Does not own its arguments."""
 
     def __init__(
         self,
-        known: Known,
+        resource_cache: ResourceCache,
         observer: Observer,
         resources: Resources,
-        secrets: Secrets,
+        secrets: SecretsClient,
         provisioning: Provisioning,
         cache: AccountCache,
         metrics: Metrics,
         *,
         url: str,
     ) -> None:
-        self._known = known
+        self._resource_cache = resource_cache
         self._observer = observer
         self._resources = resources
         self._secrets = secrets
@@ -77,14 +77,14 @@ class Actor:
         self._url = url
 
     def begin(self, observed: Observed) -> Work:
-        """The work on an account that was observed."""
+        """Start the work on an observed account."""
         return Work(observed.seen.account, observed.seen.row, observed.secret)
 
     async def take(self, step: Step, work: Work) -> None:
         """Take one step.
 
         Raises:
-            SQLAlchemyError, RedisError, OSError, NameTaken, ApiError, ApiUnavailable: whatever stopped it; nothing
+            SQLAlchemyError, RedisError, OSError, NameTaken, ApiError, ApiUnavailable: what stopped the step; nothing
                 has to be undone.
         """
         match step:
@@ -93,7 +93,7 @@ class Actor:
                 work.alive = True
             case ApplyRow(desired):
                 if not work.alive and (work.row is None or work.row.state == "revoked"):
-                    # Another replica may have ended the account, of which this one's watch has not told yet.
+                    # Another replica may have ended the account before this replica's watch reports it.
                     await self._resources.require_alive(work.account)
                 work.row, work.touched = await self._provisioning.apply(desired, work.row), True
             case IssueKey():
@@ -110,10 +110,10 @@ class Actor:
                 await self._end(work.account, retain=retain)
             case RemoveFinalizer():
                 await self._resources.remove_finalizer(work.account)
-                self._known.forget(work.account.key, work.account.resource_version)
+                self._resource_cache.forget(work.account.key, work.account.resource_version)
 
     async def after(self, work: Work, seen: Observation) -> Observation:
-        """The observation as it is now; read again only where something was touched."""
+        """The observation after the steps; read again only where a step changed something."""
         if not work.touched:
             return replace(seen, account=work.account, now=datetime.now(UTC))
         row = await self._provisioning.find(work.account.uid)
@@ -125,7 +125,7 @@ class Actor:
         try:
             await self._write(work, key.secret)
         except ApiError:
-            # Refused, so nobody has it. Kept, such keys would pile up, and slow down every rebuild of the account.
+            # The write was refused, so nobody has the key. Such keys would pile up and slow down every rebuild.
             if digest := await self._provisioning.withdraw(account_id, key.prefix):
                 with suppress(RedisError, OSError):
                     await self._cache.forget_key(digest)
@@ -135,9 +135,9 @@ class Actor:
         ends = format_time(datetime.now(UTC) + step.overlap)
         note = f"The Secret {work.account.api_key.secret_name!r} holds the key {key.prefix}."
         if step.why is Why.FIRST:
-            work.events.append(Event("Normal", "KeyIssued", "IssueKey", note))
+            work.events.append(KubeEvent("Normal", "KeyIssued", "IssueKey", note))
         else:
-            work.events.append(Event("Normal", "KeyRotated", "RotateKey", f"{note} Earlier keys end at {ends}."))
+            work.events.append(KubeEvent("Normal", "KeyRotated", "RotateKey", f"{note} Earlier keys end at {ends}."))
 
     async def _write(self, work: Work, api_key: str) -> None:
         body = manifest(work.account, account_id=work.account_id, url=self._url, api_key=api_key)
@@ -145,11 +145,11 @@ class Actor:
         work.touched = True
 
     async def _end(self, account: AccountResource, *, retain: bool) -> None:
-        # Revoked first, whatever the policy: Redis hears of it before the row that it could ask is gone.
+        # Revoked first, under either policy: Redis is rebuilt from the row before the row is removed.
         ended = await self._provisioning.end(account.uid, retain=True)
         if ended is None:
             if not retain and (account_id := account.status.get("accountId")) is not None:
-                # A run that was killed had removed the row, and not come to Redis.
+                # An interrupted run removed the row and not the Redis keys.
                 await self._cache.rebuild(account_id)
             return
         account_id, digests = ended
@@ -158,13 +158,13 @@ class Actor:
         except (RedisError, OSError):
             if not retain:
                 raise
-            # The row is marked stale: settlement carries it over when Redis is back.
+            # The row is marked stale: settlement rebuilds the keys when Redis is back.
         if not retain:
-            # Also before the row: an account whose status was never written has its id nowhere else.
+            # Before the row is removed: if the status was never written, the row alone holds the id.
             await self._cache.forget(account_id, digests)
             await self._provisioning.end(account.uid, retain=False)
             await self._cache.forget(account_id, digests)
 
     def _keep(self, work: Work, body: dict[str, object]) -> None:
         work.account = AccountResource.parse(body)
-        self._known.keep(work.account)
+        self._resource_cache.keep(work.account)

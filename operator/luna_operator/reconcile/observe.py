@@ -1,13 +1,13 @@
-"""Looking at accounts: at one, or at a page of them at once."""
+"""Observes one account, or a page of accounts at once."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from luna_operator.kube.secrets import Secret, Secrets, labels
+from luna_operator.kube.secrets import Secret, SecretsClient, labels
 from luna_operator.plan.observation import ABSENT, Observation, Ownership, SecretFacts
-from luna_operator.reconcile.known import Known
+from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
 from luna_store.accounts.cache import AccountCache
@@ -18,40 +18,46 @@ Matches = Callable[[KeyRow, str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """An observation, and the Secret behind its facts, which acting needs."""
+    """An observation, with the Secret that its steps may change."""
 
     seen: Observation
     secret: Secret | None
 
 
 class Observer:
-    """Reads Postgres, Redis and the Secrets. Owns none of them."""
+    """Reads Postgres, Redis and the Secrets. Does not own its arguments."""
 
     def __init__(
-        self, known: Known, provisioning: Provisioning, cache: AccountCache, secrets: Secrets, *, url: str
+        self,
+        resource_cache: ResourceCache,
+        provisioning: Provisioning,
+        cache: AccountCache,
+        secrets: SecretsClient,
+        *,
+        url: str,
     ) -> None:
-        self._known = known
+        self._resource_cache = resource_cache
         self._provisioning = provisioning
         self._cache = cache
         self._secrets = secrets
         self._url = url
 
     async def one(self, account: AccountResource) -> Observed:
-        """Look at one account; Redis is not compared, for whoever changed something rebuilds it anyway."""
+        """Observe one account, without comparing Redis: every change rebuilds its keys anyway."""
         if account.status:
             row, secret = await asyncio.gather(self._provisioning.find(account.uid), self._secrets.find(account))
         else:
             row = await self._provisioning.find(account.uid)
-            # A new account has no Secret; should one be in the way, creating it will tell.
+            # A new account has no Secret; if another one has its name, creating it fails.
             secret = await self._secrets.find(account) if row else None
         return self.observed(account, row, secret)
 
     async def many(self, accounts: Sequence[AccountResource], secrets: Mapping[Key, Secret]) -> list[Observed]:
-        """Look at a page of accounts, Redis included.
+        """Observe a page of accounts, Redis included.
 
         Args:
-            accounts: at most some hundreds.
-            secrets: the Secrets that carry our label, by namespace and name.
+            accounts: at most a few hundred.
+            secrets: the Secrets with Luna's label, by namespace and name.
         """
         rows = {row.uid: row for row in await self._provisioning.find_many([account.uid for account in accounts])}
         drifted = await self._cache.drifted([row.id for row in rows.values()])
@@ -64,16 +70,16 @@ class Observer:
     def observed(
         self, account: AccountResource, row: AccountRow | None, secret: Secret | None, *, cache_drifted: bool = False
     ) -> Observed:
-        """Put together what was read."""
+        """Combine what was read into an observation."""
         facts = secret_facts(secret, account, row, url=self._url, matches=self._provisioning.matches)
-        tier = self._known.tier(account.tier)
+        tier = self._resource_cache.tier(account.tier)
         return Observed(Observation(account, tier, row, facts, datetime.now(UTC), cache_drifted), secret)
 
 
 def secret_facts(
     secret: Secret | None, account: AccountResource, row: AccountRow | None, *, url: str, matches: Matches
 ) -> SecretFacts:
-    """What a plan needs to know of the Secret that was found under the account's name."""
+    """The facts about the Secret that was found under the account's name for it."""
     if secret is None or secret.name != account.api_key.secret_name:
         return ABSENT
     if secret.owner_uid != str(account.uid):

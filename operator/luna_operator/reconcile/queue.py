@@ -1,7 +1,7 @@
 """A work queue of keys, after client-go's.
 
-A key waits once however often it is added, is never handled twice at a time, and is handled again if it was added
-meanwhile. Delays and retries with exponential backoff are part of it.
+A key that is added several times waits once. It is never handled twice at the same time, and is handled again if it was
+added meanwhile. The queue also has delays, and retries with exponential backoff.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ BACKOFF_MAX_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A key whose turn it is."""
+    """A key that was taken from the queue."""
 
     key: Key
     waited_s: float
-    """Seconds since it was due; for a key that was added while it was handled, since that ended."""
+    """Seconds since it was due; for a key that was added while it was handled, since the handling ended."""
 
 
 class WorkQueue:
-    """For one event loop."""
+    """A queue for one event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -43,15 +43,15 @@ class WorkQueue:
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
-        """Keys that are ready and wait for a worker."""
+        """How many keys are ready and wait for a worker."""
         return len(self._ready)
 
     def begin_look(self) -> None:
-        """Somebody begins to look at the accounts; what it sees of one that is handled meanwhile is out of date."""
+        """Begin a look at the accounts: what it sees of an account that is handled meanwhile is out of date."""
         self._ended.clear()
 
     def busy_with(self, key: Key) -> bool:
-        """Whether the key waits, has its turn, had it since the look began, or failed at the last one."""
+        """Whether the key waits, is being handled, was handled since the look began, or failed at its last turn."""
         return any(key in busy for busy in (self._ready, self._at_work, self._ended, self._failures))
 
     def add(self, key: Key) -> None:
@@ -59,7 +59,7 @@ class WorkQueue:
         self._add(key, self._clock())
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Handle the key then; of several instants the earliest counts."""
+        """Handle the key at an instant; the earliest of several counts."""
         due = self._clock() + max(0.0, seconds)
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
@@ -69,24 +69,24 @@ class WorkQueue:
     def retry(self, key: Key) -> float:
         """Handle the key again after a pause that doubles with each failure; returns its seconds."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        # Jitter: after an outage, not everybody at once.
+        # Jitter, so that not all keys retry at once after an outage.
         pause = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures - 1, 20)) * random.uniform(0.75, 1.25)  # noqa: S311
         self.add_after(key, pause)
         return pause
 
     def forget_failures(self, key: Key) -> None:
-        """The key was handled well: its next failure is its first."""
+        """The key was handled: reset its backoff."""
         self._failures.pop(key, None)
 
     def drop(self, key: Key) -> None:
-        """The key is gone: it is not handled any more."""
+        """Remove the key of a deleted object."""
         self._ready.pop(key, None)
         self._again.discard(key)
         self._due.pop(key, None)
         self._failures.pop(key, None)
 
     async def take(self) -> Turn:
-        """Wait for a key; `done` must follow."""
+        """Wait for a key; the worker calls `done` after it."""
         while True:
             pause = self._wake_the_due()
             if self._ready:
@@ -94,13 +94,13 @@ class WorkQueue:
                 self._at_work.add(key)
                 return Turn(key, self._clock() - since)
             self._changed.clear()
-            # Not wait_for: that of Python 3.11 forgets a cancellation that comes together with what it waits for.
+            # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with its result.
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._changed.wait()
 
     def done(self, key: Key) -> None:
-        """The key was handled; if it was added meanwhile, it waits for its next turn."""
+        """End the handling of a key; if it was added meanwhile, it becomes ready again."""
         self._at_work.discard(key)
         self._ended.add(key)
         if key in self._again:
@@ -115,7 +115,7 @@ class WorkQueue:
             self._changed.set()
 
     def _wake_the_due(self) -> float | None:
-        """Move what is due to the ready ones; returns the seconds to the next instant, None if there is none."""
+        """Move due keys to the ready ones; returns the seconds until the next is due, None if there is none."""
         now = self._clock()
         while self._later:
             due, key = self._later[0]

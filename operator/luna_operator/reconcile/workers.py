@@ -1,4 +1,4 @@
-"""The loops of the replica that leads: workers on the queue, the sweep, the usage report. They never give up."""
+"""The loops of the leader: workers on the queue, the sweep, the usage report. They retry without end."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from luna_operator.health import Pulse
+from luna_operator.health import Heartbeats
 from luna_operator.kube.client import ApiError, ApiUnavailable
 from luna_operator.metrics import Metrics
 from luna_operator.reconcile.queue import Turn, WorkQueue
@@ -24,12 +24,12 @@ log = logging.getLogger("luna.operator")
 
 LOCK = "luna.operator"
 STANDBY_S = 2.0
-# A blocked account waits for people; it is looked at now and then in case they have mended what no watch shows.
+# A blocked account waits for people; it is reconciled now and then, since no watch shows their repair.
 OUTAGES = (SQLAlchemyError, RedisError, OSError, ApiError, ApiUnavailable)
 
 
 class Workers:
-    """Runs the loops while this replica leads. Owns none of what it is given."""
+    """Runs the loops while this replica leads. Does not own its arguments."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Workers:
         sweep: Sweep,
         usage: UsageReport,
         metrics: Metrics,
-        pulse: Pulse,
+        heartbeats: Heartbeats,
         *,
         workers: int,
         sweep_s: float,
@@ -51,7 +51,7 @@ class Workers:
         self._sweep = sweep
         self._usage = usage
         self._metrics = metrics
-        self._pulse = pulse
+        self._heartbeats = heartbeats
         self._workers = workers
         self._sweep_s = sweep_s
         self._usage_s = usage_s
@@ -59,7 +59,7 @@ class Workers:
     async def run(self) -> None:
         """Lead or stand by, until cancelled."""
         while True:
-            self._pulse.beat("leadership")
+            self._heartbeats.beat("leadership")
             answered = False
             try:
                 async with leadership(self._engine, LOCK) as connection:
@@ -69,14 +69,14 @@ class Workers:
             except (SQLAlchemyError, OSError) as e:
                 log.warning("Postgres is out of reach, nothing is reconciled: %s", str(e).partition("\n")[0])
                 if not answered:
-                    # Else only this connection was lost, and another replica may lead by now.
-                    await self._reconciler.tell_outage(e)
+                    # Otherwise only this connection was lost, and another replica may lead by now.
+                    await self._reconciler.report_outage(e)
             finally:
                 self._metrics.leading(leads=False)
             await asyncio.sleep(STANDBY_S)
 
     async def _lead(self, connection: AsyncConnection) -> None:
-        """Everything at once, until the connection that holds the lock is lost."""
+        """Run all loops until the connection that holds the lock is lost."""
         log.info("this replica leads")
         self._metrics.leading(leads=True)
         loops = [
@@ -87,17 +87,17 @@ class Workers:
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             while not any(task.done() for task in tasks):
-                self._pulse.beat("leadership")
+                self._heartbeats.beat("leadership")
                 await connection.execute(text("SELECT 1"))
                 await asyncio.wait(tasks, timeout=STANDBY_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _end(tasks)
-            # Who stands by, or waits for Postgres, does not sweep: that is no reason to be restarted.
+            # A replica that stands by or waits for Postgres does not sweep: no reason to restart it.
             for name in ("sweep", "usage"):
-                self._pulse.rest(name)
-            log.info("this replica leads no more")
+                self._heartbeats.rest(name)
+            log.info("this replica no longer leads")
         for task in tasks:
-            # A loop that ended by itself is a mistake of ours: let it be seen, and Kubernetes restart the pod.
+            # A loop that ended by itself is a bug: raise, so that Kubernetes restarts the pod.
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
@@ -121,7 +121,7 @@ class Workers:
             log.info("%s: again in %.1f s: %s", key, pause, e)
             return "retry"
         except Exception:
-            # One account that breaks us must not stop the others; its status stays behind its generation.
+            # One account that raises must not stop the others; its status stays behind its generation.
             pause = self._queue.retry(key)
             log.exception("%s: again in %.1f s", key, pause)
             return "error"
@@ -141,8 +141,8 @@ class Workers:
                 if count:
                     log.info("%s: %d accounts", name, count)
             except OUTAGES as e:
-                log.warning("%s was cut off: %s", name, str(e).partition("\n")[0])
-            self._pulse.beat(name)
+                log.warning("%s was interrupted: %s", name, str(e).partition("\n")[0])
+            self._heartbeats.beat(name)
             await asyncio.sleep(max(0.1, seconds - (time.monotonic() - began)))
 
     async def _swept(self) -> int:
@@ -153,7 +153,7 @@ class Workers:
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended: somebody's wait_for, deep in a library, may forget a cancellation."""
+    """Cancel until all tasks have ended: a wait_for in a library may lose a cancellation."""
     while running := [task for task in tasks if not task.done()]:
         for task in running:
             task.cancel()

@@ -1,1 +1,1 @@
-"""The custom resources as values: parsed once at the edge, complete and typed. No I/O, no decisions."""
+"""The custom resources as typed values, parsed once at the edge. No I/O, no decisions."""

@@ -10,26 +10,26 @@ from luna_operator.resources.fields import flag, read, section
 from luna_operator.resources.limits import Limits
 from luna_operator.resources.names import FINALIZER, Key
 
-# What the schema sets by itself; it stands here for resources that were stored before the schema did.
+# The schema's default, for resources that were stored before the schema had it.
 ROTATION_INTERVAL = "2160h"
 ROTATION_OVERLAP = "24h"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPolicy:
-    """`spec.apiKey`: the Secret, and when its key changes."""
+    """`spec.apiKey`: the Secret, and when its key is rotated."""
 
     secret_name: str
     rotation_interval: timedelta | None
-    """None: never by itself."""
+    """None: no periodic rotation."""
     rotation_overlap: timedelta
     rotation_requested_at: datetime | None
-    """A request: each new value is answered with one rotation."""
+    """A request: each new value causes one rotation."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountResource:
-    """What a reconciliation needs to know of an Account."""
+    """What a reconciliation needs of an Account."""
 
     key: Key
     uid: uuid.UUID
@@ -45,7 +45,7 @@ class AccountResource:
     api_key: KeyPolicy
     retain: bool
     status: dict[str, Any] = field(default_factory=dict)
-    """As it was last written; `plan.status` knows its shape."""
+    """The status as it was last written; `plan.status` defines its shape."""
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:
@@ -74,12 +74,12 @@ class AccountResource:
 
     @property
     def finalized(self) -> bool:
-        """Whether it cannot vanish without us."""
+        """Whether it has Luna's finalizer."""
         return FINALIZER in self.finalizers
 
     @property
     def observed(self) -> bool:
-        """Whether the status speaks of this generation."""
+        """Whether the status is of this generation."""
         return bool(self.status.get("observedGeneration") == self.generation)
 
 
@@ -101,13 +101,13 @@ def parse_time(text: str | None) -> datetime | None:
     """An RFC 3339 instant, UTC.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not one.
     """
     if text is None:
         return None
     try:
         instant = datetime.fromisoformat(text)
-        # Year 9999 west of Greenwich is no instant of Python's in UTC.
+        # The end of year 9999 west of Greenwich overflows in UTC.
         in_utc = instant.astimezone(UTC)
     except (TypeError, ValueError, OverflowError) as e:
         raise ValueError(f"{text!r} is no time; write it as 2027-01-31T00:00:00Z.") from e

@@ -1,4 +1,4 @@
-"""Reading one field of a spec, so that what is wrong with it is told by its name."""
+"""Reads one field of a spec; errors name the field."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ def section(field: str, spec: dict[str, Any]) -> dict[str, Any]:
     """The object in a field of the spec; empty where it is left out or null.
 
     Raises:
-        ValueError: it is no object; names the field.
+        ValueError: it is not an object; names the field.
     """
     value = spec.get(field)
     if value is not None and not isinstance(value, dict):
@@ -33,10 +33,10 @@ def section(field: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def whole(value: object) -> int:
-    """A whole number, be it written 500 or 500.0.
+    """A whole number, written as 500 or as 500.0.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is not one.
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
         return int(value)
@@ -47,7 +47,7 @@ def number(value: object) -> float:
     """A number.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is not one.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
@@ -66,10 +66,10 @@ def flag(value: object) -> bool:
 
 
 def names(value: object) -> tuple[str, ...]:
-    """A list of names that is a set in the API; sorted, so that an order is no difference.
+    """A list of names that is a set in the API; sorted, so that order does not matter.
 
     Raises:
-        ValueError: it is no list of texts.
+        ValueError: the value is not a list of strings.
     """
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError(f"must be a list of names, not {value!r}.")

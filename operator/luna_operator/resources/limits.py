@@ -1,4 +1,4 @@
-"""What an Account and a Tier both may set, and how the two are merged."""
+"""What both an Account and a Tier may set, and how the two are merged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The fields in the order of the resource; None where it says nothing."""
+    """The fields in the order of the resource; None where one is not set."""
 
     quota_limit: int | None = None
     quota_window: QuotaWindow | None = None
@@ -24,14 +24,14 @@ class Limits:
     rate_burst: int | None = None
     allowed: Grants = field(default_factory=Grants)
     limits: Mapping[str, int] = field(default_factory=dict)
-    """Those that it sets, by the names of `luna_store.limits`."""
+    """The limits that are set, by the names of `luna_store.limits`."""
 
     @classmethod
     def parse(cls, spec: dict[str, Any]) -> Self:
         """Read a spec that the API server has validated.
 
         Raises:
-            ValueError: it has not; the message names the field.
+            ValueError: the API server did not; the message names the field.
         """
         quota, rate = (section(part, spec) for part in ("quota", "rateLimit"))
         return cls(
@@ -44,7 +44,7 @@ class Limits:
         )
 
     def over(self, defaults: "Limits") -> "Limits":
-        """These limits where they say something, else the others."""
+        """These values where they are set, else the others."""
         return Limits(
             quota_limit=_first(self.quota_limit, defaults.quota_limit),
             quota_window=_first(self.quota_window, defaults.quota_window),
@@ -65,7 +65,7 @@ DEFAULTS = Limits(
 
 @dataclass(frozen=True, slots=True)
 class EffectiveLimits:
-    """What holds for an account. A limit that nobody sets is absent: its default, or the server's own, holds."""
+    """What applies to an account. A limit that is not set is absent: its default, or the server's own, applies."""
 
     quota_limit: int
     quota_window: QuotaWindow
@@ -78,8 +78,8 @@ class EffectiveLimits:
 def effective(account: Limits, tier: Limits | None) -> EffectiveLimits:
     """The Account's fields, else its Tier's, else Luna's own.
 
-    A burst below the rate, which neither resource may hold by itself but a merge can give, is raised to the rate:
-    a bucket smaller than one second's requests would deny what the rate allows.
+    A merge can give a burst below the rate, which neither resource may have by itself. It is raised to the rate: a
+    bucket smaller than one second's requests would deny what the rate allows.
     """
     merged = account.over(tier or Limits()).over(DEFAULTS)
     values = {field.name: getattr(merged, field.name) for field in fields(merged)}

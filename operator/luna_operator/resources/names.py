@@ -1,4 +1,4 @@
-"""Every name under which Luna appears in Kubernetes."""
+"""Names of Luna's API group, labels, finalizer and field manager in Kubernetes."""
 
 from typing import NamedTuple
 
@@ -6,17 +6,17 @@ GROUP = "luna.dev"
 VERSION = "v1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
-# Kopf's default would be shared with every other Kopf operator in the cluster.
+# Every Kopf operator in the cluster would share Kopf's default.
 FINALIZER = f"{GROUP}/account"
 FIELD_MANAGER = "luna-operator"
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 ACCOUNT_LABEL = f"{GROUP}/account"
-"""On Secrets: the owner's uid."""
+"""Label of Secrets: the owner's uid."""
 
 
 class Key(NamedTuple):
-    """Where an Account lives."""
+    """Namespace and name of an Account."""
 
     namespace: str
     name: str

@@ -8,7 +8,7 @@ from luna_operator.resources.limits import Limits
 
 @dataclass(frozen=True, slots=True)
 class TierResource:
-    """Defaults that Accounts take by name."""
+    """Defaults that Accounts refer to by name."""
 
     name: str
     generation: int

@@ -1,1 +1,1 @@
-"""Who calls, and how much they may: credentials, tokens, authorization, admission. Knows nothing of batches."""
+"""Credentials, tokens, authorization, admission, charges and holds. Batches do not belong here."""

@@ -1,7 +1,7 @@
-"""Admission: debits from Redis, from Postgres while Redis is gone, and never open.
+"""Admission: debits in Redis, or in Postgres while Redis is down.
 
-Fails closed: with both stores gone nobody is served. Every debit keeps its id on the way from one store to the
-other, so the ledger counts it once (see `luna_store.ledger.booking`).
+Fails closed: with both stores down nobody is served. A debit keeps its id when it moves from one store to the other, so
+the ledger counts it once (see `luna_store.ledger.booking`).
 """
 
 import asyncio
@@ -34,10 +34,10 @@ class Admission:
         self._debits = metrics.debits
 
     async def admit(self, debits: Sequence[Debit]) -> list[Decision | StoreUnavailable]:
-        """Decide each debit, in order; StoreUnavailable in place of a decision that neither store could make.
+        """Decide each debit, in order; StoreUnavailable in place of a decision if neither store answered.
 
-        Does not wait for Postgres while Redis is there: a debit of an account that Redis does not know is answered
-        UNKNOWN, and `access.charges` repairs it and asks again.
+        While Redis is up, does not wait for Postgres: a debit of an account that Redis does not know is decided as
+        UNKNOWN, and `access.charges` rebuilds the account and tries again.
         """
         uncertain = False
         if not self._outage.gone:
@@ -58,7 +58,7 @@ class Admission:
         return list(await asyncio.gather(*(self._directly(d, uncertain=uncertain) for d in debits)))
 
     async def peek(self, debit: Debit) -> Decision | StoreUnavailable:
-        """The decision that the debit would meet, without taking anything."""
+        """The decision that the debit would get; takes nothing."""
         return (await self.admit([replace(debit, units=0)]))[0]
 
     async def _directly(self, debit: Debit, *, uncertain: bool) -> Decision | StoreUnavailable:

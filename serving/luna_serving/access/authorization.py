@@ -1,4 +1,4 @@
-"""Who is calling, and how their account stands."""
+"""Authenticates callers and reads the standing of their accounts."""
 
 from luna_serving.access.charges import Charges
 from luna_serving.access.credentials import Authenticator, Credential
@@ -8,7 +8,7 @@ from luna_store.quota.debits import Standing
 
 
 class Authorization:
-    """Authenticates callers, and reads the standing of their accounts."""
+    """Finds the credential of a request, its account, and the account's standing."""
 
     def __init__(self, authenticator: Authenticator, charges: Charges, denials: Denials) -> None:
         self._authenticator = authenticator
@@ -19,7 +19,7 @@ class Authorization:
         """The credential in a request's headers.
 
         Raises:
-            Problem: 401, there is none or it cannot be one.
+            Problem: 401, it is missing or malformed.
         """
         return self._authenticator.read(headers.get(b"x-api-key"), headers.get(b"authorization"))
 
@@ -27,23 +27,23 @@ class Authorization:
         """The account that a credential belongs to.
 
         Raises:
-            Problem: 401 if it is nobody's, 503 while no store can tell.
+            Problem: 401 if it is unknown, 503 while no store answers.
         """
         return await self._denials.identify(credential)
 
     async def standing(self, credential: Credential, account_id: int, route: str) -> Standing:
-        """How the account stands, for a caller who may see it; nothing is consumed.
+        """The standing of an account, for a caller who may see it; takes nothing.
 
         Raises:
-            Denied: 403 or 404, as a call would be before its rate and quota are looked at.
+            Denied: 403 or 404, as for a call before its rate and quota are checked.
             Problem: 401 or 503.
         """
         return await self._charges.take(Charge.nothing(credential, account_id, route))
 
     async def own_standing(self, headers: dict[bytes, bytes]) -> Standing | None:
-        """The standing of the account that sent these headers, wherever the call went.
+        """The standing of the account whose credential is in these headers, whatever the path.
 
-        None where the credential is nobody's, and while no store can tell: the headers are worth no failure.
+        None if the credential is unknown, and while no store answers: RateLimit headers are optional.
         """
         try:
             credential = self.read(headers)

@@ -1,4 +1,4 @@
-"""Charges: debit, repair and retry, refund. The one owner of the way from a request to units taken or given back."""
+"""Charges: debit, repair and retry, refund. All units of requests are taken and given back here."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -11,12 +11,12 @@ from luna_store.quota.debits import Debit, Decision, Standing, StoreUnavailable
 
 T = TypeVar("T")
 
-# A denial whose reason is repaired is tried again once.
+# A debit is tried again once after the reason of its denial was repaired.
 TRIES = 2
 
 
 class Charges:
-    """Charges accounts. A gate calls `admit` for a whole batch; everything else calls `charge` or `take`."""
+    """Charges accounts. A gate calls `admit` for a batch; all others call `charge` or `take`."""
 
     def __init__(self, admission: Admission, denials: Denials, refunds: Refunds) -> None:
         self._admission = admission
@@ -24,14 +24,14 @@ class Charges:
         self._refunds = refunds
 
     async def charge(self, charge: Charge, attempt: Callable[[], Awaitable[tuple[T, Decision]]]) -> tuple[T, Standing]:
-        """Have a charge taken by `attempt`; where an account was not known to Redis, repair it and try again.
+        """Take a charge with `attempt`; if Redis does not know the account, rebuild it and try again.
 
         Args:
-            charge: what is charged.
-            attempt: asks for the debit of `charge` and does what it is for, as `Gate.serve` does.
+            charge: the charge to take.
+            attempt: debits `charge` and does the work, as `Gate.serve` does.
 
         Returns:
-            What `attempt` did, and how the account stands after the debit.
+            The result of `attempt`, and the account's standing after the debit.
 
         Raises:
             Denied: nothing was taken.
@@ -47,7 +47,7 @@ class Charges:
         raise problems.dependencies_gone("The account")
 
     async def take(self, charge: Charge) -> Standing:
-        """Take a charge by itself, outside a gate; with 0 units, ask how the account stands.
+        """Take a charge outside a gate; with 0 units, read the account's standing.
 
         Raises:
             Denied: nothing was taken.
@@ -67,17 +67,17 @@ class Charges:
         return await self._admission.admit(debits)
 
     def served(self, debit: Debit) -> None:
-        """Note that a debit was worth its units: there will be no refund."""
+        """Record that the call of a debit was served: no refund follows."""
         self._refunds.served(debit)
 
     def refund_later(self, debit: Debit) -> None:
-        """Give a debit back in the background, tried until a store takes it."""
+        """Refund a debit in the background; retries until a store takes the refund."""
         self._refunds.refund_later(debit)
 
     def void_later(self, debit: Debit) -> None:
-        """As `refund_later`, for a debit of which it is not known whether and where it was taken."""
+        """As `refund_later`, for a debit that may or may not have been taken, in either store."""
         self._refunds.void_later(debit)
 
     async def settle_refunds(self) -> None:
-        """Give the refunds under way a last chance: called when the replica stops."""
+        """Wait for pending refunds, for a bounded time; called when the replica stops."""
         await self._refunds.finish()

@@ -1,4 +1,4 @@
-"""Who is calling: the API key or token of a request, parsed but not yet looked up."""
+"""Parses the API key or token of a request, without looking it up."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,13 +12,13 @@ RECENT_KEYS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A well-formed claim to be an account."""
+    """A well-formed key or token."""
 
     key_prefix: str
     key_digests: tuple[str, ...]
     """The key's digest under each pepper; empty for a token, whose signature has been verified."""
     token_account: int | None = None
-    """The account that a token was issued to."""
+    """The account that a token was issued to; None for a key."""
     key: ApiKey | None = None
 
 
@@ -28,14 +28,14 @@ class Authenticator:
     def __init__(self, peppers: Peppers, tokens: Tokens) -> None:
         self._peppers = peppers
         self._tokens = tokens
-        # Recognising a key costs as much as parsing a hundred numbers, and most calls come from a few keys.
+        # Cached: digesting a key costs as much as parsing a hundred numbers, and most calls come from a few keys.
         self._recognise = lru_cache(RECENT_KEYS)(self._credential)
 
     def read(self, api_key: bytes | None, authorization: bytes | None) -> Credential:
         """The caller's credential.
 
         Raises:
-            Problem: 401, there is none or it cannot be one.
+            Problem: 401, it is missing or malformed.
         """
         if api_key is not None:
             return self.of_key(api_key.decode("latin-1"))
@@ -54,7 +54,7 @@ class Authenticator:
         return Credential(token.key_prefix, (), token_account=token.account_id)
 
     def of_key(self, presented: str) -> Credential:
-        """The credential that an API key is.
+        """The credential for an API key.
 
         Raises:
             Problem: 401, it is malformed.

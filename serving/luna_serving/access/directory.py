@@ -1,4 +1,4 @@
-"""Which accounts there are and whose key is whose: asked of Redis, then of Postgres, which repairs Redis."""
+"""Looks up accounts and keys in Redis, then in Postgres, and rebuilds Redis from Postgres."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from luna_store.accounts.accounts import Accounts
 from luna_store.quota.debits import StoreUnavailable
 from luna_store.quota.redis_quota import RedisQuota
 
-# How long an account that is not there is remembered, and how many of them.
+# How long unknown accounts are cached, and how many of them.
 MISSING_S = 1.0
 MAX_MISSING = 10_000
 
@@ -21,23 +21,23 @@ T = TypeVar("T")
 
 
 class AccountDirectory:
-    """Looks accounts up, and repairs those that Redis does not know."""
+    """Looks up accounts, and rebuilds those that Redis does not know."""
 
     def __init__(self, outage: RedisOutage, quota: RedisQuota, accounts: Accounts, *, timeout_s: float) -> None:
-        """Wire it; a question to Postgres is given up after `timeout_s` seconds."""
+        """Wire the directory; a query to Postgres times out after `timeout_s` seconds."""
         self._outage = outage
         self._quota = quota
         self._accounts = accounts
         self._timeout_s = timeout_s
         self._repairs: dict[int, asyncio.Task[bool]] = {}
-        # Calls for accounts that do not exist must not all reach Postgres.
+        # Keeps calls for accounts that do not exist from Postgres.
         self._missing: dict[int, float] = {}
 
     async def owner(self, credential: Credential) -> int | None:
-        """The account that a credential belongs to; None if no store knows it.
+        """The account of a credential; None if no store knows it.
 
         Raises:
-            StoreUnavailable: neither store could be asked.
+            StoreUnavailable: neither store answered.
         """
         if credential.key is None:
             return credential.token_account
@@ -52,7 +52,7 @@ class AccountDirectory:
         return await self._from_postgres(self._accounts.owner(credential.key))
 
     async def repaired(self, account_id: int) -> bool:
-        """Bring Redis up to date with an account; False if there is no such account.
+        """Rebuild an account's Redis keys; False if there is no such account.
 
         Raises:
             StoreUnavailable: Postgres or Redis did not answer in time.
@@ -64,7 +64,7 @@ class AccountDirectory:
             return await self._from_postgres(self._accounts.exists(account_id))
         repair = self._repairs.get(account_id)
         if repair is None:
-            # One per account at a time; it goes on if its first caller hangs up.
+            # One rebuild per account at a time; it goes on if its first caller hangs up.
             repair = asyncio.get_running_loop().create_task(self._outage.rebuild(account_id))
             self._repairs[account_id] = repair
             repair.add_done_callback(lambda _: self._repairs.pop(account_id, None))

@@ -1,4 +1,4 @@
-"""Durable holds: units that are charged at once and settled or given back later, by whichever process lives then."""
+"""Durable holds: units that are charged at once and settled or given back later, by any process."""
 
 import asyncio
 import logging
@@ -21,14 +21,14 @@ log = logging.getLogger("luna.holds")
 
 
 class Holds:
-    """Reserves units, and closes holds in transactions of its own.
+    """Reserves units, and closes holds in separate transactions.
 
-    Where closing a hold has to be one transaction with what it was for (a job's result), use the functions of
-    `luna_store.ledger.holds` on that transaction's connection.
+    To close a hold in the same transaction as its work (a job's result), use the functions of `luna_store.ledger.holds`
+    on that transaction's connection.
     """
 
     def __init__(self, engine: AsyncEngine, charges: Charges, *, timeout_s: float) -> None:
-        """Wire it; Postgres has `timeout_s` seconds to answer."""
+        """Wire the holds; Postgres has `timeout_s` seconds to answer."""
         self._engine = engine
         self._charges = charges
         self._timeout_s = timeout_s
@@ -39,12 +39,12 @@ class Holds:
         Args:
             charge: the most that the work can cost.
             owner: what it is for, such as `job/<id>`.
-            lasting: until the hold is voided, from now on, unless it is closed or extended before.
+            lasting: time until the hold is voided, unless it is closed or extended before.
             fence: of this process, in the owner's own count; see `take_over`.
 
         Raises:
             Denied: nothing was taken.
-            HoldExists: the charge's debit id is that of an open hold; nothing was taken.
+            HoldExists: an open hold has the charge's debit id; nothing was taken.
             Problem: 401, 404 or 503.
         """
         try:
@@ -58,25 +58,25 @@ class Holds:
         return hold
 
     async def charge(self, hold: Hold, charge: Charge) -> None:
-        """Take the debit of a hold that is written and committed.
+        """Take the debit of a committed hold.
 
         Raises:
             Denied: nothing was taken, and the hold is closed.
-            Problem: 401 or 503; what may have been taken is given back, now or when the hold is overdue.
+            Problem: 401 or 503; units that may have been taken are given back, now or when the hold is overdue.
         """
         try:
             await self._charges.take(charge)
         except Denied:
             await self._close_or_log(self._drop(hold), hold)
             raise
-        except BaseException:  # also where the caller hangs up: the debit may have been taken
+        except BaseException:  # also if the caller hangs up: the debit may have been taken
             await self._close_or_log(self.void(hold), hold)
             raise
-        # From now on the hold says what is given back, not this process.
+        # From here on the hold decides what is given back, not this process.
         self._charges.served(charge.debit)
 
     async def extend(self, hold: Hold, lasting: timedelta) -> Hold:
-        """Put the end of a hold off, to `lasting` from now on.
+        """Move the end of a hold to `lasting` from now.
 
         Raises:
             HoldLost: it was closed or taken over.
@@ -86,7 +86,7 @@ class Holds:
             return await holds.extend(connection, hold, lasting)
 
     async def settle(self, hold: Hold, units: int) -> None:
-        """Close a hold whose work is done and cost `units`; the rest is given back.
+        """Close a hold whose work cost `units`; gives the rest back.
 
         Raises:
             HoldLost: it was closed or taken over.
@@ -96,7 +96,7 @@ class Holds:
             await holds.settle(connection, hold, units)
 
     async def void(self, hold: Hold) -> bool:
-        """Close a hold and give all of it back; False if it was closed or taken over before.
+        """Close a hold and give all its units back; False if it was closed or taken over before.
 
         Raises:
             StoreUnavailable: Postgres did not answer; call again, or leave it to `void_overdue`.
@@ -105,7 +105,7 @@ class Holds:
             return await holds.void(connection, hold)
 
     async def take_over(self, owner: str, fence: int) -> list[Hold]:
-        """The open holds that processes with a smaller fence left; they are the caller's now.
+        """Take over the open holds that processes with a smaller fence left; returns them.
 
         Raises:
             StoreUnavailable: Postgres did not answer.

@@ -9,7 +9,7 @@ from luna_store.quota.debits import Standing
 def ratelimit_headers(standing: Standing) -> list[tuple[bytes, bytes]]:
     """Both headers: the quota ("quota") and the rate ("rate").
 
-    `q` is what may be used in `w` seconds, `r` what is left, `t` the seconds until more is there. A Lifetime quota
+    `q` is the amount per `w` seconds, `r` the amount left, `t` the seconds until more is available. A Lifetime quota
     has neither `w` nor `t`.
     """
     refill_s = max(1, ceil(standing.burst * standing.interval_us / 1e6))
@@ -25,5 +25,5 @@ def ratelimit_headers(standing: Standing) -> list[tuple[bytes, bytes]]:
 
 
 def seconds_left(until_ms: int) -> int:
-    """Whole seconds from now until a Unix time in milliseconds, at least 1."""
+    """Whole seconds until a Unix time in milliseconds, at least 1."""
     return max(1, ceil(until_ms / 1000 - time.time()))

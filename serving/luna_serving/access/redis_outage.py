@@ -1,4 +1,4 @@
-"""Whether Redis is gone, and what is done about it: ask until it is back, then bring it up to date."""
+"""Outages of Redis: probes Redis until it is back, then rebuilds the accounts that Postgres debited."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ PROBE_EVERY_S = 0.25
 
 
 class RedisOutage:
-    """Knows whether Postgres takes the debits at present, and ends that once Redis answers again."""
+    """Knows whether Postgres takes the debits, and switches back when Redis answers."""
 
     def __init__(self, redis: Redis, cache: AccountCache, metrics: AccessMetrics, *, timeout_s: float) -> None:
         """Wire it; the rebuild of an account is given up after `timeout_s` seconds."""
@@ -30,22 +30,22 @@ class RedisOutage:
 
     @property
     def gone(self) -> bool:
-        """Whether Redis did not answer when it was last asked."""
+        """Whether Redis did not answer the last command."""
         return self._probe is not None
 
     def begin(self, reason: StoreUnavailable) -> None:
-        """Note that Redis failed, and ask it from now on until it is back."""
+        """Record that Redis failed, and probe it until it is back."""
         if self._probe is None:
             log.warning("Redis is gone, Postgres takes the debits: %s", reason.__cause__)
             self._metrics.redis_gone.set(1)
             self._probe = asyncio.get_running_loop().create_task(self._until_it_is_back())
 
     def debited(self, account_id: int) -> None:
-        """Note that Postgres took a debit of this account, which Redis has to learn of."""
+        """Record that Postgres took a debit of this account, so that its Redis keys are rebuilt later."""
         self._debited.add(account_id)
 
     async def rebuild(self, account_id: int) -> bool:
-        """Bring Redis up to date with an account; False if there is no such account.
+        """Rebuild an account's Redis keys; False if there is no such account.
 
         Raises:
             StoreUnavailable: Postgres or Redis did not answer in time.
@@ -66,7 +66,7 @@ class RedisOutage:
                 await self._redis.ping()
             except (RedisError, OSError):
                 continue
-            # What Postgres took is not in Redis yet. Where this fails, settlement does it: the row says so.
+            # Redis lacks the debits that Postgres took. If this fails, settlement rebuilds: the row is marked stale.
             debited, self._debited = self._debited, set()
             await asyncio.gather(*(self.rebuild(i) for i in debited), return_exceptions=True)
             log.warning("Redis is back and takes the debits again")

@@ -1,4 +1,4 @@
-"""Refunds under way: each goes to the store that took its debit, and is tried until that store answers."""
+"""Pending refunds: each goes to the store that took its debit, and is retried until that store answers."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ GRACE_S = 5.0
 
 
 class Refunds:
-    """Keeps refunds alive while this process lives. A charge that has to outlive it is a hold (`access.holds`)."""
+    """Retries refunds while this process lives. A charge that has to outlive the process is a hold (`access.holds`)."""
 
     def __init__(self, quota: RedisQuota, fallback: PostgresQuota, metrics: AccessMetrics) -> None:
         self._refunds = metrics.refunds
@@ -26,23 +26,23 @@ class Refunds:
         self._in_postgres: set[object] = set()
 
     def taken_by_postgres(self, debit: Debit) -> None:
-        """Note that Postgres took a debit: its refund must go there, too."""
+        """Record that Postgres took a debit: its refund must go there too."""
         self._in_postgres.add(debit.debit_id)
 
     def served(self, debit: Debit) -> None:
-        """Note that there will be no refund."""
+        """Record that no refund follows."""
         self._in_postgres.discard(debit.debit_id)
 
     def refund_later(self, debit: Debit) -> None:
-        """Give a debit back in the background."""
+        """Refund a debit in the background."""
         self._start(debit, void=False)
 
     def void_later(self, debit: Debit) -> None:
-        """As `refund_later`, for a debit of which it is not known whether and where it was taken."""
+        """As `refund_later`, for a debit that may or may not have been taken, in either store."""
         self._start(debit, void=True)
 
     async def finish(self) -> None:
-        """Give the refunds under way a last chance: called when the replica stops."""
+        """Wait for pending refunds, for a bounded time; called when the replica stops."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=GRACE_S)
 
@@ -52,7 +52,7 @@ class Refunds:
         task.add_done_callback(self._under_way.discard)
 
     async def _refund(self, debit: Debit, *, void: bool) -> None:
-        # Each task for itself: two may void the same debit, and the second must not turn to Redis.
+        # Recorded per task: two tasks may void the same debit, and the second must not use Redis.
         void = void or debit.debit_id in self._in_postgres
         for _ in range(TRIES):
             try:
@@ -65,7 +65,7 @@ class Refunds:
                 return
             except StoreUnavailable as e:
                 if e.store == "Redis" and not e.uncertain:
-                    # Redis was wiped since: what it settled before is in the ledger.
+                    # Redis was wiped since: the ledger has what was settled before.
                     void = True
                 await asyncio.sleep(RETRY_S)
         log.error("debit %s of account %s was not refunded", debit.debit_id, debit.account_id)

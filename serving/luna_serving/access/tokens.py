@@ -15,12 +15,12 @@ from luna_store.accounts.api_keys import Peppers
 
 ISSUER = "luna"
 ALGORITHM = "HS256"
-# One replica issues and another verifies: their clocks differ by a little.
+# Leeway for clocks: one replica issues a token and another verifies it.
 LEEWAY_S = 10
 
 
 class InvalidToken(Exception):
-    """The token was not issued here, was altered, or has expired; get a new one."""
+    """The token was not issued by this installation, was altered, or has expired; get a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Token:
 
 
 class Tokens:
-    """Issues and verifies. The signing keys are derived from the peppers, whose names travel as `kid`."""
+    """Issues and verifies tokens. The signing keys are derived from the peppers, whose names are sent as `kid`."""
 
     def __init__(self, peppers: Peppers, lifetime_s: int) -> None:
-        # Derived, so that one secret never serves two purposes.
+        # Derived, so that no secret serves two purposes.
         self._keys: Mapping[str, bytes] = {
             name: hmac.new(secret, b"luna token signing", sha256).digest() for name, secret in peppers.by_name.items()
         }
@@ -58,7 +58,7 @@ class Tokens:
         """Check signature, issuer and time.
 
         Raises:
-            InvalidToken: any of them is off.
+            InvalidToken: one of them is wrong.
         """
         try:
             key = self._keys[jwt.get_unverified_header(presented)["kid"]]

@@ -1,4 +1,4 @@
-"""The parts of this room, wired together over the stores."""
+"""Wires the parts of this room to the stores."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from luna_store.quota.redis_quota import RedisQuota
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the rest of serving uses of this room."""
+    """The parts of this room that the rest of serving uses."""
 
     charges: Charges
     authorization: Authorization

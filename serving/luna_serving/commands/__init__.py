@@ -1,5 +1,5 @@
 """The subcommands of `luna`, apart from `luna up`: migrations, settlement and accounts.
 
-Here belongs what one command does and says. It never imports ray or jax: an account command is done in half a
-second. Parsing the command line is `luna_serving.cli`'s.
+The work and the messages of one command belong here; parsing the command line belongs to `luna_serving.cli`. Nothing
+here imports ray or jax, so that an account command takes half a second.
 """

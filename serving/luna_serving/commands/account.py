@@ -1,6 +1,6 @@
-"""`luna account`: what may be done to accounts without Kubernetes.
+"""`luna account`: manages accounts without Kubernetes.
 
-Where the operator runs, it owns its accounts: it undoes what is changed here behind its back.
+An operator owns the accounts of its custom resources, and reverts changes that are made here.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found or did."""
+    """The result of a command."""
 
     facts: dict[str, Any] | list[dict[str, Any]]
     """For `--json`."""
     text: str
     """For people."""
     warning: str | None = None
-    """What they must know besides; for standard error."""
+    """A warning, for standard error."""
 
 
 class AccountCommands:
-    """The commands. Each change takes effect at once: the account's keys in Redis are rebuilt."""
+    """The commands. Each change takes effect at once: it rebuilds the account's keys in Redis."""
 
     def __init__(self, accounts: Accounts, cache: AccountCache) -> None:
         self._accounts = accounts
         self._cache = cache
 
     async def create(self, spec: AccountSpec) -> Answer:
-        """Make an account; the only time its key is shown."""
+        """Make an account and show its key, which is not shown again."""
         account_id, key = await self._accounts.create(spec)
-        return await self._with_key(account_id, key.secret, f"Account {account_id} ({spec.account_name}) is made.")
+        return await self._with_key(account_id, key.secret, f"Account {account_id} ({spec.account_name}) was created.")
 
     async def rotate_key(self, reference: int | str, overlap: timedelta) -> Answer:
-        """Issue a new key; the only time it is shown."""
+        """Issue a new key and show it; it is not shown again."""
         account_id, key = await self._accounts.rotate_key(reference, overlap)
         old = f"The old one ends in {overlap}." if overlap else "The old one has ended."
         return await self._with_key(account_id, key.secret, f"Account {account_id} has a new key. {old}")
@@ -65,18 +65,18 @@ class AccountCommands:
         return Answer(facts, f"{text}\nIts key, shown only now: {secret}", warning)
 
     async def show(self, reference: int | str) -> Answer:
-        """All about an account except its keys' secrets."""
+        """Show an account, without the secrets of its keys."""
         account = await self._accounts.get(reference)
         return Answer(_facts(account), _described(account))
 
     async def list_all(self) -> Answer:
-        """Every account."""
+        """List all accounts."""
         rows = await self._accounts.names()
         facts = [{"id": number, "account_name": name, "state": state} for number, name, state in rows]
         return Answer(facts, "\n".join(f"{number:>6}  {state:<9}  {name}" for number, name, state in rows))
 
     async def set_state(self, reference: int | str, state: str) -> Answer:
-        """Suspend or resume."""
+        """Suspend or resume an account."""
         account = await self._accounts.get(reference)
         if account.state == "revoked":
             raise CommandFailed(f"Account {account.id} ({account.account_name}) was deleted; make a new one.")
@@ -89,7 +89,7 @@ class AccountCommands:
         """End an account; its row and ledger stay unless `purge`.
 
         Raises:
-            CommandFailed: it was to be purged but Redis is out of reach, which would go on to serve it.
+            CommandFailed: Redis is out of reach, and would continue to serve an account that is to be purged.
         """
         name = (await self._accounts.get(reference)).account_name
         account_id, digests = await self._accounts.delete(reference, retain=True)
@@ -103,7 +103,7 @@ class AccountCommands:
         await self._accounts.delete(account_id, retain=False)
         await self._cache.forget(account_id, digests)
         facts = {"id": account_id, "account_name": name, "state": "purged"}
-        return Answer(facts, f"Account {account_id} ({name}) is gone, and its ledger with it.")
+        return Answer(facts, f"Account {account_id} ({name}) and its ledger were deleted.")
 
     async def _take_effect(self, account_id: int) -> str | None:
         try:
@@ -115,10 +115,10 @@ class AccountCommands:
 
 @asynccontextmanager
 async def account_commands(servers: Servers) -> AsyncIterator[AccountCommands]:
-    """Open what the commands need.
+    """Open the stores that the commands need.
 
     Raises:
-        CommandFailed: for everything that the caller can do something about.
+        CommandFailed: any error that the caller can correct.
     """
     try:
         peppers = Peppers.parse(servers.peppers)
@@ -152,7 +152,7 @@ def _described(account: AccountInfo) -> str:
         ("account", f"{account.id} {account.account_name}"),
         ("state", account.state),
         ("quota", f"{account.quota_used} used, {left} left of {account.quota_limit}, {account.quota_window}"),
-        ("rate", f"{account.rate_per_second:g} a second, burst {account.rate_burst}"),
+        ("rate", f"{account.rate_per_second:g} per second, burst {account.rate_burst}"),
         *(("allowed", _allowed(*each)) for each in account.allowed.items()),
         *(("limit", f"{name} {value}") for name, value in limits.in_force(account.limits).items()),
         ("expires", account.expires_at.isoformat() if account.expires_at else "never"),

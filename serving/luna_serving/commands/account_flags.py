@@ -1,4 +1,4 @@
-"""`--limit` and `--allow` of `luna account create`: what may be written follows `luna_store.limits`."""
+"""`--limit` and `--allow` of `luna account create`, from the list in `luna_store.limits`."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def limit(text: str) -> tuple[str, int]:
     """Read a limit and its value, NAME=N.
 
     Raises:
-        ValueError: says how to write it.
+        ValueError: it is malformed; the message has the form.
     """
     name, _, value = text.partition("=")
     if not value.isascii() or not value.isdigit():
@@ -29,7 +29,7 @@ def allow(text: str) -> tuple[str, tuple[str, ...]]:
     """Read `kalman=arima,local_level`.
 
     Raises:
-        ValueError: says how to write it.
+        ValueError: it is malformed; the message has the form.
     """
     capability, _, names = text.partition("=")
     listed = tuple(names.split(","))
@@ -41,7 +41,7 @@ def allow(text: str) -> tuple[str, tuple[str, ...]]:
 def allowed(
     allows: Sequence[tuple[str, tuple[str, ...]]] | None, models: Sequence[str] | None
 ) -> dict[str, list[str]] | None:
-    """What `--allow` and `--model` come to; None where neither was given.
+    """The grants of `--allow` and `--model`; None if neither was given.
 
     Raises:
         ValueError: both list models.

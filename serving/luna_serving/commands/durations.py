@@ -1,4 +1,4 @@
-"""Durations as people type them."""
+"""Parses durations of the command line."""
 
 import re
 from datetime import timedelta
@@ -12,7 +12,7 @@ def duration(text: str) -> timedelta:
     """Read `90s`, `15m`, `24h`, `7d` or `1h30m`.
 
     Raises:
-        ValueError: it is nothing of the kind, or longer than a hundred years.
+        ValueError: it is malformed, or longer than a hundred years.
     """
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r} is no duration; write it like 90s, 15m, 24h, 7d or 1h30m.")

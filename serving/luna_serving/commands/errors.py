@@ -1,5 +1,5 @@
-"""Why a command cannot do what it was asked to; the message tells the cure."""
+"""The error of a command that cannot do its work; its message has the cure."""
 
 
 class CommandFailed(Exception):
-    """Shown as it stands; the exit status is 1."""
+    """Its message is printed as it is; the exit status is 1."""

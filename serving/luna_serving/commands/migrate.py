@@ -1,4 +1,4 @@
-"""`luna migrate`: bring the database to this release's schema, or wait until somebody else has."""
+"""`luna migrate`: bring the database to this release's schema, or wait until another process has done so."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from luna_store.platform.schema import head, migrate, serves
 if TYPE_CHECKING:
     from luna_serving.commands.servers import Servers
 
-# Between two looks: a pod that waits for its schema starts at most so much late.
+# Seconds between two checks: the longest delay of a pod that waits for its schema.
 _PAUSE_S = 1.0
 
 
 def run(servers: Servers) -> str:
-    """Migrate; returns what to say about it.
+    """Migrate the database; returns the message.
 
     Raises:
         CommandFailed: the database cannot be reached or migrated.
@@ -31,9 +31,9 @@ def run(servers: Servers) -> str:
 
 
 def wait(servers: Servers, patience_s: float) -> str:
-    """Wait until the database has this release's schema, or a newer one; returns what to say about it.
+    """Wait until the database has this release's schema, or a newer one; returns the message.
 
-    A database that cannot be reached yet is waited for as well.
+    Also waits for a database that cannot be reached yet.
 
     Raises:
         CommandFailed: it took longer than `patience_s`.
@@ -56,5 +56,5 @@ def wait(servers: Servers, patience_s: float) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The driver's own words, without the statement that SQLAlchemy adds."""
+    """The driver's message, without the statement that SQLAlchemy adds."""
     return (str(getattr(error, "orig", None) or error).splitlines() or [repr(error)])[0]

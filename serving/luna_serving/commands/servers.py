@@ -1,7 +1,7 @@
-"""Which Postgres and Redis a command speaks to, and with which peppers.
+"""Finds the Postgres, the Redis and the peppers that a command uses.
 
-Each of DATABASE_URL, REDIS_URL and LUNA_PEPPERS comes from the environment or, where that does not set it, from the
-data folder of a running `luna up`: its files `env` and `peppers`.
+Each of DATABASE_URL, REDIS_URL and LUNA_PEPPERS comes from the environment or, if it is not set there, from the data
+folder of a running `luna up`: its files `env` and `peppers`.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
 
 class Servers:
-    """Looks each value up when it is first needed: `luna migrate` needs no Redis."""
+    """Looks up each value when it is needed: `luna migrate` needs no Redis."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
 
     @property
     def database_url(self) -> str:
-        """Postgres."""
+        """The URL of Postgres."""
         return self._find("DATABASE_URL")
 
     @property
     def redis_url(self) -> str:
-        """Redis or Valkey."""
+        """The URL of Redis or Valkey."""
         return self._find("REDIS_URL")
 
     @property
     def peppers(self) -> str:
-        """As `name:secret[,name:secret]`."""
+        """The peppers as `name:secret[,name:secret]`."""
         return self._find("LUNA_PEPPERS")
 
     def _find(self, name: str) -> str:
-        """The value.
+        """The value of a variable.
 
         Raises:
-            CommandFailed: it is set nowhere.
+            CommandFailed: it is set in neither place.
         """
         value = os.environ.get(name)
         if not value:

@@ -1,4 +1,4 @@
-"""`luna settle`: carry debits from Redis to Postgres until told to stop."""
+"""`luna settle`: moves usage events from Redis to Postgres until it is stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("luna.settlement")
 
-# What is left when the signal comes is booked by the next settler as well: nothing is lost by giving up.
+# Seconds for the last round. The next settler books the events that remain, so none is lost.
 _LAST_ROUND_S = 2.0
 
 

@@ -1,1 +1,1 @@
-"""Sends admitted calls to replicas: batching, lanes, deadlines, outcomes. Knows nothing of HTTP."""
+"""Sends calls to replicas: batching, lanes, deadlines, outcomes. HTTP does not belong here."""

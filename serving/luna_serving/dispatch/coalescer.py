@@ -1,8 +1,8 @@
-"""Natural batching: whatever gathers while a round trip is under way goes out together in the next one.
+"""Natural batching: items that arrive during a round trip leave together in the next one.
 
-No timer: a lone call leaves at once, and under load the batches grow by themselves. Owners take turns: a batch takes
-one item of each owner after the other, so that one owner's queue does not delay another's items. Knows nothing of
-HTTP, quota or models.
+There is no timer: a lone item leaves at once, and batches grow under load. Owners take turns: a batch takes one item of
+each owner in rotation, so that one owner's queue does not delay another's items. The module does not depend on HTTP,
+quota or models.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 class QueueFull(Exception):
-    """As many items wait as may; send it again later."""
+    """The queue is full; retry later."""
 
 
 class Coalescer(Generic[T]):
-    """Hands items to `send` in batches: each owner's in the order in which they came, the owners in turn.
+    """Passes items to `send` in batches: each owner's in order of arrival, the owners in rotation.
 
     `send` answers each item itself and must not raise.
     """
@@ -35,7 +35,7 @@ class Coalescer(Generic[T]):
         owner: Callable[[T], Hashable] = lambda _: None,
         in_flight_per_owner: int | None = None,
     ) -> None:
-        """Prepare to batch.
+        """Wire the coalescer.
 
         Args:
             send: takes a batch and answers its items.
@@ -43,9 +43,9 @@ class Coalescer(Generic[T]):
             max_items: items in one batch.
             max_weight: weight of one batch, beyond its first item.
             max_queued: items that may wait.
-            in_flight: batches under way at once.
-            owner: whose an item is; by default all have the same owner.
-            in_flight_per_owner: batches under way at once that hold an item of the same owner; None: `in_flight`.
+            in_flight: batches in flight at once.
+            owner: the owner of an item; by default all items have the same owner.
+            in_flight_per_owner: batches in flight at once with an item of the same owner; None: `in_flight`.
         """
         self._send = send
         self._weight = weight
@@ -55,7 +55,7 @@ class Coalescer(Generic[T]):
         self._free = in_flight
         self._owner = owner
         self._per_owner = in_flight if in_flight_per_owner is None else in_flight_per_owner
-        # The owner whose turn is next comes first.
+        # In the order of their turns.
         self._waiting: OrderedDict[Hashable, deque[T]] = OrderedDict()
         self._queued = 0
         self._under_way: Counter[Hashable] = Counter()
@@ -63,14 +63,14 @@ class Coalescer(Generic[T]):
 
     @property
     def queued(self) -> int:
-        """Items that wait for a batch."""
+        """How many items wait for a batch."""
         return self._queued
 
     def submit(self, item: T) -> None:
-        """Take an item; it leaves at once or with the next batch.
+        """Queue an item; it leaves at once or with the next batch.
 
         Raises:
-            QueueFull: too many wait already.
+            QueueFull: `max_queued` items wait already.
         """
         if self._queued >= self._max_queued:
             raise QueueFull
@@ -81,7 +81,7 @@ class Coalescer(Generic[T]):
     def _start(self) -> None:
         if self._free and any(self._may_leave(owner) for owner in self._waiting):
             self._free -= 1
-            # Started as a task, it begins after the requests that this turn of the loop has already read.
+            # As a task, it starts after the requests that this iteration of the event loop has read already.
             task = asyncio.get_running_loop().create_task(self._drain())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
@@ -101,13 +101,13 @@ class Coalescer(Generic[T]):
                     for owner in owners:
                         if not self._under_way[owner]:
                             del self._under_way[owner]
-                # An owner that had to wait for this batch may have more than one to send now.
+                # An owner that waited for this batch may now have more than one batch to send.
                 self._start()
         finally:
             self._free += 1
 
     def _take(self) -> list[T]:
-        """The next batch; empty where nothing may leave."""
+        """The next batch; empty if nothing may leave."""
         batch: list[T] = []
         weight = 0.0
         while len(batch) < self._max_items:

@@ -1,4 +1,4 @@
-"""Giving up a question to a store in time, however long its driver takes to let go of it."""
+"""Deadlines for queries to stores, however long the driver takes to cancel a query."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,18 +6,18 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# The loop itself holds its tasks weakly.
+# Strong references: the event loop keeps only weak ones.
 _given_up: set[asyncio.Task[Any]] = set()
 
 
 async def answer_within(seconds: float, question: Coroutine[Any, Any, T]) -> T:
-    """The answer, if it comes in time.
+    """The answer, if it arrives in time.
 
-    `asyncio.timeout` waits for the cancelled question to end, and psycopg asks a server that hangs for ten seconds
-    to cancel its query. Here that goes on behind the caller's back.
+    `asyncio.timeout` waits for the cancelled query to end, and psycopg spends up to ten seconds asking a hanging server
+    to cancel it. Here the cancellation continues in the background.
 
     Raises:
-        TimeoutError: it did not come; the question is cancelled.
+        TimeoutError: it did not; the query is cancelled.
     """
     task = asyncio.get_running_loop().create_task(question)
     try:
@@ -40,5 +40,5 @@ def _give_up(task: asyncio.Task[Any]) -> None:
 def _forget(task: asyncio.Task[Any]) -> None:
     _given_up.discard(task)
     if not task.cancelled():
-        # Looked at, so that asyncio does not report an error that nobody waited for.
+        # Retrieved, so that asyncio does not report an error that nobody awaited.
         task.exception()

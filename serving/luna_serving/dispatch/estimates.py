@@ -1,4 +1,4 @@
-"""How long a call will take to compute, and the refusal of one that cannot end in its time."""
+"""Estimates of computing time, and the refusal of calls that cannot end in time."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,27 +6,27 @@ from typing import Final
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 
-# An estimate is of the machine that it was measured on: what takes up to twice the time allowed there is let in, for a
-# faster machine may finish it. Of the rest no time is spent.
+# Estimates were measured on one machine. A call of up to twice its time is admitted, because a faster machine may
+# finish it; the others are refused before any work.
 TOO_LONG: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of one job."""
+    """The estimate for one job."""
 
     seconds: float
     """CPU-seconds."""
     pointer: str
-    """JSON pointer to what a caller would make smaller."""
+    """JSON pointer to the member that a caller would make smaller."""
     amount: int
-    """How much of it there is."""
+    """The size of that member."""
     what: str
-    """What is counted: "draws", say."""
+    """What the amount counts, such as "draws"."""
 
 
 def too_long(estimate: Estimate, allowed_s: float) -> Problem | None:
-    """Why a call is refused before it is charged; None where it may end within the seconds that it has."""
+    """Why a call is refused before it is charged; None if it may end in time."""
     if estimate.seconds <= TOO_LONG * allowed_s:
         return None
     fit = int(estimate.amount * allowed_s / estimate.seconds)

@@ -1,4 +1,4 @@
-"""The way of a call: gathered with others, debited, computed, answered; given back where it failed on our side."""
+"""Batches calls, charges them, sends them to a replica, and refunds those that fail on the server's side."""
 
 import asyncio
 import logging
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("luna.gate")
 
-# How often it is looked whether somebody still waits for a batch that is being computed.
+# How often a gate checks whether a caller still waits for a batch in computation.
 LOOK_EVERY_S: Final = 0.05
 # Of a batch that fails, a log line names so many requests.
 NAMED_REQUESTS: Final = 20
 
 
 class _Abandoned(Exception):
-    """Nobody waits for any answer of the batch any more."""
+    """No caller waits for an answer of the batch any more."""
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call on its way."""
+    """One call in the gate."""
 
     debit: Debit
     job: Any
-    """What the capability computes; opaque here."""
+    """The capability's job; opaque to the gate."""
     points: int
     """Its weight in a batch."""
     gone: Callable[[], bool]
@@ -52,9 +52,9 @@ class Call:
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
     until: float = math.inf
-    """When it is given up, by `time.monotonic`."""
+    """Its deadline, by `time.monotonic`."""
     asked_s: float = math.inf
-    """Seconds that it had when it came."""
+    """Seconds that it had when it arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,13 @@ class GateLimits:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """How the calls of a gate share what computes them; by default as light calls do."""
+    """How the calls of a gate share the replicas; the defaults are those of light calls."""
 
     weight: Callable[[Call], float] | None = None
     """A call's share of `max_weight`; None: its points, of `GateLimits.max_batch_points`."""
     max_weight: float = 0.0
     per_account: int | None = None
-    """Batches under way at once with a call of the same account; None: `GateLimits.batches_in_flight`."""
+    """Batches in flight at once with a call of the same account; None: `GateLimits.batches_in_flight`."""
 
 
 class Gate:
@@ -95,13 +95,13 @@ class Gate:
         """Wire a gate.
 
         Args:
-            charges: takes the debits of a batch, and gives back those of calls that fail on our side.
-            compute: answers jobs in their order, each with a result or `Refused`; raises ReplicaUnavailable.
+            charges: takes the debits of a batch, and refunds calls that fail on the server's side.
+            compute: answers jobs in order, each with a result or an outcome; raises ReplicaUnavailable.
             limits: batch and queue sizes.
             metrics: of the capability; its gates share them.
-            within: what is sent of a job whose call has so many seconds left; by default the job.
-            estimate: how long a job takes; a call that cannot end in its time is refused before it is charged.
-            sharing: how its calls share the model.
+            within: adapts a job to the seconds that its call has left; by default unchanged.
+            estimate: how long a job takes; a call that cannot end in time is refused before it is charged.
+            sharing: how its calls share the replicas.
         """
         self._charges = charges
         self._within = within
@@ -125,15 +125,15 @@ class Gate:
         """Admit and compute a call.
 
         Args:
-            call: what to do.
-            left_s: seconds until it is given up.
-            asked_s: seconds that it had when it came.
+            call: the call.
+            left_s: seconds until its deadline.
+            asked_s: seconds that it had when it arrived.
 
         Returns:
-            The result, or None where the decision is a denial; and the decision.
+            The result, or None if the decision is a denial; and the decision.
 
         Raises:
-            Problem: 408, 422, 500 or 503; nothing is charged. 422 also where it would take too long.
+            Problem: 408, 422, 500 or 503; nothing is charged. 422 also for a call that would take too long.
         """
         estimate = self._estimate(call.job)
         refusal = None if estimate is None else too_long(estimate, asked_s)
@@ -214,9 +214,9 @@ class Gate:
             log.warning("no replica answers: %r", e, extra=self._facts(calls))
             self._undo(calls, problems.overloaded)
             return
-        except BaseException as e:  # the callers are answered and refunded whatever went wrong
+        except BaseException as e:  # every caller gets an answer and a refund after any error
             self._undo(calls, problems.internal)
-            # Serve raises CancelledError for a call that it cancelled itself: that is a failure like others.
+            # Serve raises CancelledError for a call that it cancelled itself: treat it as a failure.
             if not isinstance(e, Exception | asyncio.CancelledError) or _being_cancelled():
                 raise
             log.exception("the replica failed", extra=self._facts(calls))
@@ -247,11 +247,11 @@ class Gate:
             self._metrics.units[route,].inc(units)
 
     async def _computed(self, calls: Sequence[Call]) -> Sequence[Any]:
-        """The model's answers; it stops once nobody waits for them.
+        """The replica's answers; the computation is cancelled once no caller waits.
 
         Raises:
-            _Abandoned: nobody does.
-            TimeoutError: the model took too long.
+            _Abandoned: no caller waits any more.
+            TimeoutError: the replica took too long.
         """
         jobs = [self._within(call.job, call.until - time.monotonic()) for call in calls]
         computing = asyncio.ensure_future(self._compute(jobs))

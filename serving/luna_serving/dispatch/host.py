@@ -1,6 +1,6 @@
 """The Serve deployment that computes: one process with the replicas of one or more capabilities.
 
-A process with JAX costs 0.3 GB and seconds of start, so small installations let capabilities share a host.
+A process with JAX takes 0.3 GB and seconds to start, so capabilities share a host in small installations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,13 +29,13 @@ class Replica(Protocol):
         """
 
     async def warm_up(self) -> None:
-        """Compile what live calls need; the host is ready afterwards."""
+        """Compile the programs that live calls need; the host is ready afterwards."""
 
     def ping(self) -> None:
-        """Raise if it can compute no longer. Cheap, and counts nothing."""
+        """Raise if it can no longer compute. Cheap, and changes no metrics."""
 
     async def compute(self, jobs: Sequence[Any]) -> Sequence[Any]:
-        """Answer jobs in their order: a result, or a value of `dispatch.outcomes`."""
+        """Answer jobs in order: each with a result, or a value of `dispatch.outcomes`."""
 
 
 class ComputeHost:
@@ -49,7 +49,7 @@ class ComputeHost:
         log: LogSettings,
         trace: TraceSettings,
     ) -> None:
-        """Start and warm up.
+        """Start the replicas and warm them up.
 
         Args:
             board: the metrics board.
@@ -89,5 +89,5 @@ class ComputeHost:
             return await self._replicas[capability].compute(jobs)
 
     async def ping(self, capability: str) -> None:
-        """Raise if the capability's replica can compute no longer."""
+        """Raise if a replica can no longer compute."""
         self._replicas[capability].ping()

@@ -1,4 +1,4 @@
-"""Several gates as one: what is quick to compute never waits in a batch with what is not."""
+"""Combines several gates, so that quick calls never wait in a batch with slow ones."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -7,7 +7,7 @@ from luna_serving.dispatch.gate import Call
 from luna_store.quota.debits import Decision
 
 
-class Serves(Protocol):
+class Gateway(Protocol):
     """Admits and computes calls; see `Gate.serve`."""
 
     async def serve(self, call: Call, left_s: float, asked_s: float) -> tuple[Any, Decision]:
@@ -17,12 +17,12 @@ class Serves(Protocol):
 class Lanes:
     """Sends each call to the gate of its lane."""
 
-    def __init__(self, gates: Mapping[str, Serves], lane_of: Callable[[Any], str]) -> None:
+    def __init__(self, gates: Mapping[str, Gateway], lane_of: Callable[[Any], str]) -> None:
         """Wire the lanes.
 
         Args:
-            gates: by the name of their lane.
-            lane_of: of a job.
+            gates: by lane.
+            lane_of: the lane of a job.
         """
         self._gates = gates
         self._lane_of = lane_of

@@ -1,4 +1,4 @@
-"""What a replica answers to a job instead of a result. A compute process imports this without the edge's libraries."""
+"""What a replica answers instead of a result. Compute processes import this without the edge's libraries."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ class ReplicaUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The job is the caller's mistake (its numbers overflow, say); it is not charged."""
+    """The job is invalid (its numbers overflow, for example); it is not charged."""
 
     pointer: str
     detail: str
@@ -17,9 +17,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job failed on our side, where others of its batch did not."""
+    """The job failed on the server's side, and others of its batch did not."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The job's time was over before it was computed; it is not charged."""
+    """The job's deadline passed before it was computed; it is not charged."""

@@ -13,10 +13,10 @@ from luna_serving.telemetry.propagation import TRACEPARENT
 
 
 async def on_replica(compute: Callable[..., DeploymentResponse[Any]], jobs: Sequence[Any]) -> Sequence[Any]:
-    """Send jobs to a replica; a replica that dies is replaced by another, once. Cancelled, the replica stops.
+    """Send jobs to a replica; if it dies, send them to another one, once. Cancellation stops the replica's work.
 
     Raises:
-        ReplicaUnavailable: none could take them.
+        ReplicaUnavailable: no replica could take them.
     """
     traced = (TRACEPARENT.get(),) if TRACEPARENT.get() else ()
     for attempt in range(2):

@@ -1,4 +1,4 @@
-"""A call as its capability has parsed it: what the edge charges and sends on without knowing what it is."""
+"""A parsed call, as the edge charges it and sends it on."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,36 +13,36 @@ class Work(Protocol):
 
     @property
     def units(self) -> int:
-        """What it costs."""
+        """What it costs, in units."""
 
     @property
     def grant(self) -> Grant | None:
-        """What the account must be allowed; None where every account is."""
+        """The grant that the account needs; None for none."""
 
     @property
     def amounts(self) -> Mapping[str, int]:
-        """How much of each limited thing it holds, by the limit's name; held against the account's own limits."""
+        """Its amounts by the limit's name, which the debit compares with the account's limits."""
 
     @property
     def points(self) -> int:
         """Its weight in a batch."""
 
     def limit_error(self, limit: str, most: int) -> FieldError:
-        """Where the call exceeds a limit of its account, and the cure; asked only where it does."""
+        """Where the call exceeds a limit of its account, and the cure; called only if it does."""
 
     @property
     def job(self) -> Any:  # noqa: ANN401  the capability's own
-        """What travels to the replica."""
+        """What is sent to the replica."""
 
     def finish(self, result: Any) -> bytes:  # noqa: ANN401  the capability's own
-        """The body of the answer."""
+        """The body of the answer, from the replica's result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """A parsed call that names what a store keeps, such as one of the account's models."""
+    """A parsed call that names something in a store, such as one of the account's models."""
 
     at_hand: Callable[[int], Work | None]
-    """For an account: the whole call, where memory is enough. Raises Problem 422."""
+    """The whole call for an account, if memory has what it names; else None. Raises Problem 422."""
     look_up: Callable[[int], Awaitable[Work]]
-    """The same by asking the store, for a caller who is known. Raises Problem 422 or 503."""
+    """The whole call from the store, for an authenticated caller. Raises Problem 422 or 503."""

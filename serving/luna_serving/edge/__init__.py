@@ -1,4 +1,4 @@
-"""ASGI in, bytes out: the lean path of operations and sockets, the FastAPI application and the kit of its routes.
+"""The HTTP edge: the lean path of operations and sockets, the FastAPI application and the kit of its routes.
 
-What is answered belongs to a capability, who may ask to `access`, how work is batched to `dispatch`.
+The content of answers belongs to a capability, authorization to `access`, batching to `dispatch`.
 """

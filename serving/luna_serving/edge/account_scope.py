@@ -29,12 +29,12 @@ from luna_serving.edge.recording import note_account
 from luna_serving.wire import problems
 from luna_store.quota.debits import Standing
 
-# The account itself is `/api/v1/{account_id}`, and this for the credential's own.
+# The path of the credential's own account; with an id it is `/api/v1/{account_id}`.
 ITSELF: Final = "/account"
 
 
 class _AccountId(Convertor[str]):
-    """Digits alone, so that `/api/v1/usage` is no account's path."""
+    """Digits only, so that `/api/v1/usage` is not the path of an account."""
 
     regex = "[0-9]{1,10}"
 
@@ -50,17 +50,17 @@ register_url_convertor("account", _AccountId())
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A caller who was recognised as the account that the route is for."""
+    """A caller that was recognised as the account of the route."""
 
     account_id: int
     standing: Standing
 
 
 class AccountRoute(APIRoute):
-    """Puts the RateLimit headers on an answer; an error gets them where it is turned into one."""
+    """Adds the RateLimit headers to an answer; errors get them when they are rendered."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's own."""
+        """Wrap FastAPI's handler."""
         handle = super().get_route_handler()
 
         async def handled(request: Request) -> Response:
@@ -72,17 +72,17 @@ class AccountRoute(APIRoute):
 
 
 class AccountRoutes(APIRouter):
-    """Routes below an account's path, for its owner alone; a route that needs to know the owner depends on `own`."""
+    """Routes below an account's path, for its owner only; a route that needs the owner depends on `own`."""
 
     def __init__(self, authorization: Authorization, label: str, **options: Any) -> None:  # noqa: ANN401  APIRouter's
-        """Begin.
+        """Make a router.
 
         Args:
-            authorization: who may see what.
-            label: the route's name in questions to the stores.
+            authorization: recognises callers.
+            label: the route's name in debits.
             options: of APIRouter.
         """
-        # Of every route, so that none answers a stranger; where a route takes the owner, it is the same answer.
+        # For every route, so that none answers an unknown caller; FastAPI caches it for routes that take the owner.
         super().__init__(route_class=AccountRoute, dependencies=[Depends(self.own)], **options)
         self._authorization = authorization
         self._label = label
@@ -91,7 +91,7 @@ class AccountRoutes(APIRouter):
         """Add a route at both of its paths.
 
         Args:
-            path: below the account's; empty for the account itself.
+            path: relative to the account's; empty for the account itself.
             endpoint: FastAPI's.
             options: FastAPI's.
         """
@@ -106,10 +106,10 @@ class AccountRoutes(APIRouter):
         )
 
     async def own(self, request: Request) -> Owner:
-        """Recognise the caller, who must be the account in the path if there is one.
+        """Recognise the caller, which must be the account in the path if there is one.
 
         Raises:
-            Problem: 401, 403, 404, 503; 422, a query parameter that the route does not take.
+            Problem: 401, 403, 404, 503; 422 for a query parameter that the route does not take.
         """
         credential = self._authorization.read(header_map(request.scope))
         named = request.path_params.get("account_id")

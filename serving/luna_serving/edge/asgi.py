@@ -1,6 +1,6 @@
-"""The lean path: calls to capabilities are answered here, in front of FastAPI, which answers everything else.
+"""The lean path: answers calls to capabilities. FastAPI is behind it and answers all other requests.
 
-What a request costs at the edge decides the throughput of the whole (`benchmarks/http`), so this path makes no
+The cost per request at the edge determines the throughput of the platform (`benchmarks/http`), so this path makes no
 request object, no dependency graph and no response object. FastAPI documents the same routes from the same
 `Operation`s.
 """
@@ -52,16 +52,15 @@ from luna_store.quota.debits import Debit, Decision, Standing
 log = logging.getLogger("luna.requests")
 
 JSON = b"application/json"
-# Moved here by `middleware` from the name that Serve would act on, with an answer of its own.
+# `middleware` renames the header to this: Serve would act on the original name and answer in plain text.
 DEADLINE_HEADER = b"x-luna-timeout-seconds"
-# For these problems the edge asks how the account stands, for so many seconds at most. Not for 5xx: the stores may be
-# gone or busy.
+# Seconds to read the account's standing for these problems. Not for 5xx: the stores may be down or busy.
 STANDING_S = 5.0
 STANDING_STATUSES = frozenset({405, 408, 413, 415, 422})
-# Answers after which the edge asks the stores again whose key it is.
+# Statuses after which the edge asks the stores again which account a key belongs to.
 DOUBTFUL = frozenset({401, 403, 404})
-# Above this size a stranger's body is not parsed before we know that he is none, and then not on the event loop: 10 MB
-# of matrices take a second, in steps of 0.2 s at most that keep the interpreter to themselves.
+# Bodies above this size are parsed only after authentication, off the event loop: 10 MB of matrices take a second, in
+# steps of up to 0.2 s that hold the interpreter lock.
 PARSE_FIRST_BYTES = 256 * 1024
 
 
@@ -220,7 +219,7 @@ class Edge:
                 self._own.forget(credential)
             if problem.status not in STANDING_STATUSES:
                 raise
-            # Raises 401 or 403 instead where the caller may not even know what is wrong with the request.
+            # Raises 401 or 403 instead for a caller that may not see what is wrong with the request.
             standing_now = await self._standing_in_time(credential, account_id, methods.path)
             raise Denied(problem, standing_now) from problem
 
@@ -289,7 +288,7 @@ class Edge:
         if isinstance(body, bytes):
             return answer.status, shown, body
         hung_up = hang_up_detector(receive)
-        # A step of `receive` would take a piece of a body that is still read.
+        # A step of `receive` would take a piece of a body that is still being read.
         return answer.status, shown, Pieces(body, lambda: not asked.unread and hung_up())
 
     async def _parsed_aside(
@@ -307,7 +306,7 @@ class Edge:
     async def _looked_up(
         self, call: Unresolved, credential: Credential, account_id: int, route: str, until: float, seconds: float
     ) -> Work:
-        # Authenticated first: only an account's own callers make us ask for its models.
+        # Authenticated first: only an account's own callers cause queries for its models.
         standing = await self._authorization.standing(credential, account_id, route)
         try:
             async with asyncio.timeout(until - time.monotonic()):
@@ -319,7 +318,7 @@ class Edge:
 
 
 def timeout_s(headers: dict[bytes, bytes]) -> float | None:
-    """The caller's own deadline in seconds, if it is a positive number."""
+    """The caller's deadline in seconds, if it is a positive number."""
     asked = headers.get(DEADLINE_HEADER)
     try:
         seconds = float(asked) if asked is not None else 0.0
@@ -331,7 +330,7 @@ def timeout_s(headers: dict[bytes, bytes]) -> float | None:
 def problem_response(
     problem: Problem, standing: Standing | None = None
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """A problem as status, headers and body; with the RateLimit headers where the caller's standing is known."""
+    """A problem as status, headers and body, with the RateLimit headers if the caller's standing is known."""
     headers = [(b"content-type", problems.CONTENT_TYPE)]
     headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()]
     if standing is not None:

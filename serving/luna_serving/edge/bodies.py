@@ -1,6 +1,6 @@
-"""Reading a request with as little as possible: headers in one pass, the body up to a limit.
+"""Reads headers in one pass, and a body up to a limit.
 
-The lean path and FastAPI's routes read bodies with these functions, so that limits and refusals are the same.
+The lean path and FastAPI's routes both use these functions, so that limits and refusals are the same.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Coding = Literal["gzip", "zstd"]
 
-# Past this a body without a declared length is not read to its end before it is refused.
+# Beyond this, a body without a declared length is refused before its end is read.
 DRAIN_BYTES = 64 * 1024 * 1024
 JSON_TYPE = re.compile(rb"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 
-# By the content coding's name on the wire (RFC 9110, section 8.4.1; RFC 8878).
+# By content coding (RFC 9110, section 8.4.1; RFC 8878).
 CODINGS: dict[bytes, Coding] = {b"gzip": "gzip", b"x-gzip": "gzip", b"zstd": "zstd"}
 
 
@@ -32,12 +32,12 @@ class Disconnected(Exception):
 
 
 def header_map(scope: Scope) -> dict[bytes, bytes]:
-    """The headers by lower-case name; of repeated ones the last."""
+    """The headers by lower-case name; the last of repeated ones."""
     return dict(scope["headers"])
 
 
 def require_json(headers: dict[bytes, bytes]) -> None:
-    """Accept JSON, or no declared type at all.
+    """Check that the declared type, if any, is JSON.
 
     Raises:
         Problem: 415.
@@ -49,10 +49,10 @@ def require_json(headers: dict[bytes, bytes]) -> None:
 
 
 def coding_of(headers: dict[bytes, bytes]) -> Coding | None:
-    """How the body is compressed; None for a body that is not.
+    """The body's content coding; None for an uncompressed body.
 
     Raises:
-        Problem: 415, in a way that `unpacked` does not know.
+        Problem: 415, `unpacked` does not support the coding.
     """
     declared = headers.get(b"content-encoding")
     if declared is None:
@@ -66,11 +66,11 @@ def coding_of(headers: dict[bytes, bytes]) -> Coding | None:
 
 
 def unpacked(body: bytes, coding: Coding, limit: int) -> bytes:
-    """A compressed body as it was before; of several frames or members, all. Takes 10 to 30 ms for 10 MB.
+    """Decompress a body, with all its frames or members. Takes 10 to 30 ms for 10 MB.
 
     Raises:
-        Problem: 413, it has more than `limit` bytes, of which no more than that many were unpacked; 415, it is not
-            compressed so, or breaks off.
+        Problem: 413, it has more than `limit` bytes decompressed (decompression stops there); 415, it is not in this
+            coding, or is incomplete.
     """
     try:
         with pa.CompressedInputStream(pa.BufferReader(body), coding) as stream:
@@ -83,13 +83,13 @@ def unpacked(body: bytes, coding: Coding, limit: int) -> bytes:
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """The whole body.
+    """The whole body, decompressed.
 
     Raises:
-        Problem: 413, it has more than `limit` bytes. Where Content-Length says so, nothing is read, and a caller who
-            waits for `100 Continue` is refused instead; the server drops what comes after the answer. Otherwise
-            what follows is read and dropped here, so that callers who send first and listen later get their answer
-            instead of a broken pipe.
+        Problem: 413, it has more than `limit` bytes. If Content-Length says so, nothing is read, and a caller that
+            waits for `100 Continue` is refused instead; the server drops what follows the answer. Otherwise the rest
+            is read and dropped here, so that callers that send first and listen later get their answer instead of a
+            broken pipe.
         Disconnected: the caller hung up.
     """
     declared = int(length) if (length := headers.get(b"content-length", b"")).isdigit() else 0
@@ -133,17 +133,17 @@ async def read_in_time(headers: dict[bytes, bytes], receive: Receive, limit: int
 async def read_chunks(
     headers: dict[bytes, bytes], receive: Receive, limit: int, seconds: float
 ) -> AsyncIterator[bytes]:
-    """The body piece by piece, as it arrives: the server reads no further than its buffer while a piece is in work.
+    """The body in pieces, as they arrive; the server reads no further than its buffer while a piece is processed.
 
     Args:
         headers: of the request.
         receive: of the connection.
-        limit: bytes of the whole body.
-        seconds: that each piece may take to arrive.
+        limit: most bytes of the whole body.
+        seconds: most seconds until each piece arrives.
 
     Raises:
         Problem: 408, a piece did not arrive in time; 413, there are more than `limit` bytes; 415, it is compressed:
-            what is read in pieces is taken as it is.
+            pieces are not decompressed.
         Disconnected: the caller hung up.
     """
     if coding_of(headers) is not None:
@@ -169,12 +169,12 @@ async def read_chunks(
 
 
 def hang_up_detector(receive: Receive) -> Callable[[], bool]:
-    """Make a cheap question, for after the body was read: whether the caller has hung up.
+    """Make a cheap check, for use after the body was read, of whether the caller has hung up.
 
-    It takes one step of `receive` by hand and drops it, which spares a task per request. This relies on uvicorn, which
-    the requirements pin: its `receive` waits in one `await` for an event and changes nothing before that, so a step
-    that is closed there loses no message. A test holds every new version to that; a server whose `receive` starts
-    work before its first wait needs a task instead.
+    The check runs one step of `receive` by hand and drops it, which saves a task per request. It relies on uvicorn,
+    which the requirements pin: its `receive` waits in one `await` for an event and changes nothing before that, so
+    closing it there loses no message. A test checks every new version for this; a server whose `receive` starts work
+    before its first wait needs a task instead.
     """
 
     def gone() -> bool:

@@ -1,8 +1,8 @@
 """Keyset cursors of lists: `limit` and `cursor` in, `next_cursor` out.
 
-A cursor is where the last page ended, by the list's sort key. It is opaque, not secret and not signed: a caller who
-makes one up sees the same account's list from another place. It is checked all the same, so that nonsense is a 422 and
-never reaches a store.
+A cursor is the end of the last page, by the list's sort key. It is opaque, not secret and not signed: a caller that
+invents one sees the same account's list from another place. It is validated, so that an invalid one is a 422 and never
+reaches a store.
 """
 
 import base64
@@ -31,11 +31,11 @@ class Cursors(Generic[K]):
     """The cursors of one list."""
 
     def __init__(self, name: str, key: Any) -> None:  # noqa: ANN401  a type form, such as tuple[datetime, UUID]
-        """Describe them.
+        """Describe a list.
 
         Args:
-            name: of the list. A cursor of another list is refused.
-            key: the type of the sort key: what JSON can carry, with the bounds that the store needs.
+            name: the list's name; a cursor of another list is refused.
+            key: the type of the sort key: JSON values, with the bounds that the store needs.
         """
         self._name = name
         self._key: TypeAdapter[K] = TypeAdapter(key)
@@ -46,7 +46,7 @@ class Cursors(Generic[K]):
         return base64.urlsafe_b64encode(written).rstrip(b"=").decode()
 
     def read(self, cursor: str | None) -> K | None:
-        """The key that a cursor holds; None for none.
+        """The key in a cursor; None without a cursor.
 
         Raises:
             Problem: 422.
@@ -64,7 +64,7 @@ class Cursors(Generic[K]):
 
 
 def one_start(from_cursor: K | None, given: K | None, parameter: str) -> K | None:
-    """Where a page begins, of a list that also takes its sort key itself as a parameter.
+    """The begin of a page, for a list that also takes its sort key as a parameter.
 
     Raises:
         Problem: 422, both are given.

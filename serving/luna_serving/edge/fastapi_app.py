@@ -1,4 +1,4 @@
-"""The FastAPI application: every route but the capabilities', and how its errors look."""
+"""The FastAPI application: all routes other than operations, and the rendering of their errors."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,15 +29,15 @@ DESCRIPTION = "Time-series models over HTTP: authenticated, metered, batched."
 
 
 def build_api(operations: Sequence[Hot], routers: Sequence[APIRouter], standing: StandingOf) -> FastAPI:
-    """Put the application together; its documentation needs no internet.
+    """Build the application; its documentation pages work offline.
 
     Args:
-        operations: what the edge answers in front of it.
-        routers: what it answers itself.
-        standing: how the account of the caller with these headers stands; None if the caller is not recognised.
+        operations: routes that the edge answers in front of it.
+        routers: routes that it answers itself.
+        standing: the standing of the caller with these headers; None if the caller is not recognised.
 
     Raises:
-        ValueError: a router serves a path of an operation, which no call would reach.
+        ValueError: a router serves the path of an operation; no call would reach it.
     """
     app: FastAPI = FastAPIOffline(title="Luna", version=version("luna"), description=DESCRIPTION)
     for router in routers:
@@ -131,7 +131,7 @@ def _http_error(request: Request, error: Exception) -> Problem:
 
 
 def _methods(request: Request) -> list[str]:
-    """Those of all routes at this path: Starlette's own answer names only the first route's."""
+    """The methods of all routes at this path; Starlette's answer names those of the first route only."""
     asked = {method: {**request.scope, "method": method} for method in METHODS}
     found = [m for m, scope in asked.items() if any(r.matches(scope)[0] is Match.FULL for r in request.app.routes)]
     return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found

@@ -1,7 +1,7 @@
-"""Uvicorn's HTTP protocol, with a problem for what it cannot parse.
+"""Uvicorn's HTTP protocol, with a problem for requests that it cannot parse.
 
-HAProxy passes on what it tolerates and uvicorn's parser does not, such as control characters in a header; uvicorn
-answers that in plain text, before any application is asked.
+HAProxy passes on some requests that uvicorn's parser refuses, such as control characters in a header. Uvicorn answers
+these in plain text, before the application runs.
 """
 
 import uuid
@@ -13,10 +13,10 @@ from luna_serving.wire import problems
 
 
 class ProblemProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # a class that is chosen at import
-    """Answers 400 as a problem."""
+    """Answers unparsable requests with 400 as a problem."""
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's signature
-        """Refuse what is not HTTP, and close: nobody can tell where a next request would begin."""
+        """Refuse an invalid request and close the connection: the begin of the next request is unknown."""
         problem = problems.bad_request()
         body = problem.body()
         head = (
@@ -31,8 +31,8 @@ class ProblemProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # a 
 
 
 def install() -> None:
-    """Make it the protocol of every server of this process that names none; Serve's names none.
+    """Make it the default protocol of uvicorn in this process.
 
-    Serve makes the `uvicorn.Config` itself and hands no protocol on.
+    Serve builds the `uvicorn.Config` itself and cannot pass a protocol.
     """
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{ProblemProtocol.__name__}"

@@ -1,7 +1,7 @@
 """`Idempotency-Key` of calls that create something (draft-ietf-httpapi-idempotency-key-header-07).
 
-The answer of a creation is kept for a day and given again, with `Idempotency-Replayed: true`, to the same call with the
-same key. Errors are not kept: a call that created nothing may be corrected and sent again with its key.
+The answer of a creation is kept for a day. The same call with the same key gets it again, with
+`Idempotency-Replayed: true`. Errors are not kept: a call that created nothing may be corrected and resent with its key.
 """
 
 import re
@@ -28,15 +28,15 @@ from luna_store.platform.idempotency import (
 )
 
 HEADER: Final = b"idempotency-key"
-# A string of RFC 8941 as the draft has it, or bare as most clients send it.
+# A string of RFC 8941, as in the draft, or without quotes, as most clients send it.
 KEY: Final = re.compile(rb'"([\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
 REPLAYED: Final = (b"idempotency-replayed", b"true")
 STORE: Final = "The store of idempotency keys"
 
 WHAT: Final = "1 to 255 printable characters, new for each creation. Sent again within a day, it gets the same answer."
-# Of a FastAPI route that creates something, so that its documentation shows the header.
+# Parameter of FastAPI routes that create something, so that their documentation shows the header.
 KeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description=WHAT)]
-# The same of an operation.
+# The same for an operation.
 PARAMETER: Final[Mapping[str, Any]] = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -46,11 +46,11 @@ PARAMETER: Final[Mapping[str, Any]] = {
 }
 
 Create = Callable[[Claim | None], Awaitable[Answer]]
-"""Does the work and makes a whole answer. With a claim it may call `IdempotencyKeys.keep` in its own transaction."""
+"""Creates something and makes a whole answer. With a claim it may call `IdempotencyKeys.keep` in its transaction."""
 
 
 def key_reused() -> Problem:
-    """422: the key came with another request before."""
+    """422: the key was used for another request."""
     return Problem(
         "idempotency-key-reused",
         422,
@@ -71,7 +71,7 @@ def still_under_way() -> Problem:
 
 
 def read_key(headers: dict[bytes, bytes]) -> str | None:
-    """The caller's key; None for none.
+    """The key in the headers; None without one.
 
     Raises:
         Problem: 422.
@@ -89,18 +89,18 @@ def read_key(headers: dict[bytes, bytes]) -> str | None:
 async def once(
     keys: IdempotencyKeys, account_id: int, route: str, headers: dict[bytes, bytes], body: bytes, create: Create
 ) -> Answer:
-    """Create something, or give the answer of the call that did.
+    """Create something, or return the answer of the call that did.
 
     Args:
-        keys: where they are kept.
-        account_id: whose key it is.
-        route: method and path below the account's, such as `POST datasets`.
-        headers: of the request.
-        body: of the request, decompressed.
+        keys: the store of keys.
+        account_id: the account that sent the key.
+        route: method, and path below the account's, such as `POST datasets`.
+        headers: the request's.
+        body: the request's, decompressed.
         create: the work; called at most once.
 
     Raises:
-        Problem: what `create` raises; 409 while another call does the work; 422, the key is none, or was sent with
+        Problem: from `create`; 409 while another call does the work; 422, the key is invalid, or was sent with
             another body; 503.
     """
     key = read_key(headers)
@@ -121,7 +121,7 @@ async def once(
         answer = await create(found)
         whole = _whole(answer)
     except Exception:
-        with suppress(Problem):  # Else the claim ends by itself.
+        with suppress(Problem):  # Otherwise the claim expires.
             await store_answer(keys.release(found), STORE)
         raise
     await store_answer(_kept(keys, found, whole), STORE, meanings)
@@ -132,7 +132,7 @@ async def _kept(keys: IdempotencyKeys, claim: Claim, answer: KeptAnswer) -> None
     try:
         await keys.keep(claim, answer)
     except ClaimLost:
-        # The work itself has kept it, or another call holds the key.
+        # `create` kept the answer, or another call holds the key.
         if await keys.claim(claim.creation) != answer:
             raise
 

@@ -1,8 +1,8 @@
-"""What stands between uvicorn and Serve in every replica (RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH).
+"""The middleware between uvicorn and Serve in every replica (RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH).
 
-Serve echoes any X-Request-ID, answers deadlines and overload in plain text, and makes two tasks a request to watch
-for callers who hang up. Here an id that is not sane is replaced, deadlines and hang-ups become the edge's business,
-and the errors that Serve answers by itself become problems like all others.
+Serve echoes any X-Request-ID, answers deadlines and overload in plain text, and makes two tasks per request to detect
+callers that hang up. The middleware replaces invalid ids, leaves deadlines and hang-ups to the edge, and turns errors
+of Serve into problems.
 """
 
 import re
@@ -23,24 +23,24 @@ SERVE_WATCHES = (b"x-request-disconnect-disabled", b"?1")
 INTERNAL = frozenset({DEADLINE_HEADER, SERVE_WATCHES[0]})
 
 
-class ServeManners:
-    """Rewrites a request's head on its way in and Serve's own errors on their way out."""
+class ServeErrorsAsProblems:
+    """Rewrites the headers of requests, and turns Serve's own errors into problems."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one connection on."""
+        """Serve one connection."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         scope["headers"] = rewritten(scope["headers"])
-        # Serve's errors before an upgrade cannot be rewritten: uvicorn takes no plain response to one.
+        # Serve's errors before an upgrade cannot be rewritten: uvicorn accepts no plain response there.
         await self._app(scope, receive, _Rewriter(send) if scope["type"] == "http" else send)
 
 
 def rewritten(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The head that Serve and the edge see."""
+    """The headers that Serve and the edge get."""
     kept = [(name, value) for name, value in headers if name not in INTERNAL and name != b"x-request-id"]
     kept = [(DEADLINE_HEADER if name == SERVE_DEADLINE else name, value) for name, value in kept]
     ids = [value for name, value in headers if name == b"x-request-id" and SANE_ID.fullmatch(value)]
@@ -96,6 +96,6 @@ def _head(message: Message, problem: Problem) -> Message:
 
 
 def middlewares() -> list[Any]:
-    """What Serve calls in every replica before it starts uvicorn."""
+    """The middleware of every replica; Serve calls this before it starts uvicorn."""
     http_protocol.install()
-    return [Middleware(ServeManners)]
+    return [Middleware(ServeErrorsAsProblems)]

@@ -1,4 +1,4 @@
-"""OpenAPI of the routes that the edge answers in front of FastAPI."""
+"""OpenAPI of the operations, which the edge answers in front of FastAPI."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -43,9 +43,9 @@ REFUSALS = {
     429: "Rate or quota; see Retry-After.",
     503: "Overloaded, or dependencies gone; see Retry-After.",
 }
-# Those of a route that computes.
+# Errors of a route that computes.
 COMPUTED = (401, 403, 404, 408, 413, 415, 422, 429, 503)
-# Answers of routes that change something: not of those that compute.
+# Errors of routes that change something, not of those that compute.
 CONFLICTS = {
     409: "Storage limit reached.",
     412: "The stored version is not the one that If-Match or If-None-Match expects.",
@@ -63,7 +63,7 @@ def problem_responses(statuses: Sequence[int] = COMPUTED) -> dict[str, Any]:
     return {str(status): {"description": (REFUSALS | CONFLICTS)[status], "content": content} for status in statuses}
 
 
-# A parameter of every route below an account's path.
+# The parameter of every route below an account's path.
 ACCOUNT: dict[str, Any] = {
     "name": "account_id",
     "in": "path",
@@ -81,13 +81,13 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def describe(
     summary: str, description: str, request: type[BaseModel] | None, answer: type[BaseModel]
 ) -> Mapping[str, Any]:
-    """An operation object; its schemas travel under `x-schemas` until the document is put together.
+    """An operation object; its schemas are under `x-schemas` until the document is assembled.
 
     Args:
         summary: one line.
         description: what it does and costs.
-        request: the body; None for a route that takes none.
-        answer: the body of 200.
+        request: the schema of the body; None for a route without one.
+        answer: the schema of the body of a 200.
     """
     schemas: dict[str, Any] = {}
     for model, mode in ((request, "validation"), (answer, "serialization")):
@@ -112,7 +112,7 @@ def _json(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def document(app: FastAPI, operations: Sequence[Hot]) -> dict[str, Any]:
-    """The whole application's OpenAPI document."""
+    """The OpenAPI document of the application."""
     whole = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = whole.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -134,7 +134,7 @@ def document(app: FastAPI, operations: Sequence[Hot]) -> dict[str, Any]:
 
 
 def _parameters(operation: Hot, described: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those of the path and the query; what the capability does not describe is a string."""
+    """The parameters of path and query; one that the capability does not describe is a string."""
     named = {(each["in"], each["name"]) for each in described}
     asked = [("path", name, True) for name in re.findall(r"{(\w+)}", operation.path)]
     asked += [("query", name, False) for name in sorted(operation.parameters)]

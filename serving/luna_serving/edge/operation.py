@@ -1,7 +1,7 @@
-"""What a capability answers on the lean path: a path, a method, and a way from the request to the answer.
+"""The kinds of operations that a capability can serve on the lean path.
 
-Paths stand below `/api/v1/{account_id}/` and `/api/v1/`, such as `kalman/filter` or `indicators/{name}`. The edge
-answers them, and the OpenAPI document shows them, from the same values.
+Paths are relative to `/api/v1/{account_id}/` and `/api/v1/`, such as `kalman/filter` or `indicators/{name}`. The edge
+and the OpenAPI document use the same values.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from luna_serving.access.credentials import Credential
-from luna_serving.dispatch.lanes import Serves
+from luna_serving.dispatch.lanes import Gateway
 from luna_serving.dispatch.work import Unresolved, Work
 from luna_serving.edge.bodies import Receive, coding_of, read_chunks, read_in_time, require_json, unpacked
 from luna_serving.edge.query import Parameters
@@ -23,12 +23,12 @@ NO_PARAMETERS: Final[frozenset[str]] = frozenset()
 
 @dataclass(frozen=True)
 class Operation:
-    """A POST of JSON at a fixed path, computed by a gate and answered by JSON."""
+    """A POST of JSON at a fixed path; a gate computes the JSON answer."""
 
     path: str
-    gate: Serves
+    gate: Gateway
     parse: Callable[[bytes], Work | Unresolved]
-    """Of the body. Raises Problem 422. Called in any thread."""
+    """Parses the body. Raises Problem 422. Called in any thread."""
     openapi: Mapping[str, Any] = field(default_factory=dict)
     """The OpenAPI operation object."""
     capability: str = field(kw_only=True)
@@ -39,15 +39,15 @@ class Operation:
 
 @dataclass(frozen=True)
 class Query:
-    """A GET whose path and query say what to compute; computed by a gate and answered by JSON.
+    """A GET whose path and query say what to compute; a gate computes the JSON answer.
 
-    HEAD is answered, and charged, as GET.
+    HEAD is answered and charged as GET.
     """
 
     path: str
-    gate: Serves
+    gate: Gateway
     parse: Callable[[Parameters], Work | Unresolved]
-    """Raises Problem 422. Called on the event loop."""
+    """Parses path and query. Raises Problem 422. Called on the event loop."""
     parameters: frozenset[str] = NO_PARAMETERS
     """The query parameters that it takes; others are refused."""
     openapi: Mapping[str, Any] = field(default_factory=dict)
@@ -60,17 +60,17 @@ class Answer:
     """An answer, whole or in pieces."""
 
     body: bytes | AsyncIterator[bytes] = b""
-    """Of an iterator, the next piece is asked for once the server has taken the last one. It is closed when the caller
-    hangs up. A Problem that it raises before its first piece is the answer; an error after that breaks the connection
-    off, so that no caller takes half an answer for a whole one."""
+    """From an iterator, the edge takes the next piece when the server has taken the last one, and closes it when the
+    caller hangs up. A Problem that it raises before its first piece is the answer; a later error closes the connection,
+    so that no caller takes an incomplete answer for a whole one."""
     status: int = 200
     headers: Headers = ()
-    """With a Content-Type where there is a body; in lower case."""
+    """In lower case, with a content-type if there is a body."""
 
 
 @dataclass(slots=True)
 class Asked:
-    """One call of an `Exchange`, by a caller who was recognised as the account."""
+    """One call of an `Exchange`, by a caller that was recognised as the account."""
 
     account_id: int
     credential: Credential
@@ -78,13 +78,13 @@ class Asked:
     headers: dict[bytes, bytes]
     parameters: Parameters
     seconds: float
-    """What the caller waits."""
+    """Seconds that the caller waits."""
     max_body_bytes: int
     receive: Receive
     aside: Executor
-    """For work that would hold up the event loop."""
+    """For work that would block the event loop."""
     unread: bool
-    """Whether the body has not been read to its end."""
+    """Whether the end of the body has not been read."""
 
     async def body(self) -> bytes:
         """The whole body, decompressed.
@@ -101,7 +101,7 @@ class Asked:
         return await loop.run_in_executor(self.aside, unpacked, body, coding, self.max_body_bytes)
 
     async def json(self) -> bytes:
-        """The whole body, which is JSON; not parsed.
+        """The whole body, declared as JSON; not parsed.
 
         Raises:
             Problem: 408, 413, 415.
@@ -110,7 +110,7 @@ class Asked:
         return await self.body()
 
     async def chunks(self, limit: int) -> AsyncIterator[bytes]:
-        """The body in pieces, as `read_chunks` has them: up to `limit` bytes, and not compressed."""
+        """The body in pieces, as from `read_chunks`: up to `limit` bytes, uncompressed."""
         async for chunk in read_chunks(self.headers, self.receive, limit, self.seconds):
             yield chunk
         self.unread = False
@@ -118,7 +118,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """The body of an answer in pieces, begun."""
+    """The body of an answer in pieces, whose first piece is ready."""
 
     body: AsyncIterator[bytes]
     gone: Callable[[], bool]
@@ -127,15 +127,15 @@ class Pieces:
 
 @dataclass(frozen=True)
 class Exchange:
-    """Any other call: any method, a body in pieces, another status than 200, an answer in pieces.
+    """Any other call: any method or status, bodies and answers in pieces.
 
-    The edge checks the caller, which consumes nothing; what the call costs, `serve` charges.
+    The edge authenticates the caller, which charges nothing; `serve` charges the call.
     """
 
     method: str
     path: str
     serve: Callable[[Asked], Awaitable[Answer]]
-    """Answers, or raises Problem, within the seconds that the caller waits; an answer in pieces begins within them."""
+    """Answers or raises Problem while the caller waits; an answer in pieces begins within this time."""
     parameters: frozenset[str] = NO_PARAMETERS
     """The query parameters that it takes; others are refused."""
     openapi: Mapping[str, Any] = field(default_factory=dict)

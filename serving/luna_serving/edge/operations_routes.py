@@ -1,4 +1,4 @@
-"""Routes for those who run Luna: health and metrics. They need no key and tell no secret."""
+"""Routes for administrators: health and metrics. They need no key and show no secret."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +16,8 @@ def router(health: Health, reporter: Reporter, facts: Callable[[], dict[str, Any
     """Build the routes.
 
     Args:
-        health: the dependencies.
-        reporter: the way to the whole application's metrics.
+        health: checks the dependencies.
+        reporter: collects the metrics of the application.
         facts: what /health/detailed adds.
     """
     routes = APIRouter(tags=["operations"])

@@ -4,6 +4,6 @@ import re
 from typing import Final
 
 PREFIX: Final = "/api/v1"
-# An account's id is of digits alone, so a route's first segment never is.
+# An account's id has digits only, so a route's first segment must not.
 ACCOUNT_PATH: Final = re.compile(r"/api/v1/(?:(\d{1,10})/)?(.+)", re.ASCII)
 MAX_ACCOUNT_ID: Final = 2**31 - 1

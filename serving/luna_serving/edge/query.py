@@ -1,4 +1,4 @@
-"""Query parameters: those that a route takes, and errors for those that it does not."""
+"""Query parameters: parsing, and errors for parameters that a route does not take."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,26 +15,26 @@ from pydantic import BeforeValidator
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
 
-# A name of the caller's that an error repeats, in characters.
+# Characters of an unknown name that an error repeats.
 MAX_ECHO: Final = 64
 MAX_ERRORS: Final = 10
-# No route takes nearly as many.
+# Far more than any route takes.
 MAX_PARAMETERS: Final = 64
 NUMBER: Final = re.compile(r"\s*[-+]?[\d.]+(?:e[-+]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What the path and the query of a call say."""
+    """The path and query parameters of a call."""
 
     path: Mapping[str, str]
     query: Mapping[str, list[str]]
 
     def one(self, name: str, default: str = "") -> str:
-        """The value of a query parameter that may come once.
+        """The value of a query parameter that may be given once.
 
         Raises:
-            Problem: 422, it comes several times.
+            Problem: 422, it is given several times.
         """
         values = self.query.get(name)
         if values is None:
@@ -48,7 +48,7 @@ NO_QUERY: Final[Mapping[str, list[str]]] = {}
 
 
 def read_query(query: bytes, known: Iterable[str]) -> Mapping[str, list[str]]:
-    """The values of each parameter, in their order.
+    """The values of each parameter, in order.
 
     Raises:
         Problem: 422, a parameter that is not `known`, or too many.
@@ -62,10 +62,10 @@ def read_query(query: bytes, known: Iterable[str]) -> Mapping[str, list[str]]:
 
 
 def refuse_unknown_parameters(request: Request) -> None:
-    """Refuse a query parameter that neither the endpoint nor a dependency of it takes.
+    """Refuse a query parameter that neither the endpoint nor one of its dependencies takes.
 
     Raises:
-        Problem: 422, names each parameter and those that the route takes.
+        Problem: 422; names each unknown parameter and those that the route takes.
     """
     if not request.query_params:
         return
@@ -75,7 +75,7 @@ def refuse_unknown_parameters(request: Request) -> None:
 
 
 def refuse_unknown(sent: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse names that are not known: a misspelt parameter would be ignored otherwise.
+    """Refuse unknown names: a misspelt parameter would otherwise be ignored.
 
     Raises:
         Problem: 422.
@@ -106,4 +106,4 @@ def _no_number(value: object) -> object:
 
 
 Instant = Annotated[datetime, BeforeValidator(_no_number)]
-"""A query parameter of date and time; pydantic alone takes seconds since 1970 for one, too."""
+"""A query parameter of date and time; by default pydantic also accepts seconds since 1970."""

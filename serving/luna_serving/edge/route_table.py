@@ -1,4 +1,4 @@
-"""Which route a path belongs to: one dictionary look-up for a fixed path, a walk over its segments for a template."""
+"""Finds the route of a path: by one dictionary look-up for a fixed path, by segments for a template."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Routed(Protocol):
-    """What a table holds."""
+    """A route of the table."""
 
     @property
     def path(self) -> str:
@@ -32,7 +32,7 @@ class Methods(Generic[R]):
     path: str
     by_name: dict[str, R]
     allow: str
-    """The value of Allow: HEAD is taken wherever GET is (RFC 9110, section 9.3.2)."""
+    """The value of Allow; GET implies HEAD (RFC 9110, section 9.3.2)."""
 
     def taking(self, method: str) -> R:
         """The route for a method.
@@ -48,7 +48,7 @@ class Methods(Generic[R]):
 
 @dataclass(slots=True)
 class _Segment(Generic[R]):
-    """One step of the templates."""
+    """One segment of the templates."""
 
     fixed: dict[str, "_Segment[R]"] = field(default_factory=dict)
     parameter: "_Segment[R] | None" = None
@@ -57,14 +57,14 @@ class _Segment(Generic[R]):
 
 
 class RouteTable(Generic[R]):
-    """Finds routes by path. A fixed path goes before a template, a fixed segment before a parameter."""
+    """Finds routes by path. A fixed path precedes a template, a fixed segment precedes a parameter."""
 
     def __init__(self, routes: Iterable[R]) -> None:
-        """Sort the routes.
+        """Build the table.
 
         Raises:
-            ValueError: two routes have one path and method, one path names a parameter in two ways, or a path begins
-                with an account's id or a parameter.
+            ValueError: two routes have the same path and method, one path names a parameter in two ways, or a path
+                begins with an account's id or a parameter.
         """
         by_path: dict[str, dict[str, R]] = {}
         for route in routes:
@@ -85,7 +85,7 @@ class RouteTable(Generic[R]):
                 self._fixed[path] = methods_of_path
 
     def find(self, path: str) -> tuple[Methods[R], Mapping[str, str]] | None:
-        """The routes at a path and the values of its parameters; None where there is none."""
+        """The routes at a path and the values of its parameters; None if there is none."""
         methods = self._fixed.get(path)
         if methods is not None:
             return methods, NOTHING

@@ -1,7 +1,7 @@
-"""WebSockets at the edge: refused with a problem before the upgrade, or accepted and handed to a capability.
+"""WebSockets: the edge refuses a connection with a problem before the upgrade, or passes it to a capability.
 
-A browser cannot set headers on a WebSocket. It may name the subprotocols `luna.v1` and `luna.key.<key or token>`
-instead, of which only the first is ever echoed.
+A browser cannot set headers on a WebSocket. It may send the subprotocols `luna.v1` and `luna.key.<key or token>`
+instead; only the first is echoed.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ KEY_SUBPROTOCOL: Final = "luna.key."
 # RFC 6455, section 7.4.1.
 POLICY_VIOLATION: Final = 1008
 INTERNAL_ERROR: Final = 1011
-# A close reason fits into a control frame of 125 bytes.
+# A close reason has to fit into a control frame of 125 bytes.
 MAX_REASON: Final = 120
 
 
 class Closed(Exception):
-    """The connection is over; nothing more can be sent."""
+    """The connection is closed; nothing more can be sent."""
 
 
 class Socket:
@@ -46,16 +46,16 @@ class Socket:
     def __init__(self, account_id: int, credential: Callable[[], Credential], receive: Receive, send: Send) -> None:
         self.account_id = account_id
         self.credential = credential
-        """Reads the caller's credential again: a token may have expired since. Raises Problem 401."""
+        """Checks the caller's credential again: a token may have expired since. Raises Problem 401."""
         self._receive = receive
         self._send = send
 
     async def receive(self, seconds: float) -> str | bytes:
-        """The next message: str of a text frame, bytes of a binary one.
+        """Receive a message: str for a text frame, bytes for a binary one.
 
         Raises:
             TimeoutError: none came in time.
-            Closed: the connection is over.
+            Closed: the connection is closed.
         """
         async with asyncio.timeout(seconds):
             message = await self._receive()
@@ -68,12 +68,12 @@ class Socket:
         """Send a text message.
 
         Raises:
-            Closed: the connection is over.
+            Closed: the connection is closed.
         """
         await self._transmit({"type": "websocket.send", "text": text})
 
     async def close(self, code: int, reason: str) -> None:
-        """End the connection.
+        """Close the connection.
 
         Raises:
             Closed: always.
@@ -181,7 +181,7 @@ class Sockets:
 
 
 def with_key_of_subprotocol(headers: dict[bytes, bytes], subprotocols: list[str]) -> dict[bytes, bytes]:
-    """The headers, with the credential among the subprotocols where no header carries one."""
+    """The headers, with the credential from the subprotocols if no header has one."""
     keys = [name.removeprefix(KEY_SUBPROTOCOL) for name in subprotocols if name.startswith(KEY_SUBPROTOCOL)]
     if not keys or b"x-api-key" in headers or b"authorization" in headers:
         return headers
@@ -189,7 +189,7 @@ def with_key_of_subprotocol(headers: dict[bytes, bytes], subprotocols: list[str]
 
 
 async def refuse(scope: Scope, send: Send, problem: Problem, standing: Standing | None = None) -> None:
-    """Answer the upgrade with a problem, or close the connection where the server cannot answer an upgrade."""
+    """Answer the upgrade with a problem, or close the connection if the server cannot answer an upgrade."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": problem.detail[:MAX_REASON]})
         return

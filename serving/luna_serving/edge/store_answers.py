@@ -1,4 +1,4 @@
-"""Questions of a route to a store: its answer in time, or the problem that its error means."""
+"""Runs a route's calls of a store: returns the result in time, or raises the problem for the error."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.quota.debits import StoreUnavailable
 
-# Longer than a writer waits for those before it, shorter than a caller waits for anything.
+# Longer than a writer waits for a lock, shorter than any request may take.
 STORE_ANSWER_S: Final = 5.0
 OUTAGES: Final = (SQLAlchemyError, RedisError, StoreUnavailable, OSError, TimeoutError)
 
@@ -21,15 +21,15 @@ T = TypeVar("T")
 
 
 async def store_answer(question: Awaitable[T], name: str, meanings: Meanings = MappingProxyType({})) -> T:
-    """Ask a store.
+    """Run a call of a store.
 
     Args:
-        question: the call of the repository.
-        name: of the store, as the caller of a 503 reads it, such as "The model store".
-        meanings: what the repository's own errors mean to the caller, by their class or one that they inherit from.
+        question: the awaitable of the repository.
+        name: the store's name in the problem of a 503, such as "The model store".
+        meanings: problems for the repository's errors, by class or base class.
 
     Raises:
-        Problem: as `meanings` has it; 503 where the store is out of reach or takes more than `STORE_ANSWER_S`.
+        Problem: from `meanings`; 503 if the store is unreachable or takes more than `STORE_ANSWER_S`.
     """
     try:
         return await answer_within(STORE_ANSWER_S, _asked(question))

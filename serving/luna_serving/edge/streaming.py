@@ -1,4 +1,4 @@
-"""Sending answers: whole, or in pieces at the caller's speed."""
+"""Sends answers: whole, or in pieces at the caller's speed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -14,7 +14,7 @@ WITHOUT_BODY: Final = frozenset({204, 304})
 async def respond(
     send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes, *, head: bool = False
 ) -> None:
-    """Send a whole answer; of one to HEAD, all but the body."""
+    """Send a whole answer; to HEAD, without the body."""
     if status not in WITHOUT_BODY:
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -30,19 +30,19 @@ async def respond_in_pieces(
     stall_s: float,
     head: bool = False,
 ) -> None:
-    """Send an answer piece by piece, and close its iterator in any case.
+    """Send an answer in pieces, and close its iterator in any case.
 
     Args:
         send: of the connection.
         status: of the answer.
         headers: of the answer.
-        pieces: what to send. The next one is asked for once the server has taken the last one.
-        stall_s: seconds that the caller may take to make room for a piece.
-        head: whether to leave the body out.
+        pieces: the body. The next piece is taken when the server has taken the last one.
+        stall_s: seconds that the server may wait for the caller to read.
+        head: whether to omit the body.
 
     Raises:
-        TimeoutError: the caller takes nothing any more; the server closes the connection.
-        Exception: whatever the iterator raises; likewise.
+        TimeoutError: the caller stopped reading; the server closes the connection.
+        Exception: from the iterator; the server closes the connection.
     """
     try:
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -59,7 +59,7 @@ async def respond_in_pieces(
 
 
 async def begun(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same pieces, the first of which has been made: what it raises is raised here."""
+    """The same pieces, with the first one computed, so that its errors are raised here."""
     first = [piece async for piece in _first(body)]
     return _chained(first, body)
 

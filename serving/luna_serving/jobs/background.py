@@ -1,4 +1,4 @@
-"""What periodic work is given: the stores, without anything that serves calls."""
+"""The arguments of periodic work: the stores, without anything that serves calls."""
 
 from dataclasses import dataclass
 

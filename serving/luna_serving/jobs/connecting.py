@@ -1,4 +1,4 @@
-"""Wires a worker, in its own process: a light one, which imports nothing that serves calls."""
+"""Wires a worker in its own process, without importing anything that serves calls."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from luna_store.accounts.secrets import Secrets
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
-# Of the leases, which have an engine of their own: no renewal waits for a connection that a run has.
+# Connections for leases, in a separate engine: no renewal waits for a connection that a run holds.
 LEASE_CONNECTIONS = 2
 
 
@@ -25,10 +25,10 @@ async def connect_workers(
     trace: TraceSettings,
     board: Any,  # noqa: ANN401  a DeploymentHandle
 ) -> ConnectedWorker:
-    """Wire the loops and start to report. Call it in the replica's process, on its event loop.
+    """Wire the loops and start to report metrics. Call it in the replica's process, on its event loop.
 
     Args:
-        loops: of all capabilities that are served.
+        loops: the loops of all capabilities that are served.
         store_timeout_s: seconds that Redis has to answer.
         log: how lines look.
         trace: where spans go.

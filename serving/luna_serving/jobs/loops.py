@@ -1,4 +1,4 @@
-"""Periodic work, each piece under a lease of its own: it runs on one worker at a time and moves when that one dies."""
+"""Periodic work under leases: each loop runs on one worker at a time and moves if that worker dies."""
 
 import asyncio
 import logging
@@ -21,18 +21,18 @@ log = logging.getLogger("luna.loops")
 P = TypeVar("P")
 P_contra = TypeVar("P_contra", contravariant=True)
 
-# Its third is the time between renewals: two may fail, and the lease is kept.
+# Seconds of a lease. Renewals follow at a third of it, so the lease survives two that fail.
 LEASE_S = 10.0
-# How often a worker asks for a lease that it does not hold: with the lease, how long a killed worker's loop rests.
+# Seconds between attempts to acquire a lease. The loop of a killed worker rests for at most this plus the lease.
 ASK_EVERY_S = 3.0
-# The more loops a worker has, the longer it waits between two attempts, up to so many: a free lease goes rather to a
-# worker that has fewer.
+# A worker that holds more loops, up to this many, waits longer between attempts: a free lease tends to go to a worker
+# with fewer loops.
 UNHURRIED = 3
-# A failing loop is tried again after one second, then two, four, at most this.
+# A failing loop is retried after one second, then two, four, at most this.
 LONGEST_BACKOFF_S = 300.0
-# From so many failures in a row on, the lease is handed back at each: another worker may reach what this one does not.
+# From this many consecutive failures on, each one releases the lease: the loop may succeed on another worker.
 FAILURES_IN_A_ROW = 3
-# A release is a courtesy: without it, the lease ends by itself.
+# Seconds for a release. Without a release, the lease expires.
 RELEASE_S = 2.0
 
 UNREACHABLE = (SQLAlchemyError, OSError, TimeoutError)
@@ -40,21 +40,21 @@ UNREACHABLE = (SQLAlchemyError, OSError, TimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class Loop(Generic[P_contra]):
-    """Work that is done again and again, on one worker at a time."""
+    """Periodic work, on one worker at a time."""
 
     name: str
     """Unique in the installation: `<capability>.<what>`. Names the lease and labels the metrics."""
     every_s: float
-    """Seconds from the end of a run to the next, give or take a tenth. A worker that takes the loop over begins with
-    a run, so that runs may also follow each other sooner."""
+    """Seconds from the end of a run to the next, plus or minus a tenth. A worker that takes over the loop begins with a
+    run, so runs may also follow sooner."""
     run: Callable[[P_contra, Lease], Awaitable[None]]
-    """One run. Writes in transactions of `luna_store.platform.leases.fenced`; is cancelled when the lease is lost."""
+    """One run. It writes in transactions of `luna_store.platform.leases.fenced`; a lost lease cancels it."""
     timeout_s: float = 300.0
-    """A run that takes longer is cancelled and counts as failed."""
+    """Longest run in seconds; a longer one is cancelled and counts as failed."""
 
 
 class Loops(Generic[P]):
-    """Runs the loops of one worker. Owns neither engine nor platform."""
+    """Runs the loops of one worker. Does not own the engine or the platform."""
 
     def __init__(
         self,
@@ -67,16 +67,16 @@ class Loops(Generic[P]):
         lease_s: float = LEASE_S,
         ask_every_s: float = ASK_EVERY_S,
     ) -> None:
-        """Prepare the loops.
+        """Wire the loops.
 
         Args:
-            engine: for the leases alone, so that no renewal waits for a connection that a run has.
-            platform: what every run is given.
-            loops: which.
-            holder: names this worker in the table of leases.
-            metrics: what is counted.
+            engine: for leases only, so that no renewal waits for a connection that a run holds.
+            platform: the argument of every run.
+            loops: the loops to run.
+            holder: the name of this worker in the table of leases.
+            metrics: counts runs and leases.
             lease_s: seconds that a lease lasts without renewal.
-            ask_every_s: seconds between two attempts to get a lease that another worker holds.
+            ask_every_s: seconds between attempts to acquire a lease that another worker holds.
 
         Raises:
             ValueError: two loops have the same name.
@@ -96,17 +96,17 @@ class Loops(Generic[P]):
             metrics.prepare(name)
 
     async def run(self) -> None:
-        """Run until cancelled; then stop the runs under way and release the leases."""
+        """Run until cancelled; then stop current runs and release the leases."""
         async with asyncio.TaskGroup() as tasks:
             for loop in self._loops:
                 tasks.create_task(self._compete(loop), name=f"loop {loop.name}")
 
     async def _compete(self, loop: Loop[P]) -> None:
-        """Acquire the lease whenever it is free, and run the loop while it is held."""
+        """Acquire the lease when it is free, and run the loop while it is held."""
         failures = _Failures()
         while True:
-            patience = min(1 + self._held, UNHURRIED) / UNHURRIED
-            await asyncio.sleep(self._ask_every_s * patience * _between(0.5, 1.0))
+            stretch = min(1 + self._held, UNHURRIED) / UNHURRIED
+            await asyncio.sleep(self._ask_every_s * stretch * _between(0.5, 1.0))
             try:
                 async with asyncio.timeout(self._lease_s):
                     lease = await acquire(self._engine, f"loop:{loop.name}", self._holder, lasts_s=self._lease_s)
@@ -143,7 +143,7 @@ class Loops(Generic[P]):
         return end
 
     async def _keep(self, lease: Lease) -> None:
-        """Renew the lease in time; returns when it is lost, by Postgres' word or for want of it."""
+        """Renew the lease in time; returns when it is lost, or when Postgres did not confirm it in time."""
         ends_at = lease.asked_at + lease.lasts_s
         while True:
             await asyncio.sleep(self._lease_s / 3 * _between(0.8, 1.0))
@@ -169,7 +169,7 @@ class Loops(Generic[P]):
             except LeaseLost:
                 return _End.LOST
             except Exception:
-                # Whatever a loop raises concerns that loop only: it is tried again.
+                # An error concerns this loop only: it is retried.
                 failures.in_a_row += 1
                 self._metrics.failed(loop.name)
                 log.exception("loop %s failed, %d times in a row", loop.name, failures.in_a_row)
@@ -194,7 +194,7 @@ class _End(Enum):
 
 @dataclass(slots=True)
 class _Failures:
-    """How often a loop has failed on this worker since its last success."""
+    """Counts the failures of a loop on this worker since its last success."""
 
     in_a_row: int = 0
 
@@ -204,7 +204,7 @@ class _Failures:
 
 
 def _end_of(runs: asyncio.Task[_End]) -> _End:
-    # A run may have cancelled itself.
+    # The run may have cancelled itself.
     return _End.HANDED_BACK if runs.cancelled() else runs.result()
 
 
@@ -213,6 +213,6 @@ def _between(low: float, high: float) -> float:
 
 
 async def _cancel(task: asyncio.Task[object]) -> None:
-    """Cancel a task and wait until it has ended; what it raises on the way has no reader any more."""
+    """Cancel a task and wait until it has ended; ignores its errors."""
     task.cancel()
     await asyncio.wait({task})

@@ -1,5 +1,4 @@
 """`luna up`: the whole application on one machine, with embedded Postgres and Valkey.
 
-Here belongs what starts, watches and stops processes. The application that it runs is the one of `app.py`,
-unchanged.
+Code that starts, watches and stops processes belongs here. The application is that of `app.py`, unchanged.
 """

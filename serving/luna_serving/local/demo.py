@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DemoAccount:
-    """What a first call needs."""
+    """The id and key of the demo account."""
 
     id: int
     key: str
@@ -38,15 +38,15 @@ async def demo_account(
     kept_key: str | None,
     keep: Callable[[str], object],
 ) -> DemoAccount:
-    """Find the demo account, or make it, with a key that works.
+    """Find or make the demo account, with a valid key.
 
     Args:
         database_url: the migrated database.
-        redis_url: where its quota stands.
-        peppers: for its key.
-        limits: what to change about it.
-        kept_key: its key, from an earlier start. If it is not valid any more, it is replaced at once.
-        keep: called with a new key before anything else can fail: it cannot be shown again.
+        redis_url: where its quota is.
+        peppers: for the digest of its key.
+        limits: changes to its limits.
+        kept_key: its key, from an earlier start; replaced if it is no longer valid.
+        keep: called with a new key before anything else can fail, because the key cannot be read again.
     """
     engine = async_engine(database_url, pool_size=1)
     redis = redis_client(redis_url, timeout_s=5.0)
@@ -72,7 +72,7 @@ async def _create_or_find(
         return DemoAccount(account_id, key.secret, "active")
     changes, state = limits.changes(), found.state
     if state == "revoked":
-        # Deleted by hand. Its name stays taken, so it comes back.
+        # Deleted by hand. Its name stays taken, so the account is restored.
         changes["state"] = state = "active"
     if changes:
         await accounts.update(found.id, **changes)

@@ -1,4 +1,4 @@
-"""What `luna up` says when it is ready."""
+"""The message of `luna up` when it is ready."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NILE = (1120, 1160, 963, 1210, 1160, 1160, 813, 1230, 1370, 1140)
 
 
 def curl(url: str, account_id: int, key: str) -> str:
-    """A first call, on one line that works as pasted."""
+    """A first call, on one line that can be pasted into a shell."""
     body = json.dumps({"results": _NILE}, separators=(",", ":"))
     return shlex.join(
         [
@@ -24,7 +24,7 @@ def curl(url: str, account_id: int, key: str) -> str:
 
 
 def answers(port: int) -> bool:
-    """Whether the application says, through its public port, that it is ready."""
+    """Whether the application reports, on its public port, that it is ready."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5.0)
     try:
         connection.request("GET", "/health/ready")

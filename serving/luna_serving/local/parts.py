@@ -1,4 +1,4 @@
-"""The parts of a running Luna: databases, settlement and Ray Serve. Started one after the other, stopped in reverse."""
+"""The parts of a running Luna: databases, settlement and Ray Serve, started in order and stopped in reverse."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from luna_serving.local.data_folder.folder import DataFolder
     from luna_serving.local.loopback.ray_environment import Proxy
 
-# Together below the 10 s in which `luna up` promises to be gone; the servers need some tenths of a second.
+# Together below the 10 s in which `luna up` promises to end; the servers need tenths of a second.
 _SERVE_STOP_S = 5.0
 _SETTLE_STOP_S = 2.0
 
 
 class Parts:
-    """Owns every process of this Luna. `stop` ends whatever has been started, however far that got."""
+    """Owns every process of this Luna. `stop` ends all that were started, also after a partial start."""
 
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
@@ -48,17 +48,17 @@ class Parts:
 
     @property
     def database_url(self) -> str:
-        """Postgres, embedded or not."""
+        """The URL of Postgres, embedded or external."""
         return self._environment["DATABASE_URL"]
 
     @property
     def redis_url(self) -> str:
-        """Redis or Valkey, embedded or not."""
+        """The URL of Redis or Valkey, embedded or external."""
         return self._environment["REDIS_URL"]
 
     @property
     def started(self) -> bool:
-        """Whether there is anything to stop."""
+        """Whether any part was started."""
         return any((self._postgres, self._valkey, self._settlement, self._serve))
 
     def start_postgres(self) -> None:
@@ -77,7 +77,7 @@ class Parts:
         self._settlement.start()
 
     def start_serve(self, port: int, peppers: str, app: str) -> Proxy:
-        """Start Ray and Serve with the application of a module, and return at once; `serve_died` says how it goes."""
+        """Start Ray and Serve with the application of a module, without waiting; `serve_died` reports an early end."""
         run_dir = self._run.path
         token = os.open(run_dir / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(token, "w") as file:
@@ -104,18 +104,18 @@ class Parts:
         return proxy
 
     def serve_died(self) -> Exception | None:
-        """The error to report if the process of Ray and Serve has ended."""
+        """The error if the process of Ray and Serve has ended; None while it runs."""
         if self._serve is None or (status := self._serve.poll()) is None:
             return None
         return self._serve.died(f"Ray Serve ended with status {status}.")
 
     def serve_silent(self, seconds: float) -> Exception:
-        """The error to report if the application gave no answer for so long."""
-        assert self._serve is not None  # noqa: S101  asked only after start_serve
+        """The error if the application did not answer for `seconds`."""
+        assert self._serve is not None  # noqa: S101  called only after start_serve
         return self._serve.died(f"The application was not ready within {seconds:g} s.")
 
     def dead(self) -> str | None:
-        """Which part has died for good, in words; None while all is well."""
+        """A message about a part that died and is not restarted; None while all run."""
         for name, server in (("Postgres", self._postgres), ("Valkey", self._valkey)):
             if server is not None and (status := server.poll()) is not None:
                 return f"{name} ended with status {status}. See {server.log_file}"
@@ -123,19 +123,19 @@ class Parts:
         return str(died) if died else None
 
     def keep_alive(self, tell: Callable[[str], object]) -> None:
-        """Start again what may be started again."""
+        """Restart settlement if it died."""
         if self._settlement is not None and (news := self._settlement.keep_alive()):
             tell(news)
 
     def stop(self, hurry: threading.Event, *, keep_ray_logs: bool) -> Path | None:
-        """Stop everything and wait until it is gone.
+        """Stop all parts and wait until they have ended.
 
         Args:
-            hurry: once set, calls under way are not waited for.
-            keep_ray_logs: copy Ray's logs into the log folder: something went wrong.
+            hurry: once set, do not wait for calls in flight.
+            keep_ray_logs: copy Ray's logs into the log folder, after an error.
 
         Returns:
-            Where Ray's logs are, if there were any to keep.
+            Where Ray's logs are; None if there are none.
         """
         if self._serve is not None:
             _end(self._serve, _SERVE_STOP_S, hurry)

@@ -1,4 +1,4 @@
-"""What `luna up` tells while it works: a moving line on a terminal, plain lines elsewhere."""
+"""Progress of `luna up`: an updating line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Writes to standard error: standard output is for what a reader may want to keep."""
+    """Writes progress to standard error; standard output is for results."""
 
     def __init__(self) -> None:
-        # No highlighting: numbers in paths and URLs are no more important than their neighbours.
+        # Without highlighting, which would colour numbers in paths and URLs.
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Show `name` while the block runs, and how long it took once it is done."""
+        """Show `name` while the block runs, and its duration afterwards."""
         begun = time.monotonic()
         if self._console.is_terminal:
             with self._console.status(f"{name} ..."):
@@ -36,6 +36,6 @@ class Progress:
         self._console.print(text, markup=False)
 
     def fail(self, text: str) -> None:
-        """Write what went wrong and how to cure it."""
+        """Write an error and its cure."""
         self._console.print("luna: ", style="bold red", end="", markup=False)
         self._console.print(text, markup=False)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one stops Luna in order, the next one at once."""
+"""Ctrl-C and SIGTERM: the first signal stops Luna in order, the next one at once."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _STOPPING = tuple(s for s in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SI
 
 
 class StopRequested(BaseException):
-    """Somebody wants Luna to stop. Like KeyboardInterrupt no Exception, lest a retry swallows it."""
+    """Luna should stop. Not an Exception, as KeyboardInterrupt is not, so that no retry catches it."""
 
 
 class Signals:
-    """Turns the first signal into `StopRequested`, wherever the main thread is; later ones set `hurry`.
+    """Raises `StopRequested` in the main thread at the first signal; later signals set `hurry`.
 
-    Raising only once means that nothing interrupts the clean-up that the first one began.
+    It raises only once, so that later signals do not interrupt the clean-up.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Signals:
         self._before: dict[signal.Signals, Any] = {}
 
     def begin_stop(self) -> None:
-        """From now on a signal only sets `hurry`."""
+        """Make further signals only set `hurry`."""
         self._stopping = True
 
     def _receive(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  a handler's arguments

@@ -1,12 +1,12 @@
-"""`luna up`: everything on this machine, from the database to the first answer, and its end.
+"""`luna up`: runs the whole platform on this machine.
 
 Environment variables that it reads (all optional):
 
 - DATABASE_URL, REDIS_URL: servers to use instead of the embedded ones.
 - LUNA_PEPPERS: `name:secret[,name:secret]` instead of the pepper kept in the data folder.
-- LUNA_PROXY: `serve` puts Serve's own proxy in front even where HAProxy is installed.
+- LUNA_PROXY: `serve` uses Serve's own proxy even if HAProxy is installed.
 - LUNA_*: every field of `luna_serving.settings.Settings`.
-- RAY_SERVE_*: what `ray_environment` calls tunable.
+- RAY_SERVE_*: the tunables of `ray_environment`.
 """
 
 from __future__ import annotations
@@ -40,38 +40,38 @@ if TYPE_CHECKING:
 
 
 class CannotStart(LocalServerError):
-    """Something that Luna needs cannot be used; the message tells what and the cure."""
+    """A dependency cannot be used; the message names it and the cure."""
 
 
 class PartDied(LocalServerError):
-    """A part that cannot be started again ended while Luna ran; start Luna again, its data is kept."""
+    """A part that cannot be restarted ended; start Luna again, its data is kept."""
 
 
 APP = "luna_serving.app"
-# No settings of the application.
+# Variables that are not settings of the application.
 OTHER_VARIABLES = frozenset({"LUNA_PEPPERS", "LUNA_PROXY"})
 
-# On two cores that others keep busy as well it has taken 95 s.
+# Seconds for a start; on two busy cores it has taken 95 s.
 _READY_S = 300.0
 _WATCH_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
 class UpOptions:
-    """What the caller of `luna up` chose."""
+    """The arguments of `luna up`."""
 
     data_dir: Path
     port: int
-    """0 for any free one."""
+    """0 for any free port."""
     limits: DemoLimits
     only: str = ""
-    """The capabilities to serve, separated by commas; all by default."""
+    """The capabilities to serve, separated by commas; by default all."""
     app: str = APP
     """The module whose CAPABILITIES are served."""
 
 
 def up(options: UpOptions) -> int:
-    """Run Luna until somebody stops it; returns the exit status."""
+    """Run Luna until it is stopped; returns the exit status."""
     progress = Progress()
     if options.only:
         os.environ["LUNA_ONLY"] = options.only  # of this process and of those that it starts
@@ -82,7 +82,7 @@ def up(options: UpOptions) -> int:
         progress.fail(str(error))
         return 1
     try:
-        # At once: whoever waits for the file must not read where an earlier Luna was.
+        # Removed at once, so that no program reads the URLs of an earlier Luna.
         (folder.path / env_file.ENV).unlink(missing_ok=True)
         with Signals() as signals:
             return _run(options, folder, progress, signals)
@@ -132,7 +132,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
         proxy = parts.start_serve(port, peppers, options.app)
         _wait_until_ready(parts, port)
     if proxy == "serve":
-        progress.say("Serve's own proxy stands in front. HAProxy, on Linux only, is several times faster")
+        progress.say("Using Serve's own proxy. HAProxy, on Linux only, is several times faster")
     url = f"http://{LOOPBACK}:{port}"
     env_file.write_env(
         folder,
@@ -159,7 +159,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
 def _clear_left_over(folder: DataFolder, progress: Progress) -> None:
     run = RunFolder.left_over(folder)
     if run is not None:
-        # Of a Luna that was killed, or the lock on the folder would not be ours.
+        # The lock on the folder shows that the earlier Luna was killed.
         ended = run.end_processes(grace_s=1.0)
         run.remove()
         if ended:
@@ -167,10 +167,10 @@ def _clear_left_over(folder: DataFolder, progress: Progress) -> None:
 
 
 def _check_settings(options: UpOptions) -> None:
-    """Refuse settings that the application cannot be built with, before anything has started."""
+    """Refuse settings with which the application cannot be built, before anything starts."""
     if options.app == APP and not any(name.startswith("LUNA_") and name not in OTHER_VARIABLES for name in os.environ):
         return
-    # In a process of its own: what the application imports would stay in this one's memory.
+    # In a separate process, so that this one does not keep the application's imports in memory.
     check = [sys.executable, "-m", "luna_serving.local.loopback.application", options.app]
     done = subprocess.run(check, capture_output=True, text=True, check=False)  # noqa: S603  our own module
     if done.returncode:
@@ -194,7 +194,7 @@ def _usable(port: int) -> int:
 
 
 def _prepare(folder: DataFolder, parts: Parts, peppers: str, limits: DemoLimits) -> DemoAccount:
-    # Imported late: they take most of a second, and a port in use should be told at once.
+    # Imported late: the imports take most of a second, and a port in use should be reported at once.
     from redis.exceptions import RedisError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -221,7 +221,7 @@ def _keep_demo_key(folder: DataFolder, key: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    # SQLAlchemy adds the statement and a link; the first line is the driver's own.
+    # SQLAlchemy adds the statement and a link; the first line is the driver's message.
     return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 

@@ -1,5 +1,5 @@
-"""Reading requests and writing answers, for every capability.
+"""Reads requests and writes answers, for every capability.
 
-Holds: JSON and where it is wrong, strict schemas and forms, series of numbers, pointers, problems.
-Does not hold: what any one capability's requests mean.
+JSON and its errors, strict schemas and forms, series of numbers, pointers and problems belong here. The meaning of one
+capability's requests does not.
 """

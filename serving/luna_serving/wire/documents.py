@@ -1,4 +1,4 @@
-"""From a body's bytes to a JSON object, and where in it a number is none."""
+"""Parses a body into a JSON object, and finds values that are not numbers in JSON."""
 
 import json
 from codecs import BOM_UTF8
@@ -14,33 +14,33 @@ from luna_serving.wire.numbers import infinite, is_finite
 from luna_serving.wire.pointers import first, pointer_of
 from luna_serving.wire.problems import FieldError
 
-# Python's json blocks the event loop for 20 ms a megabyte, and finds only what the caller can find as well.
+# Above this size the place of a syntax error is not searched: Python's json blocks the event loop for 20 ms per MB.
 MAX_EXPLAINED_BYTES = 1024 * 1024
-# Containers and members are what is slow to build: 10 MB of numbers take orjson 0.1 s, of lists 0.2 to 0.4 s (0.6 to
-# 1.1 s while the garbage collector looks at each). Rows of several elements and matrices that vary in time are many
-# lists, but none of a body that means something is shorter than BYTES_A_LIST on average; a few spare ones are free.
+# Containers and members are slow to build: 10 MB of numbers take orjson 0.1 s, 10 MB of lists 0.2 to 0.4 s (0.6 to
+# 1.1 s with the garbage collector on). Rows of several elements and matrices that vary in time are many lists, but in a
+# valid body they take at least BYTES_PER_LIST on average; a few more are free.
 SPARE_LISTS = 4_000
-BYTES_A_LIST = 4
-# Members and indices down to a number: a matrix of a component of a model that varies in time.
+BYTES_PER_LIST = 4
+# Depth of the deepest number: in a matrix of a component of a model that varies in time.
 DEEPEST = 8
-# A thousand series that each go on from a saved state are a thousand objects of seven members.
+# A thousand series that resume from saved states are a thousand objects of seven members.
 MAX_OBJECTS = 2_000
 MAX_MEMBERS = 12_000
 
 
 def read_object(body: bytes, member: str, max_lists: int) -> dict[str, Any]:
-    """A body as a JSON object.
+    """Parse a body as a JSON object.
 
     Args:
         body: the bytes.
-        member: the one that holds the series, in which null is a missing number.
-        max_lists: the most lists that it may hold besides those that its length allows.
+        member: the member with the series, in which null is a missing number.
+        max_lists: the most lists in addition to those that its length allows.
 
     Raises:
         Problem: 422.
     """
     refuse_mark(body)
-    lists = body.count(b"[") - len(body) // BYTES_A_LIST
+    lists = body.count(b"[") - len(body) // BYTES_PER_LIST
     if lists > max_lists or body.count(b"{") > MAX_OBJECTS or body.count(b":") > MAX_MEMBERS:
         raise problems.invalid(FieldError("", "Holds more lists, objects or members than any valid call."))
     try:
@@ -58,13 +58,13 @@ def refuse_mark(body: bytes) -> None:
     Raises:
         Problem: 422.
     """
-    # simdjson skips the mark and orjson does not: RFC 8259, section 8.1, forbids it.
+    # simdjson skips the mark and orjson does not; RFC 8259, section 8.1, forbids it.
     if body.startswith(BOM_UTF8):
         raise problems.invalid(FieldError("", "Begins with a byte order mark, which is not valid JSON. Leave it out."))
 
 
 def _culprits(body: bytes, member: str, error: orjson.JSONDecodeError) -> list[FieldError]:
-    """Where strict JSON ends: Python's own parser takes NaN and 1e400, and so finds their places."""
+    """The errors of a body that is not strict JSON: Python's parser accepts NaN and 1e400, which gives their places."""
     encoding = misencoded(body)
     if encoding is not None:
         return [FieldError("", encoding)]
@@ -79,11 +79,11 @@ def _culprits(body: bytes, member: str, error: orjson.JSONDecodeError) -> list[F
 
 
 def _not_finite(pointer: str, value: Any, series: str) -> Iterator[FieldError]:  # noqa: ANN401  JSON
-    """The numbers within a value that JSON has no word for."""
+    """The errors of numbers within a value that JSON cannot express."""
     steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for step, each in steps:
         at = f"{pointer}{pointer_of([str(step)])}"
-        # No field lies deeper, and Python's own stack is no deeper than it must be.
+        # No field is deeper, and the recursion is bounded.
         if isinstance(each, dict | list) and at.count("/") < DEEPEST:
             yield from _not_finite(at, each, series)
         elif isinstance(each, int | float) and not is_finite(each):

@@ -1,4 +1,4 @@
-"""Names the encoding of a body that is not UTF-8, where its first bytes tell."""
+"""Recognises the encoding of a body that is not UTF-8 from its first bytes."""
 
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 
@@ -15,9 +15,9 @@ _COMPRESSED = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
 
 def misencoded(body: bytes) -> str | None:
-    """What is wrong with a body's encoding and the cure, a sentence each; None for UTF-8.
+    """What is wrong with a body's encoding, and the cure; None for UTF-8.
 
-    Reads the whole body: ask only where the body is not valid JSON.
+    Reads the whole body: call it only for bodies that are not valid JSON.
     """
     for mark, coding in _COMPRESSED:
         if body.startswith(mark):

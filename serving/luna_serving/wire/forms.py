@@ -1,7 +1,7 @@
-"""From a JSON object to a checked form: which member is wrong, missing or unknown, by its pointer.
+"""Validates a JSON object as a form; errors point to wrong, missing and unknown members.
 
-A form is a request without its series. A schema would look at each of a million numbers and make an error of each
-that is wrong; series stay the lists that they were until `luna_serving.wire.series` reads them. OpenAPI shows both.
+A form is a request without its series. A schema would check each of a million numbers and make an error per wrong one,
+so series stay lists until `luna_serving.wire.series` reads them. OpenAPI shows both.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 
 class Form(StrictModel):
-    """A request's members but for its series."""
+    """The members of a request other than its series."""
 
     SERIES: ClassVar[type[BaseModel]]
-    """A schema whose one member is the series, as OpenAPI shows it; nothing is validated by it."""
+    """A schema with the series as its only member, for OpenAPI; not used for validation."""
 
     @classmethod
     def series_member(cls) -> str:
@@ -37,7 +37,7 @@ class Form(StrictModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """How OpenAPI describes the request: the form, and the series behind its first members that are required."""
+        """The request in OpenAPI: the form, with the series after the first required members."""
         shown = handler(schema)
         whole = handler.resolve_ref_schema(shown)
         series = cls.SERIES.model_json_schema()
@@ -54,20 +54,20 @@ B = TypeVar("B", bound=Form)
 
 @dataclass(frozen=True, slots=True)
 class Opened(Generic[B]):
-    """A request's body, of which the series are still to be read."""
+    """A parsed request whose series have not been read."""
 
     form: B
     series: Any
-    """As they came, of any type; None where they were left out."""
+    """As they were sent, of any type; None if they were left out."""
 
 
 def open_body(schema: type[B], body: bytes, max_lists: int) -> Opened[B]:
-    """Read a body but for its series.
+    """Read a body, except its series.
 
     Args:
-        schema: of the form.
+        schema: the form.
         body: the bytes.
-        max_lists: the most lists that it may hold besides those that its length allows.
+        max_lists: the most lists in addition to those that its length allows.
 
     Raises:
         Problem: 422.
@@ -76,7 +76,7 @@ def open_body(schema: type[B], body: bytes, max_lists: int) -> Opened[B]:
 
 
 def open_document(schema: type[B], document: dict[str, Any]) -> Opened[B]:
-    """Read a JSON object but for its series.
+    """Read a JSON object, except its series.
 
     Raises:
         Problem: 422.
@@ -89,12 +89,12 @@ def open_document(schema: type[B], document: dict[str, Any]) -> Opened[B]:
 
 
 def read_form(schema: type[F], members: dict[str, Any], missing: Sequence[FieldError] = ()) -> F:
-    """The members as `schema` has them.
+    """Validate members by `schema`.
 
     Args:
-        schema: what they are to be.
+        schema: the schema.
         members: a JSON object.
-        missing: what is known to be wrong already, shown with the rest.
+        missing: errors that were found before, shown with the others.
 
     Raises:
         Problem: 422.
@@ -107,7 +107,7 @@ def read_form(schema: type[F], members: dict[str, Any], missing: Sequence[FieldE
 
 
 def refuse_unknown(schema: type[StrictModel], members: dict[str, Any], path: tuple[str, ...] = ()) -> None:
-    """Refuse members that no schema has.
+    """Refuse unknown members.
 
     Raises:
         Problem: 422.
@@ -123,7 +123,7 @@ def validated(
     path: tuple[str, ...] = (),
     missing: Sequence[FieldError] = (),
 ) -> T:
-    """What pydantic makes of a value at `path` of the body; `missing` is shown with what it finds wrong.
+    """Validate a value at `path` of the body with pydantic; `missing` is shown with its errors.
 
     Raises:
         Problem: 422.

@@ -1,4 +1,4 @@
-"""JSON to Python values, of bodies of megabytes too."""
+"""Parses JSON into Python values, fast for bodies of megabytes."""
 
 import gc
 from typing import Any
@@ -7,13 +7,13 @@ import orjson
 
 
 def loads(text: bytes) -> Any:  # noqa: ANN401  JSON
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Raises:
-        orjson.JSONDecodeError: it is none.
+        orjson.JSONDecodeError: it is not valid JSON.
     """
-    # A parser makes no cycles: whatever the collector does meanwhile is waste, and four fifths of the time. Where two
-    # threads are here at once the first to leave turns it on again, which costs the other some of that time.
+    # A parser makes no cycles, so garbage collection is wasted here, and takes four fifths of the time. If two threads
+    # are here at once, the first to leave turns it on again, which costs the other some of that time.
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Numbers as JSON has them: finite float64 or null, and arrays of them as schemas check them."""
+"""Numbers of JSON: finite float64 or null, and how schemas check arrays of them."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SHAPES: Final = ("alone", "in a list", "in a list of rows", "in a list of matric
 
 
 def is_finite(number: float) -> bool:
-    """Whether float64 holds the number."""
+    """Whether the number is a finite float64."""
     try:
         return math.isfinite(number)
     except OverflowError:  # an integer of hundreds of digits
@@ -24,11 +24,11 @@ def is_finite(number: float) -> bool:
 
 
 def infinite(pointer: str, *, or_null: bool) -> FieldError:
-    """The refusal of a number that float64 does not hold.
+    """The error for a number that is not a finite float64.
 
     Args:
-        pointer: to the number.
-        or_null: whether null would mean that it is missing.
+        pointer: the number's JSON pointer.
+        or_null: whether null is allowed, for a missing number.
     """
     missing = ", or null where it is missing" if or_null else ""
     return FieldError(pointer, f"Must be a finite float64 (below 1.8e308 in size){missing}.")
@@ -36,9 +36,9 @@ def infinite(pointer: str, *, or_null: bool) -> FieldError:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """In `Annotated[Any, ...]`: an array with `least` to `most` axes, as lists within lists; no axes are a number.
+    """In `Annotated[Any, ...]`: an array with `least` to `most` axes, as nested lists; zero axes are a number.
 
-    pydantic would make an error of each element that is wrong, a million; here an array is wrong once.
+    pydantic would make an error per wrong element, up to a million; here an array has at most one error.
     """
 
     least: int
@@ -68,9 +68,9 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """In `Annotated[Any, Rows()]`: a list of rows of numbers, all of the same length; a row or a number may be null.
+    """In `Annotated[Any, Rows()]`: rows of numbers of the same length; a row or a number may be null.
 
-    As with `Numbers`, all that is wrong is one error: it names the first row that is.
+    As with `Numbers`, there is at most one error; it names the first wrong row.
     """
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -1,4 +1,4 @@
-"""From JSON lists to series: one number per point, or a list of them where several elements are observed."""
+"""Reads series from JSON lists: one number per point, or a list of numbers per point for several elements."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -13,12 +13,12 @@ from luna_serving.wire.numbers import NUMBER_OR_NULL, infinite, is_finite
 from luna_serving.wire.pointers import first
 from luna_serving.wire.problems import FieldError
 
-# A point that is missing is null; NaN and Infinity are not JSON.
+# A missing point is null; NaN and Infinity are not JSON.
 Point = Annotated[float | None, Field(description="One observation; null where it is missing.")]
 
 
 def check_series(pointer: str, series: object, observed: int) -> list[Any]:
-    """The series, unless it is none of `observed` numbers per point; one number is alone or in a list, as all are.
+    """Check a series of `observed` numbers per point; a single number is bare or in a list, the same way at all points.
 
     Raises:
         Problem: 422.
@@ -36,13 +36,13 @@ def check_series(pointer: str, series: object, observed: int) -> list[Any]:
 
 
 def to_array(series: list[Any], observed: int) -> NDArray[np.float64]:
-    """A series that was checked: [T], or [T, m] where m > 1 elements are observed; NaN where a number is missing."""
+    """A checked series as an array: [T], or [T, m] if m > 1 elements are observed; NaN for a missing number."""
     array = np.array(series, dtype=np.float64)
     return array if observed > 1 else array.reshape(-1)
 
 
 def misfits(pointer: str, series: list[Any]) -> Iterator[FieldError]:
-    """The elements of a list that are neither finite numbers nor null."""
+    """The errors of elements that are neither finite numbers nor null."""
     for i, each in enumerate(series):
         if type(each) not in NUMBER_OR_NULL:
             yield FieldError(f"{pointer}/{i}", f"Must be a number or null, not {_name(each)}.")

@@ -1,4 +1,4 @@
-"""Strict schemas: what they take, how an object names its schema by `kind`, and which of its members are unknown."""
+"""Strict schemas: the base class, unions by `kind`, and the search for unknown members."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from luna_serving.wire.problems import FieldError
 
 
 class StrictModel(BaseModel):
-    """Strict: an unknown field or a number in quotes is an error, never a guess."""
+    """A schema that refuses unknown fields and does not convert types, such as a number in quotes."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     def to_json(self) -> dict[str, Any]:
-        """The object as JSON has it, without what is null. Lists are shared, not copied."""
+        """The object as JSON values, without nulls. Lists are shared, not copied."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {name: _plain(value) for name, value in values if value is not None}
 
@@ -26,24 +26,24 @@ class StrictModel(BaseModel):
 def _plain(value: Any) -> Any:  # noqa: ANN401  JSON
     if isinstance(value, StrictModel):
         return value.to_json()
-    # Lists of objects are short; those of numbers may have a million rows.
+    # Lists of objects are short; lists of numbers may have a million rows.
     holds_objects = isinstance(value, list) and value and isinstance(value[0], StrictModel)
     return [each.to_json() for each in value] if holds_objects else value
 
 
 @runtime_checkable
 class Choice(Protocol):
-    """In `Annotated`: a member that may follow one of several schemas."""
+    """In `Annotated`: a member with one of several schemas."""
 
     def chosen(self, value: object) -> type[StrictModel] | None:
-        """The schema that a value says it follows; None where it names none that is known."""
+        """The schema that a value names; None if it names no known one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ByKind:
-    """In `Annotated[A | B, Field(discriminator="kind"), ByKind(kinds_of(A | B))]`: one schema, named by `kind`.
+    """In `Annotated[A | B, Field(discriminator="kind"), ByKind(kinds_of(A | B))]`: the schema named by `kind`.
 
-    The union alone would put the kind into the path of each error, where the body has no such member.
+    The union alone would add the kind to the path of each error, and the body has no such member.
     """
 
     kinds: Mapping[str, type[StrictModel]]
@@ -54,24 +54,24 @@ class ByKind:
         return self.kinds.get(kind) if isinstance(kind, str) else None
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """How pydantic checks it, and through the union how OpenAPI describes it."""
+        """The schema for pydantic, and through the union for OpenAPI."""
         return core_schema.no_info_wrap_validator_function(self._read, handler(source))
 
     def _read(self, value: Any, union: core_schema.ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  JSON
         schema = self.chosen(value)
-        # The union's own words say which kinds there are.
+        # The union's own error lists the kinds.
         return union(value) if schema is None else schema.model_validate(value)
 
 
 def kinds_of(union: object) -> dict[str, type[StrictModel]]:
-    """The schemas of a union by the one value that each takes as `kind`."""
+    """The schemas of a union by their value of `kind`."""
     return {get_args(schema.model_fields["kind"].annotation)[0]: schema for schema in get_args(union)}
 
 
 def unknown_members(
     schema: type[StrictModel], members: dict[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[FieldError]:
-    """The members that no schema has, found before pydantic makes an error of each, ten or a million."""
+    """The errors of unknown members, at most a few; pydantic would make one per member, up to a million."""
     for name in members:
         if name not in schema.model_fields:
             yield FieldError(pointer_of((*path, name)), "Extra inputs are not permitted.")
@@ -96,7 +96,7 @@ def _choices(schema: type[StrictModel]) -> tuple[tuple[str, Choice], ...]:
 
 
 def _parts(annotation: object) -> Iterator[object]:
-    """What a type such as `list[Annotated[A | B, choice]] | None` is made of, `choice` among it."""
+    """The parts of a type such as `list[Annotated[A | B, choice]] | None`, `choice` among them."""
     for part in get_args(annotation):
         yield part
         yield from _parts(part)

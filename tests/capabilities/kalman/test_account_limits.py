@@ -14,11 +14,11 @@ from luna_serving.capabilities.kalman.streams.protocol import StreamRules
 from luna_serving.capabilities.kalman.wire.calls import NamedCall
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, SmoothRequest
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.dispatch.work import Work
 from luna_store.quota.debits import Standing
 
-LIMITS = Limits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=50_000)
+LIMITS = SeriesLimits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=50_000)
 WIRE = Wire(LIMITS)
 LEVEL = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.5}
 Parse = Callable[[bytes], Work | NamedCall]

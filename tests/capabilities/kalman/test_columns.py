@@ -18,12 +18,12 @@ from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
 from luna_serving.capabilities.kalman.streams.messages import read_values
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, SmoothRequest
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.wire.problems import Problem
 
 configure_jax()
-LIMITS = Limits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=50_000)
+LIMITS = SeriesLimits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=50_000)
 WIRE = Wire(LIMITS)
 LEVEL = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.5}
 PAIR = {

@@ -10,11 +10,11 @@ from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.fits.wire import parse_fit
 from luna_serving.capabilities.kalman.wire.calls import NamedCall
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.wire.problems import Problem
 
-LIMITS = Limits(max_series_length=100, max_series_per_request=3, max_answer_numbers=1000)
+LIMITS = SeriesLimits(max_series_length=100, max_series_per_request=3, max_answer_numbers=1000)
 LEVEL = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.1}
 AIRLINE = {
     "kind": "arima",

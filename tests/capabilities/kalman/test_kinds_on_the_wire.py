@@ -13,12 +13,12 @@ from luna_serving.capabilities.kalman.wire.kind_schemas import MODELS
 from luna_serving.capabilities.kalman.wire.model import read_model
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, KalmanRequest, SeriesRequest
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.capabilities.kalman.wire.start_schemas import STARTS
 from luna_serving.engines.statespace.kinds import KINDS
 from luna_serving.wire.problems import Problem
 
-WIRE = Wire(Limits(max_series_length=1_000_000, max_series_per_request=100, max_answer_numbers=4_000_000))
+WIRE = Wire(SeriesLimits(max_series_length=1_000_000, max_series_per_request=100, max_answer_numbers=4_000_000))
 PAIR = {
     "kind": "state_space",
     "transition": [[0.5, 0.1], [0, 0.3]],

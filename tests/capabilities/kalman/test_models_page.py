@@ -12,7 +12,7 @@ from luna_serving.capabilities.kalman.wire.kind_schemas import MODELS
 from luna_serving.capabilities.kalman.wire.outputs import MEANINGS
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.capabilities.kalman.wire.start_schemas import STARTS
 from luna_serving.capabilities.kalman.wire.structural_schemas import (
     Autoregression,
@@ -28,7 +28,7 @@ from luna_serving.engines.statespace.results.series import Algorithm
 
 PAGE = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-WIRE = Wire(Limits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=100_000))
+WIRE = Wire(SeriesLimits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=100_000))
 
 
 def job(example: str) -> Any:

@@ -28,7 +28,7 @@ from luna_serving.capabilities.kalman.store.models import Expectation, ModelLimi
 from luna_serving.capabilities.kalman.wire.model import read_model
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
 from luna_serving.capabilities.kalman.wire.requests import Wire
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.edge.asgi import Edge
 from luna_serving.edge.operation import Operation
@@ -42,7 +42,7 @@ from luna_store.platform.postgres import async_engine
 from luna_store.platform.schema import migrate
 
 ROOM = ModelLimits(models=1000, bytes=1_000_000)
-LIMITS = Limits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=10_000)
+LIMITS = SeriesLimits(max_series_length=1000, max_series_per_request=10, max_answer_numbers=10_000)
 
 METRICS = DispatchMetrics(CollectorRegistry()).of("kalman")
 

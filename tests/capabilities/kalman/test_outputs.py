@@ -17,12 +17,12 @@ from luna_serving.capabilities.kalman.wire.schemas import (
     SeriesRequest,
     SmoothRequest,
 )
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 
 configure_jax()
-WIRE = Wire(Limits(max_series_length=1000, max_series_per_request=100, max_answer_numbers=100_000))
+WIRE = Wire(SeriesLimits(max_series_length=1000, max_series_per_request=100, max_answer_numbers=100_000))
 TREND = {"kind": "local_linear_trend", "obs_var": 1, "level_var": 0.5, "trend_var": 0.1}
 PAIR = {
     "kind": "state_space",

@@ -23,7 +23,7 @@ from tests.engines.statespace.oracles.wire_models import system_of
 from luna_serving.capabilities.kalman.fits.compute import fit_jobs
 from luna_serving.capabilities.kalman.fits.wire import parse_fit
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
 
 FOLDER = Path(__file__).with_name("public_reports")
@@ -96,7 +96,7 @@ def test_draws_of_a_gap_of_the_airline_model_have_its_mean_and_deviation() -> No
 
 def test_a_regressor_that_nearly_equals_the_data_leaves_a_variance_to_estimate() -> None:
     _, body, expected = report("regressor_nearly_equal_to_the_data")
-    work = parse_fit(Limits(10_000, 10, 1_000_000), orjson.dumps(body))
+    work = parse_fit(SeriesLimits(10_000, 10, 1_000_000), orjson.dumps(body))
     assert isinstance(work, KalmanWork)
     (answer,) = fit_jobs([replace(work.job, seconds=60.0)], TimeAllowed(time.monotonic()))
     assert isinstance(answer, bytes), answer

@@ -17,13 +17,13 @@ from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
 from luna_serving.capabilities.kalman.wire.model import read_model
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, SeriesRequest, SmoothRequest
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.wire.problems import Problem
 
 configure_jax()
-LIMITS = Limits(max_series_length=10_000, max_series_per_request=10, max_answer_numbers=1_000_000)
+LIMITS = SeriesLimits(max_series_length=10_000, max_series_per_request=10, max_answer_numbers=1_000_000)
 WIRE = Wire(LIMITS)
 GAP = {"kind": "structural", "obs_var": 1, "level": {"var": 0.5}, "regression": {"regressors": [[1], [2], None, [5]]}}
 TREND = {"kind": "arima", "order": [1, 0, 0], "ar": [0.5], "var": 1, "trend": [0, 1]}

@@ -13,14 +13,14 @@ from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, SimulateAnswer
 from luna_serving.capabilities.kalman.simulations.wire import parse_simulate, random_seed
 from luna_serving.capabilities.kalman.wire.calls import NamedCall
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.dispatch.outcomes import Refused
 from luna_serving.engines.statespace.process.jax_process import configure_jax
 from luna_serving.wire.problems import Problem
 
 configure_jax()
-LIMITS = Limits(max_series_length=1000, max_series_per_request=3, max_answer_numbers=50_000)
+LIMITS = SeriesLimits(max_series_length=1000, max_series_per_request=3, max_answer_numbers=50_000)
 KNOWN = {"kind": "known", "mean": [5.0], "cov": [[2.0]]}
 LEVEL = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.5, "initial": KNOWN}
 DIFFUSE = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.5}

@@ -19,12 +19,12 @@ from luna_serving.capabilities.kalman.wire.schemas import (
     SeriesRequest,
     SmoothRequest,
 )
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.wire.documents import MAX_EXPLAINED_BYTES
 from luna_serving.wire.pointers import MAX_ERRORS
 from luna_serving.wire.problems import Problem
 
-WIRE = Wire(Limits(max_series_length=1000, max_series_per_request=3, max_answer_numbers=50))
+WIRE = Wire(SeriesLimits(max_series_length=1000, max_series_per_request=3, max_answer_numbers=50))
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 LEVEL = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.5}
 TREND = {"kind": "local_linear_trend", "obs_var": 1, "level_var": 0.5, "trend_var": 0}
@@ -311,7 +311,7 @@ def test_a_saved_state_that_no_answer_had_is_refused(change: dict[str, object], 
 def test_what_would_not_fit_into_memory_is_refused_with_its_cure() -> None:
     model = {"kind": "structural", "obs_var": 1.0, "level": {"var": 0.1}, "seasonal": {"period": 60, "var": 0.1}}
     body = {"model": model, "observations": [[1.0] * 30_000], "outputs": ["loglike"]}
-    wide = Wire(Limits(max_series_length=100_000, max_series_per_request=3, max_answer_numbers=4_000_000))
+    wide = Wire(SeriesLimits(max_series_length=100_000, max_series_per_request=3, max_answer_numbers=4_000_000))
     with pytest.raises(Problem) as refusal:
         wide.parse_series(FilterRequest, orjson.dumps(body))
     (error,) = refusal.value.extra["errors"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from luna_operator.kube.events import NOTE_BYTES, Event, Events
+from luna_operator.kube.events import NOTE_BYTES, Events, KubeEvent
 
 if TYPE_CHECKING:
     from tests.operator.kube.conftest import Make
@@ -23,7 +23,9 @@ async def of(api: ApiServer, account: AccountResource) -> list[dict[str, Any]]:
 
 async def test_an_event_tells_what_happened_to_whom(api: ApiServer, make: Make) -> None:
     account = await make()
-    await Events(api, "luna-operator-0").post(Event("Warning", "QuotaExhausted", "Reconcile", "All is used."), account)
+    await Events(api, "luna-operator-0").post(
+        KubeEvent("Warning", "QuotaExhausted", "Reconcile", "All is used."), account
+    )
     [event] = await of(api, account)
     told = [event[name] for name in ("type", "reason", "action", "note")]
     assert told == ["Warning", "QuotaExhausted", "Reconcile", "All is used."]
@@ -33,7 +35,7 @@ async def test_an_event_tells_what_happened_to_whom(api: ApiServer, make: Make) 
 
 
 async def test_the_same_thing_may_happen_twice(api: ApiServer, make: Make) -> None:
-    account, again = await make(), Event("Normal", "KeyRotated", "RotateKey", "The Secret holds another key.")
+    account, again = await make(), KubeEvent("Normal", "KeyRotated", "RotateKey", "The Secret holds another key.")
     for _ in range(2):
         await Events(api, "luna-operator-0").post(again, account)
     assert len(await of(api, account)) == 2
@@ -42,7 +44,7 @@ async def test_the_same_thing_may_happen_twice(api: ApiServer, make: Make) -> No
 @pytest.mark.parametrize("note", ["x" * 5000, "é" * 2000, "€" * 2000, ""], ids=["ascii", "two bytes", "three", "none"])
 async def test_a_note_of_any_length_is_accepted(api: ApiServer, make: Make, note: str) -> None:
     account = await make()
-    await Events(api, "i" * 200).post(Event("Normal", "Ready", "Reconcile", note), account)
+    await Events(api, "i" * 200).post(KubeEvent("Normal", "Ready", "Reconcile", note), account)
     [event] = await of(api, account)
     kept = event.get("note", "")
     assert note.startswith(kept)
@@ -51,5 +53,5 @@ async def test_a_note_of_any_length_is_accepted(api: ApiServer, make: Make, note
 
 async def test_an_account_with_the_longest_name_has_events_too(api: ApiServer, make: Make) -> None:
     account = await make(name=".".join(["n" * 60] * 4))
-    await Events(api, "luna-operator-0").post(Event("Normal", "Ready", "Reconcile", "Well."), account)
+    await Events(api, "luna-operator-0").post(KubeEvent("Normal", "Ready", "Reconcile", "Well."), account)
     assert len(await of(api, account)) == 1

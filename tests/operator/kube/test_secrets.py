@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from luna_operator.kube.client import ApiServer, Conflict
-from luna_operator.kube.secrets import Secret, Secrets, labels, manifest
+from luna_operator.kube.secrets import Secret, SecretsClient, labels, manifest
 
 if TYPE_CHECKING:
     from tests.operator.kube.conftest import Make
@@ -19,8 +19,8 @@ URL = "http://luna.example:8000"
 
 
 @pytest.fixture(scope="module")
-def kept(api: ApiServer) -> Secrets:
-    return Secrets(api)
+def kept(api: ApiServer) -> SecretsClient:
+    return SecretsClient(api)
 
 
 def body(account: AccountResource, api_key: str = "luna_first") -> dict[str, Any]:
@@ -42,7 +42,7 @@ async def stranger(api: ApiServer, account: AccountResource) -> dict[str, Any]:
 
 
 async def test_a_new_secret_holds_what_programs_read_and_belongs_to_its_account(
-    api: ApiServer, kept: Secrets, make: Make
+    api: ApiServer, kept: SecretsClient, make: Make
 ) -> None:
     account = await make()
     written = await kept.write(account, body(account), None)
@@ -55,7 +55,7 @@ async def test_a_new_secret_holds_what_programs_read_and_belongs_to_its_account(
     assert (owner["kind"], owner["name"], owner["controller"]) == ("Account", account.key.name, True)
 
 
-async def test_a_secret_is_found_by_the_name_that_the_account_gives_it(kept: Secrets, make: Make) -> None:
+async def test_a_secret_is_found_by_the_name_that_the_account_gives_it(kept: SecretsClient, make: Make) -> None:
     account = await make({"apiKey": {"secretName": "somewhere-else"}})
     assert await kept.find(account) is None
     written = await kept.write(account, body(account), None)
@@ -63,7 +63,7 @@ async def test_a_secret_is_found_by_the_name_that_the_account_gives_it(kept: Sec
     assert await kept.find(account) == written
 
 
-async def test_what_appeared_in_between_is_not_touched(api: ApiServer, kept: Secrets, make: Make) -> None:
+async def test_what_appeared_in_between_is_not_touched(api: ApiServer, kept: SecretsClient, make: Make) -> None:
     account = await make()
     theirs = await stranger(api, account)
     with pytest.raises(Conflict):
@@ -72,7 +72,7 @@ async def test_what_appeared_in_between_is_not_touched(api: ApiServer, kept: Sec
 
 
 async def test_the_one_that_was_seen_gets_its_new_key_and_keeps_what_others_added(
-    api: ApiServer, kept: Secrets, make: Make
+    api: ApiServer, kept: SecretsClient, make: Make
 ) -> None:
     account = await make()
     seen = await kept.write(account, body(account), None)
@@ -89,7 +89,7 @@ async def test_the_one_that_was_seen_gets_its_new_key_and_keeps_what_others_adde
     assert stored["metadata"]["labels"] == {**labels(account), "team": "a"}
 
 
-async def test_what_somebody_edited_is_put_right(api: ApiServer, kept: Secrets, make: Make) -> None:
+async def test_what_somebody_edited_is_put_right(api: ApiServer, kept: SecretsClient, make: Make) -> None:
     account = await make()
     seen = await kept.write(account, body(account), None)
     for edit in (
@@ -104,7 +104,7 @@ async def test_what_somebody_edited_is_put_right(api: ApiServer, kept: Secrets, 
 
 
 async def test_one_that_was_deleted_meanwhile_is_not_made_by_a_change(
-    api: ApiServer, kept: Secrets, make: Make
+    api: ApiServer, kept: SecretsClient, make: Make
 ) -> None:
     account = await make()
     seen = await kept.write(account, body(account), None)
@@ -114,7 +114,7 @@ async def test_one_that_was_deleted_meanwhile_is_not_made_by_a_change(
     assert await kept.find(account) is None
 
 
-async def test_a_stranger_in_its_place_is_not_touched(api: ApiServer, kept: Secrets, make: Make) -> None:
+async def test_a_stranger_in_its_place_is_not_touched(api: ApiServer, kept: SecretsClient, make: Make) -> None:
     account = await make()
     seen = await kept.write(account, body(account), None)
     await delete(api, account)
@@ -124,7 +124,9 @@ async def test_a_stranger_in_its_place_is_not_touched(api: ApiServer, kept: Secr
     assert await api.get(path(account)) == theirs
 
 
-async def test_only_secrets_with_our_label_are_listed(api: ApiServer, kept: Secrets, make: Make, place: str) -> None:
+async def test_only_secrets_with_our_label_are_listed(
+    api: ApiServer, kept: SecretsClient, make: Make, place: str
+) -> None:
     ours, theirs = await make(), await make()
     written = await kept.write(ours, body(ours), None)
     await stranger(api, theirs)
@@ -139,7 +141,7 @@ async def test_only_secrets_with_our_label_are_listed(api: ApiServer, kept: Secr
     ids=["data", "a label"],
 )
 async def test_of_a_secret_only_what_is_ours_is_kept_in_memory(
-    api: ApiServer, kept: Secrets, make: Make, more: dict[str, Any]
+    api: ApiServer, kept: SecretsClient, make: Make, more: dict[str, Any]
 ) -> None:
     account = await make()
     written = await kept.write(account, body(account), None)
@@ -148,7 +150,9 @@ async def test_of_a_secret_only_what_is_ours_is_kept_in_memory(
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"x" * 100_000], ids=["no text", "far too long"])
-async def test_a_value_that_cannot_be_ours_is_left_out(api: ApiServer, kept: Secrets, make: Make, value: bytes) -> None:
+async def test_a_value_that_cannot_be_ours_is_left_out(
+    api: ApiServer, kept: SecretsClient, make: Make, value: bytes
+) -> None:
     account = await make()
     await kept.write(account, body(account), None)
     await api.merge(path(account), {"data": {"api-key": b64encode(value).decode()}})

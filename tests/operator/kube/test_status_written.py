@@ -48,7 +48,7 @@ async def test_a_status_that_was_patched_is_the_one_that_was_meant(resources: Re
     for number, observed in enumerate(life()):
         now = observed.now + timedelta(minutes=number)
         seen = replace(observed, now=now, account=replace(observed.account, status=made.status))
-        meant = status_of(seen, decide(seen).problem, timedelta(minutes=5))
+        meant = status_of(seen, decide(seen).obstacle, timedelta(minutes=5))
         change = patch(made.status, meant)
         assert change is not None
         written = AccountResource.parse(await resources.patch_account_status(made, change))

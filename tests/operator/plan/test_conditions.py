@@ -13,24 +13,24 @@ from tests.operator.plan.observations import observations
 from luna_operator.plan.conditions import Condition, conditions_of, render
 from luna_operator.plan.decide import decide
 from luna_operator.plan.observation import ABSENT, Observation
-from luna_operator.plan.problems import Problem, Stage, name_taken, secret_conflict, unavailable
+from luna_operator.plan.obstacles import Obstacle, Stage, name_taken, secret_conflict, unavailable
 
 TYPES = ["Ready", "DatabaseSynced", "QuotaSynced", "KeyIssued", "Suspended", "Expired", "QuotaExhausted"]
 
 
-def shown(seen: Observation, problem: Problem | None = None) -> dict[str, Condition]:
-    return {condition.type: condition for condition in conditions_of(seen, problem)}
+def shown(seen: Observation, obstacle: Obstacle | None = None) -> dict[str, Condition]:
+    return {condition.type: condition for condition in conditions_of(seen, obstacle)}
 
 
-def statuses(seen: Observation, problem: Problem | None = None) -> str:
+def statuses(seen: Observation, obstacle: Obstacle | None = None) -> str:
     """One letter a condition, in the order of TYPES."""
-    return "".join(shown(seen, problem)[kind].status[0] for kind in TYPES)
+    return "".join(shown(seen, obstacle)[kind].status[0] for kind in TYPES)
 
 
 @settings(deadline=None)
 @given(observations())
 def test_every_condition_is_always_there_with_a_reason_and_a_message(seen: Observation) -> None:
-    conditions = conditions_of(seen, decide(seen).problem)
+    conditions = conditions_of(seen, decide(seen).obstacle)
     assert [condition.type for condition in conditions] == TYPES
     for condition in conditions:
         assert condition.status in {"True", "False"}
@@ -41,11 +41,11 @@ def test_every_condition_is_always_there_with_a_reason_and_a_message(seen: Obser
 @settings(deadline=None)
 @given(observations())
 def test_ready_is_true_exactly_if_all_is_synced_and_nothing_stops_the_account(seen: Observation) -> None:
-    problem = decide(seen).problem
-    told = shown(seen, problem)
+    obstacle = decide(seen).obstacle
+    told = shown(seen, obstacle)
     synced = all(told[stage].status == "True" for stage in Stage)
     stopped = told["Suspended"].status == "True" or told["Expired"].status == "True"
-    assert (told["Ready"].status == "True") == (problem is None and synced and not stopped)
+    assert (told["Ready"].status == "True") == (obstacle is None and synced and not stopped)
 
 
 @pytest.mark.parametrize(
@@ -86,24 +86,24 @@ def test_ready_tells_of_the_first_thing_that_is_missing() -> None:
 
 @pytest.mark.parametrize("stage", Stage)
 def test_a_problem_stands_at_its_stage_and_at_ready_in_the_same_words(stage: Stage) -> None:
-    told = shown(settled(), Problem(stage, "Why", "What to do."))
+    told = shown(settled(), Obstacle(stage, "Why", "What to do."))
     for kind in ("Ready", stage):
         assert (told[kind].status, told[kind].reason, told[kind].message) == ("False", "Why", "What to do.")
 
 
 @pytest.mark.parametrize(
-    "problem",
+    "obstacle",
     [
-        decide(unmade(account({"tier": "pro"}))).problem,
+        decide(unmade(account({"tier": "pro"}))).obstacle,
         secret_conflict("acme-luna-key"),
         name_taken("team-acme/acme", 7),
         unavailable(Stage.QUOTA, "Redis", "connection refused"),
     ],
-    ids=lambda problem: problem.reason,
+    ids=lambda obstacle: obstacle.reason,
 )
-def test_a_problems_message_is_a_sentence_that_ends(problem: Problem) -> None:
-    assert problem.message[0].isupper()
-    assert problem.message.endswith((".", "it does."))
+def test_a_problems_message_is_a_sentence_that_ends(obstacle: Obstacle) -> None:
+    assert obstacle.message[0].isupper()
+    assert obstacle.message.endswith((".", "it does."))
 
 
 def test_a_problem_outweighs_a_suspension() -> None:
@@ -138,10 +138,10 @@ def test_a_key_beside_its_successor_is_issued_while_the_secret_holds_the_success
 
 def test_a_tier_that_is_missing_is_told_though_the_row_is_there() -> None:
     lost = settled(account({"tier": "pro"}))
-    told = shown(lost, decide(lost).problem)
+    told = shown(lost, decide(lost).obstacle)
     assert (told["DatabaseSynced"].reason, told["Ready"].reason) == ("TierNotFound", "TierNotFound")
     found = replace(lost, tier=tier())
-    assert statuses(found, decide(found).problem) == "TTTTFFF"
+    assert statuses(found, decide(found).obstacle) == "TTTTFFF"
 
 
 some_conditions = st.lists(

@@ -23,7 +23,7 @@ from tests.operator.plan.accounts import (
     unmade,
 )
 
-from luna_operator.plan.decide import Plan, decide
+from luna_operator.plan.decide import AccountPlan, decide
 from luna_operator.plan.observation import ABSENT, Observation
 from luna_operator.plan.steps import (
     AddFinalizer,
@@ -74,7 +74,7 @@ def test_a_new_account_is_finalized_before_anything_is_made_outside_kubernetes()
 
 
 def test_an_account_that_is_as_specified_needs_nothing() -> None:
-    assert decide(settled()) == Plan((), None, NOW + timedelta(hours=2160) - DAY + timedelta(seconds=1))
+    assert decide(settled()) == AccountPlan((), None, NOW + timedelta(hours=2160) - DAY + timedelta(seconds=1))
 
 
 def test_another_ones_finalizer_is_not_ours() -> None:
@@ -224,9 +224,9 @@ class TestInTheWay:
         seen = settled(secret=STRANGER, row_changes={"quota_limit": 7})
         plan = decide(seen)
         assert plan.steps == (ApplyRow(seen.desired), RebuildCache())
-        assert plan.problem is not None
-        assert (plan.problem.stage, plan.problem.reason) == ("KeyIssued", "SecretConflict")
-        assert "'acme-luna-key'" in plan.problem.message
+        assert plan.obstacle is not None
+        assert (plan.obstacle.stage, plan.obstacle.reason) == ("KeyIssued", "SecretConflict")
+        assert "'acme-luna-key'" in plan.obstacle.message
 
     def test_a_strangers_secret_does_not_end_the_keys_that_are_out(self) -> None:
         due = settled(every("1m", "0s"), key(age=HOUR), secret=STRANGER)
@@ -236,9 +236,9 @@ class TestInTheWay:
         lost = settled(account({"tier": "pro"}), secret=ABSENT, cache_drifted=True, row_changes={"quota_limit": 7})
         plan = decide(lost)
         assert plan.steps == ()
-        assert plan.problem is not None
-        assert (plan.problem.stage, plan.problem.reason) == ("DatabaseSynced", "TierNotFound")
-        assert "'pro'" in plan.problem.message
+        assert plan.obstacle is not None
+        assert (plan.obstacle.stage, plan.obstacle.reason) == ("DatabaseSynced", "TierNotFound")
+        assert "'pro'" in plan.obstacle.message
 
     @pytest.mark.parametrize(
         "spec", [{"quota": {"limit": 2**31}}, {"rateLimit": {"requestsPerSecond": 0.0001}}], ids=str
@@ -247,9 +247,9 @@ class TestInTheWay:
         """It was stored before the schema refused it."""
         plan = decide(replace(settled(), account=account(spec, finalizers=[])))
         assert plan.steps == (AddFinalizer(),)
-        assert plan.problem is not None
-        assert (plan.problem.stage, plan.problem.reason) == ("DatabaseSynced", "InvalidSpec")
-        assert "CustomResourceDefinition" in plan.problem.message
+        assert plan.obstacle is not None
+        assert (plan.obstacle.stage, plan.obstacle.reason) == ("DatabaseSynced", "InvalidSpec")
+        assert "CustomResourceDefinition" in plan.obstacle.message
 
     def test_an_account_of_a_missing_tier_is_finalized_all_the_same(self) -> None:
         assert kinds(unmade(account({"tier": "pro"}, finalizers=[]))) == [AddFinalizer]
@@ -285,10 +285,10 @@ class TestDeletion:
 
     @pytest.mark.parametrize(("policy", "retain"), [({}, True), ({"deletionPolicy": "Delete"}, False)])
     def test_it_is_ended_as_its_policy_says_and_then_let_go(self, policy: dict[str, str], retain: bool) -> None:
-        assert decide(settled(deleted(policy))) == Plan((EndAccount(retain), RemoveFinalizer()))
+        assert decide(settled(deleted(policy))) == AccountPlan((EndAccount(retain), RemoveFinalizer()))
 
     def test_one_that_was_let_go_needs_nothing(self) -> None:
-        assert decide(settled(deleted(finalizers=["example.com/other"]))) == Plan()
+        assert decide(settled(deleted(finalizers=["example.com/other"]))) == AccountPlan()
 
     @pytest.mark.parametrize("seen", [unmade(deleted()), settled(deleted({"tier": "gone"}), secret=STRANGER)])
     def test_neither_a_missing_row_nor_a_missing_tier_nor_a_stranger_holds_it_up(self, seen: Observation) -> None:

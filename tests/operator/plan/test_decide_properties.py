@@ -12,7 +12,7 @@ from tests.operator.plan.taking import later, take_all
 from luna_operator.plan.conditions import conditions_of
 from luna_operator.plan.decide import decide, wake_at
 from luna_operator.plan.observation import ABSENT, Observation, Ownership
-from luna_operator.plan.problems import Stage
+from luna_operator.plan.obstacles import Stage
 from luna_operator.plan.steps import (
     AddFinalizer,
     ApplyRow,
@@ -36,7 +36,7 @@ def test_after_the_steps_were_taken_there_are_none(seen: Observation) -> None:
     event(" ".join(type(step).__name__ for step in plan.steps) or "nothing")
     after = decide(take_all(seen, plan.steps))
     assert after.steps == ()
-    assert after.problem == plan.problem
+    assert after.obstacle == plan.obstacle
 
 
 @examples
@@ -58,7 +58,7 @@ def test_a_strangers_secret_is_never_written(seen: Observation) -> None:
 def test_a_deleted_account_is_ended_and_let_go_and_nothing_else(seen: Observation) -> None:
     plan = decide(replace(seen, account=replace(seen.account, deleting=True)))
     assert [type(step) for step in plan.steps] in ([], [EndAccount, RemoveFinalizer])
-    assert (plan.problem, plan.wake_at) == (None, None)
+    assert (plan.obstacle, plan.wake_at) == (None, None)
 
 
 @examples
@@ -80,7 +80,7 @@ def test_what_serving_must_hear_of_reaches_redis(seen: Observation) -> None:
 @given(observations())
 def test_with_nothing_in_the_way_a_plan_leads_to_all_that_ready_asks_for(seen: Observation) -> None:
     plan = decide(seen)
-    if seen.account.deleting or plan.problem is not None:
+    if seen.account.deleting or plan.obstacle is not None:
         return
     told = {condition.type: condition.status for condition in conditions_of(take_all(seen, plan.steps), None)}
     assert [told[stage] for stage in Stage] == ["True", "True", "True"]
@@ -89,7 +89,7 @@ def test_with_nothing_in_the_way_a_plan_leads_to_all_that_ready_asks_for(seen: O
 def picture(seen: Observation) -> object:
     """All that anybody can see of an account that nobody touches."""
     plan = decide(seen)
-    conditions = [(c.type, c.status, c.reason) for c in conditions_of(seen, plan.problem)]
+    conditions = [(c.type, c.status, c.reason) for c in conditions_of(seen, plan.obstacle)]
     return plan.steps, conditions, seen.row.keys if seen.row else None
 
 
@@ -113,7 +113,7 @@ def test_it_is_looked_at_when_it_has_changed(seen: Observation) -> None:
     """Where nothing is in the way: what waits for somebody else may be looked at too often."""
     settled_now = take_all(seen, decide(seen).steps)
     wake = wake_at(settled_now)
-    if seen.account.deleting or decide(seen).problem is not None or wake is None:
+    if seen.account.deleting or decide(seen).obstacle is not None or wake is None:
         return
     assert wake > settled_now.now
     assert picture(later(settled_now, wake - settled_now.now)) != picture(settled_now)

@@ -11,9 +11,9 @@ from tests.operator.plan.merging import as_stored, merge_patch
 from tests.operator.plan.observations import observations
 
 from luna_operator.plan.decide import decide
-from luna_operator.plan.news import news
+from luna_operator.plan.event_notes import event_notes
 from luna_operator.plan.observation import ABSENT, Observation
-from luna_operator.plan.problems import Stage, unavailable
+from luna_operator.plan.obstacles import Stage, unavailable
 from luna_operator.plan.status import patch, status_of
 
 MAX_AGE = timedelta(minutes=5)
@@ -21,7 +21,7 @@ examples = settings(deadline=None)
 
 
 def told(seen: Observation) -> dict[str, Any]:
-    return status_of(seen, decide(seen).problem, MAX_AGE)
+    return status_of(seen, decide(seen).obstacle, MAX_AGE)
 
 
 def remembering(seen: Observation, status: dict[str, Any], **changes: Any) -> Observation:
@@ -141,14 +141,14 @@ class TestNews:
     @staticmethod
     def between(first: Observation, second: Observation) -> list[tuple[str, str]]:
         before = told(first)
-        return [(item.type, item.reason) for item in news(before, told(remembering(second, before)))]
+        return [(item.type, item.reason) for item in event_notes(before, told(remembering(second, before)))]
 
     @examples
     @given(observations(), observations())
     def test_what_was_told_is_not_told_again(self, first: Observation, second: Observation) -> None:
         before = told(first)
         after = told(remembering(second, before))
-        assert news(after, told(remembering(second, after))) == []
+        assert event_notes(after, told(remembering(second, after))) == []
 
     @examples
     @given(observations(), observations())
@@ -157,12 +157,12 @@ class TestNews:
         after = told(remembering(second, before))
         old = {condition["type"]: condition for condition in before["conditions"]}
         changed = [new["message"] for new in after["conditions"] if new != old[new["type"]]]
-        for item in news(before, after):
+        for item in event_notes(before, after):
             assert item.note in changed
             assert item.reason.isidentifier()
 
     def test_an_account_that_is_ready_at_once_needs_no_event(self) -> None:
-        assert news({}, told(settled())) == []
+        assert event_notes({}, told(settled())) == []
 
     def test_being_ready_at_last_is_told(self) -> None:
         assert self.between(settled(secret=ABSENT), settled()) == [("Normal", "Ready")]

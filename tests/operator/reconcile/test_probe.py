@@ -10,17 +10,17 @@ from kopf._core.engines import indexing, probing
 
 from luna_operator import handlers
 from luna_operator.health import Stalled
-from luna_operator.reconcile.hearing import Hearing
-from luna_operator.reconcile.intake import Intake
-from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.queue import WorkQueue
+from luna_operator.reconcile.resource_cache import ResourceCache
+from luna_operator.reconcile.watch_events import WatchEvents
+from luna_operator.reconcile.watch_health import WatchHealth
 from luna_serving.local.data_folder.ports import LOOPBACK, free_port
 
 
 async def healthz(probe: Callable[[], dict[str, float]]) -> tuple[int, Any]:
     """Status and body of one answer."""
     registry, listening = kopf.OperatorRegistry(), asyncio.Event()
-    handlers.register(registry, Intake(Known(), WorkQueue(), Hearing()), probe)
+    handlers.register(registry, WatchEvents(ResourceCache(), WorkQueue(), WatchHealth()), probe)
     url = f"http://{LOOPBACK}:{free_port()}/healthz"
     reporter = probing.health_reporter(
         endpoint=url,

@@ -20,12 +20,12 @@ from tests.operator.operating import URL
 from luna_operator.kube.client import ApiServer
 from luna_operator.kube.events import Events
 from luna_operator.kube.resources import Resources
-from luna_operator.kube.secrets import Secrets
+from luna_operator.kube.secrets import SecretsClient
 from luna_operator.metrics import Metrics
 from luna_operator.reconcile.act import Actor
-from luna_operator.reconcile.known import Known
 from luna_operator.reconcile.observe import Observer
 from luna_operator.reconcile.reconciler import NotYet, Reconciler
+from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.resources.account import AccountResource
 from luna_store.accounts.api_keys import Peppers
 from luna_store.accounts.cache import AccountCache
@@ -106,7 +106,7 @@ class Runs:
         return self.scissors.crossings
 
     async def _reconcile(self, body: dict[str, Any]) -> None:
-        known, resources, secrets = Known(), Resources(self._api), Secrets(self._api)
+        known, resources, secrets = ResourceCache(), Resources(self._api), SecretsClient(self._api)
         account = AccountResource.parse(body)
         known.keep(account)
         observer = Observer(known, self._provisioning, self._cache, secrets, url=URL)

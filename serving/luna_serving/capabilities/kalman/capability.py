@@ -19,7 +19,7 @@ from luna_serving.capabilities.kalman.store.tables import KalmanStream, KalmanSt
 from luna_serving.capabilities.kalman.streams import routes as stream_routes
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
 from luna_serving.capabilities.kalman.streams.session import SessionLimits, StreamService
-from luna_serving.capabilities.kalman.wire.series import MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST, Limits
+from luna_serving.capabilities.kalman.wire.series import MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST, SeriesLimits
 from luna_serving.edge.sockets import SocketRoute
 from luna_serving.engines.statespace.api.description import KINDS
 from luna_store.platform.postgres import ANSWER_S
@@ -35,7 +35,7 @@ def serve(platform: Platform, settings: KalmanSettings) -> Routes:
     lanes = kalman_lanes(
         platform.charges, platform.compute[NAME], platform.gate_limits, platform.dispatch_metrics.of(NAME)
     )
-    limits = Limits(settings.max_series_length, settings.max_series_per_request, settings.max_answer_numbers)
+    limits = SeriesLimits(settings.max_series_length, settings.max_series_per_request, settings.max_answer_numbers)
     streams = KalmanStreams(
         platform.engine,
         StreamLimits(

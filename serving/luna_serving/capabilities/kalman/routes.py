@@ -20,15 +20,15 @@ from luna_serving.capabilities.kalman.wire.schemas import (
     SeriesRequest,
     SmoothRequest,
 )
-from luna_serving.capabilities.kalman.wire.series import Limits
-from luna_serving.dispatch.lanes import Serves
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
+from luna_serving.dispatch.lanes import Gateway
 from luna_serving.edge.openapi import describe
 from luna_serving.edge.operation import Operation
 
 KALMAN: Final = "kalman"
 
 
-def operations(gateway: Serves, limits: Limits, named: NamedModels) -> list[Operation]:
+def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels) -> list[Operation]:
     """The routes below `/api/v1/{account_id}/`."""
     wire = Wire(limits)
     original = describe(

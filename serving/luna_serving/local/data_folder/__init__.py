@@ -1,1 +1,1 @@
-"""The folder that keeps a local platform's data, its ports, its environment file and its caches."""
+"""The data folder: databases, ports, the environment file and caches of a local platform."""

@@ -1,6 +1,6 @@
-"""What one start compiles and the next need not: Python and XLA, for every data folder of a user.
+"""Caches of compiled Python and XLA programs, shared by all data folders of a user.
 
-Starting takes half a minute without them on two cores, and a quarter with them.
+On two cores, a start takes 30 s without them and 15 s with them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path | None:
-    """The user's cache folder for Luna on this machine; None where there is none to write to.
+    """The user's cache folder for Luna on this machine; None if none is writable.
 
-    Apart for each machine: a home may be shared, and compiled code that needs another processor must not be.
+    One folder per machine: a home may be shared, and code that was compiled for another processor must not be.
     """
     base = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  never raises
     folder = Path(base) / "luna" / (platform.node() or "here")
@@ -31,10 +31,10 @@ def cache_folder(environment: Mapping[str, str]) -> Path | None:
 
 
 def keep_bytecode(folder: Path, environment: MutableMapping[str, str]) -> bool:
-    """Have this process and those that get `environment` keep compiled modules in `folder`, if nothing else does.
+    """Make this process and those with `environment` keep compiled modules in `folder`, if they are not kept elsewhere.
 
-    A dozen processes import Ray, and each compiles it anew where it was installed uncompiled (uv's default) and
-    either PYTHONDONTWRITEBYTECODE is set (as in most container images) or the packages belong to somebody else.
+    A dozen processes import Ray. Each compiles it again if it was installed uncompiled (uv's default) and either
+    PYTHONDONTWRITEBYTECODE is set (as in most container images) or the packages belong to another user.
 
     Returns:
         Whether the folder is used.
@@ -51,7 +51,7 @@ def keep_bytecode(folder: Path, environment: MutableMapping[str, str]) -> bool:
 
 
 def keep_compiled_shapes(folder: Path, environment: MutableMapping[str, str]) -> None:
-    """Have JAX keep compiled functions in `folder`, unless `environment` names another place."""
+    """Make JAX keep compiled functions in `folder`, unless `environment` names another place."""
     environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
-    # Each takes some tenths of a second, and JAX would keep only those above a whole one.
+    # Each takes a few tenths of a second to compile; by default JAX keeps only those of 1 s or more.
     environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

@@ -1,7 +1,7 @@
-"""The files in Luna's data folder that outlive a run or that others read.
+"""Files in the data folder that outlive a run or that other programs read.
 
-`env` tells how to reach the Luna that runs here and goes when it stops. `peppers` and `demo-key` stay: without the
-first no key in the database can be checked, and of a key the database holds only the digest.
+`env` has the URLs of the running Luna, and is removed when it stops. `peppers` and `demo-key` stay: without the
+peppers no key in the database can be verified, and the database has only the digest of a key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEMO_KEY = "demo-key"
 
 
 def write_env(folder: DataFolder, values: Mapping[str, str]) -> Path:
-    """Write `env`, one NAME=value a line, mode 0600, whole or not at all.
+    """Write `env` atomically, one NAME=value per line, with mode 0600.
 
     Raises:
         ValueError: a value holds a line break.
@@ -33,7 +33,7 @@ def write_env(folder: DataFolder, values: Mapping[str, str]) -> Path:
 
 
 def read_env(data_dir: Path) -> dict[str, str]:
-    """What `env` says; empty if no Luna runs on this folder."""
+    """The contents of `env`; empty if no Luna runs on this folder."""
     try:
         lines = (data_dir / ENV).read_text().splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -50,7 +50,7 @@ def read_secret(data_dir: Path, name: str) -> str | None:
 
 
 def local_peppers(folder: DataFolder) -> str:
-    """The pepper of a folder, in the form of LUNA_PEPPERS; made at the first call, 256 random bits."""
+    """The pepper of a folder, in the form of LUNA_PEPPERS; created at the first call, 256 random bits."""
     kept = read_secret(folder.path, PEPPERS)
     if kept is None:
         kept = f"local:{secrets.token_urlsafe(32)}"

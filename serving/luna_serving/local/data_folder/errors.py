@@ -1,6 +1,6 @@
-"""What can go wrong with an embedded server, named after what the caller can do about it.
+"""Errors of embedded servers, named after what the caller can do about them.
 
-Each message says which file or folder is meant and how to cure it; `luna up` prints it as it stands.
+Each message names the file or folder and the cure; `luna up` prints it as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LocalServerError(RuntimeError):
-    """An embedded server cannot run; the message tells the cure."""
+    """An embedded server cannot run; the message has the cure."""
 
 
 class BinaryMissingError(LocalServerError):
@@ -24,23 +24,23 @@ class DataFolderInUseError(LocalServerError):
 
 
 class DataFolderUnusableError(LocalServerError):
-    """The data folder is another version's or another user's, or lost its password: move it away or repair it."""
+    """The data folder is of another version or user, or its password is wrong: move it away or repair it."""
 
 
 class PortInUseError(LocalServerError):
-    """The port that the caller insisted on is taken: choose another, or none."""
+    """The requested port is taken: choose another, or none."""
 
 
 class NoUnprivilegedUserError(LocalServerError):
-    """Postgres refuses root, and no way leads to another user here: start Luna as an ordinary user."""
+    """Postgres refuses root, and Luna cannot change the user here: start Luna as an ordinary user."""
 
 
 class ServerDiedError(LocalServerError):
-    """The server ended, or gave no answer in time, while it was starting.
+    """The server ended or did not answer in time while it was starting.
 
     Attributes:
-        log_file: where all of its output stands.
-        log_tail: the last lines that this start wrote.
+        log_file: the file with its output.
+        log_tail: the last lines of this start.
     """
 
     def __init__(self, what: str, log_file: Path, log_tail: str) -> None:

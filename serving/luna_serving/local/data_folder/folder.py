@@ -1,4 +1,4 @@
-"""A server's data folder: who may use it, its password, its port."""
+"""The folder of one embedded server: its lock, password and port."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 class DataFolder:
-    """The folder (mode 0700) that holds everything one embedded server needs to come back.
+    """The folder (mode 0700) with everything that one embedded server needs to restart.
 
-    `lock`, `password` and `port` stand in it beside the server's own files. A password, once made, stays: the
-    URL that a user copied yesterday still works today.
+    It has the files `lock`, `password` and `port` in addition to the server's own. A password is never changed, so that
+    a copied URL stays valid.
     """
 
     def __init__(self, path: Path) -> None:
-        # Absolute and without links, since it identifies our server on a command line.
+        # Absolute and without links, because it identifies the server by its command line.
         self.path = path.resolve()
         self._lock: int | None = None
 
     def acquire(self) -> None:
-        """Make this process the folder's only user; does nothing if it already is.
+        """Lock the folder for this process; no effect if it holds the lock already.
 
-        The kernel drops the lock with the process, so a killed Luna leaves none behind.
+        The kernel releases the lock when the process ends, so a killed Luna leaves none.
 
         Raises:
             DataFolderInUseError: another process, or another object of this one, holds it.
@@ -61,32 +61,32 @@ class DataFolder:
         self._lock = lock
 
     def release(self) -> None:
-        """Let others use the folder."""
+        """Unlock the folder."""
         if self._lock is not None:
-            # Closing alone would leave the lock with a forked copy of this process.
+            # Closing alone would leave the lock to a forked copy of this process.
             fcntl.flock(self._lock, fcntl.LOCK_UN)
             os.close(self._lock)
             self._lock = None
 
     def password(self) -> str:
-        """Return the server's password; made at the first call, 192 random bits, safe in a URL."""
+        """Return the server's password; created at the first call, 192 random bits, safe in a URL."""
         return self.password_file().read_text().strip()
 
     def password_file(self) -> Path:
-        """Return the file that holds the password and a newline."""
+        """Return the file with the password and a newline."""
         kept = self.path / "password"
         if not kept.exists():
             self.write("password", secrets.token_urlsafe(24) + "\n")
         return kept
 
     def port(self, wanted: int | None, *, other_than: int | None = None) -> int:
-        """Choose the port to listen on and remember it.
+        """Choose the port to listen on and store it.
 
-        `wanted` if given, else the one of the last start if it is free, else any free one.
+        `wanted` if given, else the port of the last start if it is free, else any free port.
 
         Args:
-            wanted: the port on which the caller insists.
-            other_than: a port that was just lost to another process.
+            wanted: the port that the caller requires.
+            other_than: a port that another process has just taken.
 
         Raises:
             PortInUseError: `wanted` is taken.
@@ -107,7 +107,7 @@ class DataFolder:
         return port
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file of mode 0600 whole or not at all, even if we are killed meanwhile; return its path."""
+        """Write a file of mode 0600 atomically, even if the process is killed meanwhile; return its path."""
         path, draft = self.path / name, self.path / f"{name}.new"
         draft.unlink(missing_ok=True)
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""Free ports on loopback for the embedded servers."""
+"""Finds free ports on loopback for the embedded servers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import socket
 
 LOOPBACK = "127.0.0.1"
 
-# Above Ray's worker ports (10002-19999), below HAProxy's direct port (30000) and below every kernel's range
-# of ephemeral ports (Linux 32768+, macOS 49152+). A client that reconnects in a loop to a closed port of the
-# ephemeral range is one day given that very port as its source, connects to itself and keeps the port busy.
+# Above Ray's worker ports (10002-19999), below HAProxy's direct port (30000) and below every kernel's range of
+# ephemeral ports (Linux 32768+, macOS 49152+). A client that reconnects in a loop to a closed port in the ephemeral
+# range can get that port as its source, connect to itself and keep the port busy.
 _CANDIDATES = range(20_500, 29_900)
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen on 127.0.0.1:`port` now.
+    """Return whether a server could listen on 127.0.0.1:`port` now.
 
     Connections of an earlier server that are still in TIME_WAIT do not count: both servers set SO_REUSEADDR.
     """
@@ -30,7 +30,7 @@ def is_free(port: int) -> bool:
 def free_port() -> int:
     """Return a port of 127.0.0.1 on which nothing listens.
 
-    Nothing reserves it: whoever binds it must cope with losing the race.
+    The port is not reserved: another process may take it before the caller binds it.
 
     Raises:
         OSError: no candidate is free.

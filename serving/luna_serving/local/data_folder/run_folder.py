@@ -1,4 +1,4 @@
-"""The short-lived folder of one run: Ray's sockets and logs, HAProxy's files. Short paths, gone at the end."""
+"""The folder of one run: Ray's sockets and logs, HAProxy's files. It has a short path and is removed at the end."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ import psutil
 if TYPE_CHECKING:
     from luna_serving.local.data_folder.folder import DataFolder
 
-# Stands in the environment of every process of a run, by which they are found again: Ray's workers hide their
-# command lines.
+# Set in the environment of every process of a run, to find them again: Ray's workers change their command lines.
 MARK = "LUNA_RUN_DIR"
 _RECORD = "run"
 _PREFIX = "luna-"
 
 
 class RunFolder:
-    """A folder of mode 0700 under /tmp, remembered in the data folder until it is removed.
+    """A folder of mode 0700 under /tmp; the data folder records its path until it is removed.
 
-    Not in the data folder itself: HAProxy's socket lies 75 characters deeper, and socket paths end at 107 bytes
-    (104 on macOS).
+    It is not in the data folder: the path of HAProxy's socket is 75 characters longer, and socket paths have at most
+    107 bytes (104 on macOS).
     """
 
     def __init__(self, path: Path, folder: DataFolder) -> None:
@@ -34,12 +33,12 @@ class RunFolder:
 
     @property
     def ray(self) -> Path:
-        """Ray's own folder. Ray opens it to everybody, so it stands inside one that is closed to them."""
+        """Ray's folder. Ray makes it accessible to all users, so it is inside a folder that is not."""
         return self.path / "ray"
 
     @classmethod
     def create(cls, folder: DataFolder) -> Self:
-        """Make a new one."""
+        """Make a new folder."""
         # Not $TMPDIR: 49 characters on macOS.
         parent = "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else None  # noqa: S108  mkdtemp makes it safe
         path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
@@ -48,12 +47,12 @@ class RunFolder:
 
     @classmethod
     def left_over(cls, folder: DataFolder) -> Self | None:
-        """The folder of a run that was killed, if it was one of ours."""
+        """The folder of a killed run; None if there is none, or if it is not Luna's."""
         try:
             path = Path((folder.path / _RECORD).read_text().strip())
         except FileNotFoundError:
             return None
-        # What a damaged record names must not be removed.
+        # A damaged record must not cause the removal of another folder.
         if not path.name.startswith(_PREFIX) or path.is_symlink():
             return None
         return cls(path, folder)
@@ -87,7 +86,7 @@ class RunFolder:
             return False
 
     def keep_logs(self, target: Path) -> Path | None:
-        """Copy Ray's logs before they go; return where they are, None if there are none."""
+        """Copy Ray's logs out of the folder; return where they are, None if there are none."""
         logs = self.ray / "session_latest" / "logs"
         if not logs.is_dir():
             return None
@@ -97,6 +96,6 @@ class RunFolder:
         return target
 
     def remove(self) -> None:
-        """Remove the folder and forget it."""
+        """Remove the folder and its record."""
         shutil.rmtree(self.path, ignore_errors=True)
         (self._folder.path / _RECORD).unlink(missing_ok=True)

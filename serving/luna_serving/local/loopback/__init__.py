@@ -1,1 +1,1 @@
-"""Ray Serve and its HAProxy on the loopback interface, and the answers of that proxy (in pods, too)."""
+"""Ray Serve and its HAProxy on the loopback interface, and that proxy's own answers (also in pods)."""

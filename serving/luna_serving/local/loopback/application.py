@@ -1,4 +1,4 @@
-"""The application that `luna up` runs: the capabilities that a module names, with their settings for one machine."""
+"""The application that `luna up` runs: a module's capabilities, with their settings for one machine."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def of_application(module: str) -> tuple[tuple[Capability, ...], Settings]:
-    """The capabilities of an application, and the settings that the environment gives them.
+    """The capabilities of an application, and their settings from the environment.
 
-    What a capability wants of one machine is put into the environment, where nothing is set.
+    Adds a capability's settings for one machine to the environment, where they are not set.
 
     Args:
-        module: as `luna_serving.app`: it has CAPABILITIES.
+        module: a module with CAPABILITIES, such as `luna_serving.app`.
 
     Raises:
         ValidationError: a setting is unknown or out of its range.
@@ -37,7 +37,7 @@ def of_application(module: str) -> tuple[tuple[Capability, ...], Settings]:
 
 
 def wrong_with(module: str) -> str | None:
-    """Why the application cannot be built, in a sentence that names the setting; None where it can."""
+    """Why the application cannot be built, naming the setting; None if it can."""
     from pydantic import ValidationError
 
     try:

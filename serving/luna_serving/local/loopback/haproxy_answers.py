@@ -1,10 +1,10 @@
-"""What HAProxy answers by itself, as problems (RFC 9457), written into the configuration that Ray Serve makes.
+"""Turns HAProxy's own answers into problems (RFC 9457), in the configuration that Ray Serve makes.
 
-Serve's template leaves HAProxy's own HTML pages, and a plain-text 500 where no replica is left. Here these are problems
-like all others (`luna_serving.wire.problems`), with an X-Request-ID, and limits of a request's head are 414 and 431
-instead of 400. What no setting replaces is in `haproxy_pages`.
+Serve's template keeps HAProxy's HTML pages, and a plain-text 500 if no replica is left. This module replaces them by
+problems (`luna_serving.wire.problems`) with an X-Request-ID, and answers 414 and 431 instead of 400 for large heads.
+`haproxy_pages` replaces the answers that no setting can change.
 
-Imports nothing that is installed: see `haproxy_on_loopback`.
+Imports no installed package: see `haproxy_on_loopback`.
 """
 
 import json
@@ -12,11 +12,11 @@ import re
 import shlex
 from pathlib import Path
 
-# Limits of a request's head. HAProxy parses more than that, so that too large differs from broken.
+# Limits of a request's head. HAProxy parses larger heads, so that these get an answer of their own.
 MAX_HEADERS = 100
 MAX_HEADERS_BYTES = 16 * 1024
 MAX_TARGET_BYTES = 16 * 1024
-# A head has to fit into one buffer, less 1 kB that HAProxy keeps for rewriting. A connection that transfers holds two.
+# A head has to fit into one buffer, less 1 kB that HAProxy keeps for rewriting. An active connection has two buffers.
 _BUFFER_BYTES = 64 * 1024
 _PARSED_HEADERS = 2000
 
@@ -26,7 +26,7 @@ _DEFAULTS = re.compile(r"^defaults\b.*\n", re.MULTILINE)
 _FRONTEND = re.compile(r"^frontend http_frontend\n(?! +http-request set-var\(txn\.luna_request_id)", re.MULTILINE)
 _BUFSIZE = re.compile(r"^( *tune\.bufsize )(\d+)\n(?: *tune\.http\.maxhdr .*\n)?", re.MULTILINE)
 _NOT_SERVED = re.compile(r"^( *http-request return status 404) content-type text/plain lf-string .*\n", re.MULTILINE)
-# The caller's id if it is sane (as in `luna_serving.edge.middleware`), else a new one. Replicas set their own.
+# The caller's id if it is valid (as in `luna_serving.edge.middleware`), else a new one. Replicas set their own.
 _REQUEST_IDS = (
     "    http-request set-var(txn.luna_request_id) req.hdr(x-request-id)\n"
     "    http-after-response set-header X-Request-ID %[var(txn.luna_request_id)] "
@@ -60,9 +60,9 @@ UNAVAILABLE = _answer(
     "No replica can take the call. Try again shortly.",
     "Retry-After: 1",
 )
-# By the status that HAProxy would send. 400: a body that stops half-way, and a caller who closes the sending side
-# before the answer (`nc -N`): one who has given up looks the same (`option abortonclose`; docs/decisions/0020). After
-# 400 and 408 nobody can tell where a next request would begin.
+# By the status that HAProxy would send. 400: an incomplete body, or a caller that closes its sending side before the
+# answer (`nc -N`), which looks like a caller that hung up (`option abortonclose`; docs/decisions/0020). After 400 and
+# 408 the begin of the next request is unknown.
 ANSWERS = {
     400: _answer(
         "400 Bad Request",
@@ -85,7 +85,7 @@ ANSWERS = {
     503: UNAVAILABLE,
     504: UNAVAILABLE,
 }
-# Refusals of a head that was parsed: the condition, and what is answered.
+# Refusals of parsed heads: the condition and the answer.
 REFUSALS = (
     (
         f"{{ req.fhdr_cnt gt {MAX_HEADERS} }}",
@@ -122,7 +122,7 @@ NOT_SERVED = problem(404, "not-found", "Not found.", "Nothing is served at this 
 
 
 def with_problems(configuration: str, folder: Path) -> str:
-    """The configuration with the answers that `write_answers` puts into the folder, and ids on them."""
+    """The configuration with the answers that `write_answers` put into the folder, and request ids."""
     lines = "".join(f"    errorfile {status} {shlex.quote(str(_file(folder, status)))}\n" for status in ANSWERS)
     configuration = _ERRORFILE.sub("", configuration)
     configuration = _DEFAULTS.sub(lambda found: found[0] + lines, configuration)
@@ -140,12 +140,12 @@ def _parsed_beyond_the_limits(found: re.Match[str]) -> str:
 
 
 def _content(body: str) -> str:
-    # HAProxy's quotes are those of a shell.
+    # HAProxy quotes as a shell does.
     return f"content-type {CONTENT_TYPE} string {shlex.quote(body)} hdr Cache-Control no-store"
 
 
 def write_answers(folder: Path) -> None:
-    """Write what HAProxy answers by itself."""
+    """Write HAProxy's own answers into a folder."""
     for status, answer in ANSWERS.items():
         _file(folder, status).write_bytes(answer.encode("ascii"))
 

@@ -1,6 +1,6 @@
-"""`luna-haproxy`: what Ray Serve starts as HAProxy in a cluster's pods (RAY_SERVE_HAPROXY_BINARY_PATH).
+"""`luna-haproxy`: the program that Ray Serve starts as HAProxy in pods (RAY_SERVE_HAPROXY_BINARY_PATH).
 
-It answers problems (`haproxy_answers`, `haproxy_pages`); its listeners and its life stay as Serve has them.
+It makes HAProxy answer problems (`haproxy_answers`, `haproxy_pages`), and leaves listeners and life cycle to Serve.
 """
 
 import sys

@@ -1,14 +1,14 @@
-"""Runs HAProxy in place of this process, with what Ray Serve's template leaves open closed.
+"""Replaces this process by HAProxy, on loopback only.
 
 Serve writes the configuration and starts `RAY_SERVE_HAPROXY_BINARY_PATH` with it; `luna up` points that here.
 
-- The statistics page and the metrics listen on every address of the machine; here on 127.0.0.1.
-- Killed hard, Serve leaves HAProxy behind for ever; here the kernel ends it with the process that started it.
-- What HAProxy answers by itself becomes problems: `haproxy_answers`, `haproxy_pages`. In a cluster that is all
+- Serve's statistics page and metrics listen on every address of the machine; here on 127.0.0.1.
+- If Serve is killed, its HAProxy keeps running; here the kernel ends it with the process that started it.
+- HAProxy's own answers become problems: `haproxy_answers`, `haproxy_pages`. In a cluster that is all
   (`haproxy_in_pod`).
 
-`run` executes HAProxy under this process' id, by which Serve knows it. It is called from `python -I -S`, so that a
-start takes no longer than it must: none of these modules imports anything that is installed.
+`run` executes HAProxy under the id of this process, which Serve watches. It is called from `python -I -S` for a fast
+start: these modules import no installed package.
 """
 
 import ctypes
@@ -28,17 +28,17 @@ _OPEN_BIND = re.compile(r"^(\s*bind )(?:\*)?:(\d+)", re.MULTILINE)
 
 
 def closed(configuration: str) -> str:
-    """The configuration with every listener that had no address on 127.0.0.1."""
+    """The configuration, with listeners that have no address bound to 127.0.0.1."""
     return _OPEN_BIND.sub(r"\g<1>127.0.0.1:\2", configuration)
 
 
 def run(binary: str, arguments: Sequence[str], *, loopback: bool) -> NoReturn:
-    """Rewrite the configuration that the arguments name, and execute HAProxy with it.
+    """Rewrite the configuration in the arguments, and execute HAProxy with it.
 
     Args:
         binary: the program.
         arguments: Serve's, with `-f <configuration>` among them.
-        loopback: whether to keep listeners without an address to this machine.
+        loopback: whether to bind listeners without an address to 127.0.0.1.
     """
     configuration = Path(arguments[arguments.index("-f") + 1]).absolute()
     folder = configuration.parent
@@ -50,7 +50,7 @@ def run(binary: str, arguments: Sequence[str], *, loopback: bool) -> NoReturn:
 
 
 def main(argv: list[str]) -> NoReturn:
-    """Tie HAProxy's life to this process' parent, and run it on loopback.
+    """Run HAProxy on loopback; it ends with the parent of this process.
 
     Args:
         argv: the program and its arguments.

@@ -1,11 +1,11 @@
-"""The answers that are compiled into HAProxy, as problems: written over in a copy of the program.
+"""Replaces the answers that are compiled into HAProxy by problems, in a copy of the program.
 
-To what it cannot parse (bytes that are not HTTP, NUL in a header, two lengths, a head larger than its buffer or too
-slow) HAProxy 2.8 answers before any rule or `errorfile` is looked at, from constant texts (`http_err_msgs` of its
-src/http.c). A problem of the same length takes the place of each; where the program has other texts, such as another
-version's, it runs as it is. These answers carry no X-Request-ID. docs/decisions/0020 weighs this.
+HAProxy 2.8 answers requests that it cannot parse (bytes that are not HTTP, NUL in a header, two lengths, a head that is
+larger than its buffer or too slow) before it evaluates any rule or `errorfile`, from constant texts (`http_err_msgs` in
+its src/http.c). This module overwrites each with a problem of the same length. A program with other texts, such as
+another version's, runs unchanged. These answers have no X-Request-ID. See docs/decisions/0020.
 
-Imports nothing that is installed: see `haproxy_on_loopback`.
+Imports no installed package: see `haproxy_on_loopback`.
 """
 
 import os
@@ -17,14 +17,14 @@ from luna_serving.local.loopback.haproxy_answers import CONTENT_TYPE, problem
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A compiled answer, and the problem in its place."""
+    """A compiled answer, and the problem that replaces it."""
 
     compiled: bytes
     status: str
     problem: str
 
     def replacement(self) -> bytes:
-        """As long as the compiled one: spaces follow the JSON value. The connection's end ends the body."""
+        """The problem, padded with spaces to the compiled text's length. The end of the connection ends the body."""
         head = (f"HTTP/1.1 {self.status}", "Connection: close", f"Content-Type: {CONTENT_TYPE}", "", self.problem)
         text = "\r\n".join(head).encode("ascii").ljust(len(self.compiled))
         if len(text) > len(self.compiled):
@@ -95,7 +95,7 @@ PAGES = (
 
 
 def with_problems_compiled_in(program: bytes) -> bytes | None:
-    """The program with the problems in it; None where it has not each of the texts exactly once."""
+    """The program with the problems; None unless it has each text exactly once."""
     for page in PAGES:
         ended = page.compiled + b"\0"
         if program.count(ended) != 1:
@@ -105,11 +105,11 @@ def with_problems_compiled_in(program: bytes) -> bytes | None:
 
 
 def rewritten_copy(binary: Path, folder: Path) -> Path:
-    """A copy of the program with problems; the program itself where that cannot be had.
+    """A copy of the program with problems; the program itself if that is not possible.
 
     Args:
         binary: HAProxy; not changed.
-        folder: where a folder for the copy is made. A volume may forbid to execute what lies on it.
+        folder: where to make a folder for the copy; its volume may forbid execution.
     """
     rewritten = with_problems_compiled_in(binary.read_bytes())
     if rewritten is None:
@@ -122,7 +122,7 @@ def rewritten_copy(binary: Path, folder: Path) -> Path:
         libraries = home / "lib"
         libraries.unlink(missing_ok=True)
         libraries.symlink_to(binary.absolute().parent / "lib")
-        # Replaced, not written over: an earlier HAProxy may still run from the former file.
+        # Replaced, not overwritten: an earlier HAProxy may still run from the old file.
         partial.write_bytes(rewritten)
         partial.chmod(0o700)
         partial.replace(copy)

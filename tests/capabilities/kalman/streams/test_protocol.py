@@ -9,7 +9,7 @@ from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.store.stream_records import KeptAnswers, debit_id
 from luna_serving.capabilities.kalman.streams import protocol
 from luna_serving.capabilities.kalman.streams.messages import Open, Points, Resume, read_message, read_values
-from luna_serving.capabilities.kalman.streams.protocol import Plan, StreamRules
+from luna_serving.capabilities.kalman.streams.protocol import StreamRules, StreamSetup
 from luna_serving.edge.sockets import with_key_of_subprotocol
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
@@ -60,13 +60,13 @@ def test_a_debit_has_its_own_id_for_each_epoch_and_place() -> None:
 
 
 def test_a_plan_reads_back_and_large_answers_are_kept_for_fewer_points() -> None:
-    plan = Plan.of(Open(LEVEL, None, 4.0, 2), LEVEL, RULES)
-    assert Plan.from_json(plan.to_json()) == plan
-    assert "smoothed_state" in plan.outputs
-    assert plan.replayed(RULES) == 500
+    setup = StreamSetup.of(Open(LEVEL, None, 4.0, 2), LEVEL, RULES)
+    assert StreamSetup.from_json(setup.to_json()) == setup
+    assert "smoothed_state" in setup.outputs
+    assert setup.replayed(RULES) == 500
     many = ModelSpec.of("structural", {"level": {"var": 1.0}, "obs_var": 1.0, "seasonal": {"period": 24, "var": 1.0}})
     n = many.build().states
-    large = Plan.of(Open(many, ("filtered_state_cov",), 4.0, 0), many, RULES)
+    large = StreamSetup.of(Open(many, ("filtered_state_cov",), 4.0, 0), many, RULES)
     assert large.replayed(RULES) == 10_000 // (n * n + 1) < 500
 
 

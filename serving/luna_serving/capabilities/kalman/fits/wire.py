@@ -8,7 +8,7 @@ from luna_serving.capabilities.kalman.fits.schemas import FitRequest
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.wire.calls import NamedCall, open_call, under_model
 from luna_serving.capabilities.kalman.wire.model import built, covering
-from luna_serving.capabilities.kalman.wire.series import Limits, check_covered, check_known, read_many
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits, check_covered, check_known, read_many
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.engines.statespace.api.description import NotEstimable, default_parameters, free_parameters
 from luna_serving.wire import problems
@@ -17,7 +17,7 @@ from luna_serving.wire.problems import FieldError
 ITERATIONS: Final = {"mle": 500, "em": 5000}
 
 
-def parse_fit(limits: Limits, body: bytes) -> KalmanWork[FitJob] | NamedCall:
+def parse_fit(limits: SeriesLimits, body: bytes) -> KalmanWork[FitJob] | NamedCall:
     """Read `{"model", "observations", "free"?, "method"?, ...}`.
 
     Raises:
@@ -27,7 +27,7 @@ def parse_fit(limits: Limits, body: bytes) -> KalmanWork[FitJob] | NamedCall:
     return under_model(opened.form.model, partial(_work, limits, opened.form, opened.series))
 
 
-def _work(limits: Limits, request: FitRequest, observations: object, spec: ModelSpec) -> KalmanWork[FitJob]:
+def _work(limits: SeriesLimits, request: FitRequest, observations: object, spec: ModelSpec) -> KalmanWork[FitJob]:
     free = _free(request, spec)
     series = tuple(read_many(observations, built(spec), limits))
     spec, model = covering(spec, max(map(len, series)))

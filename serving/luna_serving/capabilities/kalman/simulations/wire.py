@@ -12,7 +12,7 @@ from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.simulations.schemas import LARGEST_SEED, MAX_DRAWS, SimulateRequest
 from luna_serving.capabilities.kalman.wire.calls import NamedCall, open_call, under_model
 from luna_serving.capabilities.kalman.wire.model import built, covering
-from luna_serving.capabilities.kalman.wire.series import Limits, check_covered, check_known, read_many
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits, check_covered, check_known, read_many
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.engines.statespace.api.description import LARGEST, Model, ModelError, pinned
 from luna_serving.wire import problems
@@ -26,7 +26,7 @@ def random_seed() -> int:
 
 
 def parse_simulate(
-    limits: Limits, body: bytes, new_seed: Callable[[], int] = random_seed
+    limits: SeriesLimits, body: bytes, new_seed: Callable[[], int] = random_seed
 ) -> KalmanWork[SimulateJob] | NamedCall:
     """Read `{"model", "length" or "observations", ...}`.
 
@@ -41,7 +41,7 @@ def parse_simulate(
 
 
 def _work(
-    limits: Limits, opened: Opened[SimulateRequest], new_seed: Callable[[], int], spec: ModelSpec
+    limits: SeriesLimits, opened: Opened[SimulateRequest], new_seed: Callable[[], int], spec: ModelSpec
 ) -> KalmanWork[SimulateJob]:
     request, model = opened.form, built(spec)
     job = SimulateJob(
@@ -91,7 +91,7 @@ def _initial_state(model: Model, request: SimulateRequest) -> tuple[float, ...] 
     return None if state is None else tuple(values.tolist())
 
 
-def _check_size(job: SimulateJob, model: Model, limits: Limits) -> None:
+def _check_size(job: SimulateJob, model: Model, limits: SeriesLimits) -> None:
     longest = job.longest
     if longest > limits.max_series_length:
         most = limits.max_series_length

@@ -12,7 +12,7 @@ from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.streams.job import FILTERED_NOW, SMOOTHED_BACK
 from luna_serving.capabilities.kalman.wire.model import ModelOrName
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
-from luna_serving.capabilities.kalman.wire.series import Limits, Series, read_one
+from luna_serving.capabilities.kalman.wire.series import Series, SeriesLimits, read_one
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.forms import Form, open_document, read_form
@@ -134,4 +134,4 @@ def read_values(values: list[Any], observed: int, most: int) -> NDArray[np.float
     Raises:
         Problem: 422.
     """
-    return read_one("/values", values, observed, Limits(most, 1, most))
+    return read_one("/values", values, observed, SeriesLimits(most, 1, most))

@@ -37,7 +37,7 @@ class StreamRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StreamSetup:
     """How a stream was opened. Stored with it, so that other defaults of a later release change nothing."""
 
     model: ModelSpec
@@ -46,8 +46,8 @@ class Plan:
     lag: int
 
     @classmethod
-    def of(cls, message: Open, model: ModelSpec, rules: StreamRules) -> "Plan":
-        """The plan that a message asks for.
+    def of(cls, message: Open, model: ModelSpec, rules: StreamRules) -> "StreamSetup":
+        """The setup that a message asks for.
 
         Raises:
             Problem: 422.
@@ -70,7 +70,7 @@ class Plan:
         return orjson.dumps(words).decode()
 
     @classmethod
-    def from_json(cls, text: str) -> "Plan":
+    def from_json(cls, text: str) -> "StreamSetup":
         """Read what `to_json` wrote."""
         words = orjson.loads(text)
         model = ModelSpec.of(words["kind"], words["fields"])
@@ -154,16 +154,16 @@ def joined(parts: Sequence[tuple[int, str]]) -> tuple[int, str]:
     return parts[0][0], "[" + ",".join(points[1:-1] for _, points in parts) + "]"
 
 
-def opened(stream: uuid.UUID, sequence: int, plan: Plan, rules: StreamRules, *, resumed: bool) -> str:
+def opened(stream: uuid.UUID, sequence: int, setup: StreamSetup, rules: StreamRules, *, resumed: bool) -> str:
     """The answer to `open` and `resume`."""
-    replay = plan.replayed(rules)
+    replay = setup.replayed(rules)
     words = {
         "type": "resumed" if resumed else "opened",
         "stream": str(stream),
         "sequence": sequence,
-        "outputs": plan.outputs,
-        "outlier_threshold": plan.threshold,
-        "lag": plan.lag,
+        "outputs": setup.outputs,
+        "outlier_threshold": setup.threshold,
+        "lag": setup.lag,
         "max_points": min(rules.max_points, replay),
         "replay_points": replay,
     }

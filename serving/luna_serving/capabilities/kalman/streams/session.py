@@ -33,10 +33,10 @@ from luna_serving.capabilities.kalman.store.streams import KalmanStreams
 from luna_serving.capabilities.kalman.streams import protocol
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.capabilities.kalman.streams.messages import Open, Points, Resume, read_message, read_values
-from luna_serving.capabilities.kalman.streams.protocol import Plan, StreamRules
+from luna_serving.capabilities.kalman.streams.protocol import StreamRules, StreamSetup
 from luna_serving.capabilities.kalman.wire.series import amounts
 from luna_serving.dispatch.gate import Call
-from luna_serving.dispatch.lanes import Serves
+from luna_serving.dispatch.lanes import Gateway
 from luna_serving.edge.sockets import POLICY_VIOLATION, Socket
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
@@ -66,7 +66,7 @@ class StreamService:
     """What the sessions of one ingress replica share."""
 
     store: KalmanStreams
-    gate: Serves
+    gate: Gateway
     charges: Charges
     authorization: Authorization
     models: NamedModels
@@ -88,7 +88,7 @@ class Held:
     """A stream that this session holds."""
 
     claim: Claim
-    plan: Plan
+    setup: StreamSetup
     sequence: int
     state: str | None
     since: float
@@ -101,7 +101,7 @@ class Held:
     @classmethod
     def of(cls, claim: Claim, since: float) -> "Held":
         """The stream as it was claimed."""
-        return cls(claim, Plan.from_json(claim.document), claim.sequence, claim.state, since)
+        return cls(claim, StreamSetup.from_json(claim.document), claim.sequence, claim.state, since)
 
 
 class Session:
@@ -182,10 +182,10 @@ class Session:
         if model.endless is not None:
             wrong = "Varies in time without an end, which a stream does not take: send regressors instead."
             raise problems.invalid(FieldError(f"/model{model.endless}", wrong))
-        plan = Plan.of(message, model, self._service.rules)
+        setup = StreamSetup.of(message, model, self._service.rules)
         since = time.monotonic()
         try:
-            claim = await self._service.store.open(account_id, model.kind, plan.to_json())
+            claim = await self._service.store.open(account_id, model.kind, setup.to_json())
         except TooManyStreams as e:
             cure = f"Delete one: GET /api/v1/{account_id}/kalman/streams lists them."
             raise problems.limit_reached(f"{e} {cure}") from e
@@ -193,7 +193,7 @@ class Session:
             raise problems.not_found(f"There is no account {account_id}.") from e
         self._held = Held.of(claim, since)
         rules = self._service.rules.within(standing)
-        return [protocol.opened(claim.id, 0, plan, rules, resumed=False)]
+        return [protocol.opened(claim.id, 0, setup, rules, resumed=False)]
 
     async def _resume(self, message: Resume) -> list[str]:
         account_id = self._socket.account_id
@@ -213,7 +213,7 @@ class Session:
             await self._release()
             raise
         rules = self._service.rules.within(standing)
-        head = protocol.opened(claim.id, claim.sequence, held.plan, rules, resumed=True)
+        head = protocol.opened(claim.id, claim.sequence, held.setup, rules, resumed=True)
         return [head, *(protocol.filtered(first, points) for first, points in repeats)]
 
     async def _points(self, held: Held, message: Points) -> str:
@@ -225,7 +225,7 @@ class Session:
         if protocol.place(first, len(message.values), held.sequence) == "again":
             kept = await service.store.answers(held.claim, first - 1)
             return protocol.filtered(*protocol.joined(protocol.repeated(kept, first - 1, last)))
-        model, keep = held.plan.model.build(), held.plan.replayed(service.rules)
+        model, keep = held.setup.model.build(), held.setup.replayed(service.rules)
         values = read_values(message.values, model.observed, min(service.rules.max_points, keep))
         if model.length is not None and last > model.length:
             wrong = f"Would go on to point {last}; the model's time-varying matrices cover {model.length}."
@@ -257,13 +257,13 @@ class Session:
             Denied: nothing was taken.
             Problem: nothing is charged.
         """
-        plan, seconds = held.plan, self._service.limits.timeout_s
+        setup, seconds = held.setup, self._service.limits.timeout_s
         until = time.monotonic() + seconds
-        job = AppendJob(plan.model, held.state, values, plan.outputs, plan.threshold, plan.lag)
+        job = AppendJob(setup.model, held.state, values, setup.outputs, setup.threshold, setup.lag)
 
         def attempt() -> Awaitable[tuple[Appended, Decision]]:
             # A client that hangs up meanwhile finds the answer when it resumes: these points are taken.
-            call = Call(charge.debit, job, len(values) * (plan.lag + 1), lambda: False)
+            call = Call(charge.debit, job, len(values) * (setup.lag + 1), lambda: False)
             return self._service.gate.serve(call, until - time.monotonic(), seconds)
 
         held.spent = held.charged = True
@@ -283,7 +283,7 @@ class Session:
             units=UNITS,
             debit_id=debit_id(held.claim.id, held.claim.epoch, first),
             route=ROUTE,
-            grant=Grant("kalman", held.plan.model.kind),
+            grant=Grant("kalman", held.setup.model.kind),
             amounts=amounts(UNITS, points),
         )
         return Charge(credential, debit, partial(protocol.too_many_points, points))

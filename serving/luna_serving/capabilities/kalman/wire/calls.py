@@ -7,7 +7,7 @@ from typing import TypeVar
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.wire.model import ModelForm, built
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.dispatch.work import Work
 from luna_serving.wire.documents import SPARE_LISTS
 from luna_serving.wire.forms import Opened, open_body
@@ -25,7 +25,7 @@ class NamedCall:
     """The call's work, given the model. Raises Problem 422."""
 
 
-def open_call(schema: type[F], body: bytes, limits: Limits) -> Opened[F]:
+def open_call(schema: type[F], body: bytes, limits: SeriesLimits) -> Opened[F]:
     """Read the body of a call that may hold many series.
 
     Raises:

@@ -21,7 +21,7 @@ from luna_serving.capabilities.kalman.wire.calls import NamedCall, open_call, un
 from luna_serving.capabilities.kalman.wire.model import built, covering
 from luna_serving.capabilities.kalman.wire.schemas import DEFAULT_MODEL, KalmanRequest, SeriesRequest
 from luna_serving.capabilities.kalman.wire.series import (
-    Limits,
+    SeriesLimits,
     check_covered,
     check_known,
     check_length,
@@ -49,7 +49,7 @@ class _OfThread(threading.local):
 class Wire:
     """Parses the bodies of the Kalman routes, in any thread."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SeriesLimits) -> None:
         self._limits = limits
         self._simdjson = _OfThread()
 

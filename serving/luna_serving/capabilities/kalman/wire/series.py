@@ -28,7 +28,7 @@ EXAMPLE: Final = [1120.0, 1160.0, 963.0, None, 1160.0]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SeriesLimits:
     """See `luna_serving.settings.Settings`."""
 
     max_series_length: int
@@ -36,7 +36,7 @@ class Limits:
     max_answer_numbers: int
 
 
-def read_many(observations: object, model: Model, limits: Limits) -> list[NDArray[np.float64]]:
+def read_many(observations: object, model: Model, limits: SeriesLimits) -> list[NDArray[np.float64]]:
     """The series under /observations, [T] or [T, m] each; NaN where missing.
 
     Raises:
@@ -53,7 +53,7 @@ def read_many(observations: object, model: Model, limits: Limits) -> list[NDArra
     return [to_array(each, model.observed) for each in observations]
 
 
-def read_one(pointer: str, series: object, observed: int, limits: Limits) -> NDArray[np.float64]:
+def read_one(pointer: str, series: object, observed: int, limits: SeriesLimits) -> NDArray[np.float64]:
     """One series of `observed` numbers per point, [T] or [T, m]; NaN where missing.
 
     Raises:
@@ -62,7 +62,7 @@ def read_one(pointer: str, series: object, observed: int, limits: Limits) -> NDA
     return to_array(check_one(pointer, series, observed, limits), observed)
 
 
-def check_one(pointer: str, series: object, observed: int, limits: Limits) -> list[Any]:
+def check_one(pointer: str, series: object, observed: int, limits: SeriesLimits) -> list[Any]:
     """The series, unless it is none or too long.
 
     Raises:
@@ -73,7 +73,7 @@ def check_one(pointer: str, series: object, observed: int, limits: Limits) -> li
     return check_series(pointer, series, observed)
 
 
-def check_length(pointer: str, length: int, limits: Limits) -> None:
+def check_length(pointer: str, length: int, limits: SeriesLimits) -> None:
     """Refuse a series that is too long.
 
     Raises:

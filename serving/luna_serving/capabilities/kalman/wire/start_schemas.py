@@ -8,7 +8,7 @@ from luna_serving.engines.statespace.api.description import MAX_STATES
 from luna_serving.wire.strict import ByKind, StrictModel, kinds_of
 
 
-class Known(StrictModel):
+class KnownStart(StrictModel):
     """A start that the caller knows."""
 
     kind: Literal["known"]
@@ -47,7 +47,7 @@ States = Annotated[
 ]
 
 
-class KnownStates(Known):
+class KnownStates(KnownStart):
     """Some states that the caller knows."""
 
     states: States
@@ -76,13 +76,13 @@ _AnyBlock = KnownStates | DiffuseStates | ApproximateDiffuseStates | StationaryS
 Block = Annotated[_AnyBlock, Field(discriminator="kind"), ByKind(kinds_of(_AnyBlock))]
 
 
-class Blocks(StrictModel):
+class BlocksStart(StrictModel):
     """Different starts for different states, independent of each other; every state is in one block."""
 
     kind: Literal["blocks"]
     blocks: list[Block] = Field(min_length=1, max_length=MAX_STATES)
 
 
-_AnyStart = Known | Diffuse | ApproximateDiffuse | Stationary | Blocks
+_AnyStart = KnownStart | Diffuse | ApproximateDiffuse | Stationary | BlocksStart
 STARTS = kinds_of(_AnyStart)
 Initial = Annotated[_AnyStart, Field(discriminator="kind"), ByKind(STARTS)]

@@ -1,4 +1,4 @@
-"""What the watch has delivered: the Accounts and Tiers of the cluster, by name, and which Accounts use which Tier."""
+"""The Accounts and Tiers that the watch delivered, by name, and which Accounts use which Tier."""
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
 from luna_operator.resources.tier import TierResource
 
-# Far more than are deleted while one answer is under way, and a few hundred bytes each.
+# Versions of deleted Accounts, a few hundred bytes each: far more than are deleted while one request is in flight.
 GONE_KEPT = 10_000
 
 
-class Known:
-    """A memory of the newest version of each resource.
+class ResourceCache:
+    """Keeps the newest version of each resource.
 
-    An answer of the API server may be older than what the watch has told meanwhile: it brings back no old version, and
-    no Account that is gone.
+    An answer of the API server may be older than an event of the watch. Such an answer restores no older version and no
+    deleted Account.
     """
 
     def __init__(self) -> None:
@@ -30,15 +30,15 @@ class Known:
         return len(self._accounts)
 
     def account(self, key: Key) -> AccountResource | None:
-        """The Account, unless it is gone."""
+        """The Account; None if it was deleted or never seen."""
         return self._accounts.get(key)
 
     def accounts(self) -> Iterator[AccountResource]:
-        """All of them; a copy, so that it may change meanwhile."""
+        """All Accounts; a snapshot, so that the cache may change during the iteration."""
         return iter(list(self._accounts.values()))
 
     def keep(self, account: AccountResource) -> bool:
-        """Remember an Account; False if this or a later version is known already, or known to be gone."""
+        """Keep an Account; False if this or a later version is in the cache, or the Account was deleted since."""
         before = self._accounts.get(account.key)
         last = before.resource_version if before is not None else self._gone.get(account.key)
         if last is not None and not _newer(account.resource_version, last):
@@ -52,9 +52,9 @@ class Known:
         return True
 
     def keep_written(self, account: AccountResource) -> None:
-        """Remember the answer to a write of the status.
+        """Keep the answer to a write of the status.
 
-        One that shows somebody else's change as well is left to the watch: what is known already, nobody looks at.
+        An answer that also shows another writer's change is ignored: the watch must still see that change as new.
         """
         before = self._accounts.get(account.key)
         if before is not None and account == replace(
@@ -63,11 +63,11 @@ class Known:
             self.keep(account)
 
     def forget(self, key: Key, version: str | None = None) -> bool:
-        """The Account is gone; False if it was made anew since.
+        """Remove a deleted Account; False if it was recreated since.
 
         Args:
             key: its name.
-            version: the resource version in which it was gone, or was last there; default: the one that is known.
+            version: the resource version of its deletion, or its last one; by default the one in the cache.
         """
         account = self._accounts.get(key)
         if account is not None and version is not None and _newer(account.resource_version, version):
@@ -85,7 +85,7 @@ class Known:
         return True
 
     def tier(self, name: str | None) -> TierResource | None:
-        """The Tier, unless it is gone."""
+        """The Tier; None if it was deleted or never seen."""
         return None if name is None else self._tiers.get(name)
 
     def tiers(self) -> list[TierResource]:
@@ -93,7 +93,7 @@ class Known:
         return list(self._tiers.values())
 
     def keep_tier(self, tier: TierResource) -> bool:
-        """Remember a Tier; True if its limits are news."""
+        """Keep a Tier; True if its limits changed."""
         before = self._tiers.get(tier.name)
         if before is not None and not _newer(tier.resource_version, before.resource_version):
             return False
@@ -101,7 +101,7 @@ class Known:
         return before is None or before.limits != tier.limits
 
     def forget_tier(self, name: str) -> None:
-        """The Tier is gone."""
+        """Remove a deleted Tier."""
         self._tiers.pop(name, None)
 
     def accounts_of(self, tier: str) -> list[Key]:
@@ -110,7 +110,7 @@ class Known:
 
 
 def _newer(version: str, than: str) -> bool:
-    """Whether a resource version comes after another.
+    """Whether a resource version is later than another.
 
     They are comparable as numbers: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions.
     """

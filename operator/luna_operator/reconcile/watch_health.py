@@ -1,7 +1,7 @@
-"""Whether the watch still tells of what the lists show.
+"""Whether the watch still reports what the lists show.
 
-A watch can hang, or never begin because a login failed, while everything else goes on: sweeps alone then find changes a
-minute late. An object that a list showed and the watch did not tell of is how that is noticed.
+A watch can hang, or never start because a login failed, while everything else works: then only sweeps find changes, a
+minute late. An object that a list showed and the watch did not report reveals it.
 """
 
 import time
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from luna_operator.resources.names import Key
 
 
-class Hearing:
-    """Compares the versions that the watch told of with those that lists showed."""
+class WatchHealth:
+    """Compares the versions that the watch reported with those that lists showed."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -19,7 +19,7 @@ class Hearing:
         self._unheard: dict[Key, tuple[int, float]] = {}
 
     def heard(self, key: Key, version: str) -> None:
-        """The watch told of this version."""
+        """The watch reported this version."""
         self._heard[key] = max(int(version), self._heard.get(key, 0))
         if key in self._unheard and self._unheard[key][0] <= self._heard[key]:
             del self._unheard[key]
@@ -35,5 +35,5 @@ class Hearing:
             self._unheard.setdefault(key, (int(version), self._clock()))
 
     def silence_s(self) -> float:
-        """Seconds for which the watch has owed us something; 0 if it owes nothing."""
+        """Seconds for which a listed version has been missing from the watch; 0 if none is."""
         return max((self._clock() - since for _, since in self._unheard.values()), default=0.0)
