@@ -32,7 +32,7 @@ class Event:
     units: int
     route: str
     origin: uuid.UUID | None = None
-    """Of a refund: the debit that it gives back."""
+    """The debit that a refund gives back; None for other events."""
     traceparent: str = ""
     """The span of the request that was debited; empty where it was not traced."""
 

@@ -34,7 +34,7 @@ class Debit:
     grant: Grant | None = None
     """The grant that the call needs; None for none."""
     amounts: Mapping[str, int] = field(default_factory=dict)
-    """How much of each limited thing the request holds, by the limit's name."""
+    """Amounts that the call holds, by the limit's name."""
     traceparent: str = ""
     """The span of the request, which settlement links to; empty where it is not traced."""
 

@@ -20,7 +20,7 @@ class RedisOutage:
     """Knows whether Postgres takes the debits, and switches back when Redis answers."""
 
     def __init__(self, redis: Redis, cache: AccountCache, metrics: AccessMetrics, *, timeout_s: float) -> None:
-        """Wire it; the rebuild of an account is given up after `timeout_s` seconds."""
+        """Wire it; the rebuild of an account times out after `timeout_s` seconds."""
         self._redis = redis
         self._cache = cache
         self._timeout_s = timeout_s

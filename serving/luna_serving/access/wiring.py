@@ -39,7 +39,7 @@ def access(
     *,
     timeout_s: float,
 ) -> Access:
-    """Wire the room; a question to Postgres is given up after `timeout_s` seconds."""
+    """Wire the room; a query to Postgres times out after `timeout_s` seconds."""
     outage = RedisOutage(redis, cache, metrics, timeout_s=timeout_s)
     refunds = Refunds(quota, fallback, metrics)
     admission = Admission(outage, quota, fallback, refunds, metrics)

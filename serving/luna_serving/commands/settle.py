@@ -31,7 +31,7 @@ _LAST_ROUND_S = 2.0
 
 
 def run(servers: Servers, *, json_logs: bool) -> None:
-    """Settle until SIGTERM or SIGINT, then once more for what has gathered meanwhile.
+    """Settle until SIGTERM or SIGINT, then once more for events that arrived meanwhile.
 
     Raises:
         CommandFailed: a LUNA_ variable of the platform cannot be used.

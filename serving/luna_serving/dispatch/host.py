@@ -21,7 +21,7 @@ class Replica(Protocol):
     """The part of a capability that computes."""
 
     def __init__(self, settings: Any, registry: CollectorRegistry) -> None:  # noqa: ANN401  the capability's own
-        """Prepare; the event loop runs already.
+        """Construct it; the event loop is running.
 
         Args:
             settings: the capability's.
@@ -54,7 +54,7 @@ class ComputeHost:
         Args:
             board: the metrics board.
             name: of the host.
-            replicas: by capability, what computes and its settings.
+            replicas: by capability, the class of its replica and its settings.
             log: how lines look.
             trace: where spans go.
         """
@@ -68,7 +68,7 @@ class ComputeHost:
         Reporter(board, telemetry.registry).start(name)
 
     async def compute(self, capability: str, jobs: Sequence[Any], traceparent: str = "") -> Sequence[Any]:
-        """Answer jobs of one capability, in their order.
+        """Answer jobs of one capability, in order.
 
         Args:
             capability: whose.

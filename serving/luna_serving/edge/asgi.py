@@ -118,7 +118,7 @@ class Edge:
             pass
         except Exception:
             log.exception("the answer broke off")
-            raise  # The server closes the connection: the caller sees that the answer is not whole.
+            raise  # The server closes the connection, so the caller sees that the answer is incomplete.
         finally:
             self._recorder.end(record, scope, methods.path, status)
 

@@ -76,7 +76,7 @@ def ray_environment(
         "LUNA_HOSTS": '{"compute": ["*"]}',
         # People read them here.
         "LUNA_LOG_FORMAT": "text",
-        # Ray's default is 15: whatever else runs on the machine would come first (docs/decisions/0005).
+        # Ray's default is 15: other programs on the machine would run first (docs/decisions/0005).
         "RAY_worker_niceness": "0",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         # A batch of series is one message to a replica; Serve's default is 4 MiB, at both ends.
