@@ -5,13 +5,14 @@ import runpy
 from pathlib import Path
 
 import pytest
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Metric
 
-import luna_serving.capabilities.kalman.replica
+import luna_serving
 from luna_operator.metrics import Metrics as OperatorMetrics
 from luna_operator.metrics import SettlementMetrics
 from luna_operator.settings import Settings as OperatorSettings
 from luna_serving.app import CAPABILITIES
+from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
@@ -23,7 +24,7 @@ from luna_serving.local.loopback.haproxy_answers import (
 )
 from luna_serving.local.loopback.haproxy_pages import PAGES
 from luna_serving.settings import variables
-from luna_serving.telemetry.metrics import LUNA, DispatchMetrics
+from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_store.accounts.secrets import Secrets
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -39,9 +40,14 @@ def operator_metrics() -> list[Metric]:
     return list(metrics.registry.collect())
 
 
-DispatchMetrics(LUNA)
-LoopMetrics(LUNA)
-FAMILIES = {metric.name: metric for metric in [*LUNA.collect(), *operator_metrics()]}
+def serving_metrics() -> list[Metric]:
+    registry = CollectorRegistry()
+    for metrics in (RequestMetrics, AccessMetrics, DispatchMetrics, LoopMetrics, KalmanMetrics):
+        metrics(registry)
+    return list(registry.collect())
+
+
+FAMILIES = {metric.name: metric for metric in [*serving_metrics(), *operator_metrics()]}
 
 
 def test_the_configuration_page_says_of_settings_what_the_code_says() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import kopf
 from redis.exceptions import RedisError
@@ -36,6 +37,9 @@ from luna_store.accounts.secrets import Secrets
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 from luna_store.settlement.settlement import Settler
+
+if TYPE_CHECKING:
+    from luna_store.platform.traces import Traces
 
 log = logging.getLogger("luna.operator")
 
@@ -109,7 +113,10 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             sweep_s=settings.sweep_s,
             usage_s=settings.usage_s,
         )
-        settler = Settler(engine, redis, observer=SettlementMetrics(metrics.registry))
+        traces = _traces(settings.trace_endpoint)
+        if traces is not None:
+            stack.push_async_callback(asyncio.to_thread, traces.close)
+        settler = Settler(engine, redis, observer=SettlementMetrics(metrics.registry), traces=traces)
 
         def alive() -> dict[str, float]:
             if (silence := hearing.silence_s()) > SILENCE_S:
@@ -148,6 +155,15 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         log.info("the operator ends")
     if not asked:
         raise EndedByItselfError
+
+
+def _traces(endpoint: str) -> "Traces | None":
+    if not endpoint:
+        return None
+    # Imported here: it takes 0.2 s, and traces are off by default.
+    from luna_store.platform.traces import Traces
+
+    return Traces.to(endpoint, "luna-operator")
 
 
 async def _watch(

@@ -33,3 +33,6 @@ class Settings(BaseSettings):
     health_port: int = Field(8080, ge=0, le=65535, description="GET /healthz: alive.")
     metrics_port: int = Field(9090, ge=0, le=65535, description="GET /metrics and GET /readyz.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="JSON lines on standard error.")
+    trace_endpoint: str = Field(
+        "", description="An OTLP/HTTP collector for settlement's spans, such as http://collector:4318/v1/traces."
+    )

@@ -38,7 +38,7 @@ def application(capabilities: Sequence[Capability], args: Mapping[str, Any] | No
     """Build an application of these capabilities, `account` among them; arguments and errors as of `build`."""
     settings = read_settings({each.name: each.settings for each in capabilities}, args)
     served = chosen(capabilities, settings.platform.only)
-    board = deployments.metrics_board()
+    board = deployments.metrics_board(settings.platform)
     handles: dict[str, Any] = {}
     for host, members in hosts(capabilities, settings).items():
         computing = {each.name: (each.replica, _replica_settings(settings, each)) for each in members}

@@ -25,7 +25,7 @@ OTHERS = "*"
 RESERVED = ("ingress", "metrics", "workers")
 
 
-def metrics_board() -> Any:  # noqa: ANN401  Serve's Application is generic
+def metrics_board(platform: PlatformSettings) -> Any:  # noqa: ANN401  Serve's Application is generic
     """The process that adds the metrics of all others up."""
     return serve.deployment(
         name="metrics",
@@ -33,7 +33,7 @@ def metrics_board() -> Any:  # noqa: ANN401  Serve's Application is generic
         num_replicas=1,
         max_ongoing_requests=100,
         ray_actor_options={"num_cpus": 0},
-    )(MetricsReplica).bind()
+    )(MetricsReplica).bind(platform.log)
 
 
 def compute_host(
@@ -67,7 +67,7 @@ def compute_host(
             max(each.replicas_max for each in settings),
             platform.dispatch.batches_in_flight,
         ),
-    )(ComputeHost).bind(board, name, dict(members))
+    )(ComputeHost).bind(board, name, dict(members), platform.log, platform.trace)
 
 
 def workers(loops: Sequence[Loop[Background]], platform: PlatformSettings, board: Any) -> Any:  # noqa: ANN401
@@ -80,7 +80,9 @@ def workers(loops: Sequence[Loop[Background]], platform: PlatformSettings, board
         health_check_period_s=5.0,
         ray_actor_options={"num_cpus": settings.cpus},
         num_replicas=settings.replicas,
-    )(WorkersReplica).bind(partial(connect_workers, tuple(loops), platform.access.store_timeout_s), board)
+    )(WorkersReplica).bind(
+        partial(connect_workers, tuple(loops), platform.access.store_timeout_s, platform.log, platform.trace), board
+    )
 
 
 def ingress(edge: Scaled, timeout_s: float, *arguments: Any) -> serve.Application:  # noqa: ANN401

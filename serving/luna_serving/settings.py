@@ -58,7 +58,9 @@ class EdgeSettings(Scaled):
         1_000, gt=0, description="WebSockets of one ingress replica; more are refused with 503 before the upgrade."
     )
     log_requests: bool = Field(
-        default=False, description="One JSON line per request; off by default: logging costs 10 % of throughput."
+        default=False,
+        description="One log line per request; off by default: logging costs 10 % of throughput. Answers of 500 and "
+        "above are logged in any case.",
     )
 
 
@@ -99,6 +101,24 @@ class WorkersSettings(Group):
     cpus: float = Field(0.0, ge=0, description="CPU cores that Ray reserves for a replica; it mostly waits.")
 
 
+class LogSettings(Group):
+    """Log lines of every process, on its standard error."""
+
+    format: Literal["json", "text"] = Field("json", description="json, an object per line, or text.")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least severe level logged.")
+
+
+class TraceSettings(Group):
+    """OpenTelemetry spans of every process."""
+
+    endpoint: str = Field(
+        "", description="An OTLP/HTTP collector, such as http://collector:4318/v1/traces; empty: no spans."
+    )
+    ratio: float = Field(
+        1.0, ge=0, le=1, description="Share of traces that are recorded where the caller's traceparent does not say."
+    )
+
+
 class CapabilitySettings(Group):
     """Settings of a capability; the base of those that compute nothing."""
 
@@ -128,6 +148,8 @@ class PlatformSettings(Group):
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."
     )
+    log: LogSettings = LogSettings()
+    trace: TraceSettings = TraceSettings()
     only: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="The capabilities to serve, separated by commas; all by default. `account` is always served."
     )

@@ -1,5 +1,6 @@
 """Wires an ingress replica: stores, access, dispatch, and every capability's routes."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,11 +19,13 @@ from luna_serving.edge import operations_routes
 from luna_serving.edge.asgi import Edge
 from luna_serving.edge.deployment import Connected
 from luna_serving.edge.fastapi_app import build_api
+from luna_serving.edge.recording import Recorder
 from luna_serving.edge.sockets import Sockets
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.health import Health
-from luna_serving.telemetry.metrics import LUNA, DispatchMetrics
+from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
+from luna_serving.telemetry.process import ProcessTelemetry, begin
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.postgres_quota import PostgresQuota
@@ -47,10 +50,11 @@ async def connect(
         hosts: by capability, the handle of the deployment that computes for it.
         workers: the handle of the deployment of periodic work.
     """
-    platform, outage = await wire_platform(capabilities, settings, hosts)
     common = settings.platform
+    telemetry = begin("ingress", common.log, common.trace)
+    platform, outage = await wire_platform(capabilities, settings, hosts, telemetry)
     routes = [each.serve(platform, settings.capabilities[each.name]) for each in capabilities]
-    reporter = Reporter(board)
+    reporter = Reporter(board, telemetry.registry)
     reporter.start("ingress")
 
     async def ask_postgres() -> None:
@@ -71,6 +75,7 @@ async def connect(
     )
     # One large body at a time: several would take the interpreter from the event loop more often, and none be quicker.
     parser_pool = ThreadPoolExecutor(1, "large-body")
+    recorder = Recorder(RequestMetrics(telemetry.registry), telemetry.traces, log_requests=common.edge.log_requests)
     edge = Edge(
         operations,
         platform.authorization,
@@ -79,12 +84,13 @@ async def connect(
         Sockets(
             [socket for each in routes for socket in each.sockets],
             platform.authorization,
+            recorder.metrics,
             max_connections=common.edge.max_sockets,
         ),
         parser_pool,
+        recorder,
         max_body_bytes=common.edge.max_body_bytes,
         timeout_s=common.edge.request_timeout_s,
-        log_requests=common.edge.log_requests,
     )
 
     async def close() -> None:
@@ -92,6 +98,8 @@ async def connect(
         await platform.charges.settle_refunds()
         await platform.redis.aclose()
         await platform.engine.dispose()
+        if telemetry.traces is not None:
+            await asyncio.to_thread(telemetry.traces.close)
 
     return Connected(edge, close)
 
@@ -100,6 +108,7 @@ async def wire_platform(
     capabilities: Sequence[Capability],
     settings: Settings,
     hosts: Mapping[str, Any],
+    telemetry: ProcessTelemetry,
 ) -> tuple[Platform, RedisOutage]:
     """What the capabilities of an ingress replica share; and whether Redis is out of reach."""
     common = settings.platform
@@ -116,6 +125,7 @@ async def wire_platform(
         AccountCache(engine, redis),
         accounts,
         authenticator,
+        AccessMetrics(telemetry.registry),
         timeout_s=ANSWER_S,
     )
     platform = Platform(
@@ -127,13 +137,13 @@ async def wire_platform(
         authorization=admitted.authorization,
         authenticator=authenticator,
         tokens=tokens,
-        registry=LUNA,
+        registry=telemetry.registry,
         ceilings={n: most for c in capabilities for n, most in settings.capabilities[c.name].ceilings().items()},
         compute={name: partial(on_replica, partial(handle.compute.remote, name)) for name, handle in hosts.items()},
         gate_limits=GateLimits(
             **common.dispatch.model_dump(),
             request_timeout_s=common.edge.request_timeout_s,
         ),
-        dispatch_metrics=DispatchMetrics(LUNA),
+        dispatch_metrics=DispatchMetrics(telemetry.registry, telemetry.traces),
     )
     return platform, admitted.outage

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import event
 from tests.store.stores import PEPPERS, Caller
 
@@ -24,6 +25,7 @@ from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import Access, access
 from luna_serving.capabilities.kalman.store.stream_records import StreamLimits, debit_id
 from luna_serving.capabilities.kalman.store.streams import KalmanStreams
+from luna_serving.telemetry.metrics import AccessMetrics
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.postgres_quota import PostgresQuota
@@ -54,6 +56,7 @@ class Ends:
             AccountCache(self.engine, self.redis),
             accounts,
             Authenticator(PEPPERS, Tokens(PEPPERS, 900)),
+            AccessMetrics(CollectorRegistry()),
             timeout_s=4.0,
         )
         self.holds = Holds(self.engine, self.access.charges, timeout_s=4.0)

@@ -74,8 +74,13 @@ def test_settings_reach_the_application_as_they_are_written() -> None:
 def test_every_ray_process_has_the_environment_that_luna_up_gives(case: str, tmp_path: Any) -> None:
     local = ray_environment({}, tmp_path, "haproxy", None, cores=8)
     shared = {name: value for name, value in local.items() if name not in OF_ONE_MACHINE}
-    # One machine compiles little, and nothing reads Ray's metrics there.
-    for tuned in ("LUNA_HOSTS", "RAY_SERVE_HAPROXY_METRICS_ENABLED", "RAY_enable_metrics_collection"):
+    # One machine compiles little, people read its logs, and nothing reads Ray's metrics there.
+    for tuned in (
+        "LUNA_HOSTS",
+        "LUNA_LOG_FORMAT",
+        "RAY_SERVE_HAPROXY_METRICS_ENABLED",
+        "RAY_enable_metrics_collection",
+    ):
         del shared[tuned]
     for container in ray_containers(case):
         given = environment(container)

@@ -22,7 +22,7 @@ from luna_serving.dispatch.estimates import Estimate
 from luna_serving.dispatch.gate import Call, Gate, GateLimits, Sharing
 from luna_serving.dispatch.outcomes import Refused, ReplicaUnavailable, TimedOut
 from luna_serving.local.servers.postgres import PostgresServer
-from luna_serving.telemetry.metrics import DispatchMetrics
+from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics
 from luna_serving.wire.problems import Problem
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.api_keys import ApiKey
@@ -40,7 +40,14 @@ GATE_METRICS = DispatchMetrics(CollectorRegistry()).of("kalman")
 def access_of(store: Store, timeout_s: float = 4.0) -> Access:
     authenticator = Authenticator(PEPPERS, Tokens(PEPPERS, 900))
     return access(
-        store.redis, store.quota, store.fallback, store.cache, store.accounts, authenticator, timeout_s=timeout_s
+        store.redis,
+        store.quota,
+        store.fallback,
+        store.cache,
+        store.accounts,
+        authenticator,
+        AccessMetrics(CollectorRegistry()),
+        timeout_s=timeout_s,
     )
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
+from prometheus_client import CollectorRegistry
 from tests.store.stores import PEPPERS, Store
 
 from luna_serving.access.credentials import Authenticator
@@ -17,6 +18,8 @@ from luna_serving.edge.asgi import Edge
 from luna_serving.edge.bodies import ASGIApp
 from luna_serving.edge.middleware import ServeErrorsAsProblems
 from luna_serving.edge.operation import Hot
+from luna_serving.edge.recording import Recorder
+from luna_serving.telemetry.metrics import AccessMetrics, RequestMetrics
 
 TOKENS = Tokens(PEPPERS, 900)
 
@@ -29,13 +32,18 @@ def access_of(store: Store) -> Access:
         store.cache,
         store.accounts,
         Authenticator(PEPPERS, TOKENS),
+        AccessMetrics(CollectorRegistry()),
         timeout_s=4,
     )
 
 
 @asynccontextmanager
 async def edge_of(
-    wired: Access, operations: Sequence[Hot], rest: ASGIApp | None = None, timeout_s: float = 10.0
+    wired: Access,
+    operations: Sequence[Hot],
+    rest: ASGIApp | None = None,
+    timeout_s: float = 10.0,
+    recorder: Recorder | None = None,
 ) -> AsyncIterator[Edge]:
     async def nothing(*_: object) -> None:
         raise AssertionError("no other route is asked")
@@ -48,9 +56,9 @@ async def edge_of(
             rest or nothing,
             nothing,
             pool,
+            recorder or Recorder(RequestMetrics(CollectorRegistry())),
             max_body_bytes=10**6,
             timeout_s=timeout_s,
-            log_requests=False,
         )
 
 

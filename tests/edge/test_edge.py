@@ -22,7 +22,8 @@ from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.work import Work
 from luna_serving.edge.asgi import PARSE_FIRST_BYTES, Edge
 from luna_serving.edge.operation import Operation
-from luna_serving.telemetry.metrics import DispatchMetrics
+from luna_serving.edge.recording import Recorder
+from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_store.accounts.api_keys import ApiKey
 
 SMALL = b'{"results":[1.0]}'
@@ -38,7 +39,16 @@ async def ingress(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """An edge with one route, and a client of the caller's."""
     authenticator = Authenticator(PEPPERS, Tokens(PEPPERS, 900))
-    wired = access(store.redis, store.quota, store.fallback, store.cache, store.accounts, authenticator, timeout_s=4)
+    wired = access(
+        store.redis,
+        store.quota,
+        store.fallback,
+        store.cache,
+        store.accounts,
+        authenticator,
+        AccessMetrics(CollectorRegistry()),
+        timeout_s=4,
+    )
 
     async def compute(jobs: Sequence[Any]) -> list[bytes]:
         return [b"[]" for _ in jobs]
@@ -60,9 +70,9 @@ async def ingress(
             rest,
             rest,
             aside,
+            Recorder(RequestMetrics(CollectorRegistry())),
             max_body_bytes=10**6,
             timeout_s=timeout_s,
-            log_requests=False,
         )
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(edge),

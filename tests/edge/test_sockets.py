@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from prometheus_client import CollectorRegistry
 from tests.capabilities.kalman.streams.replica import LEVEL, Replica
 from tests.store.stores import Caller, Store
 from websockets.asyncio.client import ClientConnection, connect
@@ -16,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from luna_serving.edge.middleware import ServeErrorsAsProblems
 from luna_serving.edge.sockets import SocketRoute, Sockets
+from luna_serving.telemetry.metrics import RequestMetrics
 
 
 @asynccontextmanager
@@ -24,6 +26,7 @@ async def served(replica: Replica, **limits: int) -> AsyncIterator[tuple[uvicorn
     sockets = Sockets(
         [SocketRoute("kalman/stream", replica.desk.serve)],
         replica.desk.authorization,
+        RequestMetrics(CollectorRegistry()),
         **({"max_connections": 10} | limits),
     )
     # Listens from now on: a client that is quicker than the server waits.
@@ -94,7 +97,12 @@ async def test_an_account_id_out_of_range_and_another_path_are_not_found(store: 
 
 async def test_a_server_that_cannot_answer_an_upgrade_closes_it(store: Store) -> None:
     replica = Replica(store)
-    sockets = Sockets([SocketRoute("kalman/stream", replica.desk.serve)], replica.desk.authorization, max_connections=1)
+    sockets = Sockets(
+        [SocketRoute("kalman/stream", replica.desk.serve)],
+        replica.desk.authorization,
+        RequestMetrics(CollectorRegistry()),
+        max_connections=1,
+    )
     sent: list[Any] = []
 
     async def receive() -> Any:

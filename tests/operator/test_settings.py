@@ -25,6 +25,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "health_port": ("0", 0),
     "metrics_port": ("65535", 65_535),
     "log_level": ("DEBUG", "DEBUG"),
+    "trace_endpoint": ("http://collector:4318/v1/traces", "http://collector:4318/v1/traces"),
 }
 
 

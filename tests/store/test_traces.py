@@ -1,15 +1,11 @@
 """Traces: off without an endpoint; with one, a caller's trace goes on from process to process."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import ClassVar
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.telemetry.collector import collecting
 
 from luna_store.platform.traces import Traces, traceparent_of
 
@@ -30,9 +26,12 @@ def test_the_callers_trace_goes_on_through_a_batch_into_another_process(exporter
     others = InMemorySpanExporter()
     edge, replica = Traces("edge", exporter), Traces("replica", others)
     call, other = edge.server("kalman", CALLER), edge.server("kalman", None)
-    batch = edge.batch("batch", [call, other])
-    compute = replica.child("compute", traceparent_of(batch))
-    for span in (compute, batch, call, other):
+    with (
+        edge.batch("batch", [traceparent_of(call), traceparent_of(other)]) as batch,
+        replica.child("compute", batch),
+    ):
+        pass
+    for span in (call, other):
         span.end()
     edge.close()
     replica.close()
@@ -63,37 +62,13 @@ def test_a_header_that_is_none_begins_a_trace(exporter: InMemorySpanExporter) ->
     assert span.parent is None
 
 
-class Collector(BaseHTTPRequestHandler):
-    received: ClassVar[list[ExportTraceServiceRequest]] = []
-
-    def do_POST(self) -> None:
-        import gzip
-
-        body = self.rfile.read(int(self.headers["content-length"]))
-        if self.headers.get("content-encoding") == "gzip":
-            body = gzip.decompress(body)
-        self.received.append(ExportTraceServiceRequest.FromString(body))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@pytest.fixture
-def collector() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), Collector)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1/traces"
-    server.shutdown()
-
-
-def test_a_collector_receives_the_spans_over_http(collector: str) -> None:
-    traces = Traces.to(collector, "luna-test")
-    assert traces is not None
-    traces.server("kalman", CALLER).end()
-    traces.close()
-    (request,) = Collector.received
+def test_a_collector_receives_the_spans_over_http() -> None:
+    with collecting() as collected:
+        traces = Traces.to(collected.url, "luna-test")
+        assert traces is not None
+        traces.server("kalman", CALLER).end()
+        traces.close()
+    (request,) = collected.requests
     (resource,) = request.resource_spans
     assert json.dumps({a.key: a.value.string_value for a in resource.resource.attributes}).count("luna-test") == 1
     assert resource.scope_spans[0].spans[0].trace_id == TRACE.to_bytes(16, "big")

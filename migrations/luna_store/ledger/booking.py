@@ -33,6 +33,8 @@ class Event:
     route: str
     origin: uuid.UUID | None = None
     """The debit that a refund gives back; None for other events."""
+    traceparent: str = ""
+    """The span of the request that was debited; empty where it was not traced."""
 
     @classmethod
     def parse(cls, account_id: int, entry_id: str, fields: Mapping[str, str]) -> "Event":
@@ -45,6 +47,7 @@ class Event:
             units=int(fields["u"]),
             route=fields["r"],
             origin=uuid.UUID(hex=fields["o"]) if "o" in fields else None,
+            traceparent=fields.get("t", ""),
         )
 
     @property

@@ -49,7 +49,8 @@ def configure(form: Format = "json", level: str = "INFO", stream: TextIO | None 
     )
     if form == "text":
         formatter.foreign_pre_chain = (formatter.foreign_pre_chain or [])[:-1]  # the console wants the event's own name
-    handler = logging.StreamHandler(stream or sys.stderr)
+    # Not sys.stderr: in a replica, Ray Serve has put its own logger there, which drops or rewraps lines.
+    handler = logging.StreamHandler(stream or sys.__stderr__)
     handler.setFormatter(formatter)
     logger = logging.getLogger(root)
     logger.handlers[:] = [handler]

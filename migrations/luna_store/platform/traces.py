@@ -3,7 +3,8 @@
 Propagation is W3C Trace Context (https://www.w3.org/TR/trace-context/): a `traceparent` of the caller is continued.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, Self
 
 from opentelemetry.context import Context
@@ -11,11 +12,15 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Link, Span, SpanKind, get_current_span, set_span_in_context
+from opentelemetry.trace import Link, Span, SpanKind, get_current_span, set_span_in_context, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 HEADER: Final = "traceparent"
+# A process that ends waits so long for a collector that is away.
+EXPORT_S: Final = 2.0
+
+Attributes = Mapping[str, str | int]
 
 
 class Traces:
@@ -43,28 +48,46 @@ class Traces:
         # Imported here: the import takes 0.2 s, and traces are off by default.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-        return cls(service, OTLPSpanExporter(endpoint=endpoint), ratio)
+        return cls(service, OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_S), ratio)
 
     def server(self, name: str, traceparent: str | None) -> Span:
         """A span of a request, in the caller's trace if it has one."""
         return self._tracer.start_span(name, context=context_of(traceparent), kind=SpanKind.SERVER)
 
-    def batch(self, name: str, of: Sequence[Span | str]) -> Span:
-        """A span of work for several requests, in the trace of the first and linked to all of them.
+    @contextmanager
+    def batch(self, name: str, of: Sequence[str], attributes: Attributes | None = None) -> Iterator[str]:
+        """A span around work for several requests, in the trace of the first and linked to all.
 
         Args:
             name: of the span.
-            of: the requests' spans, or their `traceparent`s from another process.
-        """
-        contexts = [context_of(each) if isinstance(each, str) else set_span_in_context(each, Context()) for each in of]
-        links = [Link(get_current_span(context).get_span_context()) for context in contexts]
-        return self._tracer.start_span(
-            name, context=contexts[0] if contexts else None, links=[link for link in links if link.context.is_valid]
-        )
+            of: the `traceparent`s of the requests' spans. Without any there is no span.
+            attributes: of the span.
 
-    def child(self, name: str, traceparent: str) -> Span:
-        """A span in the trace of another process."""
-        return self._tracer.start_span(name, context=context_of(traceparent))
+        Yields:
+            The span's own `traceparent`; empty where it is not recorded.
+        """
+        if not of:
+            yield ""
+            return
+        contexts = [context_of(each) for each in of]
+        links = [Link(get_current_span(context).get_span_context()) for context in contexts]
+        span = self._tracer.start_span(
+            name, context=contexts[0], links=[link for link in links if link.context.is_valid], attributes=attributes
+        )
+        with use_span(span, end_on_exit=True):
+            yield self.name_of(span)
+
+    @contextmanager
+    def child(self, name: str, traceparent: str, attributes: Attributes | None = None) -> Iterator[None]:
+        """A span around work in the trace of another process."""
+        span = self._tracer.start_span(name, context=context_of(traceparent), attributes=attributes)
+        with use_span(span, end_on_exit=True):
+            yield
+
+    @staticmethod
+    def name_of(span: Span) -> str:
+        """The `traceparent` of a span; empty where it is not recorded."""
+        return traceparent_of(span) if span.is_recording() else ""
 
     def close(self) -> None:
         """Send the remaining spans; takes at most the exporter's time-out."""

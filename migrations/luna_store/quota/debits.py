@@ -35,6 +35,8 @@ class Debit:
     """The grant that the call needs; None for none."""
     amounts: Mapping[str, int] = field(default_factory=dict)
     """Amounts that the call holds, by the limit's name."""
+    traceparent: str = ""
+    """The span of the request, which settlement links to; empty where it is not traced."""
 
     @property
     def refund_id(self) -> uuid.UUID:

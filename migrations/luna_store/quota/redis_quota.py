@@ -97,6 +97,7 @@ class RedisQuota:
                 d.grant.capability if d.grant else "",
                 d.grant.name if d.grant else "",
                 *(part for amount in d.amounts.items() for part in amount),
+                *((d.traceparent,) if d.traceparent else ()),
             )
         charged = {d.account_id for d in debits if d.units}
         if charged:

@@ -8,10 +8,10 @@ lock); the lock only avoids duplicate work, and two settlers at once would be ju
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import Awaitable, Sequence
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -22,12 +22,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.tables import Account
 from luna_store.ledger.backlog import backlog
-from luna_store.ledger.booking import book, lock_accounts
+from luna_store.ledger.booking import Event, book, lock_accounts
 from luna_store.ledger.event_streams import delete_events, read_many, waiting
 from luna_store.ledger.tables import UsageEvent
 from luna_store.platform.leadership import leadership
 from luna_store.platform.partitions import ensure_partitions
 from luna_store.quota import redis_keys
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from luna_store.platform.traces import Traces
 
 log = logging.getLogger("luna.settlement")
 
@@ -80,8 +85,10 @@ class Settler:
         *,
         interval_s: float = INTERVAL_S,
         observer: SettlementObserver | None = None,
+        traces: "Traces | None" = None,
     ) -> None:
         self._engine = engine
+        self._traces = traces
         self._redis = redis
         self._cache = AccountCache(engine, redis)
         self._interval_s = interval_s
@@ -177,12 +184,13 @@ class Settler:
             events = await read_many(self._redis, account_ids, EVENTS_PER_ACCOUNT)
             if not events:
                 break
-            async with self._engine.begin() as connection:
-                present = await lock_accounts(connection, account_ids)
-                new = await book(connection, events)
-            booked += new
-            self._observer.booked(new)
-            await delete_events(self._redis, events)
+            with self._span(events):
+                async with self._engine.begin() as connection:
+                    present = await lock_accounts(connection, account_ids)
+                    new = await book(connection, events)
+                booked += new
+                self._observer.booked(new)
+                await delete_events(self._redis, events)
             for account_id in {event.account_id for event in events} - present:
                 # The row was deleted and the Redis keys remain. No row can be marked stale, so they are removed here.
                 await self._cache.rebuild(account_id)
@@ -191,6 +199,13 @@ class Settler:
                 counts[event.account_id] += 1
             account_ids = [i for i, count in counts.items() if count == EVENTS_PER_ACCOUNT]
         return booked
+
+    def _span(self, events: Sequence[Event]) -> "AbstractContextManager[object]":
+        """A span of the booking, linked to the requests that are traced; none where no request is."""
+        of = [event.traceparent for event in events if event.traceparent] if self._traces is not None else []
+        if self._traces is None or not of:
+            return nullcontext()
+        return self._traces.batch("settle", of, {"luna.events": len(events)})
 
     async def _marked(self) -> list[int]:
         popped = await cast("Awaitable[list[str]]", self._redis.spop(redis_keys.UNSETTLED, MARKS_PER_TICK))

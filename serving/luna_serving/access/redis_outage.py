@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from luna_serving.telemetry.metrics import FALLBACK
+from luna_serving.telemetry.metrics import AccessMetrics
 from luna_store.accounts.cache import AccountCache
 from luna_store.quota.debits import StoreUnavailable
 
@@ -19,11 +19,12 @@ PROBE_EVERY_S = 0.25
 class RedisOutage:
     """Knows whether Postgres takes the debits, and switches back when Redis answers."""
 
-    def __init__(self, redis: Redis, cache: AccountCache, *, timeout_s: float) -> None:
+    def __init__(self, redis: Redis, cache: AccountCache, metrics: AccessMetrics, *, timeout_s: float) -> None:
         """Wire it; the rebuild of an account times out after `timeout_s` seconds."""
         self._redis = redis
         self._cache = cache
         self._timeout_s = timeout_s
+        self._metrics = metrics
         self._probe: asyncio.Task[None] | None = None
         self._debited: set[int] = set()
 
@@ -36,7 +37,7 @@ class RedisOutage:
         """Record that Redis failed, and probe it until it is back."""
         if self._probe is None:
             log.warning("Redis is gone, Postgres takes the debits: %s", reason.__cause__)
-            FALLBACK.set(1)
+            self._metrics.redis_gone.set(1)
             self._probe = asyncio.get_running_loop().create_task(self._until_it_is_back())
 
     def debited(self, account_id: int) -> None:
@@ -70,5 +71,5 @@ class RedisOutage:
             await asyncio.gather(*(self.rebuild(i) for i in debited), return_exceptions=True)
             log.warning("Redis is back and takes the debits again")
             self._probe = None
-            FALLBACK.set(0)
+            self._metrics.redis_gone.set(0)
             return

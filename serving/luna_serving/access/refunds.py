@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from luna_serving.telemetry.metrics import REFUNDS
+from luna_serving.telemetry.metrics import AccessMetrics
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.quota.debits import Debit, StoreUnavailable
 from luna_store.quota.redis_quota import RedisQuota
@@ -18,7 +18,8 @@ GRACE_S = 5.0
 class Refunds:
     """Retries refunds while this process lives. A charge that has to outlive the process is a hold (`access.holds`)."""
 
-    def __init__(self, quota: RedisQuota, fallback: PostgresQuota) -> None:
+    def __init__(self, quota: RedisQuota, fallback: PostgresQuota, metrics: AccessMetrics) -> None:
+        self._refunds = metrics.refunds
         self._quota = quota
         self._fallback = fallback
         self._under_way: set[asyncio.Task[None]] = set()
@@ -60,7 +61,7 @@ class Refunds:
                 else:
                     await self._quota.refund(debit)
                 self._in_postgres.discard(debit.debit_id)
-                REFUNDS.inc()
+                self._refunds.inc()
                 return
             except StoreUnavailable as e:
                 if e.store == "Redis" and not e.uncertain:

@@ -7,21 +7,28 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from luna_serving.access.charges import Charges
 from luna_serving.dispatch.coalescer import Coalescer, QueueFull
 from luna_serving.dispatch.estimates import Estimate, too_long
 from luna_serving.dispatch.outcomes import Failed, Refused, ReplicaUnavailable, TimedOut
-from luna_serving.telemetry.metrics import UNITS, GateMetrics
+from luna_serving.telemetry.metrics import GateMetrics
+from luna_serving.telemetry.propagation import TRACEPARENT
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.platform.logs import CONTEXT
 from luna_store.quota.debits import Debit, Decision, StoreUnavailable
+
+if TYPE_CHECKING:
+    from luna_store.platform.traces import Traces
 
 log = logging.getLogger("luna.gate")
 
 # How often a gate checks whether a caller still waits for a batch in computation.
 LOOK_EVERY_S: Final = 0.05
+# Of a batch that fails, a log line names so many requests.
+NAMED_REQUESTS: Final = 20
 
 
 class _Abandoned(Exception):
@@ -39,6 +46,8 @@ class Call:
     """Its weight in a batch."""
     gone: Callable[[], bool]
     """Whether the caller has hung up."""
+    context: dict[str, Any] | None = field(default_factory=CONTEXT.get)
+    """Members of log lines about the call; by default those of the task that makes it."""
     answer: asyncio.Future[tuple[Any, Decision]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -140,8 +149,9 @@ class Gate:
         finally:
             timer.cancel()
             # Several gates share the gauge.
-            self._metrics.queued.inc(self._coalescer.queued - self._counted)
-            self._counted = self._coalescer.queued
+            if change := self._coalescer.queued - self._counted:
+                self._metrics.queued.inc(change)
+                self._counted += change
 
     @staticmethod
     def _give_up(call: Call, seconds: float) -> None:
@@ -153,10 +163,28 @@ class Gate:
         if not calls:
             return
         self._metrics.batch_calls.observe(len(calls))
+        # The task that sends batches was begun by a call that may be of none of them.
+        CONTEXT.set(calls[0].context if len(calls) == 1 else None)
+        traces = self._metrics.traces
+        if traces is None:
+            await self._charge(calls)
+        else:
+            await self._traced(traces, calls)
+
+    async def _traced(self, traces: "Traces", calls: Sequence[Call]) -> None:
+        with traces.batch(
+            f"batch {self._metrics.capability}",
+            [call.debit.traceparent for call in calls if call.debit.traceparent],
+            {"luna.capability": self._metrics.capability, "luna.calls": len(calls)},
+        ) as traceparent:
+            TRACEPARENT.set(traceparent)
+            await self._charge(calls)
+
+    async def _charge(self, calls: Sequence[Call]) -> None:
         try:
             decisions = await self._charges.admit([call.debit for call in calls])
         except Exception:
-            log.exception("charging failed")
+            log.exception("charging failed", extra=self._facts(calls))
             for call in calls:
                 self._charges.void_later(call.debit)
             _fail(calls, problems.internal)
@@ -183,7 +211,7 @@ class Gate:
             self._undo(calls, problems.internal)
             return
         except (ReplicaUnavailable, TimeoutError) as e:
-            log.warning("the model is not available: %r", e)
+            log.warning("no replica answers: %r", e, extra=self._facts(calls))
             self._undo(calls, problems.overloaded)
             return
         except BaseException as e:  # every caller gets an answer and a refund after any error
@@ -191,16 +219,18 @@ class Gate:
             # Serve raises CancelledError for a call that it cancelled itself: treat it as a failure.
             if not isinstance(e, Exception | asyncio.CancelledError) or _being_cancelled():
                 raise
-            log.exception("the model failed")
+            log.exception("the replica failed", extra=self._facts(calls))
             return
         finally:
             self._metrics.replica_seconds.observe(time.perf_counter() - started)
         if len(answers) != len(calls):
-            log.error("the model answered %d of %d jobs", len(answers), len(calls))
+            log.error("the replica answered %d of %d jobs", len(answers), len(calls), extra=self._facts(calls))
             self._undo(calls, problems.internal)
             return
+        served: dict[str, int] = {}
         for (call, decision), answer in zip(admitted, answers, strict=True):
             if isinstance(answer, Failed):
+                log.error("a job failed in the replica", extra=self._facts([call]))
                 self._undo([call], problems.internal)
             elif isinstance(answer, TimedOut):
                 self._undo([call], partial(problems.deadline, call.asked_s))
@@ -211,8 +241,10 @@ class Gate:
                 self._charges.refund_later(call.debit)
             else:
                 self._charges.served(call.debit)
-                UNITS[call.debit.route,].inc(call.debit.units)
+                served[call.debit.route] = served.get(call.debit.route, 0) + call.debit.units
                 _answer(call, answer, decision)
+        for route, units in served.items():
+            self._metrics.units[route,].inc(units)
 
     async def _computed(self, calls: Sequence[Call]) -> Sequence[Any]:
         """The replica's answers; the computation is cancelled once no caller waits.
@@ -235,6 +267,18 @@ class Gate:
             return computing.result()
         finally:
             computing.cancel()
+
+    def _facts(self, calls: Sequence[Call]) -> dict[str, Any]:
+        """Members of a log line about calls."""
+        named = [call.context for call in calls[:NAMED_REQUESTS] if call.context]
+        return {
+            "facts": {
+                "capability": self._metrics.capability,
+                "calls": len(calls),
+                "account_ids": sorted({call.debit.account_id for call in calls})[:NAMED_REQUESTS],
+                "request_ids": [each["request_id"] for each in named if "request_id" in each],
+            }
+        }
 
     def _undo(self, calls: Sequence[Call], problem: Callable[[], Problem]) -> None:
         for call in calls:

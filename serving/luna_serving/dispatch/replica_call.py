@@ -9,6 +9,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentResponse
 
 from luna_serving.dispatch.outcomes import ReplicaUnavailable
+from luna_serving.telemetry.propagation import TRACEPARENT
 
 
 async def on_replica(compute: Callable[..., DeploymentResponse[Any]], jobs: Sequence[Any]) -> Sequence[Any]:
@@ -17,8 +18,9 @@ async def on_replica(compute: Callable[..., DeploymentResponse[Any]], jobs: Sequ
     Raises:
         ReplicaUnavailable: no replica could take them.
     """
+    traced = (TRACEPARENT.get(),) if TRACEPARENT.get() else ()
     for attempt in range(2):
-        response = compute(list(jobs))
+        response = compute(list(jobs), *traced)
         try:
             answers: Sequence[Any] = await response
         except asyncio.CancelledError:

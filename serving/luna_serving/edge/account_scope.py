@@ -25,6 +25,7 @@ from luna_serving.edge.bodies import coding_of, header_map, read_in_time, requir
 from luna_serving.edge.openapi import ACCOUNT, SECURITY
 from luna_serving.edge.paths import MAX_ACCOUNT_ID, PREFIX
 from luna_serving.edge.query import refuse_unknown_parameters
+from luna_serving.edge.recording import note_account
 from luna_serving.wire import problems
 from luna_store.quota.debits import Standing
 
@@ -114,6 +115,7 @@ class AccountRoutes(APIRouter):
         named = request.path_params.get("account_id")
         in_range = named is not None and 0 < int(named) <= MAX_ACCOUNT_ID
         account_id = int(named) if named is not None and in_range else await self._authorization.identify(credential)
+        note_account(account_id)
         standing = await self._authorization.standing(credential, account_id, self._label)
         request.state.standing = standing
         if named is not None and not in_range:

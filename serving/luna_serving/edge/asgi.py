@@ -28,12 +28,12 @@ from luna_serving.edge.bodies import (
     ASGIApp,
     Coding,
     Disconnected,
+    Message,
     Receive,
     Scope,
     Send,
     coding_of,
     hang_up_detector,
-    header_map,
     read_in_time,
     require_json,
     unpacked,
@@ -42,9 +42,9 @@ from luna_serving.edge.operation import Asked, Exchange, Hot, Operation, Pieces,
 from luna_serving.edge.own_accounts import OwnAccounts
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
 from luna_serving.edge.query import NO_QUERY, Parameters, read_query
+from luna_serving.edge.recording import Recorder, RequestRecord, route_label
 from luna_serving.edge.route_table import Methods, RouteTable
 from luna_serving.edge.streaming import begun, respond, respond_in_pieces
-from luna_serving.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.quota.debits import Debit, Decision, Standing
@@ -75,10 +75,10 @@ class Edge:
         rest: ASGIApp,
         sockets: ASGIApp,
         parser_pool: Executor,
+        recorder: Recorder,
         *,
         max_body_bytes: int,
         timeout_s: float,
-        log_requests: bool,
     ) -> None:
         self._operations: RouteTable[Hot] = RouteTable(operations)
         self._authorization = authorization
@@ -89,22 +89,25 @@ class Edge:
         self._parser_pool = parser_pool
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
-        self._log_requests = log_requests
+        self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
         if scope["type"] == "websocket":
             await self._sockets(scope, receive, send)
             return
-        match = ACCOUNT_PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        found = self._operations.find(match[2]) if match else None
-        if match is None or found is None:
+        if scope["type"] != "http":
             await self._rest(scope, receive, send)
             return
-        started = time.perf_counter()
+        record = self._recorder.begin(scope)
+        match = ACCOUNT_PATH.fullmatch(scope["path"])
+        found = self._operations.find(match[2]) if match else None
+        if match is None or found is None:
+            await self._passed_on(record, scope, receive, send)
+            return
         methods, values = found
         account_id = int(match[1]) if match[1] else None
-        status, headers, body = await self._answer(methods, account_id, values, scope, receive)
+        status, headers, body = await self._answer(methods, account_id, values, record, scope, receive)
         head = scope["method"] == "HEAD"
         try:
             if isinstance(body, bytes):
@@ -114,21 +117,38 @@ class Edge:
         except Disconnected:
             pass
         except Exception:
-            log.exception("the answer to %s broke off", request_id(scope))
+            log.exception("the answer broke off")
             raise  # The server closes the connection, so the caller sees that the answer is incomplete.
         finally:
-            self._record(methods.path, scope, status, time.perf_counter() - started)
+            self._recorder.end(record, scope, methods.path, status)
+
+    async def _passed_on(self, record: RequestRecord, scope: Scope, receive: Receive, send: Send) -> None:
+        status = 499
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._rest(scope, receive, noted)
+        except Disconnected:
+            status = 499
+        finally:
+            self._recorder.end(record, scope, route_label(scope), status)
 
     async def _answer(
         self,
         methods: Methods[Hot],
         account_id: int | None,
         values: Mapping[str, str],
+        record: RequestRecord,
         scope: Scope,
         receive: Receive,
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
         try:
-            return await self._serve(methods, account_id, values, scope, receive)
+            return await self._serve(methods, account_id, values, record, scope, receive)
         except Denied as denied:
             return problem_response(denied.problem, denied.standing)
         except Problem as problem:
@@ -136,7 +156,7 @@ class Edge:
         except Disconnected:
             return 499, [], b""
         except Exception:
-            log.exception("request %s failed", request_id(scope))
+            log.exception("the request failed")
             return problem_response(problems.internal())
 
     async def _serve(
@@ -144,16 +164,18 @@ class Edge:
         methods: Methods[Hot],
         account_id: int | None,
         values: Mapping[str, str],
+        record: RequestRecord,
         scope: Scope,
         receive: Receive,
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
-        headers = header_map(scope)
+        headers = record.headers
         credential = self._authorization.read(headers)
         if account_id is None:
             account_id = self._own.known(credential) or await self._own.ask(credential)
         elif account_id > MAX_ACCOUNT_ID:
             await self._authorization.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
+        record.context["account_id"] = account_id
         seconds = min(timeout_s(headers) or self._timeout_s, self._timeout_s)
         until = time.monotonic() + seconds
         try:
@@ -179,10 +201,11 @@ class Edge:
                 route=operation.path,
                 grant=work.grant,
                 amounts=work.amounts,
+                traceparent=record.traceparent,
             )
 
             def attempt() -> Awaitable[tuple[Any, Decision]]:
-                call = Call(debit, work.job, work.points, hang_up_detector(receive))
+                call = Call(debit, work.job, work.points, hang_up_detector(receive), record.context)
                 return operation.gate.serve(call, until - time.monotonic(), seconds)
 
             result, standing = await self._charges.charge(Charge(credential, debit, work.limit_error), attempt)
@@ -293,20 +316,6 @@ class Edge:
         except Problem as problem:
             raise Denied(problem, standing) from problem
 
-    def _record(self, route: str, scope: Scope, status: int, seconds: float) -> None:
-        REQUESTS[route, str(status)].inc()
-        REQUEST_SECONDS[route,].observe(seconds)
-        if self._log_requests or status >= 500:
-            log.log(
-                logging.ERROR if status >= 500 else logging.INFO,
-                "%s %s %d %.1f ms id=%s",
-                scope["method"],
-                scope["path"],
-                status,
-                seconds * 1e3,
-                request_id(scope),
-            )
-
 
 def timeout_s(headers: dict[bytes, bytes]) -> float | None:
     """The caller's deadline in seconds, if it is a positive number."""
@@ -316,11 +325,6 @@ def timeout_s(headers: dict[bytes, bytes]) -> float | None:
     except ValueError:
         return None
     return seconds if seconds > 0 and math.isfinite(seconds) else None
-
-
-def request_id(scope: Scope) -> str:
-    """The value of the answer's X-Request-ID."""
-    return header_map(scope).get(b"x-request-id", b"-").decode("latin-1")
 
 
 def problem_response(

@@ -13,7 +13,7 @@ from starlette.routing import Match, Route
 
 from luna_serving.access.denied import Denied
 from luna_serving.edge.asgi import problem_response
-from luna_serving.edge.bodies import ASGIApp, Message, Receive, Scope, Send
+from luna_serving.edge.bodies import ASGIApp, Disconnected, Message, Receive, Scope, Send
 from luna_serving.edge.openapi import document
 from luna_serving.edge.operation import Hot
 from luna_serving.edge.paths import PREFIX
@@ -94,7 +94,12 @@ class HeadAsGet:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, head_alone)
+        as_get = {**scope, "method": "GET"}
+        try:
+            await self._app(as_get, receive, head_alone)
+        finally:
+            if "route" in as_get:
+                scope["route"] = as_get["route"]
 
 
 def _respond(problem: Problem, request: Request, standing: Standing | None = None) -> Response:
@@ -139,5 +144,7 @@ def _methods(request: Request) -> list[str]:
 
 
 async def _internal(request: Request, error: Exception) -> Response:
-    log.error("request %s failed", request.headers.get("x-request-id", "-"), exc_info=error)
+    # Nobody receives the answer to a caller who hung up.
+    if not isinstance(error, Disconnected):
+        log.error("the request failed", exc_info=error)
     return _respond(problems.internal(), request)

@@ -15,11 +15,12 @@ from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential
 from luna_serving.access.denied import Denied
 from luna_serving.access.ratelimit_headers import ratelimit_headers
-from luna_serving.edge.asgi import problem_response, request_id
+from luna_serving.edge.asgi import problem_response
 from luna_serving.edge.bodies import Receive, Scope, Send, header_map
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
 from luna_serving.edge.query import read_query
-from luna_serving.telemetry.metrics import REQUESTS, SOCKETS
+from luna_serving.edge.recording import UNKNOWN, begin_context, note_account, request_id
+from luna_serving.telemetry.metrics import RequestMetrics
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.quota.debits import Standing
@@ -99,15 +100,24 @@ class SocketRoute:
 class Sockets:
     """The ASGI application of all WebSocket connections of an ingress replica."""
 
-    def __init__(self, routes: list[SocketRoute], authorization: Authorization, *, max_connections: int) -> None:
+    def __init__(
+        self,
+        routes: list[SocketRoute],
+        authorization: Authorization,
+        metrics: RequestMetrics,
+        *,
+        max_connections: int,
+    ) -> None:
         self._routes = {route.path: route for route in routes}
         self._authorization = authorization
+        self._metrics = metrics
         self._max_connections = max_connections
         self._connections = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
         await receive()  # websocket.connect
+        begin_context(header_map(scope))
         match = ACCOUNT_PATH.fullmatch(scope["path"])
         route = self._routes.get(match[2]) if match else None
         try:
@@ -120,15 +130,16 @@ class Sockets:
         except Problem as problem:
             await self._refuse(scope, send, route, problem)
             return
-        REQUESTS[route.path, "101"].inc()
+        self._metrics.upgraded(route.path, 101)
         self._connections += 1
-        SOCKETS.inc()
+        self._metrics.sockets.inc()
         try:
             await send(accept)
-            await self._run(route, socket, request_id(scope))
+            note_account(socket.account_id)
+            await self._run(route, socket, request_id(header_map(scope)))
         finally:
             self._connections -= 1
-            SOCKETS.dec()
+            self._metrics.sockets.dec()
 
     async def _admit(
         self, route: SocketRoute, account_id: int | None, scope: Scope, receive: Receive, send: Send
@@ -147,15 +158,14 @@ class Sockets:
         accept: dict[str, object] = {
             "type": "websocket.accept",
             "subprotocol": SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None,
-            "headers": [(b"x-request-id", request_id(scope).encode("latin-1")), *ratelimit_headers(standing)],
+            "headers": [(b"x-request-id", request_id(headers).encode("latin-1")), *ratelimit_headers(standing)],
         }
         return Socket(account_id, lambda: self._authorization.read(headers), receive, send), accept
 
-    @staticmethod
     async def _refuse(
-        scope: Scope, send: Send, route: SocketRoute | None, problem: Problem, standing: Standing | None = None
+        self, scope: Scope, send: Send, route: SocketRoute | None, problem: Problem, standing: Standing | None = None
     ) -> None:
-        REQUESTS[route.path if route else "unknown", str(problem.status)].inc()
+        self._metrics.upgraded(route.path if route else UNKNOWN, problem.status)
         await refuse(scope, send, problem, standing)
 
     @staticmethod
@@ -165,7 +175,7 @@ class Sockets:
         except Closed:
             pass
         except Exception:
-            log.exception("connection %s failed", id_)
+            log.exception("the connection failed")
             with suppress(Closed):
                 await socket.close(INTERNAL_ERROR, f"Something went wrong on our side. Quote {id_} when you report it.")
 
@@ -184,6 +194,6 @@ async def refuse(scope: Scope, send: Send, problem: Problem, standing: Standing 
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": problem.detail[:MAX_REASON]})
         return
     status, headers, body = problem_response(problem, standing)
-    headers.append((b"x-request-id", request_id(scope).encode("latin-1")))
+    headers.append((b"x-request-id", request_id(header_map(scope)).encode("latin-1")))
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})

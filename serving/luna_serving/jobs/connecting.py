@@ -7,8 +7,9 @@ from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop, Loops
 from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.jobs.workers import ConnectedWorker, holder_name
+from luna_serving.settings import LogSettings, TraceSettings
 from luna_serving.telemetry.board_deployment import Reporter
-from luna_serving.telemetry.metrics import LUNA
+from luna_serving.telemetry.process import begin
 from luna_store.accounts.secrets import Secrets
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
@@ -20,6 +21,8 @@ LEASE_CONNECTIONS = 2
 async def connect_workers(
     loops: Sequence[Loop[Background]],
     store_timeout_s: float,
+    log: LogSettings,
+    trace: TraceSettings,
     board: Any,  # noqa: ANN401  a DeploymentHandle
 ) -> ConnectedWorker:
     """Wire the loops and start to report metrics. Call it in the replica's process, on its event loop.
@@ -27,16 +30,19 @@ async def connect_workers(
     Args:
         loops: the loops of all capabilities that are served.
         store_timeout_s: seconds that Redis has to answer.
+        log: how lines look.
+        trace: where spans go.
         board: the handle of the metrics board.
     """
+    telemetry = begin("workers", log, trace)
     secrets = Secrets.from_environment()
     url = secrets.database_url.get_secret_value()
     stores = Background(
         async_engine(url), redis_client(secrets.redis_url.get_secret_value(), timeout_s=store_timeout_s)
     )
     leases = async_engine(url, pool_size=LEASE_CONNECTIONS)
-    worker = Loops(leases, stores, loops, holder=holder_name(), metrics=LoopMetrics(LUNA))
-    Reporter(board).start("workers")
+    worker = Loops(leases, stores, loops, holder=holder_name(), metrics=LoopMetrics(telemetry.registry))
+    Reporter(board, telemetry.registry).start("workers")
 
     async def close() -> None:
         await stores.redis.aclose()

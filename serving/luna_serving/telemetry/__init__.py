@@ -1,1 +1,1 @@
-"""Metrics of a process, their sum over all processes, and health."""
+"""Logs, metrics and spans of a process, the sum of the metrics over all processes, and health."""

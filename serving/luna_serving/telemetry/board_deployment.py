@@ -5,10 +5,11 @@ import logging
 import uuid
 from typing import Any
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 
+from luna_serving.settings import LogSettings, TraceSettings
 from luna_serving.telemetry.board import Family, MetricsBoard, snapshot
-from luna_serving.telemetry.metrics import LUNA
+from luna_serving.telemetry.process import begin
 
 log = logging.getLogger("luna.metrics")
 
@@ -18,7 +19,8 @@ REPORT_EVERY_S = 1.0
 class MetricsReplica:
     """One for the whole application."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_settings: LogSettings) -> None:
+        begin("metrics", log_settings, TraceSettings())
         self._board = MetricsBoard()
 
     async def report(self, replica: str, families: tuple[Family, ...]) -> None:
@@ -34,8 +36,9 @@ class MetricsReplica:
 class Reporter:
     """Sends this process' metrics to the board."""
 
-    def __init__(self, board: Any) -> None:  # noqa: ANN401  a Serve DeploymentHandle
+    def __init__(self, board: Any, registry: CollectorRegistry) -> None:  # noqa: ANN401  a Serve DeploymentHandle
         self._board = board
+        self._registry = registry
         self._replica = ""
         self._task: asyncio.Task[None] | None = None
 
@@ -57,6 +60,5 @@ class Reporter:
         text: bytes = await self._board.render.remote(self._replica, self._families())
         return text
 
-    @staticmethod
-    def _families() -> tuple[Family, ...]:
-        return (*snapshot(LUNA), *snapshot(REGISTRY))
+    def _families(self) -> tuple[Family, ...]:
+        return (*snapshot(self._registry), *snapshot(REGISTRY))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.jobs.job import Job
@@ -14,12 +15,12 @@ from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.output_sizes import FILTERED, FORECASTS
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
 from luna_serving.capabilities.kalman.replica import KalmanReplica, compute
+from luna_serving.capabilities.kalman.settings import KalmanSettings
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.capabilities.kalman.wire.schemas import DEFAULT_MODEL
 from luna_serving.dispatch.outcomes import Refused
 from luna_serving.engines.statespace.process.jax_process import configure_jax
-from luna_serving.telemetry.metrics import LUNA
 
 configure_jax()
 NAN = math.nan
@@ -212,16 +213,17 @@ def test_jobs_of_every_type_may_share_a_batch() -> None:
 
 
 async def test_a_probe_neither_computes_nor_counts() -> None:
-    replica = object.__new__(KalmanReplica)
-    before = samples("luna_kalman_seconds_count")
+    registry = CollectorRegistry()
+    replica = KalmanReplica(KalmanSettings(), registry)
+    before = samples(registry, "luna_kalman_seconds_count")
     replica.ping()
     assert await replica.compute([]) == []
-    assert samples("luna_kalman_seconds_count") == before
-    compute([job([1.0])])
-    assert samples("luna_kalman_seconds_count") == before + 1
+    assert samples(registry, "luna_kalman_seconds_count") == before
+    await replica.compute([job([1.0])])
+    assert samples(registry, "luna_kalman_seconds_count") == before + 1
 
 
-def samples(name: str) -> float:
-    found = LUNA.get_sample_value(name)
+def samples(registry: CollectorRegistry, name: str) -> float:
+    found = registry.get_sample_value(name)
     assert found is not None
     return found

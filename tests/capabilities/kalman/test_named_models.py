@@ -32,8 +32,9 @@ from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.edge.asgi import Edge
 from luna_serving.edge.operation import Operation
+from luna_serving.edge.recording import Recorder
 from luna_serving.local.servers.postgres import PostgresServer
-from luna_serving.telemetry.metrics import DispatchMetrics
+from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_serving.wire.problems import Problem
 from luna_store.accounts.accounts import Accounts, AccountSpec
 from luna_store.accounts.api_keys import ApiKey
@@ -249,7 +250,16 @@ async def test_without_postgres_what_is_in_memory_goes_on(
 
 async def served(store: Store, models: Models, headers: dict[str, str], path: str, model: dict[str, Any]) -> Any:
     authenticator = Authenticator(PEPPERS, Tokens(PEPPERS, 900))
-    wired = access(store.redis, store.quota, store.fallback, store.cache, store.accounts, authenticator, timeout_s=4)
+    wired = access(
+        store.redis,
+        store.quota,
+        store.fallback,
+        store.cache,
+        store.accounts,
+        authenticator,
+        AccessMetrics(CollectorRegistry()),
+        timeout_s=4,
+    )
 
     async def compute(jobs: Any) -> list[bytes]:
         return [orjson.dumps(job.model.build().obs_cov.tolist()) for job in jobs]
@@ -262,7 +272,7 @@ async def served(store: Store, models: Models, headers: dict[str, str], path: st
     async def rest(*_: object) -> None:
         raise AssertionError
 
-    bounds: dict[str, Any] = {"max_body_bytes": 10**6, "timeout_s": 5, "log_requests": False}
+    bounds: dict[str, Any] = {"max_body_bytes": 10**6, "timeout_s": 5}
     with ThreadPoolExecutor(1) as aside:
         edge = Edge(
             [Operation("kalman", gate, parse, capability="kalman")],
@@ -271,6 +281,7 @@ async def served(store: Store, models: Models, headers: dict[str, str], path: st
             rest,
             rest,
             aside,
+            Recorder(RequestMetrics(CollectorRegistry())),
             **bounds,
         )
     async with httpx.AsyncClient(

@@ -12,8 +12,8 @@ class MeanJob:
 
 
 class MeanReplica:
-    def __init__(self, settings: object) -> None:
-        self._settings = settings
+    def __init__(self, settings: object, registry: object) -> None:
+        self._given = settings, registry
 
     async def warm_up(self) -> None: ...
 

@@ -2,7 +2,8 @@
 -- event. Grants and limits are data: which there are is no matter of this script.
 -- KEYS: account, quota, rate, events.
 -- ARGV: key prefix, key digests, joined by commas ('' = a verified token), units, debit id, route, capability and name
--- of what must be granted ('' = nothing), then for each limited thing its limit's name and the amount.
+-- of what must be granted ('' = nothing), then for each limited thing its limit's name and the amount; then, where the
+-- request is traced, its traceparent.
 -- Units 0 asks for the standing without consuming anything.
 -- Answer: {code, quota limit, units left, window end ms, window length s, burst, tokens left, wait us,
 -- emission interval us, limits as JSON, the limit that is exceeded ('' = none)}
@@ -60,7 +61,7 @@ if units == 0 then return answer('ok', 0) end
 -- Before the rate: what can never be served costs no token.
 if #ARGV > 7 and limits ~= '{}' then
   local most = cjson.decode(limits)
-  for i = 8, #ARGV, 2 do
+  for i = 8, #ARGV - 1, 2 do
     if most[ARGV[i]] and tonumber(ARGV[i + 1]) > most[ARGV[i]] then return answer('limit', 0, ARGV[i]) end
   end
 end
@@ -71,7 +72,9 @@ left = left - units
 tokens = tokens - 1
 tat = tat + interval
 -- The event first: if it cannot be written, nothing has been taken.
-redis.call('XADD', KEYS[4], '*', 'd', ARGV[4], 'u', ARGV[3], 'r', ARGV[5], 'e', account[8])
+local event = {'d', ARGV[4], 'u', ARGV[3], 'r', ARGV[5], 'e', account[8]}
+if #ARGV % 2 == 0 then event[9], event[10] = 't', ARGV[#ARGV] end
+redis.call('XADD', KEYS[4], '*', unpack(event))
 redis.call('DECRBY', KEYS[2], units)
 redis.call('SET', KEYS[3], string.format('%.0f', tat), 'PX', math.ceil((tat - now_us) / 1000) + 1)
 return answer('ok', 0)

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import Counter, Histogram
 
 from luna_serving.capabilities.kalman.fits.compute import fit_jobs
 from luna_serving.capabilities.kalman.fits.job import FitJob
@@ -18,6 +17,7 @@ from luna_serving.capabilities.kalman.jobs.answers import render
 from luna_serving.capabilities.kalman.jobs.job import Job, Precision
 from luna_serving.capabilities.kalman.jobs.output_sizes import DISTURBANCES
 from luna_serving.capabilities.kalman.jobs.time_allowed import NO_DEADLINE, TimeAllowed, Timed
+from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.capabilities.kalman.simulations.compute import simulate_job
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.streams.compute import append
@@ -37,12 +37,8 @@ from luna_serving.engines.statespace.api.description import (
     Unanswered,
     check,
 )
-from luna_serving.telemetry.metrics import LUNA, SECONDS
 
 log = logging.getLogger("luna.kalman")
-
-FILTER_SECONDS = Histogram("luna_kalman_seconds", "Time to filter a batch of calls.", buckets=SECONDS, registry=LUNA)
-POINTS = Counter("luna_kalman_points_total", "Observations that were filtered.", registry=LUNA)
 
 AnyJob = Job | SimulateJob | AppendJob | FitJob
 Answer = bytes | Appended | Refused | Failed | TimedOut
@@ -62,7 +58,10 @@ class BatchKey(NamedTuple):
 
 
 def compute(
-    jobs: Sequence[AnyJob], allowed: TimeAllowed = NO_DEADLINE, cores: Executor | None = None
+    jobs: Sequence[AnyJob],
+    allowed: TimeAllowed = NO_DEADLINE,
+    cores: Executor | None = None,
+    metrics: KalmanMetrics | None = None,
 ) -> Sequence[Answer]:
     """Answer jobs in order: each with JSON or an outcome.
 
@@ -70,6 +69,7 @@ def compute(
         jobs: of any types; jobs of one type share engine calls if they can.
         allowed: the time limits. A job past its deadline is `TimedOut`; a fit answers with its best so far.
         cores: threads for the engine's plans; None computes on the calling thread only.
+        metrics: of the replica; None counts nothing.
     """
     series: dict[int, Job] = {}
     simulations: dict[int, SimulateJob] = {}
@@ -93,8 +93,10 @@ def compute(
         for key, own in _by_key(series).items():
             answers |= _answers(own, partial(_run, key=key, cores=cores), _series_pointer, allowed)
         answers |= _answers(appends, append, _series_pointer, allowed)
-        FILTER_SECONDS.observe(time.perf_counter() - started)
-        POINTS.inc(sum(len(job.values) for job in series.values()) + sum(len(job.values) for job in appends.values()))
+        if metrics is not None:
+            metrics.seconds.observe(time.perf_counter() - started)
+            points = [*(len(job.values) for job in series.values()), *(len(job.values) for job in appends.values())]
+            metrics.points.inc(sum(points))
     return [answers[place] for place in range(len(jobs))]
 
 

@@ -5,14 +5,18 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from threading import Event
 from types import MappingProxyType
 from typing import Final
 
+from prometheus_client import CollectorRegistry
+
 from luna_serving.capabilities.kalman.compute import Answer, AnyJob, compute
 from luna_serving.capabilities.kalman.cost import lane_of
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
+from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.capabilities.kalman.settings import KalmanSettings
 from luna_serving.engines.statespace.api.description import MAX_STATES
 
@@ -30,9 +34,10 @@ SWITCH_S: Final = 0.001
 class KalmanReplica:
     """Computes batches of jobs. It is ready after warm-up."""
 
-    def __init__(self, settings: KalmanSettings) -> None:
+    def __init__(self, settings: KalmanSettings, registry: CollectorRegistry) -> None:
         sys.setswitchinterval(SWITCH_S)
         self._warm_states = settings.warm_states
+        self._metrics = KalmanMetrics(registry)
         self._lanes = {name: ThreadPoolExecutor(count, thread_name_prefix=name) for name, count in THREADS.items()}
         self._cores = ThreadPoolExecutor(CORES, thread_name_prefix="cores")
 
@@ -57,9 +62,11 @@ class KalmanReplica:
         if not jobs:
             return []
         abandoned = Event()
-        work = partial(compute, jobs, TimeAllowed(time.monotonic(), abandoned.is_set), self._cores)
+        work = partial(compute, jobs, TimeAllowed(time.monotonic(), abandoned.is_set), self._cores, self._metrics)
+        # With the context of the call: what the thread logs says what it is about.
+        in_context = partial(copy_context().run, work)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._lanes[lane_of(jobs[0])], work)
+            return await asyncio.get_running_loop().run_in_executor(self._lanes[lane_of(jobs[0])], in_context)
         except asyncio.CancelledError:
             # The thread continues until the engine's loops check their clock.
             abandoned.set()

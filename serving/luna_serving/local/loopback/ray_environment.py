@@ -74,6 +74,8 @@ def ray_environment(
     tunable = {
         # A process with JAX takes 0.3 GB and seconds of CPU: here all capabilities share one host.
         "LUNA_HOSTS": '{"compute": ["*"]}',
+        # People read them here.
+        "LUNA_LOG_FORMAT": "text",
         # Ray's default is 15: other programs on the machine would run first (docs/decisions/0005).
         "RAY_worker_niceness": "0",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

@@ -19,7 +19,7 @@ from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
 from luna_serving.capabilities.kalman.streams.session import SessionLimits, StreamService
 from luna_serving.dispatch.gate import Gate, GateLimits
-from luna_serving.telemetry.metrics import DispatchMetrics
+from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics
 
 LEVEL = {"kind": "local_level", "obs_var": 2.0, "level_var": 0.5}
 
@@ -42,7 +42,14 @@ class Replica:
     def __init__(self, store: Store, compute: Compute = count, **limits: Any) -> None:
         authenticator = Authenticator(PEPPERS, Tokens(PEPPERS, 900))
         wired = access(
-            store.redis, store.quota, store.fallback, store.cache, store.accounts, authenticator, timeout_s=4.0
+            store.redis,
+            store.quota,
+            store.fallback,
+            store.cache,
+            store.accounts,
+            authenticator,
+            AccessMetrics(CollectorRegistry()),
+            timeout_s=4.0,
         )
         self.admission = wired.charges
         gate_limits = GateLimits(
