@@ -148,7 +148,7 @@ BAD_BODIES: dict[str, tuple[bytes, str]] = {
     "NaN token": (b'{"results":[NaN,1]}', "/results/0"),
     "Infinity token": (b'{"results":[1,-Infinity]}', "/results/1"),
     "a boolean": (b'{"results":[true]}', "/results/0"),
-    "a nested list": (b'{"results":[[1]]}', "/results/0"),
+    "a nested list": (b'{"results":[[1,2]]}', "/results/0"),
     "half a body": (b'{"results":[1,2', ""),
     "nothing": (b"", ""),
     "a bad model": (b'{"results":[1],"model":{"kind":"local_level","obs_var":-1}}', "/model/obs_var"),
@@ -397,7 +397,7 @@ async def test_health_tells_what_luna_stands_on(platform: Platform) -> None:
         for path in ("/health", "/health/live", "/health/ready"):
             assert (await client.get(path)).json() == {"status": "ok"}
         detailed = (await client.get("/health/detailed")).json()
-    assert detailed["dependencies"] == {"redis": "up", "postgres": "up", "model": "up"}
+    assert detailed["dependencies"] == {"redis": "up", "postgres": "up", "kalman": "up", "workers": "up"}
     assert detailed["debits_from"] == "redis"
 
 

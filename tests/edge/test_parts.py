@@ -454,7 +454,7 @@ async def test_head_on_a_health_route_answers_like_get(path: str, up: bool) -> N
             raise OSError("gone")
 
     no_metrics: Any = None
-    health = Health({"redis": check, "postgres": check, "model": check})
+    health = Health({"redis": check, "postgres": check}, {"kalman": check}, {})
     app = build_api([], [operations_routes.router(health, no_metrics, dict)], nobody)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://luna") as client:
         got, head, posted = await client.get(path), await client.head(path), await client.post(path)
