@@ -10,7 +10,7 @@ from luna_serving.capabilities.kalman.jobs.output_sizes import FILTERED
 from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import FilterRequest, ForecastRequest, SeriesRequest, SmoothRequest
-from luna_serving.capabilities.kalman.wire.series import Limits
+from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
 from luna_serving.dispatch.outcomes import Failed, Refused
 from luna_serving.engines.statespace.process.jax_process import configure_jax
@@ -19,7 +19,7 @@ from luna_serving.wire.problems import Problem
 from .cases import Case, Words
 
 configure_jax()
-LIMITS: Final = Limits(max_series_length=1_000_000, max_series_per_request=200, max_answer_numbers=40_000_000)
+LIMITS: Final = SeriesLimits(max_series_length=1_000_000, max_series_per_request=200, max_answer_numbers=40_000_000)
 WIRE: Final = Wire(LIMITS)
 SCHEMAS: Final[dict[str, type[SeriesRequest]]] = {
     "filter": FilterRequest,
