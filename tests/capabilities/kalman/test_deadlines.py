@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 from tests.capabilities.kalman.test_cost import AIRLINE, ARIMA, given
 
 from luna_serving.capabilities.kalman.compute import compute
@@ -15,7 +15,8 @@ from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.jobs.job import Job
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.time_allowed import TimeAllowed
-from luna_serving.capabilities.kalman.replica import THREADS, KalmanReplica
+from luna_serving.capabilities.kalman.replica import KalmanReplica
+from luna_serving.capabilities.kalman.settings import KalmanSettings
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.streams.job import AppendJob
 from luna_serving.dispatch.outcomes import TimedOut
@@ -71,9 +72,7 @@ def test_an_abandoned_fit_stops_as_if_its_time_were_over() -> None:
 
 
 async def test_a_cancelled_call_frees_its_thread_within_a_fifth_of_a_second() -> None:
-    replica = object.__new__(KalmanReplica)
-    replica._lanes = {name: ThreadPoolExecutor(count) for name, count in THREADS.items()}
-    replica._cores = ThreadPoolExecutor(1)
+    replica = KalmanReplica(KalmanSettings(), CollectorRegistry())
     compute([given(1, 1)])
     call = asyncio.create_task(replica.compute([replace(given(140, 20), seconds=1000.0)]))
     await asyncio.sleep(0.3)

@@ -229,7 +229,7 @@ class Models:
         if is_name and names >= self._limits.models * NAMES_PER_MODEL:
             raise ModelLimitReached(
                 f"The account has used {names} names, which is its limit; deleted names count, because their version "
-                "numbers are never reused. Reuse one of them."
+                "numbers are never reused. Use one of them again."
             )
         if stored + weight > self._limits.bytes:
             raise ModelLimitReached(
