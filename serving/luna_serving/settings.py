@@ -59,8 +59,8 @@ class EdgeSettings(Scaled):
     )
     log_requests: bool = Field(
         default=False,
-        description="One log line per request; off by default: it adds a sixth to the edge's CPU time of a call. Answers of 500 and "
-        "above are logged in any case.",
+        description="One log line per request; off by default: it adds a sixth to the edge's CPU time of a call. "
+        "Answers of 500 and above are logged in any case.",
     )
 
 
