@@ -9,7 +9,7 @@ from luna_serving.jobs.loops import Loop
 from luna_store.accounts.tables import DeletedAccount
 from luna_store.platform.leases import Lease, fenced
 
-EVERY_S = 60.0
+EVERY_S = 10.0
 ACCOUNTS_AT_ONCE = 100
 
 Forget = Callable[[Background, int], Awaitable[None]]

@@ -75,6 +75,9 @@ def test_a_deleted_account_leaves_nothing_in_postgres_and_redis(installation: In
     assert team.call().status_code == 200
     team.delete()
     team.gone()
+    # A worker lets every capability forget the account, and then removes this row.
+    listed = "SELECT FROM deleted_accounts WHERE account_id = %s"
+    eventually(lambda: installation.sql.execute(listed, [account_id]).fetchall() == [], 40)
     for table, column in tables_of_accounts(installation):
         rows = installation.sql.execute(f"SELECT * FROM {table} WHERE {column} = %s", [account_id]).fetchall()
         assert rows == [], table
