@@ -159,8 +159,8 @@ CHANGES = [
     ),
     Change(
         "allowed",
-        before={"allowed": {"*": ["*"]}},
-        after={"allowed": {"kalman": ["local_level"], "*": None}},
+        before={"allowed": {"kalman": ["*"]}},
+        after={"allowed": {"kalman": ["local_level"]}},
         row={"allowed": {"kalman": ["local_level"]}, "allowed_models": ["local_level"]},
         cached={"allowed": '{"kalman":["local_level"]}'},
         effective={"allowed": {"kalman": ["local_level"]}, "allowedModels": ["local_level"]},

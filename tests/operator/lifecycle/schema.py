@@ -20,7 +20,7 @@ def spec_fields(kind: str) -> set[str]:
 
 
 def _leaves(schema: dict[str, Any], path: str) -> Iterator[str]:
-    if schema["type"] != "object":
+    if schema["type"] != "object" or "additionalProperties" in schema:
         yield path
     for name, inner in schema.get("properties", {}).items():
         yield from _leaves(inner, f"{path}.{name}".lstrip("."))
