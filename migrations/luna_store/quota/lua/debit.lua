@@ -45,6 +45,8 @@ local function answer(code, wait_us, exceeded)
 end
 
 local function granted(capability, name)
+  -- Most accounts: everything is allowed, and nothing has to be decoded.
+  if allowed == '{"*":["*"]}' then return true end
   local all = cjson.decode(allowed)
   for _, each in ipairs(all[capability] or all['*'] or {}) do
     if each == '*' or each == name then return true end
