@@ -1,13 +1,11 @@
 """Durable holds: units that are charged at once and settled or given back later, by any process."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from datetime import timedelta
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.access.charges import Charges
 from luna_serving.access.denials import Charge
@@ -15,6 +13,7 @@ from luna_serving.access.denied import Denied
 from luna_serving.wire import problems
 from luna_store.ledger import holds
 from luna_store.ledger.holds import Hold
+from luna_store.ledger.transactions import transaction_within
 from luna_store.quota.debits import StoreUnavailable
 
 log = logging.getLogger("luna.holds")
@@ -48,7 +47,7 @@ class Holds:
             Problem: 401, 404 or 503.
         """
         try:
-            async with self._transaction() as connection:
+            async with transaction_within(self._engine, self._timeout_s) as connection:
                 hold = await holds.write(connection, charge.debit, owner, fence, lasting)
         except StoreUnavailable as e:
             raise problems.dependencies_gone("The ledger") from e
@@ -82,7 +81,7 @@ class Holds:
             HoldLost: it was closed or taken over.
             StoreUnavailable: Postgres did not answer.
         """
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             return await holds.extend(connection, hold, lasting)
 
     async def settle(self, hold: Hold, units: int) -> None:
@@ -92,7 +91,7 @@ class Holds:
             HoldLost: it was closed or taken over.
             StoreUnavailable: Postgres did not answer; with `uncertain`, the hold may be closed.
         """
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             await holds.settle(connection, hold, units)
 
     async def void(self, hold: Hold) -> bool:
@@ -101,7 +100,7 @@ class Holds:
         Raises:
             StoreUnavailable: Postgres did not answer; call again, or leave it to `void_overdue`.
         """
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             return await holds.void(connection, hold)
 
     async def take_over(self, owner: str, fence: int) -> list[Hold]:
@@ -110,7 +109,7 @@ class Holds:
         Raises:
             StoreUnavailable: Postgres did not answer.
         """
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             return await holds.take_over(connection, owner, fence)
 
     async def _close_or_log(self, close: Awaitable[object], hold: Hold) -> None:
@@ -120,17 +119,5 @@ class Holds:
             log.warning("hold %s of %s stays open until %s: %s", hold.debit_id, hold.owner, hold.until, e)
 
     async def _drop(self, hold: Hold) -> None:
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             await holds.drop(connection, hold)
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        reached = False
-        try:
-            async with asyncio.timeout(self._timeout_s), self._engine.begin() as connection:
-                reached = True
-                yield connection
-        except IntegrityError:
-            raise
-        except (SQLAlchemyError, OSError, TimeoutError) as e:
-            raise StoreUnavailable("Postgres", uncertain=reached) from e

@@ -11,14 +11,12 @@ after.
 (Not to be confused with `luna_store.ledger.event_streams`, the Redis streams of usage events.)
 """
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, text, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_serving.capabilities.kalman.store.stream_records import (
@@ -38,7 +36,7 @@ from luna_serving.capabilities.kalman.store.tables import KalmanStream, KalmanSt
 from luna_store.accounts.accounts import AccountNotFound
 from luna_store.ledger import holds
 from luna_store.ledger.booking import lock_accounts, void
-from luna_store.quota.debits import StoreUnavailable
+from luna_store.ledger.transactions import transaction_within
 
 # Any fixed number: "kstr" in ASCII. The other half of the lock's key is the account.
 OPENERS_LOCK = 0x6B737472
@@ -94,7 +92,7 @@ class KalmanStreams:
         """
         stream_id = uuid.uuid4()
         try:
-            async with self._transaction() as connection:
+            async with transaction_within(self._engine, self._timeout_s) as connection:
                 # One at a time, so that the limit is exact.
                 await connection.execute(
                     text("SELECT pg_advisory_xact_lock(:openers, :account)"),
@@ -133,7 +131,7 @@ class KalmanStreams:
             StreamNotFound: the account has no such stream.
             StreamSuperseded: it has been claimed since `epoch`.
         """
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             values = {"id": stream_id, "account_id": account_id, "epoch": epoch}
             row = (await connection.execute(_CLAIM, values)).one_or_none()
             if row is None:
@@ -164,14 +162,14 @@ class KalmanStreams:
         values = {"id": claim.id, "epoch": claim.epoch, "first": first, "last": last, "state": state}
         values |= {"debit": debit_id(claim.id, claim.epoch, first), "hold": self._limits.hold}
         values |= {"next_debit": debit_id(claim.id, claim.epoch, last + 1)}
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             if not await connection.scalar(_APPEND, {**values, "points": points, "keep": keep}):
                 raise await _why_lost(connection, claim.id)
 
     async def release(self, claim: Claim) -> None:
         """Let a stream go in good order: this holder has made no charge for points that were not taken."""
         held = (KalmanStream.id == claim.id) & (KalmanStream.epoch == claim.epoch)
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             await connection.execute(update(KalmanStream).where(held).values(held=False))
             await connection.execute(_RELEASE, {"owner": owner_of(claim.id), "epoch": claim.epoch})
 
@@ -188,7 +186,7 @@ class KalmanStreams:
             .where(kept.stream_id == claim.id, kept.last_sequence > after)
             .order_by(kept.last_sequence)
         )
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             held = (KalmanStream.id == claim.id) & (KalmanStream.epoch == claim.epoch)
             if await connection.scalar(select(KalmanStream.id).where(held)) is None:
                 raise await _why_lost(connection, claim.id)
@@ -212,7 +210,7 @@ class KalmanStreams:
                 (KalmanStream.updated_at < used) | ((KalmanStream.updated_at == used) & (KalmanStream.id > last))
             )
         query = query.order_by(KalmanStream.updated_at.desc(), KalmanStream.id).limit(limit)
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             rows = await connection.execute(query)
             return [StreamInfo(*row) for row in rows]
 
@@ -223,7 +221,7 @@ class KalmanStreams:
             StreamNotFound: the account has no such stream.
         """
         mine = (KalmanStream.id == stream_id) & (KalmanStream.account_id == account_id)
-        async with self._transaction() as connection:
+        async with transaction_within(self._engine, self._timeout_s) as connection:
             epoch = await connection.scalar(delete(KalmanStream).where(mine).returning(KalmanStream.epoch))
             if epoch is None:
                 raise StreamNotFound(stream_id)
@@ -251,18 +249,6 @@ class KalmanStreams:
         unused = (KalmanStream.account_id == account_id) & (KalmanStream.updated_at < func.now() - self._limits.unused)
         oldest = select(KalmanStream.id).where(unused).order_by(KalmanStream.updated_at).limit(EXPIRED_AT_ONCE)
         await connection.execute(delete(KalmanStream).where(KalmanStream.id.in_(oldest)))
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        reached = False
-        try:
-            async with asyncio.timeout(self._timeout_s), self._engine.begin() as connection:
-                reached = True
-                yield connection
-        except IntegrityError:
-            raise
-        except (SQLAlchemyError, OSError, TimeoutError) as e:
-            raise StoreUnavailable("Postgres", uncertain=reached) from e
 
 
 async def _why_lost(
