@@ -2,12 +2,13 @@
 
 import secrets
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts.rows import mark_stale
@@ -118,7 +119,7 @@ class Sessions:
             # Two that present one token at once: the second sees that the first used it.
             .with_for_update(of=RefreshToken)
         )
-        row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+        row: Sequence[Any] | None = (await connection.execute(query)).one_or_none()
         if row is None:
             raise UnknownToken
         *identity, ended_at, used_at, expires_at, now = row

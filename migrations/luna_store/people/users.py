@@ -1,11 +1,12 @@
 """Users in Postgres. A change that ends access returns the accounts whose Redis keys have to be rebuilt."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -133,13 +134,13 @@ async def created(connection: AsyncConnection, email: str, password_hash: str | 
     if password_hash is not None:
         values["password_changed_at"] = func.now()
     made = insert(UserTable).values(**values).on_conflict_do_nothing().returning(*COLUMNS)
-    row: Row[Any] | None = (await connection.execute(made)).one_or_none()
+    row: Sequence[Any] | None = (await connection.execute(made)).one_or_none()
     return User(*row) if row else None
 
 
 async def find(connection: AsyncConnection, which: Any) -> User | None:  # noqa: ANN401  a SQL expression
     """The only user that fulfils a condition."""
-    row: Row[Any] | None = (await connection.execute(select(*COLUMNS).where(which))).one_or_none()
+    row: Sequence[Any] | None = (await connection.execute(select(*COLUMNS).where(which))).one_or_none()
     return User(*row) if row else None
 
 
