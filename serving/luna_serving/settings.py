@@ -9,6 +9,7 @@ Each group is one frozen object that goes to the code that uses it. An environme
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
@@ -62,6 +63,26 @@ class EdgeSettings(Scaled):
         description="One log line per request; off by default: it adds a sixth to the edge's CPU time of a call. "
         "Answers of 500 and above are logged in any case.",
     )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Networks of the proxies in front of Luna whose X-Forwarded-For is believed, in CIDR notation, "
+        "separated by commas; none by default. Luna's own HAProxy is not named here ([abuse](abuse.md)).",
+    )
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                ip_network(each)
+            except ValueError as e:
+                raise ValueError(f"{e}. Write networks in CIDR notation, such as 10.0.0.0/8,fd00::/8.") from e
+        return value
 
 
 class DispatchSettings(Group):

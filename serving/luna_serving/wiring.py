@@ -17,6 +17,7 @@ from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.replica_call import on_replica
 from luna_serving.edge import operations_routes
 from luna_serving.edge.asgi import Edge
+from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.deployment import Connected
 from luna_serving.edge.fastapi_app import build_api
 from luna_serving.edge.recording import Recorder
@@ -135,6 +136,7 @@ async def wire_platform(
         accounts=accounts,
         charges=admitted.charges,
         authorization=admitted.authorization,
+        proxies=TrustedProxies(common.edge.trusted_proxies),
         authenticator=authenticator,
         tokens=tokens,
         registry=telemetry.registry,

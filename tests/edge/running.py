@@ -63,10 +63,11 @@ async def edge_of(
 
 
 @asynccontextmanager
-async def running(app: Any) -> AsyncIterator[str]:
+async def running(app: Any, proxy_tokens: tuple[bytes, ...] = ()) -> AsyncIterator[str]:
     """The URL of a server with this application, as Serve runs it."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(ServeErrorsAsProblems(app), lifespan="off", log_level="critical"))
+    wrapped = ServeErrorsAsProblems(app, proxy_tokens)
+    server = uvicorn.Server(uvicorn.Config(wrapped, lifespan="off", log_level="critical"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -15,6 +15,7 @@ from luna_serving.access.credentials import Authenticator
 from luna_serving.access.tokens import Tokens
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.host import Replica
+from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.operation import Exchange, Operation, Query
 from luna_serving.edge.sockets import SocketRoute
 from luna_serving.jobs.background import Background
@@ -38,6 +39,8 @@ class Platform:
     accounts: Accounts
     charges: Charges
     authorization: Authorization
+    proxies: TrustedProxies
+    """Tells the address of a caller."""
     authenticator: Authenticator
     tokens: Tokens
     registry: CollectorRegistry
