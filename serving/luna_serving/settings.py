@@ -115,6 +115,44 @@ class TokenSettings(Group):
     lifetime_s: int = Field(900, gt=0, description="Seconds that a token is valid.")
 
 
+class ThrottleSettings(Group):
+    """Limits on failed attempts to authenticate, per address ([abuse](abuse.md))."""
+
+    login_attempts: int = Field(
+        30, gt=0, description="Failed logins of an address before it is blocked; enough for an office with one address."
+    )
+    login_attempts_per_email: int = Field(
+        10, gt=0, description="Failed logins of an address with one email before they are blocked."
+    )
+    refresh_attempts: int = Field(60, gt=0, description="Refused refresh tokens of an address before it is blocked.")
+    password_attempts: int = Field(
+        20, gt=0, description="Failed changes of a password of an address before it is blocked."
+    )
+    provider_attempts: int = Field(
+        30, gt=0, description="Failed callbacks of OpenID providers of an address before it is blocked."
+    )
+    refill_s: float = Field(
+        60.0, gt=0, description="Seconds until one of these attempts comes back: guessing goes on at this pace at most."
+    )
+    block_s: float = Field(
+        300.0, gt=0, le=300, description="Seconds of a block of people's attempts; the contract allows 5 minutes."
+    )
+    key_failures: int = Field(
+        200, gt=0, description="Unknown API keys and invalid tokens of an address before they are answered 429."
+    )
+    key_refill_s: float = Field(15.0, gt=0, description="Seconds until one of these failures is forgotten.")
+    key_block_s: float = Field(
+        60.0, gt=0, le=300, description="Seconds of their block; valid keys are served meanwhile."
+    )
+    delay_after: int = Field(3, ge=0, description="Failures without a delay before the next attempt: people mistype.")
+    delay_first_s: float = Field(
+        0.05, ge=0, description="Seconds of the first delay before a further attempt; each later one is twice as long."
+    )
+    delay_most_s: float = Field(
+        1.0, ge=0, le=10, description="Seconds of the longest delay; a waiting attempt holds a connection."
+    )
+
+
 class WorkersSettings(Group):
     """The deployment that hosts periodic work: retention, housekeeping."""
 
@@ -165,6 +203,7 @@ class PlatformSettings(Group):
     dispatch: DispatchSettings = DispatchSettings()
     access: AccessSettings = AccessSettings()
     token: TokenSettings = TokenSettings()
+    throttle: ThrottleSettings = ThrottleSettings()
     workers: WorkersSettings = WorkersSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."

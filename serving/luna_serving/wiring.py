@@ -10,6 +10,9 @@ from sqlalchemy import text
 
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.redis_outage import RedisOutage
+from luna_serving.access.throttle.attempts import Attempts
+from luna_serving.access.throttle.metrics import ThrottleMetrics
+from luna_serving.access.throttle.redis_buckets import RedisBuckets
 from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import access
 from luna_serving.capabilities.contract import Capability, Platform
@@ -136,6 +139,13 @@ async def wire_platform(
         accounts=accounts,
         charges=admitted.charges,
         authorization=admitted.authorization,
+        attempts=Attempts(
+            RedisBuckets(redis),
+            admitted.outage,
+            common.throttle,
+            secrets.peppers,
+            ThrottleMetrics(telemetry.registry),
+        ),
         proxies=TrustedProxies(common.edge.trusted_proxies),
         authenticator=authenticator,
         tokens=tokens,

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from luna_serving.access.authorization import Authorization
 from luna_serving.access.charges import Charges
 from luna_serving.access.credentials import Authenticator
+from luna_serving.access.throttle.attempts import Attempts
 from luna_serving.access.tokens import Tokens
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.host import Replica
@@ -39,6 +40,8 @@ class Platform:
     accounts: Accounts
     charges: Charges
     authorization: Authorization
+    attempts: Attempts
+    """Limits failed attempts to authenticate."""
     proxies: TrustedProxies
     """Tells the address of a caller."""
     authenticator: Authenticator

@@ -285,6 +285,18 @@ def quota_exhausted(units: int, left: int, limit: int, renewal_s: int | None) ->
     )
 
 
+def too_many_attempts(retry_after_s: int) -> Problem:
+    """429: too many attempts to authenticate have failed at the caller's address."""
+    return Problem(
+        "too-many-attempts",
+        429,
+        "Too many failed attempts.",
+        f"Too many attempts to authenticate have failed from your address. Try again in {retry_after_s} s. A valid API "
+        "key is accepted at any time.",
+        {"Retry-After": str(retry_after_s)},
+    )
+
+
 def overloaded() -> Problem:
     """503: try again; nothing was charged."""
     return Problem(
