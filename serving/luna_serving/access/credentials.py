@@ -8,6 +8,7 @@ from luna_serving.wire import problems
 from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
 
 RECENT_KEYS = 4096
+NO_CREDENTIAL = "Send your API key as X-API-Key, or as Authorization: Bearer <key>."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Authenticator:
         if api_key is not None:
             return self.of_key(api_key.decode("latin-1"))
         if authorization is None:
-            raise problems.unauthenticated("Send your API key as X-API-Key, or as Authorization: Bearer <key>.")
+            raise problems.unauthenticated(NO_CREDENTIAL, problems.NotPresented)
         scheme, _, presented = authorization.decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             raise problems.unauthenticated("Use the Bearer scheme: Authorization: Bearer <key or token>.")

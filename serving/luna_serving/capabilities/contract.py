@@ -18,6 +18,7 @@ from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.host import Replica
 from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.operation import Exchange, Operation, Query
+from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.sockets import SocketRoute
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop
@@ -44,6 +45,8 @@ class Platform:
     """Limits failed attempts to authenticate."""
     proxies: TrustedProxies
     """Tells the address of a caller."""
+    refused: RefusedCredentials
+    """Answers callers whose API key or token is not valid."""
     authenticator: Authenticator
     tokens: Tokens
     registry: CollectorRegistry

@@ -40,7 +40,7 @@ REFUSALS = {
     413: "The body is too large.",
     415: "The body is not JSON, or is compressed in a way that is not supported.",
     422: "The request is not valid; `errors` points to the fields.",
-    429: "Rate or quota; see Retry-After.",
+    429: "Rate, quota, or too many refused credentials of the caller's address; see Retry-After.",
     503: "Overloaded, or dependencies gone; see Retry-After.",
 }
 # Errors of a route that computes.

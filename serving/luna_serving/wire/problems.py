@@ -66,6 +66,10 @@ class Problem(Exception):
         )
 
 
+class NotPresented(Problem):
+    """401 for a request without any credential: nobody has guessed one."""
+
+
 def bad_request() -> Problem:
     """400: the request is not valid HTTP."""
     return Problem(
@@ -77,9 +81,9 @@ def bad_request() -> Problem:
     )
 
 
-def unauthenticated(detail: str) -> Problem:
-    """401: a missing, malformed or unknown key."""
-    return Problem(
+def unauthenticated(detail: str, kind: type[Problem] = Problem) -> Problem:
+    """401: a malformed or unknown key; with `NotPresented`, a missing one."""
+    return kind(
         "unauthenticated",
         401,
         "Missing or invalid credentials.",
