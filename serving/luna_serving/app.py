@@ -19,7 +19,7 @@ from luna_serving.jobs.forgetting import forgetting
 from luna_serving.settings import ReplicaSettings, Settings, read_settings
 from luna_serving.wiring import connect
 
-CAPABILITIES: Final[tuple[Capability, ...]] = (ACCOUNT, PEOPLE, KALMAN)
+CAPABILITIES: Final[tuple[Capability, ...]] = (ACCOUNT, KALMAN, PEOPLE)
 # Served whatever `only` says: without them nobody could call the others.
 ALWAYS: Final = frozenset({ACCOUNT.name, PEOPLE.name})
 
