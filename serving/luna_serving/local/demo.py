@@ -108,8 +108,9 @@ async def _user(engine: AsyncEngine, account_id: int, kept_password: str | None,
     users, passwords = Users(engine), Passwords(Argon2Settings())
     try:
         found = await users.find(EMAIL)
-        valid = found is not None and kept_password is not None
-        if not valid or not (await passwords.verify(kept_password or "", found and found.password_hash))[0]:
+        stored = None if found is None else found.password_hash
+        valid = kept_password is not None and (await passwords.verify(kept_password, stored))[0]
+        if not valid:
             kept_password = secrets.token_urlsafe(12)
             hashed = await passwords.hash(kept_password, EMAIL)
             keep(kept_password)

@@ -27,7 +27,7 @@ from luna_serving.local.data_folder.errors import LocalServerError, PortInUseErr
 from luna_serving.local.data_folder.folder import DataFolder
 from luna_serving.local.data_folder.ports import LOOPBACK, free_port
 from luna_serving.local.data_folder.run_folder import RunFolder
-from luna_serving.local.demo_limits import NAME, DemoLimits
+from luna_serving.local.demo_limits import EMAIL, NAME, DemoLimits
 from luna_serving.local.greeting import answers, first_call
 from luna_serving.local.parts import Parts
 from luna_serving.local.progress import Progress
