@@ -110,9 +110,39 @@ class AccessSettings(Group):
 
 
 class TokenSettings(Group):
-    """Tokens of /api/v1/auth/token."""
+    """Access tokens, of keys and of people."""
 
     lifetime_s: int = Field(900, gt=0, description="Seconds that a token is valid.")
+    issuer: str = Field("luna", min_length=1, description="The claim `iss`: names this installation.")
+    audience: str = Field("luna", min_length=1, description="The claim `aud`; tokens for another audience are refused.")
+
+
+class Argon2Settings(Group):
+    """Password hashes: Argon2id, by default with the low-memory parameters of RFC 9106, section 4.
+
+    New parameters take effect for a person at the next sign-in.
+    """
+
+    memory_kib: int = Field(65_536, ge=8_192, description="KiB of memory of one hash.")
+    passes: int = Field(3, ge=1, description="Passes over the memory.")
+    lanes: int = Field(4, ge=1, description="Lanes of one hash; the memory is divided among them.")
+    at_once: int = Field(
+        2, ge=1, description="Hashes at once in one ingress replica: bounds the memory and CPU that sign-ins take."
+    )
+
+
+class SessionSettings(Group):
+    """Sessions of people."""
+
+    lifetime_s: int = Field(
+        2_592_000, gt=0, description="Seconds after which a person signs in again, however active (30 days)."
+    )
+    refresh_lifetime_s: int = Field(
+        1_209_600, gt=0, description="Seconds after which an unused refresh token ends (14 days)."
+    )
+    most_per_person: int = Field(
+        20, ge=1, description="Live sessions of a person in an account; the oldest end when more begin."
+    )
 
 
 class ThrottleSettings(Group):
@@ -203,6 +233,8 @@ class PlatformSettings(Group):
     dispatch: DispatchSettings = DispatchSettings()
     access: AccessSettings = AccessSettings()
     token: TokenSettings = TokenSettings()
+    argon2: Argon2Settings = Argon2Settings()
+    session: SessionSettings = SessionSettings()
     throttle: ThrottleSettings = ThrottleSettings()
     workers: WorkersSettings = WorkersSettings()
     proxy: Literal["haproxy", "serve"] = Field(

@@ -124,7 +124,9 @@ async def wire_platform(
     engine = async_engine(secrets.database_url.get_secret_value())
     redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=common.access.store_timeout_s)
     accounts = Accounts(engine, secrets.peppers)
-    tokens = Tokens(secrets.peppers, common.token.lifetime_s)
+    tokens = Tokens(
+        secrets.peppers, common.token.lifetime_s, issuer=common.token.issuer, audience=common.token.audience
+    )
     authenticator = Authenticator(secrets.peppers, tokens)
     admitted = access(
         redis,

@@ -3,6 +3,8 @@
 from luna_serving.access.charges import Charges
 from luna_serving.access.credentials import Authenticator, Credential
 from luna_serving.access.denials import Charge, Denials
+from luna_serving.wire import problems
+from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing
 
 
@@ -38,6 +40,16 @@ class Authorization:
             Problem: 401 or 503.
         """
         return await self._charges.take(Charge.nothing(credential, account_id, route))
+
+    @staticmethod
+    def require(credential: Credential, least: Role) -> None:
+        """Check the caller's role against the least that a route needs.
+
+        Raises:
+            Problem: 403.
+        """
+        if credential.role < least:
+            raise problems.role_needed(least.word, credential.role.word, person=credential.user_id is not None)
 
     async def own_standing(self, headers: dict[bytes, bytes]) -> Standing | None:
         """The standing of the account whose credential is in these headers, whatever the path.

@@ -80,6 +80,11 @@ class Denials:
         owner = await self.identify(charge.credential)
         if owner != debit.account_id:
             return await self._with_own_standing(charge, problems.other_account(), owner)
+        if charge.credential.user_id is not None:
+            if await _answered(self._directory.session_found(debit.account_id, debit.key_prefix)):
+                return None
+            ended = "The session has ended, or your role has changed. Call /api/v1/auth/refresh, or sign in again."
+            return Denied(problems.unauthenticated(ended), standing)
         if charge.credential.key is None:
             return Denied(
                 problems.unauthenticated("The key that this token was issued for has been revoked."), standing

@@ -85,6 +85,16 @@ class AccountDirectory:
             self._missing[account_id] = time.monotonic()
         return found
 
+    async def session_found(self, account_id: int, principal: str) -> bool:
+        """Whether a person's session that Redis does not know is live in Postgres; if so, Redis knows it now.
+
+        Raises:
+            StoreUnavailable: Postgres or Redis did not answer in time.
+        """
+        if not await self._from_postgres(self._accounts.has_session(account_id, principal)):
+            return False
+        return await self.repaired(account_id)
+
     async def _from_postgres(self, question: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -187,6 +187,7 @@ class Edge:
         until = time.monotonic() + seconds
         try:
             operation = methods.taking(scope["method"])
+            self._authorization.require(credential, operation.least)
             query = read_query(scope["query_string"], operation.parameters) if scope["query_string"] else NO_QUERY
             if isinstance(operation, Operation):
                 work = await self._read(operation, headers, credential, account_id, receive, until, seconds)

@@ -24,6 +24,7 @@ from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.telemetry.metrics import RequestMetrics
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing
 
 log = logging.getLogger("luna.sockets")
@@ -96,6 +97,8 @@ class SocketRoute:
     path: str
     serve: Callable[[Socket], Awaitable[None]]
     """Serves a connection until it returns or raises `Closed`."""
+    least: Role = Role.MEMBER
+    """The role that it needs."""
 
 
 class Sockets:
@@ -156,6 +159,7 @@ class Sockets:
             await self._authorization.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
         standing = await self._authorization.standing(credential, account_id, route.path)
+        self._authorization.require(credential, route.least)
         read_query(scope["query_string"], ())
         if self._connections >= self._max_connections:
             raise Denied(problems.overloaded(), standing)

@@ -102,6 +102,21 @@ def other_account() -> Problem:
     )
 
 
+def role_needed(least: str, role: str, *, person: bool) -> Problem:
+    """403: the caller is recognised, and its role does not suffice."""
+    if person:
+        cure = f"Ask an admin of the account for the role {least}, then call /api/v1/auth/refresh."
+    else:
+        cure = f"API keys act as {role}. Sign in as a person with the role {least}: POST /api/v1/auth/login."
+    return Problem(
+        "role",
+        403,
+        "The role does not suffice.",
+        f"This needs the role {least}, and you have the role {role}. {cure}",
+        extra={"needed": least, "role": role},
+    )
+
+
 def suspended() -> Problem:
     """403: the account exists but may not call."""
     return Problem("suspended", 403, "The account is suspended.", "Ask the team that runs Luna to resume it.")
