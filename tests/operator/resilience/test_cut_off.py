@@ -61,10 +61,22 @@ CHANGES: dict[str, tuple[Callable[[Team], object], ...]] = {
     # What was there before, and was settled; the last is the change that is cut off.
     "created": (lambda team: team.create(quota={"limit": 7}),),
     "edited": (Team.create, lambda team: team.edit(quota={"limit": 8, "window": "Day"}, suspended=True)),
+    "members": (
+        lambda team: team.create(
+            members=[{"email": "ada@example.com", "role": "admin"}, {"email": "alan@example.com"}]
+        ),
+        lambda team: team.edit(
+            members=[{"email": "ada@example.com"}, {"email": "grace@example.com", "role": "viewer"}]
+        ),
+    ),
     "rotated": (Team.create, Team.rotate),
     "deleted": (lambda team: team.create(deletionPolicy="Delete"), Team.delete),
     "retained": (Team.create, Team.delete),
-    "anew": (Team.create, Team.delete, lambda team: team.create(displayName="Back again")),
+    "anew": (
+        lambda team: team.create(members=[{"email": "ada@example.com"}]),
+        Team.delete,
+        lambda team: team.create(displayName="Back again", members=[{"email": "grace@example.com"}]),
+    ),
 }
 ENDS = {"deleted", "retained"}
 
