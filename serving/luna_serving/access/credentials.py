@@ -10,6 +10,7 @@ from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
 from luna_store.people.roles import Role
 
 RECENT_KEYS = 4096
+NO_CREDENTIAL = "Send your API key as X-API-Key, or as Authorization: Bearer <key>."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,12 @@ class Credential:
         return self.key_prefix if self.user_id is None else f"user:{self.user_id}"
 
 
+def session_of(credential: Credential) -> uuid.UUID | None:
+    """The session of a person's credential; None for a key and its tokens."""
+    kind, _, rest = credential.key_prefix.partition(":")
+    return uuid.UUID(rest.partition(":")[0]) if kind == "session" else None
+
+
 class Authenticator:
     """Reads `X-API-Key: <key>` or `Authorization: Bearer <key or JWT>`."""
 
@@ -52,7 +59,7 @@ class Authenticator:
         if api_key is not None:
             return self.of_key(api_key.decode("latin-1"))
         if authorization is None:
-            raise problems.unauthenticated("Send your API key as X-API-Key, or as Authorization: Bearer <key>.")
+            raise problems.unauthenticated(NO_CREDENTIAL, problems.NotPresented)
         scheme, _, presented = authorization.decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             raise problems.unauthenticated("Use the Bearer scheme: Authorization: Bearer <key or token>.")

@@ -57,6 +57,10 @@ class Denials:
             raise problems.unauthenticated("The API key is not known. It may have been revoked or rotated.")
         return owner
 
+    async def may_know(self, credential: Credential) -> bool:
+        """Whether Redis knows a credential, or cannot tell; does not ask Postgres."""
+        return await self._directory.may_know(credential)
+
     async def explain(self, charge: Charge, decision: Decision) -> Denied | None:
         """Why a charge was denied; None if the reason has just been repaired and the charge may be tried again.
 

@@ -23,7 +23,7 @@ from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.edge.bodies import coding_of, header_map, read_in_time, require_json, unpacked
-from luna_serving.edge.openapi import ACCOUNT, LEAST, SECURITY
+from luna_serving.edge.openapi import ACCOUNT, LEAST, SECURITY, refusals
 from luna_serving.edge.paths import MAX_ACCOUNT_ID, PREFIX
 from luna_serving.edge.query import refuse_unknown_parameters
 from luna_serving.edge.recording import note_account
@@ -86,6 +86,7 @@ class AccountRoutes(APIRouter):
             label: the route's name in debits.
             options: of APIRouter.
         """
+        options["responses"] = refusals(401, 429) | options.get("responses", {})
         # For every route, so that none answers an unknown caller; FastAPI caches it for routes that take the owner.
         super().__init__(route_class=AccountRoute, dependencies=[Depends(self.own)], **options)
         self._authorization = authorization

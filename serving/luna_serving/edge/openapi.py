@@ -40,7 +40,7 @@ REFUSALS = {
     413: "The body is too large.",
     415: "The body is not JSON, or is compressed in a way that is not supported.",
     422: "The request is not valid; `errors` points to the fields.",
-    429: "Rate or quota; see Retry-After.",
+    429: "Rate, quota, or too many refused credentials of the caller's address; see Retry-After.",
     503: "Overloaded, or dependencies gone; see Retry-After.",
 }
 # Errors of a route that computes.
@@ -84,6 +84,12 @@ ACCOUNT: dict[str, Any] = {
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a FastAPI route, for these errors."""
     return {int(status): answer for status, answer in problem_responses(statuses).items()}
+
+
+def json_request(schema: type[BaseModel]) -> dict[str, Any]:
+    """The `openapi_extra` of a FastAPI route that reads a JSON body by itself."""
+    document = schema.model_json_schema(ref_template=REFERENCE)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": document}}}}
 
 
 def describe(

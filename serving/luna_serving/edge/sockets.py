@@ -20,6 +20,7 @@ from luna_serving.edge.bodies import Receive, Scope, Send, header_map
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
 from luna_serving.edge.query import read_query
 from luna_serving.edge.recording import UNKNOWN, begin_context, note_account, request_id
+from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.telemetry.metrics import RequestMetrics
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
@@ -108,12 +109,14 @@ class Sockets:
         routes: list[SocketRoute],
         authorization: Authorization,
         metrics: RequestMetrics,
+        refused: RefusedCredentials,
         *,
         max_connections: int,
     ) -> None:
         self._routes = {route.path: route for route in routes}
         self._authorization = authorization
         self._metrics = metrics
+        self._refused = refused
         self._max_connections = max_connections
         self._connections = 0
 
@@ -149,6 +152,7 @@ class Sockets:
     ) -> tuple[Socket, dict[str, object]]:
         headers = with_key_of_subprotocol(header_map(scope), scope["subprotocols"])
         credential = self._authorization.read(headers)
+        await self._refused.admit(scope, headers, credential)
         if account_id is None:
             account_id = await self._authorization.identify(credential)
         elif account_id > MAX_ACCOUNT_ID:
@@ -169,6 +173,7 @@ class Sockets:
     async def _refuse(
         self, scope: Scope, send: Send, route: SocketRoute | None, problem: Problem, standing: Standing | None = None
     ) -> None:
+        problem = await self._refused.counted(scope, header_map(scope), problem)
         self._metrics.upgraded(route.path if route else UNKNOWN, problem.status)
         await refuse(scope, send, problem, standing)
 
