@@ -49,7 +49,8 @@ class Members:
 
 def _member(entry: object) -> tuple[str, Role]:
     if not (isinstance(entry, dict) and isinstance(email := entry.get("email"), str)):
-        raise ValueError(": must be an object with email and role, as in {email: ada@example.com, role: member}.")
+        cure = "must be an object with email and role, as in {email: ada@example.com, role: member}."
+        raise ValueError(f": {cure}")  # noqa: TRY004  a value of a field
     try:
         address = normalised(email)
     except InvalidEmail as e:

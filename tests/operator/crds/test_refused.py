@@ -103,7 +103,7 @@ IN_ACCOUNTS: list[tuple[dict[str, Any], str, str]] = [
     (
         {"members": [{"email": f"p{i}@example.com"} for i in range(1001)]},
         "spec.members",
-        "must have at most 1000 items",
+        "must have at most 1000",
     ),
     ({"suspended": "yes"}, "spec.suspended", "must be of type boolean"),
     ({"deletionPolicy": "Keep"}, "spec.deletionPolicy", 'supported values: "Retain", "Delete"'),

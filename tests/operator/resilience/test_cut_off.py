@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # More steps than any change takes.
 MOST = 60
 
+ADMIN = {"email": "ada@example.com", "role": "admin"}
+
 
 class Team:
     """One account that is changed and cut off."""
@@ -62,12 +64,8 @@ CHANGES: dict[str, tuple[Callable[[Team], object], ...]] = {
     "created": (lambda team: team.create(quota={"limit": 7}),),
     "edited": (Team.create, lambda team: team.edit(quota={"limit": 8, "window": "Day"}, suspended=True)),
     "members": (
-        lambda team: team.create(
-            members=[{"email": "ada@example.com", "role": "admin"}, {"email": "alan@example.com"}]
-        ),
-        lambda team: team.edit(
-            members=[{"email": "ada@example.com"}, {"email": "grace@example.com", "role": "viewer"}]
-        ),
+        lambda team: team.create(members=[ADMIN, {"email": "alan@example.com"}]),
+        lambda team: team.edit(members=[ADMIN | {"role": "viewer"}, {"email": "grace@example.com"}]),
     ),
     "rotated": (Team.create, Team.rotate),
     "deleted": (lambda team: team.create(deletionPolicy="Delete"), Team.delete),
