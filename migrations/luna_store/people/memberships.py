@@ -95,12 +95,12 @@ class Memberships:
             .limit(limit)
         )
         async with self._engine.connect() as connection:
-            return await _members(connection, Membership.account_id == account_id, Membership.email.in_(some))
+            return await members(connection, Membership.account_id == account_id, Membership.email.in_(some))
 
     async def find(self, account_id: int, email: str) -> Member | None:
         """The member of a normalised address."""
         async with self._engine.connect() as connection:
-            found = await _members(connection, Membership.account_id == account_id, Membership.email == email)
+            found = await members(connection, Membership.account_id == account_id, Membership.email == email)
             return found[0] if found else None
 
     async def put(self, account_id: int, email: str, role: Role, source: Source) -> bool:
@@ -140,7 +140,8 @@ async def take_back(connection: AsyncConnection, account_id: int, emails: Sequen
     return (await connection.execute(delete(Membership).where(of_source, Membership.email.in_(emails)))).rowcount
 
 
-async def _members(connection: AsyncConnection, *which: ColumnElement[bool]) -> list[Member]:
+async def members(connection: AsyncConnection, *which: ColumnElement[bool]) -> list[Member]:
+    """The members of one account that fulfil all conditions, by address."""
     query = (
         select(Membership.email, Membership.source, Membership.role, Membership.created_at, User.id)
         .outerjoin(User, User.email == Membership.email)
