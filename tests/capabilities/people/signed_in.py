@@ -43,11 +43,11 @@ class House:
     async def person(self, email: str, role: str, source: Source = Source.COMMAND) -> httpx.AsyncClient:
         """A user with this role, signed in."""
         user = await Users(self.store.engine).create(email, None)
-        await Memberships(self.store.engine).put(self.account.id, email, Role.of(role), source)
+        await Memberships(self.store.engine).put(self.account.account_id, email, Role.of(role), source)
         sessions = Sessions(self.store.engine, lifetime=DAY, refresh_lifetime=DAY, most_per_person=10)
-        session, _ = await sessions.begin(user.id, self.account.id)
-        await self.store.cache.rebuild(self.account.id)
-        token = Token(self.account.id, session.principal(Role.of(role)), Role.of(role), user.id)
+        session, _ = await sessions.begin(user.id, self.account.account_id)
+        await self.store.cache.rebuild(self.account.account_id)
+        token = Token(self.account.account_id, session.principal(Role.of(role)), Role.of(role), user.id)
         return self.client(Authorization=f"Bearer {TOKENS.issue(token)}")
 
     def machine(self, key: str | None = None) -> httpx.AsyncClient:
@@ -61,7 +61,7 @@ class House:
         """Every membership in Postgres: address, source, role."""
         found = await self.store.scalar(
             "SELECT json_agg(json_build_array(email, source, role)) FROM memberships WHERE account_id = :id",
-            id=self.account.id,
+            id=self.account.account_id,
         )
         return {tuple(row) for row in found or ()}
 

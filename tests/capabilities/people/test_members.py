@@ -22,7 +22,7 @@ async def test_an_admin_adds_changes_and_removes_members(store: Store) -> None:
     async with house(store) as home, await home.person("ada@example.com", "admin") as ada:
         added = await put(ada, "alan@example.com", "viewer")
         assert added.status_code == 201, added.text
-        assert added.headers["location"] == f"/api/v1/{home.account.id}/members/alan@example.com"
+        assert added.headers["location"] == f"/api/v1/{home.account.account_id}/members/alan@example.com"
         body = added.json()
         assert (body["email"], body["role"], body["sources"]) == ("alan@example.com", "viewer", {"admin": "viewer"})
         assert body["invited"] is True
@@ -49,8 +49,8 @@ async def test_a_viewer_sees_all_members_page_by_page(store: Store) -> None:
     async with house(store) as home, await home.person("zoe@example.com", "viewer") as zoe:
         memberships = Memberships(store.engine)
         for number in range(7):
-            await memberships.put(home.account.id, f"p{number}@example.com", Role.MEMBER, Source.ADMIN)
-        await memberships.put(home.account.id, "p3@example.com", Role.ADMIN, Source.RESOURCE)
+            await memberships.put(home.account.account_id, f"p{number}@example.com", Role.MEMBER, Source.ADMIN)
+        await memberships.put(home.account.account_id, "p3@example.com", Role.ADMIN, Source.RESOURCE)
         found: list[dict[str, Any]] = []
         cursor, pages = {}, 0
         while True:
@@ -129,7 +129,7 @@ async def test_a_bad_address_or_role_is_refused_at_its_field(
 )
 async def test_a_role_from_elsewhere_is_taken_back_there(store: Store, source: Source, cure: str) -> None:
     async with house(store) as home, await home.person("ada@example.com", "admin") as ada:
-        await Memberships(store.engine).put(home.account.id, "alan@example.com", Role.MEMBER, source)
+        await Memberships(store.engine).put(home.account.account_id, "alan@example.com", Role.MEMBER, source)
         status, slug, detail = refusal(await ada.delete("/members/alan@example.com"))
         assert (status, slug) == (409, "managed")
         assert cure in detail
@@ -199,7 +199,7 @@ async def test_an_account_has_so_many_members_and_no_more(store: Store, monkeypa
     async with house(store) as home, await home.person("ada@example.com", "admin") as ada:
         assert (await put(ada, "alan@example.com", "viewer")).status_code == 201
         # A second source of one address is no second member.
-        await Memberships(store.engine).put(home.account.id, "alan@example.com", Role.MEMBER, Source.COMMAND)
+        await Memberships(store.engine).put(home.account.account_id, "alan@example.com", Role.MEMBER, Source.COMMAND)
         assert (await put(ada, "grace@example.com", "viewer")).status_code == 201
         status, slug, detail = refusal(await put(ada, "edsger@example.com", "viewer"))
         assert (status, slug) == (409, "limit-reached")
@@ -209,7 +209,11 @@ async def test_an_account_has_so_many_members_and_no_more(store: Store, monkeypa
 
 async def test_what_a_resource_gives_is_exact_and_touches_no_other_source(store: Store) -> None:
     async with house(store) as home, await home.person("ada@example.com", "admin"):
-        members, memberships, account_id = ResourceMembers(store.engine), Memberships(store.engine), home.account.id
+        members, memberships, account_id = (
+            ResourceMembers(store.engine),
+            Memberships(store.engine),
+            home.account.account_id,
+        )
         await memberships.put(account_id, "alan@example.com", Role.VIEWER, Source.ADMIN)
         others = {("ada@example.com", "command", "admin"), ("alan@example.com", "admin", "viewer")}
         for desired in (
