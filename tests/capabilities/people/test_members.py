@@ -209,12 +209,8 @@ async def test_an_account_has_so_many_members_and_no_more(store: Store, monkeypa
 
 async def test_what_a_resource_gives_is_exact_and_touches_no_other_source(store: Store) -> None:
     async with house(store) as home, await home.person("ada@example.com", "admin"):
-        members, memberships, account_id = (
-            ResourceMembers(store.engine),
-            Memberships(store.engine),
-            home.account.account_id,
-        )
-        await memberships.put(account_id, "alan@example.com", Role.VIEWER, Source.ADMIN)
+        members, account_id = ResourceMembers(store.engine), home.account.account_id
+        await Memberships(store.engine).put(account_id, "alan@example.com", Role.VIEWER, Source.ADMIN)
         others = {("ada@example.com", "command", "admin"), ("alan@example.com", "admin", "viewer")}
         for desired in (
             {"alan@example.com": Role.ADMIN, "grace@example.com": Role.VIEWER},
