@@ -101,7 +101,8 @@ async def _count(connection: AsyncConnection, account_id: int) -> int:
 async def _admins(connection: AsyncConnection, account_id: int) -> Sequence[str]:
     """The admins who can sign in: an invitation keeps no members."""
     query = (
-        select(Membership.email.distinct())
+        select(Membership.email)
+        .distinct()
         .join(User, User.email == Membership.email)
         .where(Membership.account_id == account_id, Membership.role == Role.ADMIN.word, User.disabled_at.is_(None))
     )

@@ -86,9 +86,9 @@ async def test_only_an_admin_changes_members(store: Store, role: str) -> None:
 async def test_members_of_another_account_stay_untouched_and_unseen(store: Store) -> None:
     async with house(store) as home, await home.person("ada@example.com", "admin") as ada:
         other = await store.account()
-        await Memberships(store.engine).put(other.id, "eve@example.com", Role.ADMIN, Source.ADMIN)
-        assert refusal(await ada.get(f"/{other.id}/members"))[:2] == (403, "other-account")
-        answer = await ada.put(f"/{other.id}/members/ada@example.com", json={"role": "admin"})
+        await Memberships(store.engine).put(other.account_id, "eve@example.com", Role.ADMIN, Source.ADMIN)
+        assert refusal(await ada.get(f"/{other.account_id}/members"))[:2] == (403, "other-account")
+        answer = await ada.put(f"/{other.account_id}/members/ada@example.com", json={"role": "admin"})
         assert refusal(answer)[:2] == (403, "other-account")
         assert refusal(await ada.delete("/members/eve@example.com"))[:2] == (404, "not-found")
         assert [member["email"] for member in (await ada.get("/members")).json()["items"]] == ["ada@example.com"]
@@ -100,7 +100,7 @@ async def test_members_of_another_account_stay_untouched_and_unseen(store: Store
         ("ada", {"role": "admin"}, "/path/email"),
         ("a@b..c", {"role": "admin"}, "/path/email"),
         ("ada@example.com%00", {"role": "admin"}, "/path/email"),
-        ("ada@example.com%0aX: y", {"role": "admin"}, "/path/email"),
+        ("ada@example.com%20x", {"role": "admin"}, "/path/email"),
         ("a" * 300 + "@example.com", {"role": "admin"}, "/path/email"),
         ("alan@example.com", {"role": "owner"}, "/role"),
         ("alan@example.com", {"role": 3}, "/role"),
