@@ -15,6 +15,7 @@ from luna_store.accounts.rows import mark_stale
 from luna_store.accounts.tables import Account
 from luna_store.people.emails import normalised
 from luna_store.people.roles import Role
+from luna_store.people.sessions import end_of_former_members
 from luna_store.people.tables import Membership, User
 
 
@@ -135,9 +136,15 @@ async def give(connection: AsyncConnection, account_id: int, email: str, role: R
 
 
 async def take_back(connection: AsyncConnection, account_id: int, emails: Sequence[str], source: Source) -> int:
-    """Take back what a source gave some normalised addresses; the caller has locked the account."""
+    """Take back what a source gave some normalised addresses; the caller has locked the account.
+
+    People who have no role any more are signed out of the account.
+    """
     of_source = (Membership.account_id == account_id) & (Membership.source == source.value)
-    return (await connection.execute(delete(Membership).where(of_source, Membership.email.in_(emails)))).rowcount
+    removed = await connection.execute(delete(Membership).where(of_source, Membership.email.in_(emails)))
+    if removed.rowcount:
+        await end_of_former_members(connection, account_id)
+    return removed.rowcount
 
 
 async def members(connection: AsyncConnection, *which: ColumnElement[bool]) -> list[Member]:

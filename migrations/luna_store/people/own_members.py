@@ -11,7 +11,6 @@ from luna_store.accounts.rows import mark_stale
 from luna_store.accounts.tables import Account
 from luna_store.people.memberships import Member, Source, give, members, take_back
 from luna_store.people.roles import Role
-from luna_store.people.sessions import end_of_former_members
 from luna_store.people.tables import Membership, User
 
 # Addresses of an account. A team has tens; a list that grows without end is a mistake of a program.
@@ -85,7 +84,6 @@ class OwnMembers:
             admins = await _admins(connection, account_id)
             await take_back(connection, account_id, [email], Source.ADMIN)
             await _require_admin(connection, account_id, admins)
-            await end_of_former_members(connection, account_id)
 
 
 async def _lock(connection: AsyncConnection, account_id: int) -> None:

@@ -11,7 +11,6 @@ from luna_store.accounts.rows import mark_stale
 from luna_store.accounts.tables import Account
 from luna_store.people.memberships import Source, give, take_back
 from luna_store.people.roles import Role
-from luna_store.people.sessions import end_of_former_members
 from luna_store.people.tables import Membership
 
 Roles = Mapping[str, Role]
@@ -55,7 +54,6 @@ class ResourceMembers:
             present = await _present(connection, account_id)
             if gone := sorted(present - desired.keys()):
                 await take_back(connection, account_id, gone, Source.RESOURCE)
-                await end_of_former_members(connection, account_id)
             for email, role in sorted(desired.items()):
                 await give(connection, account_id, email, role, Source.RESOURCE)
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from tests.operator.lifecycle.team import Team, refused
 from tests.operator.operating import eventually
+from tests.serving.people import HASH, PASSWORD
 
-from luna_serving.access.people.passwords import Passwords
-from luna_serving.settings import read_settings
 from luna_store.people.users import Users
 from luna_store.platform.postgres import async_engine
 
@@ -31,24 +30,22 @@ class Person:
 
     at: Installation
     email: str
-    password: str
     token: str = ""
 
     @classmethod
     def new(cls, at: Installation) -> Person:
-        return cls(at, f"ada-{secrets.token_hex(4)}@example.com", secrets.token_urlsafe(24))
+        return cls(at, f"ada-{secrets.token_hex(4)}@example.com")
 
     def become_a_user(self) -> None:
         async def create() -> None:
-            hashed = await Passwords(read_settings({}).platform.argon2).hash(self.password, self.email)
             engine = async_engine(self.at.around.database_url)
-            await Users(engine).create(self.email, hashed)
+            await Users(engine).create(self.email, HASH)
             await engine.dispose()
 
         asyncio.run(create())
 
     def sign_in(self) -> httpx.Response:
-        body = {"email": self.email, "password": self.password}
+        body = {"email": self.email, "password": PASSWORD}
         answer = httpx.post(f"{self.at.luna.url}/api/v1/auth/login", json=body, timeout=60)
         if answer.status_code == 200:
             self.token = answer.json()["access_token"]
