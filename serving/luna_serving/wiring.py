@@ -38,6 +38,7 @@ from luna_serving.telemetry.replica_counts import ReplicaCounts
 from luna_serving.telemetry.system import System
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.own_keys import OwnKeys
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.accounts.secrets import Secrets
 from luna_store.platform.postgres import ANSWER_S, async_engine
@@ -167,6 +168,7 @@ async def wire_platform(
         engine=engine,
         redis=redis,
         accounts=accounts,
+        own_keys=OwnKeys(engine, secrets.peppers),
         charges=admitted.charges,
         authorization=admitted.authorization,
         attempts=attempts,
