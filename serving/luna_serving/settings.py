@@ -94,6 +94,26 @@ class TokenSettings(Group):
     lifetime_s: int = Field(900, gt=0, description="Seconds that a token is valid.")
 
 
+class RequestsSettings(Group):
+    """The request log: a row per answered request, in Postgres."""
+
+    log: bool = Field(default=True, description="Whether requests are logged; `GET /api/v1/requests` shows the rows.")
+    probes: bool = Field(
+        default=False, description="Whether health checks and /metrics are logged, which come every few seconds."
+    )
+    flush_s: float = Field(
+        1.0, gt=0, le=60, description="Seconds between two writes: what a process that is killed loses at most."
+    )
+    batch_rows: int = Field(500, ge=1, le=100_000, description="Rows in one transaction: bounds how long it takes.")
+    memory_rows: int = Field(
+        50_000,
+        ge=1,
+        description="Rows that wait in memory while Postgres is gone, about 200 bytes each; beyond, the oldest are "
+        "dropped and counted.",
+    )
+    retention_days: int = Field(30, ge=1, le=3650, description="Days that rows are kept, whole days of UTC.")
+
+
 class WorkersSettings(Group):
     """The deployment that hosts periodic work: retention, housekeeping."""
 
@@ -144,6 +164,7 @@ class PlatformSettings(Group):
     dispatch: DispatchSettings = DispatchSettings()
     access: AccessSettings = AccessSettings()
     token: TokenSettings = TokenSettings()
+    requests: RequestsSettings = RequestsSettings()
     workers: WorkersSettings = WorkersSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."

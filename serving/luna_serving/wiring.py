@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.redis_outage import RedisOutage
+from luna_serving.access.request_log.wiring import request_log
 from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import access
 from luna_serving.capabilities.contract import Capability, Platform
@@ -75,7 +76,13 @@ async def connect(
     )
     # One large body at a time: several would take the interpreter from the event loop more often, and none be quicker.
     parser_pool = ThreadPoolExecutor(1, "large-body")
-    recorder = Recorder(RequestMetrics(telemetry.registry), telemetry.traces, log_requests=common.edge.log_requests)
+    requests = request_log(platform.engine, platform.authorization.owner_of, telemetry.registry, common.requests)
+    recorder = Recorder(
+        RequestMetrics(telemetry.registry),
+        telemetry.traces,
+        log_requests=common.edge.log_requests,
+        rows=requests.append if requests else None,
+    )
     edge = Edge(
         operations,
         platform.authorization,
@@ -86,6 +93,7 @@ async def connect(
             platform.authorization,
             recorder.metrics,
             max_connections=common.edge.max_sockets,
+            ended=recorder.socket_ended,
         ),
         parser_pool,
         recorder,
@@ -96,6 +104,8 @@ async def connect(
     async def close() -> None:
         parser_pool.shutdown(wait=False, cancel_futures=True)
         await platform.charges.settle_refunds()
+        if requests is not None:
+            await requests.close()
         await platform.redis.aclose()
         await platform.engine.dispose()
         if telemetry.traces is not None:

@@ -16,6 +16,7 @@ from luna_serving.access.tokens import Token, Tokens
 from luna_serving.edge.bodies import Disconnected, header_map, read_body
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.query import refuse_unknown_parameters
+from luna_serving.edge.recording import note_credential
 from luna_serving.wire import problems
 from luna_serving.wire.problems import REALM, Problem
 
@@ -115,7 +116,7 @@ def router(authenticator: Authenticator, authorization: Authorization, tokens: T
         responses=refusals(400, 401, 403, 413, 415, 422, 503),
         dependencies=[Depends(refuse_unknown_parameters)],
     )
-    async def token(response: Response, sent: Annotated[Form, Depends(form)]) -> TokenAnswer:
+    async def token(request: Request, response: Response, sent: Annotated[Form, Depends(form)]) -> TokenAnswer:
         if not sent.grant_type:
             raise oauth_error("invalid_request", "grant_type is needed: client_credentials.")
         if sent.grant_type != "client_credentials":
@@ -124,6 +125,7 @@ def router(authenticator: Authenticator, authorization: Authorization, tokens: T
             raise oauth_error("invalid_request", "client_id (the account's id) and client_secret (its key) are needed.")
         try:
             credential = authenticator.of_key(sent.client_secret)
+            note_credential(request.scope, credential)
             owner = await authorization.identify(credential)
         except Problem as problem:
             raise problem if problem.status != 401 else invalid_client(basic=sent.basic) from problem

@@ -1,0 +1,160 @@
+"""Collects facts and writes them in batches, off the requests' path.
+
+Memory is bounded, and so is the loss: while Postgres takes nothing, the newest `memory_rows` rows wait. A process that
+is killed loses what it has not written: at most `flush_s` seconds, and what waits for Postgres. One that is asked to
+stop writes all.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from luna_serving.access.request_log.metrics import RequestLogMetrics
+from luna_serving.access.request_log.rows import Batch, Fact, Rows
+from luna_serving.settings import RequestsSettings
+from luna_store.requests.writing import AlreadyWritten, Unwritable
+
+log = logging.getLogger("luna.request_log")
+
+# Seconds between attempts while Postgres does not take a batch.
+RETRY_S: Final = 1.0
+# Seconds that a stop waits for Postgres.
+CLOSE_S: Final = 3.0
+
+
+class RequestLog:
+    """The request log of an ingress replica."""
+
+    def __init__(
+        self,
+        write: Callable[[bytes], Awaitable[None]],
+        rows: Rows,
+        metrics: RequestLogMetrics,
+        settings: RequestsSettings,
+    ) -> None:
+        """Wire it.
+
+        Args:
+            write: writes the body of a batch; see `luna_store.requests.writing.write`.
+            rows: makes batches.
+            metrics: of the replica.
+            settings: how often, and how many.
+        """
+        self._write = write
+        self._make = rows
+        self._metrics = metrics
+        self._flush_s = settings.flush_s
+        self._memory_rows = settings.memory_rows
+        self._batch_rows = min(settings.batch_rows, settings.memory_rows)
+        self._facts: list[Fact] = []
+        self.append: Final = self._facts.append
+        """Takes the facts of one request: the whole cost on a request's path."""
+        self._batches: deque[Batch] = deque()
+        self._waiting = 0
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._failing = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to write, on the running loop."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._collect(), name="request log: collect"),
+            loop.create_task(self._send(), name="request log: send"),
+        ]
+
+    async def flush(self) -> None:
+        """Write everything that was taken until now; waits for Postgres."""
+        await self._take()
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Write what is left, for at most `CLOSE_S` seconds."""
+        if not self._tasks:
+            return
+        collecting, sending = self._tasks
+        collecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await collecting
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self.flush()
+        if self._waiting:
+            self._metrics.dropped.inc(self._waiting)
+            log.error("%d rows of the request log are lost: Postgres did not take them in time", self._waiting)
+        # Not awaited: psycopg spends seconds asking a server that hangs to cancel.
+        sending.cancel()
+
+    async def _collect(self) -> None:
+        while True:
+            await asyncio.sleep(self._flush_s)
+            await self._take()
+
+    async def _take(self) -> None:
+        """Turn the facts into batches."""
+        while self._facts:
+            taken = self._facts[: self._batch_rows]
+            # In place: `append` is bound to this list.
+            del self._facts[: self._batch_rows]
+            made = self._make.batch(taken)
+            if made.rows:
+                self._waiting += made.rows
+                self._idle.clear()
+                self._batches.append(made)
+                self._drop_oldest()
+                self._arrived.set()
+            # Between two batches, other tasks run.
+            await asyncio.sleep(0)
+        self._metrics.waiting.set(self._waiting)
+
+    def _drop_oldest(self) -> None:
+        while self._waiting > self._memory_rows and self._batches:
+            oldest = self._batches.popleft()
+            self._done(oldest, written=False)
+
+    def _done(self, batch: Batch, *, written: bool) -> None:
+        self._waiting -= batch.rows
+        if not self._waiting:
+            self._idle.set()
+        (self._metrics.rows if written else self._metrics.dropped).inc(batch.rows)
+
+    async def _send(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._batches:
+                batch = self._batches.popleft()
+                tries = 0
+                while not await self._sent(batch, again=tries > 0):
+                    tries += 1
+                    if self._waiting > self._memory_rows:
+                        self._done(batch, written=False)
+                        break
+                    await asyncio.sleep(RETRY_S)
+
+    async def _sent(self, batch: Batch, *, again: bool) -> bool:
+        """Send a batch; False if it has to be sent again."""
+        try:
+            await self._write(batch.body)
+        except AlreadyWritten:
+            # The first attempt cannot find its own rows: ids that were drawn twice, once in 2^30 starts.
+            self._done(batch, written=again)
+        except Unwritable:
+            log.exception("Postgres refuses %d rows of the request log", batch.rows)
+            self._done(batch, written=False)
+        except Exception as e:  # noqa: BLE001  the log never takes a replica down; Postgres comes back
+            if not self._failing:
+                log.warning("the request log cannot be written, and waits in memory: %r", e)
+            self._failing = True
+            return False
+        else:
+            self._done(batch, written=True)
+        if self._failing:
+            log.info("the request log is written again")
+        self._failing = False
+        return True
