@@ -35,6 +35,7 @@ def upgrade() -> None:
         ),
         postgresql_partition_by="RANGE (at)",
     )
+    op.create_index("ix_request_log_at", "request_log", ["at"], postgresql_using="brin")
     op.execute("CREATE TABLE request_log_default PARTITION OF request_log DEFAULT")
 
 

@@ -14,11 +14,27 @@ from sqlalchemy import insert
 from tests.access.logged import logged
 from tests.store.stores import Caller, Store
 
+from luna_serving.capabilities.account.capability import ACCOUNT
+from luna_serving.capabilities.account.loops import purge
+from luna_serving.capabilities.account.requests.loops import retention
+from luna_serving.jobs.background import Background
+from luna_serving.jobs.forgetting import forgetting
+from luna_store.ledger import orphans
+from luna_store.platform.leases import Lease, acquire
+from luna_store.platform.partitions import Days, ensure_partitions
 from luna_store.requests import reading
+from luna_store.requests.retention import make_days
 from luna_store.requests.tables import RequestRow
 
 JSON = {"Content-Type": "application/json"}
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def lease(store: Store) -> Lease:
+    lease = await acquire(store.engine, "loop:test", "test", lasts_s=60)
+    assert lease is not None
+    return lease
 
 
 async def put(store: Store, caller: Caller, *rows: dict[str, Any]) -> None:
@@ -178,3 +194,69 @@ async def test_csv_and_parquet_hold_what_json_does(store: Store) -> None:
         row["request_id"] = row["request_id"].removeprefix("'")
     assert read == items
     assert refused.status_code == 406
+
+
+async def days_of(store: Store) -> set[str]:
+    found = await store.scalar(
+        "SELECT array_agg(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'request_log'::regclass"
+    )
+    return {name.removeprefix("request_log_") for name in found if name != "request_log_default"}
+
+
+async def test_days_are_made_ahead_and_a_row_at_midnight_finds_its_own(store: Store) -> None:
+    caller = await store.account()
+    midnight = datetime(2031, 3, 1, tzinfo=UTC)
+    for _ in range(2):
+        async with store.engine.begin() as connection:
+            await make_days(connection, midnight - timedelta(seconds=1))
+    assert await days_of(store) == {"y2031m02d28", *(f"y2031m03d{day:02}" for day in range(1, 8))}
+    moments = [midnight - timedelta(microseconds=1), midnight, midnight + timedelta(days=30)]
+    await put(store, caller, *({"at": at, "request_id": f"{at}"} for at in moments))
+    places = await store.scalar("SELECT array_agg(tableoid::regclass::text ORDER BY at) FROM request_log")
+    assert places == ["request_log_y2031m02d28", "request_log_y2031m03d01", "request_log_default"]
+    async with logged(store) as luna, luna.client(caller) as client:
+        items = (await client.get("/api/v1/requests?since=2031-01-01")).json()["items"]
+    assert [item["request_id"] for item in items] == [f"{at}" for at in reversed(moments)]
+
+
+async def test_days_without_workers_fill_the_default_and_are_removed_in_time(store: Store, lease: Lease) -> None:
+    caller = await store.account()
+    now = datetime.now(UTC)
+    ages = [0, 1, 29, 31, 32, 100]
+    await put(store, caller, *({"at": now - timedelta(days=age), "request_id": str(age)} for age in ages))
+    await retention(30).run(Background(store.engine, store.redis), lease)
+    # Today's rows are in the default partition, and stay there; tomorrow has its own.
+    assert await days_of(store) == {f"{now + timedelta(days=day):y%Ym%md%d}" for day in range(1, 8)}
+    assert await store.scalar("SELECT array_agg(request_id ORDER BY at DESC) FROM request_log") == ["0", "1", "29"]
+
+
+async def test_old_days_are_dropped_and_no_others(store: Store, lease: Lease) -> None:
+    caller = await store.account()
+    now = datetime.now(UTC)
+    async with store.engine.begin() as connection:
+        for age in (40, 32):
+            await ensure_partitions(connection, "request_log", now - timedelta(days=age), Days(ahead=1))
+    before = await days_of(store)
+    await put(store, caller, *({"at": now - timedelta(days=age), "request_id": str(age)} for age in (40, 32, 31, 30)))
+    await retention(30).run(Background(store.engine, store.redis), lease)
+    # The 31st day before today ends after the instant 30 days ago began: rows are kept for 30 days at least.
+    assert before - await days_of(store) == {f"{now - timedelta(days=age):y%Ym%md%d}" for age in (40, 39, 32, 31)}
+    assert await store.scalar("SELECT array_agg(request_id) FROM request_log") == ["30"]
+
+
+async def test_an_account_that_is_deleted_with_its_data_leaves_no_row(
+    store: Store, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "ROWS_AT_ONCE", 2)
+    kept, removed = await store.account(), await store.account()
+    stores = Background(store.engine, store.redis)
+    for caller in (kept, removed):
+        await put(store, caller, *({} for _ in range(5)))
+    await put(store, kept, {"account_id": None, "principal": None})
+    await store.accounts.delete(removed.account_id, retain=False)
+    await forgetting({"account": ACCOUNT.forget}).run(stores, lease)
+    accounts = "SELECT array_agg(account_id ORDER BY account_id) FROM request_log"
+    assert await store.scalar(accounts) == [kept.account_id] * 5 + [None]
+    await put(store, removed, {}, {}, {})  # answered during the deletion, written later
+    await purge(stores, lease)
+    assert await store.scalar(accounts) == [kept.account_id] * 5 + [None]

@@ -5,6 +5,7 @@ from typing import Final
 from luna_serving.capabilities.account import routes, token_routes
 from luna_serving.capabilities.account.loops import LOOPS
 from luna_serving.capabilities.account.requests import routes as request_routes
+from luna_serving.capabilities.account.requests.loops import forget
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.settings import CapabilitySettings
 
@@ -25,4 +26,4 @@ def serve(platform: Platform, settings: AccountSettings) -> Routes:
     )
 
 
-ACCOUNT: Final = Capability(name="account", settings=AccountSettings, serve=serve, loops=lambda _: LOOPS)
+ACCOUNT: Final = Capability(name="account", settings=AccountSettings, serve=serve, loops=lambda _: LOOPS, forget=forget)
