@@ -104,7 +104,7 @@ class RequestsSettings(Group):
     flush_s: float = Field(
         1.0, gt=0, le=60, description="Seconds between two writes: what a process that is killed loses at most."
     )
-    batch_rows: int = Field(500, ge=1, le=100_000, description="Rows in one transaction: bounds how long it takes.")
+    batch_rows: int = Field(2_000, ge=1, le=100_000, description="Rows in one transaction: bounds how long it takes.")
     memory_rows: int = Field(
         50_000,
         ge=1,

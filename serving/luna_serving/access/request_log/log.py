@@ -10,19 +10,28 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from luna_serving.access.request_log.metrics import RequestLogMetrics
-from luna_serving.access.request_log.rows import Batch, Fact, Rows
+from luna_serving.access.request_log.rows import Fact, Rows
 from luna_serving.settings import RequestsSettings
-from luna_store.requests.writing import AlreadyWritten, Unwritable
+from luna_store.requests.writing import AlreadyWritten, Unwritable, batch
 
 log = logging.getLogger("luna.request_log")
 
 # Seconds between attempts while Postgres does not take a batch.
 RETRY_S: Final = 1.0
+# Facts that are turned into rows at a stretch, which takes the event loop a quarter of a millisecond.
+AT_A_STRETCH: Final = 250
 # Seconds that a stop waits for Postgres.
 CLOSE_S: Final = 3.0
+
+
+class Batch(NamedTuple):
+    """Rows that are written in one transaction."""
+
+    rows: int
+    body: bytes
 
 
 class RequestLog:
@@ -39,12 +48,12 @@ class RequestLog:
 
         Args:
             write: writes the body of a batch; see `luna_store.requests.writing.write`.
-            rows: makes batches.
+            rows: makes rows of facts.
             metrics: of the replica.
             settings: how often, and how many.
         """
         self._write = write
-        self._make = rows
+        self._rows_of = rows.of
         self._metrics = metrics
         self._flush_s = settings.flush_s
         self._memory_rows = settings.memory_rows
@@ -52,6 +61,8 @@ class RequestLog:
         self._facts: list[Fact] = []
         self.append: Final = self._facts.append
         """Takes the facts of one request: the whole cost on a request's path."""
+        self._rows: list[bytes] = []
+        """Of the batch that is being made."""
         self._batches: deque[Batch] = deque()
         self._waiting = 0
         self._arrived = asyncio.Event()
@@ -98,62 +109,72 @@ class RequestLog:
     async def _take(self) -> None:
         """Turn the facts into batches."""
         while self._facts:
-            taken = self._facts[: self._batch_rows]
+            stretch = min(AT_A_STRETCH, self._batch_rows - len(self._rows))
+            taken = self._facts[:stretch]
             # In place: `append` is bound to this list.
-            del self._facts[: self._batch_rows]
-            made = self._make.batch(taken)
-            if made.rows:
-                self._waiting += made.rows
-                self._idle.clear()
-                self._batches.append(made)
-                self._drop_oldest()
-                self._arrived.set()
-            # Between two batches, other tasks run.
+            del self._facts[:stretch]
+            try:
+                self._rows += self._rows_of(taken)
+            except Exception:  # or the facts would pile up without a bound
+                log.exception("%d requests cannot be logged", len(taken))
+                self._metrics.dropped.inc(len(taken))
+            if len(self._rows) >= self._batch_rows:
+                self._batch()
             await asyncio.sleep(0)
-        self._metrics.waiting.set(self._waiting)
+        if self._rows:
+            self._batch()
 
-    def _drop_oldest(self) -> None:
+    def _batch(self) -> None:
+        made = Batch(len(self._rows), batch(self._rows))
+        self._rows = []
+        self._batches.append(made)
+        self._idle.clear()
+        self._arrived.set()
+        self._count(made.rows)
         while self._waiting > self._memory_rows and self._batches:
-            oldest = self._batches.popleft()
-            self._done(oldest, written=False)
+            self._done(self._batches.popleft(), written=False)
 
-    def _done(self, batch: Batch, *, written: bool) -> None:
-        self._waiting -= batch.rows
+    def _done(self, done: Batch, *, written: bool) -> None:
+        (self._metrics.rows if written else self._metrics.dropped).inc(done.rows)
+        self._count(-done.rows)
         if not self._waiting:
             self._idle.set()
-        (self._metrics.rows if written else self._metrics.dropped).inc(batch.rows)
+
+    def _count(self, more: int) -> None:
+        self._waiting += more
+        self._metrics.waiting.set(self._waiting)
 
     async def _send(self) -> None:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while self._batches:
-                batch = self._batches.popleft()
+                oldest = self._batches.popleft()
                 tries = 0
-                while not await self._sent(batch, again=tries > 0):
+                while not await self._sent(oldest, again=tries > 0):
                     tries += 1
                     if self._waiting > self._memory_rows:
-                        self._done(batch, written=False)
+                        self._done(oldest, written=False)
                         break
                     await asyncio.sleep(RETRY_S)
 
-    async def _sent(self, batch: Batch, *, again: bool) -> bool:
+    async def _sent(self, sent: Batch, *, again: bool) -> bool:
         """Send a batch; False if it has to be sent again."""
         try:
-            await self._write(batch.body)
+            await self._write(sent.body)
         except AlreadyWritten:
             # The first attempt cannot find its own rows: ids that were drawn twice, once in 2^30 starts.
-            self._done(batch, written=again)
+            self._done(sent, written=again)
         except Unwritable:
-            log.exception("Postgres refuses %d rows of the request log", batch.rows)
-            self._done(batch, written=False)
+            log.exception("Postgres refuses %d rows of the request log", sent.rows)
+            self._done(sent, written=False)
         except Exception as e:  # noqa: BLE001  the log never takes a replica down; Postgres comes back
             if not self._failing:
                 log.warning("the request log cannot be written, and waits in memory: %r", e)
             self._failing = True
             return False
         else:
-            self._done(batch, written=True)
+            self._done(sent, written=True)
         if self._failing:
             log.info("the request log is written again")
         self._failing = False

@@ -4,10 +4,10 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from luna_serving.access.credentials import Credential
-from luna_store.requests.writing import Shared, batch, network_of, row, shared
+from luna_store.requests.writing import Shared, network_of, row, shared
 
 Fact: TypeAlias = tuple[float, float, Credential | None, str, str, int, int, str, str]
 """One answered request, as the edge hands it over: when it ended (`time.perf_counter`), the seconds it took, what the
@@ -22,15 +22,8 @@ OTHER_METHOD: Final = "_OTHER"
 UNAUTHENTICATED: Final = 401
 
 
-class Batch(NamedTuple):
-    """Rows that are written in one transaction."""
-
-    rows: int
-    body: bytes
-
-
 class Rows:
-    """Makes batches. Each row gets an id of its own, so that a batch that is sent twice is recognised."""
+    """Makes rows. Each gets an id of its own, so that a batch that is sent twice is recognised."""
 
     def __init__(
         self,
@@ -54,9 +47,9 @@ class Rows:
         self._begins: dict[tuple[int | None, str | None, str, str, int, str], bytes] = {}
         self._id = secrets.randbits(30) << 32
 
-    def batch(self, facts: Sequence[Fact]) -> Batch:
+    def of(self, facts: Sequence[Fact]) -> list[bytes]:
         """The rows of these requests."""
-        # One offset per batch: the wall clock is asked once, and may be set while the process runs.
+        # One offset for all: the wall clock is asked once, and may be set while the process runs.
         offset = self._clock() - self._ticks()
         rows: list[bytes] = []
         row_id = self._id
@@ -74,7 +67,7 @@ class Rows:
             row_id += 1
             rows.append(row(begin, seconds * 1e3, size, ended + offset, row_id, request_id.encode()))
         self._id = row_id
-        return Batch(len(rows), batch(rows))
+        return rows
 
     def _begin(self, key: tuple[int | None, str | None, str, str, int, str]) -> bytes:
         account_id, principal, method, route, status, address = key
