@@ -12,7 +12,7 @@ import httpx
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
-from tests.edge.running import access_of, edge_of, running
+from tests.edge.running import access_of, as_it_is, edge_of, nobody, running
 from tests.store.stores import Caller, Store
 
 from luna_serving.access.request_log.log import RequestLog
@@ -109,9 +109,7 @@ async def logged(
 
     gate = Gate(wired.charges, compute, GateLimits(100, 1000, 1000, 2, 5.0), DispatchMetrics(registry).of("echo"))
     operations = [Operation("echo", gate, Work, capability="echo")]
-    api = build_api(
-        operations, [router(wired.authorization, store.engine), health, *routers], wired.authorization.own_standing
-    )
+    api = build_api(operations, [router(wired.authorization, store.engine), health, *routers], nobody, as_it_is)
     recorder = Recorder(RequestMetrics(registry), rows=log.append, address=address)
     log.start()
     try:

@@ -60,6 +60,8 @@ def network_of(address: str) -> Network | None:
     except ValueError:
         return None
     ip = getattr(ip, "ipv4_mapped", None) or ip
+    if ip.is_unspecified:
+        return None
     return ipaddress.ip_network((ip, _KEPT_BITS[ip.version]), strict=False)
 
 

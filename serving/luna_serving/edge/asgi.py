@@ -42,6 +42,7 @@ from luna_serving.edge.own_accounts import OwnAccounts
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
 from luna_serving.edge.query import NO_QUERY, Parameters, read_query
 from luna_serving.edge.recording import Recorder, RequestRecord, pass_on, route_label
+from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.route_table import Methods, RouteTable
 from luna_serving.edge.streaming import Counted, begun, respond, respond_in_pieces
 from luna_serving.wire import problems
@@ -77,6 +78,7 @@ class Edge:
         sockets: ASGIApp,
         parser_pool: Executor,
         recorder: Recorder,
+        refused: RefusedCredentials,
         *,
         max_body_bytes: int,
         timeout_s: float,
@@ -91,6 +93,7 @@ class Edge:
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
         self._recorder = recorder
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
@@ -130,7 +133,10 @@ class Edge:
         pass_on(record, scope)
         answer, hung_up = Counted(send), False
         try:
-            await self._rest(scope, receive, answer)
+            if blocked := await self._refused.blocked(scope, record.headers):
+                await respond(answer, *problem_response(blocked), head=scope["method"] == "HEAD")
+            else:
+                await self._rest(scope, receive, answer)
         except Disconnected:
             hung_up = True
         finally:
@@ -149,9 +155,9 @@ class Edge:
         try:
             return await self._serve(methods, account_id, values, record, scope, receive)
         except Denied as denied:
-            return problem_response(denied.problem, denied.standing)
+            return problem_response(await self._refused.counted(scope, record.headers, denied.problem), denied.standing)
         except Problem as problem:
-            return problem_response(problem)
+            return problem_response(await self._refused.counted(scope, record.headers, problem))
         except Disconnected:
             return HUNG_UP, [], b""
         except asyncio.CancelledError:
@@ -175,6 +181,7 @@ class Edge:
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
         headers = record.headers
         credential = record.credential = self._authorization.read(headers)
+        await self._refused.admit(scope, headers, credential)
         if account_id is None:
             account_id = self._own.known(credential) or await self._own.ask(credential)
         elif account_id > MAX_ACCOUNT_ID:
@@ -185,6 +192,7 @@ class Edge:
         until = time.monotonic() + seconds
         try:
             operation = methods.taking(scope["method"])
+            self._authorization.require(credential, operation.least)
             query = read_query(scope["query_string"], operation.parameters) if scope["query_string"] else NO_QUERY
             if isinstance(operation, Operation):
                 work = await self._read(operation, headers, credential, account_id, receive, until, seconds)

@@ -21,9 +21,11 @@ from luna_serving.edge.bodies import Receive, Scope, Send, header_map
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
 from luna_serving.edge.query import read_query
 from luna_serving.edge.recording import UNKNOWN, RequestRecord, begin_context, note_account, request_id
+from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.telemetry.metrics import RequestMetrics
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing
 
 log = logging.getLogger("luna.sockets")
@@ -101,6 +103,8 @@ class SocketRoute:
     path: str
     serve: Callable[[Socket], Awaitable[None]]
     """Serves a connection until it returns or raises `Closed`."""
+    least: Role = Role.MEMBER
+    """The role that it needs."""
 
 
 Ended = Callable[[RequestRecord, Scope, str, int, int], None]
@@ -119,6 +123,7 @@ class Sockets:
         routes: list[SocketRoute],
         authorization: Authorization,
         metrics: RequestMetrics,
+        refused: RefusedCredentials,
         *,
         max_connections: int,
         ended: Ended = _not_recorded,
@@ -129,12 +134,14 @@ class Sockets:
             routes: of all capabilities.
             authorization: recognises callers.
             metrics: counts upgrades and open connections.
+            refused: counts refused credentials by address.
             max_connections: more are refused with 503.
             ended: takes every connection that is over or was refused.
         """
         self._routes = {route.path: route for route in routes}
         self._authorization = authorization
         self._metrics = metrics
+        self._refused = refused
         self._max_connections = max_connections
         self._ended = ended
         self._connections = 0
@@ -179,12 +186,14 @@ class Sockets:
     ) -> tuple[Socket, dict[str, object]]:
         headers = with_key_of_subprotocol(record.headers, scope["subprotocols"])
         credential = record.credential = self._authorization.read(headers)
+        await self._refused.admit(scope, headers, credential)
         if account_id is None:
             account_id = await self._authorization.identify(credential)
         elif account_id > MAX_ACCOUNT_ID:
             await self._authorization.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
         standing = await self._authorization.standing(credential, account_id, route.path)
+        self._authorization.require(credential, route.least)
         read_query(scope["query_string"], ())
         if self._connections >= self._max_connections:
             raise Denied(problems.overloaded(), standing)
@@ -204,6 +213,7 @@ class Sockets:
         problem: Problem,
         standing: Standing | None = None,
     ) -> None:
+        problem = await self._refused.counted(scope, record.headers, problem)
         label = route.path if route else UNKNOWN
         self._metrics.upgraded(label, problem.status)
         try:

@@ -61,7 +61,7 @@ class Rows:
             if credential is not None and status != UNAUTHENTICATED:
                 account_id = owner_of(credential)
                 if account_id is not None:
-                    principal = credential.key_prefix
+                    principal = credential.principal
             key = (account_id, principal, method, route, status, address)
             begin = begins.get(key) or self._begin(key)
             row_id += 1
