@@ -158,13 +158,10 @@ class Edge:
             return problem_response(await self._refused.counted(scope, record.headers, denied.problem), denied.standing)
         except Problem as problem:
             return problem_response(await self._refused.counted(scope, record.headers, problem))
-        except Disconnected:
-            return HUNG_UP, [], b""
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
+        except (Disconnected, asyncio.CancelledError):
             # The gate cancels the answer of a call whose caller has hung up, not the task.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
             return HUNG_UP, [], b""
         except Exception:
             log.exception("the request failed")
