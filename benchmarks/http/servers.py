@@ -46,8 +46,6 @@ class Server:
     origin: str
     path: str
     api_key: str
-    pid: int = 0
-    """The process, where it is Luna's: its replicas are below it."""
 
     @property
     def url(self) -> str:
@@ -81,16 +79,16 @@ def echo(work: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def luna(work: Path, name: str = "luna", **variables: str) -> Iterator[Server]:
-    """Run `luna up` on a fresh data folder with databases of its own, under these environment variables."""
-    data = work / name
+def luna(work: Path) -> Iterator[Server]:
+    """Run `luna up` on a fresh data folder with databases of its own."""
+    data = work / "luna"
     program = Path(sys.executable).with_name("luna")
     # With a developer's DATABASE_URL or REDIS_URL set, Luna would run on those instead of on its own.
-    env = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}} | variables
+    env = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
     port, quota = str(free_port()), str(QUOTA)
     process = ServerProcess(
         [str(program), "up", "--port", port, "--data-dir", str(data), "--quota", quota],
-        log_file=work / f"{name}.log",
+        log_file=work / "luna.log",
         env=env,
         cwd=ROOT,
     )
@@ -98,7 +96,7 @@ def luna(work: Path, name: str = "luna", **variables: str) -> Iterator[Server]:
         wait_until(lambda: _luna_is_ready(data / "env"), process, _LUNA_START_S)
         facts = _read_env(data / "env")
         path = f"/api/v1/{facts['LUNA_ACCOUNT_ID']}/kalman"
-        yield Server("luna", facts["LUNA_URL"].rstrip("/"), path, facts["LUNA_API_KEY"], process.pid)
+        yield Server("luna", facts["LUNA_URL"].rstrip("/"), path, facts["LUNA_API_KEY"])
     finally:
         process.stop(*_LUNA_STOP)
 

@@ -193,6 +193,9 @@ class RequestsSettings(Group):
     flush_s: float = Field(
         1.0, gt=0, le=60, description="Seconds between two writes: what a process that is killed loses at most."
     )
+    unknown_rows: int = Field(
+        100, ge=0, description="Rows per flush for unknown callers: a flood of them does not fill the disk."
+    )
     batch_rows: int = Field(2_000, ge=1, le=100_000, description="Rows in one transaction: bounds how long it takes.")
     memory_rows: int = Field(
         50_000,

@@ -115,3 +115,14 @@ async def test_a_token_is_logged_under_the_key_that_it_was_issued_for(store: Sto
         (row,) = await luna.rows()
     assert (row.account_id, row.principal) == (caller.account_id, caller.key.prefix)
     assert PEPPERS.digest(caller.key) not in str(row)
+
+
+async def test_a_flood_of_unknown_callers_is_bounded_and_hides_no_known_one(store: Store) -> None:
+    caller = await store.account()
+    async with logged(store, flush_s=60, unknown_rows=3) as luna, luna.client() as nobody, luna.client(caller) as client:
+        for _ in range(10):
+            assert (await nobody.post("/api/v1/echo", content="1", headers=JSON)).status_code == 401
+        assert (await client.post("/api/v1/echo", content="1", headers=JSON)).status_code == 200
+        assert [row.status for row in await luna.rows()] == [401, 401, 401, 200]
+        assert luna.value("luna_request_log_left_out_total") == 7
+        assert luna.value("luna_request_log_dropped_total") == 0

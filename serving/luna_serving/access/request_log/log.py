@@ -48,12 +48,13 @@ class RequestLog:
 
         Args:
             write: writes the body of a batch; see `luna_store.requests.writing.write`.
-            rows: makes rows of facts.
+            rows: makes rows of facts; bounded here for unknown callers.
             metrics: of the replica.
             settings: how often, and how many.
         """
         self._write = write
-        self._rows_of = rows.of
+        self._make = rows
+        self._strangers = settings.unknown_rows
         self._metrics = metrics
         self._flush_s = settings.flush_s
         self._memory_rows = settings.memory_rows
@@ -103,6 +104,7 @@ class RequestLog:
 
     async def _collect(self) -> None:
         while True:
+            self._make.strangers = self._strangers
             await asyncio.sleep(self._flush_s)
             await self._take()
 
@@ -114,7 +116,7 @@ class RequestLog:
             # In place: `append` is bound to this list.
             del self._facts[:stretch]
             try:
-                self._rows += self._rows_of(taken)
+                self._rows += self._make.of(taken)
             except Exception:  # or the facts would pile up without a bound
                 log.exception("%d requests cannot be logged", len(taken))
                 self._metrics.dropped.inc(len(taken))
@@ -123,6 +125,8 @@ class RequestLog:
             await asyncio.sleep(0)
         if self._rows:
             self._batch()
+        self._metrics.left_out.inc(self._make.left_out)
+        self._make.left_out = 0
 
     def _batch(self) -> None:
         made = Batch(len(self._rows), batch(self._rows))

@@ -15,6 +15,11 @@ class RequestLogMetrics:
             "Rows of the request log that were given up, because Postgres took none for too long or refused them.",
             registry=registry,
         )
+        self.left_out = Counter(
+            "luna_request_log_left_out_total",
+            "Requests of unknown callers that were not logged, because there were too many.",
+            registry=registry,
+        )
         self.waiting = Gauge(
             "luna_request_log_waiting_rows",
             "Rows of the request log that wait for Postgres.",

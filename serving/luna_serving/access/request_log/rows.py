@@ -46,6 +46,10 @@ class Rows:
         self._ticks = ticks
         self._begins: dict[tuple[int | None, str | None, str, str, int, str], bytes] = {}
         self._id = secrets.randbits(30) << 32
+        self.strangers = 0
+        """How many further rows of callers that were not recognised are made."""
+        self.left_out = 0
+        """How many were not, because `strangers` was used up."""
 
     def of(self, facts: Sequence[Fact]) -> list[bytes]:
         """The rows of these requests."""
@@ -62,6 +66,11 @@ class Rows:
                 account_id = owner_of(credential)
                 if account_id is not None:
                     principal = credential.principal
+            if account_id is None:
+                if self.strangers <= 0:
+                    self.left_out += 1
+                    continue
+                self.strangers -= 1
             key = (account_id, principal, method, route, status, address)
             begin = begins.get(key) or self._begin(key)
             row_id += 1
