@@ -119,7 +119,11 @@ async def test_a_token_is_logged_under_the_key_that_it_was_issued_for(store: Sto
 
 async def test_a_flood_of_unknown_callers_is_bounded_and_hides_no_known_one(store: Store) -> None:
     caller = await store.account()
-    async with logged(store, flush_s=60, unknown_rows=3) as luna, luna.client() as nobody, luna.client(caller) as client:
+    async with (
+        logged(store, flush_s=60, unknown_rows=3) as luna,
+        luna.client() as nobody,
+        luna.client(caller) as client,
+    ):
         for _ in range(10):
             assert (await nobody.post("/api/v1/echo", content="1", headers=JSON)).status_code == 401
         assert (await client.post("/api/v1/echo", content="1", headers=JSON)).status_code == 200

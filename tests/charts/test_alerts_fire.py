@@ -57,3 +57,14 @@ def test_dropped_rows_of_the_request_log_are_told(rate: float, fires: bool) -> N
     drops = next(rule for rule in rules() if rule["alert"] == "LunaRequestLogDropsRows")
     both = [counter("luna_request_log_dropped_total", rate, instance=worker) for worker in ("a", "b")]
     assert bool(Evaluator(both).firing(drops, at=3600)) is fires
+
+
+REFUSED = next(rule for rule in rules() if rule["alert"] == "LunaAttemptsRefused")
+
+
+def test_a_storm_of_refused_attempts_is_seen_once_per_kind_and_a_few_are_not() -> None:
+    def shown(kind: str, rate: float, until: float = float("inf")) -> list[Series]:
+        return [counter("luna_throttled_total", rate, until, kind=kind, instance=worker) for worker in ("a", "b")]
+
+    evaluator = Evaluator([*shown("login", 20), *shown("key", 0.1), *shown("refresh", 20, until=6000)])
+    assert evaluator.firing(REFUSED, at=7200) == {frozenset({("kind", "login")})}

@@ -115,7 +115,7 @@ class Recorder:
         """
         ended = time.perf_counter()
         seconds = ended - record.started
-        self.metrics.answered(route, status, seconds)
+        self.metrics.answered(scope["method"], route, status, seconds)
         if self._rows is not None:
             address = self._address(scope, record.headers)
             request_id = record.context["request_id"]
