@@ -16,6 +16,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from luna_serving.cors_settings import CorsSettings
+from luna_serving.request_log_settings import RequestsSettings
 from luna_serving.setting_group import Group
 
 # Serve's own default target of an ingress replica would start a second one at 2 calls under way.
@@ -240,6 +241,7 @@ class PlatformSettings(Group):
     argon2: Argon2Settings = Argon2Settings()
     session: SessionSettings = SessionSettings()
     throttle: ThrottleSettings = ThrottleSettings()
+    requests: RequestsSettings = RequestsSettings()
     workers: WorkersSettings = WorkersSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."
