@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from luna_serving.openid_settings import OidcSettings, Origin
+from luna_serving.settings_group import Group
 
 # Serve's own default target of an ingress replica would start a second one at 2 calls under way.
 ONGOING_PER_INGRESS = 64
@@ -21,15 +24,18 @@ ONGOING_PER_INGRESS = 64
 
 # Variables of Luna that are no settings: secrets, what clients read from `.luna/env`, tests and other programs.
 OTHER_VARIABLES: Final = frozenset(
-    {"LUNA_PEPPERS", "LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", "LUNA_EMAIL", "LUNA_PASSWORD", "LUNA_RUN_DIR"}
+    {
+        "LUNA_PEPPERS",
+        "LUNA_CLIENT_SECRETS",
+        "LUNA_URL",
+        "LUNA_ACCOUNT_ID",
+        "LUNA_API_KEY",
+        "LUNA_EMAIL",
+        "LUNA_PASSWORD",
+        "LUNA_RUN_DIR",
+    }
 )
 OTHER_PREFIXES: Final = ("LUNA_OPERATOR_", "LUNA_TEST_", "LUNA_CLUSTER_", "LUNA_CRDS")
-
-
-class Group(BaseModel):
-    """Settings of one part. A misspelt name is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Scaled(Group):
@@ -67,6 +73,12 @@ class EdgeSettings(Scaled):
         (),
         description="Networks of the proxies in front of Luna whose X-Forwarded-For is believed, in CIDR notation, "
         "separated by commas; none by default. Luna's own HAProxy is not named here ([abuse](abuse.md)).",
+    )
+
+    public_url: Origin = Field(
+        "",
+        description="Where people reach Luna, such as https://luna.example.com, without a path; OpenID providers send "
+        "them back there. `luna up` knows its own.",
     )
 
     @field_validator("trusted_proxies", mode="before")
@@ -235,6 +247,7 @@ class PlatformSettings(Group):
     token: TokenSettings = TokenSettings()
     argon2: Argon2Settings = Argon2Settings()
     session: SessionSettings = SessionSettings()
+    oidc: OidcSettings = OidcSettings()
     throttle: ThrottleSettings = ThrottleSettings()
     workers: WorkersSettings = WorkersSettings()
     proxy: Literal["haproxy", "serve"] = Field(

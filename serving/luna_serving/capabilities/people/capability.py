@@ -8,6 +8,8 @@ from luna_serving.access.people.passwords import Passwords
 from luna_serving.access.people.sign_in import SignIn
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.capabilities.people.loops import LOOPS
+from luna_serving.capabilities.people.openid.routes import OpenIdRoutes
+from luna_serving.capabilities.people.openid.wiring import openid_flow
 from luna_serving.capabilities.people.routes import AuthRoutes
 from luna_serving.settings import CapabilitySettings
 from luna_store.accounts.cache import AccountCache
@@ -32,6 +34,7 @@ def serve(platform: Platform, settings: PeopleSettings) -> Routes:
         refresh_lifetime=timedelta(seconds=common.session.refresh_lifetime_s),
         most_per_person=common.session.most_per_person,
     )
+    metrics = PeopleMetrics(platform.registry)
     sign_in = SignIn(
         users,
         memberships,
@@ -40,10 +43,13 @@ def serve(platform: Platform, settings: PeopleSettings) -> Routes:
         Passwords(common.argon2),
         platform.tokens,
         AccountCache(engine, platform.redis),
-        PeopleMetrics(platform.registry),
+        metrics,
     )
     auth = AuthRoutes(sign_in, users, memberships, platform.authorization, platform.attempts, platform.proxies)
-    return Routes(routers=[auth.router()])
+    openid = OpenIdRoutes(
+        openid_flow(platform, metrics), sign_in, platform.attempts, platform.proxies, common.edge.public_url
+    )
+    return Routes(routers=[auth.router(), openid.router()])
 
 
 PEOPLE: Final = Capability(name="people", settings=PeopleSettings, serve=serve, loops=lambda _: LOOPS)
