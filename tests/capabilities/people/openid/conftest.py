@@ -2,20 +2,17 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
-from tests.capabilities.people.openid.people import Website, website
+from tests.capabilities.people.openid.people import Website, settings_of, wait_for, website
 
 from luna_serving.local.data_folder.ports import free_port
 from luna_serving.local.servers.postgres import PostgresServer
 from luna_serving.local.servers.valkey import ValkeyServer
 
-READY_S = 60
 TEAM = "openid/team"
 OTHER = "openid/other"
 
@@ -24,20 +21,12 @@ OTHER = "openid/other"
 def library_provider(folder: Path) -> Iterator[str]:
     """Start `oidc-provider-mock` as a process of its own; yields its issuer."""
     port = free_port()
-    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce"]
+    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true"]
     with (folder / "provider.log").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     issuer = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + READY_S
-        while True:
-            try:
-                httpx.get(f"{issuer}/.well-known/openid-configuration").raise_for_status()
-                break
-            except httpx.HTTPError:
-                assert process.poll() is None, (folder / "provider.log").read_text()
-                assert time.monotonic() < deadline, "the provider does not start"
-                time.sleep(0.1)
+        wait_for(f"{issuer}/.well-known/openid-configuration", process, folder / "provider.log")
         yield issuer
     finally:
         process.terminate()
@@ -61,5 +50,5 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Website]:
         providers = {
             "honest": {"issuer": honest, "client_id": "luna", "label": "The honest one", "roles": rules},
         }
-        with website(folder, postgres.url, valkey.url, honest, providers) as running:
+        with website(folder, postgres.url, valkey.url, honest, settings_of(providers)) as running:
             yield running

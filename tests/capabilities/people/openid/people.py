@@ -3,26 +3,31 @@
 import json
 import os
 import secrets
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from tests.serving.platform import Luna, luna_on
+from sqlalchemy import text
+from tests.serving.platform import PEPPERS, Luna
 
+from luna_serving.local.data_folder.ports import free_port
 from luna_store.accounts.cache import AccountCache
 from luna_store.people.memberships import Memberships, Source
 from luna_store.people.roles import Role
 from luna_store.people.users import User, Users
 from luna_store.platform.postgres import async_engine
+from luna_store.platform.schema import migrate
 from luna_store.quota.redis_quota import redis_client
 
 SECRET = "the client secret of the tests"
-SCOPES = ["openid", "email", "profile"]
+READY_S = 120
 
 
 @dataclass
@@ -45,23 +50,17 @@ class Website:
     async def account(self) -> tuple[int, str]:
         """A new account: its id and its name."""
         caller = await self.luna.caller()
-        engine = async_engine(self.luna.database_url)
-        try:
-            async with engine.connect() as connection:
-                from sqlalchemy import text
-
-                name = await connection.scalar(text("SELECT account_name FROM accounts WHERE id = :i"), {"i": caller.id})
-        finally:
-            await engine.dispose()
-        return caller.id, str(name)
+        async with self._engine() as engine, engine.connect() as connection:
+            query = text("SELECT account_name FROM accounts WHERE id = :i")
+            return caller.id, str(await connection.scalar(query, {"i": caller.id}))
 
     async def named(self, account_name: str) -> int:
         """The account of a name, made if there is none."""
-        from sqlalchemy import text
-
         caller = await self.luna.caller()
         async with self._engine() as engine, engine.begin() as connection:
-            found = await connection.scalar(text("SELECT id FROM accounts WHERE account_name = :n"), {"n": account_name})
+            found = await connection.scalar(
+                text("SELECT id FROM accounts WHERE account_name = :n"), {"n": account_name}
+            )
             if found is not None:
                 return int(found)
             await connection.execute(
@@ -96,10 +95,6 @@ class Website:
     async def disable(self, email: str) -> None:
         async with self._engine() as engine:
             await Users(engine).set_disabled(email, disabled=True)
-
-    @contextmanager
-    def _nothing(self) -> Iterator[None]:
-        yield
 
     def _engine(self) -> Any:
         return _Engine(self.luna.database_url)
@@ -161,21 +156,44 @@ def address() -> str:
     return f"{secrets.token_hex(6)}@example.com"
 
 
-@contextmanager
-def website(folder: Path, database_url: str, redis_url: str, honest: str, providers: dict[str, Any]) -> Iterator[Website]:
-    """Start Luna with these providers."""
-    settings = {
+def settings_of(providers: dict[str, Any]) -> dict[str, str]:
+    """The environment of a Luna with these providers."""
+    return {
         "LUNA_OIDC_PROVIDERS": json.dumps(providers),
         "LUNA_CLIENT_SECRETS": json.dumps(dict.fromkeys(providers, SECRET)),
-        "LUNA_OIDC_TIMEOUT_S": "15",
+        "LUNA_OIDC_TIMEOUT_S": "3",
         "LUNA_THROTTLE_PROVIDER_ATTEMPTS": "1000",
         "LUNA_THROTTLE_DELAY_FIRST_S": "0",
-        "LUNA_OIDC_STARTS_PER_ADDRESS": "10000",
+        "LUNA_LOG_LEVEL": "DEBUG",
     }
-    started = luna_on(folder, database_url=database_url, redis_url=redis_url, arguments=["--only", "account"])
-    with patch.dict(os.environ, settings):
-        luna = started.__enter__()
+
+
+@contextmanager
+def website(folder: Path, database_url: str, redis_url: str, honest: str, more: dict[str, str]) -> Iterator[Website]:
+    """Start an ingress replica with these settings, on an empty database."""
+    migrate(database_url)
+    port, log = free_port(), folder / "luna.log"
+    servers = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "LUNA_PEPPERS": PEPPERS}
+    command = [sys.executable, "-m", "tests.capabilities.people.openid.served", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=os.environ | servers | more, stdout=output, stderr=output)
+    luna = Luna(f"http://127.0.0.1:{port}", database_url, redis_url, PEPPERS, process, log)
     try:
+        wait_for(f"{luna.url}/api/v1/auth/providers", process, log)
         yield Website(luna, honest, [SECRET])
     finally:
-        started.__exit__(None, None, None)
+        process.terminate()
+        process.wait(20)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers."""
+    deadline = time.monotonic() + READY_S
+    while True:
+        try:
+            httpx.get(url).raise_for_status()
+            return
+        except httpx.HTTPError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
