@@ -15,8 +15,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from luna_serving.cors_settings import CorsSettings
 from luna_serving.openid_settings import OidcSettings, Origin
-from luna_serving.settings_group import Group
+from luna_serving.setting_group import Group
 
 # Serve's own default target of an ingress replica would start a second one at 2 calls under way.
 ONGOING_PER_INGRESS = 64
@@ -24,16 +25,8 @@ ONGOING_PER_INGRESS = 64
 
 # Variables of Luna that are no settings: secrets, what clients read from `.luna/env`, tests and other programs.
 OTHER_VARIABLES: Final = frozenset(
-    {
-        "LUNA_PEPPERS",
-        "LUNA_CLIENT_SECRETS",
-        "LUNA_URL",
-        "LUNA_ACCOUNT_ID",
-        "LUNA_API_KEY",
-        "LUNA_EMAIL",
-        "LUNA_PASSWORD",
-        "LUNA_RUN_DIR",
-    }
+    f"LUNA_{name}"
+    for name in ("PEPPERS", "CLIENT_SECRETS", "URL", "ACCOUNT_ID", "API_KEY", "EMAIL", "PASSWORD", "RUN_DIR")
 )
 OTHER_PREFIXES: Final = ("LUNA_OPERATOR_", "LUNA_TEST_", "LUNA_CLUSTER_", "LUNA_CRDS")
 
@@ -69,12 +62,17 @@ class EdgeSettings(Scaled):
         description="One log line per request; off by default: it adds a sixth to the edge's CPU time of a call. "
         "Answers of 500 and above are logged in any case.",
     )
+    hsts_s: int = Field(
+        0,
+        ge=0,
+        description="max-age of Strict-Transport-Security, in seconds; 0 sends none. TLS ends in front of Luna: set it "
+        "(31536000 is a year) where every caller comes over TLS, or have the proxy in front send it.",
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Networks of the proxies in front of Luna whose X-Forwarded-For is believed, in CIDR notation, "
         "separated by commas; none by default. Luna's own HAProxy is not named here ([abuse](abuse.md)).",
     )
-
     public_url: Origin = Field(
         "",
         description="Where people reach Luna, such as https://luna.example.com, without a path; OpenID providers send "
@@ -242,6 +240,7 @@ class PlatformSettings(Group):
     """What belongs to no capability."""
 
     edge: EdgeSettings = EdgeSettings()
+    cors: CorsSettings = CorsSettings()
     dispatch: DispatchSettings = DispatchSettings()
     access: AccessSettings = AccessSettings()
     token: TokenSettings = TokenSettings()
@@ -252,6 +251,11 @@ class PlatformSettings(Group):
     workers: WorkersSettings = WorkersSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."
+    )
+    data_dir: str = Field(
+        "",
+        description="A folder on the disk that /health/system shows: in `luna up` the data folder, otherwise that of "
+        "temporary files.",
     )
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()

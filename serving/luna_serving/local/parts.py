@@ -86,7 +86,12 @@ class Parts:
         proxy = choose_proxy(os.environ)
         binary = haproxy_binary() if proxy == "haproxy" else None
         environment = ray_environment(
-            {"LUNA_EDGE_PUBLIC_URL": f"http://{LOOPBACK}:{port}", **self._environment, "LUNA_PEPPERS": peppers},
+            {
+                "LUNA_EDGE_PUBLIC_URL": f"http://{LOOPBACK}:{port}",
+                **self._environment,
+                "LUNA_PEPPERS": peppers,
+                "LUNA_DATA_DIR": str(self._folder.path.absolute()),
+            },
             run_dir,
             proxy,
             install_haproxy(run_dir, binary) if binary else None,

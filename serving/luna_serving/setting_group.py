@@ -1,4 +1,4 @@
-"""The base of all groups of settings."""
+"""What all groups of settings are; `luna_serving.settings` gathers them."""
 
 from pydantic import BaseModel, ConfigDict
 
