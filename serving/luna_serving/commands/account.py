@@ -18,6 +18,7 @@ from luna_store import limits
 from luna_store.accounts.accounts import AccountExists, AccountInfo, AccountNotFound, Accounts, AccountSpec
 from luna_store.accounts.api_keys import PepperMissing, Peppers
 from luna_store.accounts.cache import AccountCache
+from luna_store.audit.actors import command
 from luna_store.grants import ALL
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
@@ -122,7 +123,7 @@ async def account_commands(servers: Servers) -> AsyncIterator[AccountCommands]:
     """
     try:
         peppers = Peppers.parse(servers.peppers)
-        engine = async_engine(servers.database_url, pool_size=1)
+        engine = async_engine(servers.database_url, actor=command(), pool_size=1)
         redis = redis_client(servers.redis_url, timeout_s=2.0)
     except (PepperMissing, ValueError) as error:
         raise CommandFailed(str(error)) from error

@@ -11,6 +11,7 @@ from luna_store.accounts.accounts import AccountNotFound, Accounts, AccountSpec
 from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.tables import DEFAULT_QUOTA_LIMIT
+from luna_store.audit.actors import command
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
@@ -48,7 +49,7 @@ async def demo_account(
         kept_key: its key, from an earlier start; replaced if it is no longer valid.
         keep: called with a new key before anything else can fail, because the key cannot be read again.
     """
-    engine = async_engine(database_url, pool_size=1)
+    engine = async_engine(database_url, actor=command(), pool_size=1)
     redis = redis_client(redis_url, timeout_s=5.0)
     try:
         account = await _create_or_find(Accounts(engine, peppers), limits, kept_key, keep)
