@@ -94,6 +94,14 @@ class TokenSettings(Group):
     lifetime_s: int = Field(900, gt=0, description="Seconds that a token is valid.")
 
 
+class AuditSettings(Group):
+    """The audit log: who changed accounts, keys, members and models."""
+
+    retention_days: int = Field(
+        400, ge=1, le=36_500, description="Days that an entry is kept at least; it goes with the last one of its month."
+    )
+
+
 class WorkersSettings(Group):
     """The deployment that hosts periodic work: retention, housekeeping."""
 
@@ -144,6 +152,7 @@ class PlatformSettings(Group):
     dispatch: DispatchSettings = DispatchSettings()
     access: AccessSettings = AccessSettings()
     token: TokenSettings = TokenSettings()
+    audit: AuditSettings = AuditSettings()
     workers: WorkersSettings = WorkersSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."

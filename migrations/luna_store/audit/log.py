@@ -1,11 +1,11 @@
 """Reads the audit log, and records what is no change of a row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, select, text, tuple_
+from sqlalchemy import ColumnElement, bindparam, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -77,8 +77,8 @@ async def page(engine: AsyncEngine, wanted: Wanted, *, limit: int) -> list[Chang
     query = select(*columns).where(*_conditions(wanted))
     query = query.order_by(AuditEntry.at.desc(), AuditEntry.id.desc()).limit(limit)
     async with engine.connect() as connection:
-        rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-        return [Change(*row) for row in rows]
+        rows = await connection.execute(query)
+        return [Change(**row) for row in rows.mappings()]
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:

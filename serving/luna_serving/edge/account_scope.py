@@ -25,8 +25,9 @@ from luna_serving.edge.bodies import coding_of, header_map, read_in_time, requir
 from luna_serving.edge.openapi import ACCOUNT, SECURITY
 from luna_serving.edge.paths import MAX_ACCOUNT_ID, PREFIX
 from luna_serving.edge.query import refuse_unknown_parameters
-from luna_serving.edge.recording import note_account
+from luna_serving.edge.recording import note_account, request_id
 from luna_serving.wire import problems
+from luna_store.audit.actors import Actor
 from luna_store.quota.debits import Standing
 
 # The path of the credential's own account; with an id it is `/api/v1/{account_id}`.
@@ -54,6 +55,8 @@ class Owner:
 
     account_id: int
     standing: Standing
+    actor: Actor
+    """Who the audit log names for changes that the request makes; see `luna_store.audit.actors.acting_as`."""
 
 
 class AccountRoute(APIRoute):
@@ -111,7 +114,8 @@ class AccountRoutes(APIRouter):
         Raises:
             Problem: 401, 403, 404, 503; 422 for a query parameter that the route does not take.
         """
-        credential = self._authorization.read(header_map(request.scope))
+        headers = header_map(request.scope)
+        credential = self._authorization.read(headers)
         named = request.path_params.get("account_id")
         in_range = named is not None and 0 < int(named) <= MAX_ACCOUNT_ID
         account_id = int(named) if named is not None and in_range else await self._authorization.identify(credential)
@@ -121,7 +125,7 @@ class AccountRoutes(APIRouter):
         if named is not None and not in_range:
             raise problems.not_found(f"There is no account {named}.")
         refuse_unknown_parameters(request)
-        return Owner(account_id, standing)
+        return Owner(account_id, standing, Actor.key(credential.key_prefix, request_id(headers)))
 
 
 async def json_body(request: Request, *, limit: int, seconds: float) -> bytes:

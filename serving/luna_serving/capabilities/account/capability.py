@@ -3,6 +3,7 @@
 from typing import Final
 
 from luna_serving.capabilities.account import routes, token_routes
+from luna_serving.capabilities.account.audit import routes as audit_routes
 from luna_serving.capabilities.account.loops import LOOPS
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.settings import CapabilitySettings
@@ -19,6 +20,7 @@ def serve(platform: Platform, settings: AccountSettings) -> Routes:
         routers=[
             token_routes.router(platform.authenticator, platform.authorization, platform.tokens),
             routes.router(platform.authorization, platform.accounts, platform.engine, ceilings=platform.ceilings),
+            audit_routes.router(platform.authorization, platform.engine),
         ]
     )
 
