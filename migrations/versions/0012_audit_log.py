@@ -1,7 +1,7 @@
-"""The audit log: who changed accounts, keys and models, written by triggers in the transaction of the change.
+"""The audit log: who changed accounts, keys, members, users and models, written by triggers.
 
 Revision: 0012
-Follows: 0009
+Follows: 0010
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from luna_store.audit.triggers import AuditTrigger, created, dropped
+from luna_store.audit.triggers import NO_ACCOUNT, AuditTrigger, created, dropped
 
 revision: str = "0012"
-down_revision: str | None = "0009"
+down_revision: str | None = "0010"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
@@ -143,6 +143,9 @@ OLD_LIMITS = ("max_series_length", "max_series_per_request", "history_days")
 LIMITS = ("quota_limit", "quota_window", "rate_per_second", "rate_burst", "limits")
 IDENTITY = ("account_name", "display_name", "tier", "uid")
 ACCOUNT = (*IDENTITY, "state", *LIMITS, "allowed", "expires_at")
+MEMBER = ("source", "role")
+# Never the hash of the password.
+USER = ("id", "email", "disabled_at", "password_changed_at")
 KEY = ("pepper_id", "pending", "expires_at", "revoked_at", "rotation_requested_at")
 # A key that ended before gives no access: its removal changes nothing.
 LIVE_KEY = "OLD.revoked_at IS NULL AND (OLD.expires_at IS NULL OR OLD.expires_at > now())"
@@ -164,6 +167,13 @@ def key(action: str, when: str, *watched: str) -> AuditTrigger:
     return AuditTrigger("api_keys", action, "UPDATE", "prefix", KEY, watched, when)
 
 
+def user(
+    action: str, columns: tuple[str, ...] = (), *, watched: tuple[str, ...] = (), when: str | None = None
+) -> AuditTrigger:
+    """A trigger of an UPDATE of users, who belong to no account."""
+    return AuditTrigger("users", action, "UPDATE", "email", columns, watched, when, account=NO_ACCOUNT)
+
+
 TRIGGERS = (
     AuditTrigger("accounts", "account.created", "INSERT", "account_name", ACCOUNT, account="id"),
     # Settlement and debits update other columns of accounts many times per second.
@@ -183,6 +193,22 @@ TRIGGERS = (
         *REPLACED,
     ),
     AuditTrigger("api_keys", "key.removed", "DELETE", "prefix", KEY, when=LIVE_KEY),
+    AuditTrigger("memberships", "member.added", "INSERT", "email", MEMBER),
+    AuditTrigger("memberships", "member.role", "UPDATE", "email", ("role",), ("account_id", "email", "source")),
+    AuditTrigger("memberships", "member.removed", "DELETE", "email", MEMBER),
+    AuditTrigger("users", "user.created", "INSERT", "email", USER, account=NO_ACCOUNT),
+    user("user.changed", ("id", "email")),
+    user("user.disabled", ("disabled_at",), when="OLD.disabled_at IS NULL AND NEW.disabled_at IS NOT NULL"),
+    user("user.enabled", ("disabled_at",), when="OLD.disabled_at IS NOT NULL AND NEW.disabled_at IS NULL"),
+    user("user.password-changed", ("password_changed_at",)),
+    # A sign-in replaces the hash of an unchanged password after the parameters of Argon2 have changed.
+    user(
+        "user.password-rehashed",
+        watched=("password_hash",),
+        when="NEW.password_hash IS DISTINCT FROM OLD.password_hash"
+        " AND NEW.password_changed_at IS NOT DISTINCT FROM OLD.password_changed_at",
+    ),
+    AuditTrigger("users", "user.deleted", "DELETE", "email", USER, account=NO_ACCOUNT),
 )
 MODEL_TRIGGERS = (
     """CREATE TRIGGER audit_model_version AFTER INSERT ON model_versions

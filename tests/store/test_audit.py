@@ -23,6 +23,11 @@ from luna_store.accounts.provisioning import Provisioning
 from luna_store.accounts.rows import remove_ended_keys
 from luna_store.audit.actors import Actor, acting_as, command
 from luna_store.audit.log import Change, Wanted, page, record
+from luna_store.people.links import PasswordLinks
+from luna_store.people.memberships import Memberships, Source
+from luna_store.people.roles import Role
+from luna_store.people.sessions import digest
+from luna_store.people.users import Users
 from luna_store.platform.postgres import async_engine
 
 DAY = timedelta(days=1)
@@ -313,6 +318,54 @@ async def test_no_entry_holds_a_key_or_its_digest(store: Store, operator: Provis
     for key in (*keys, other, rotated):
         assert key.secret.removeprefix(f"{key.prefix}_") not in whole
         assert PEPPERS.digest(key) not in whole
+
+
+async def test_members_are_followed_through_their_roles(store: Store) -> None:
+    caller = await store.account()
+    members, by = Memberships(store.engine), Actor.user(uuid.uuid4(), "request-1")
+    for role in (Role.VIEWER, Role.VIEWER, Role.ADMIN):
+        await members.put(caller.account_id, "Ann@Example.com", role, Source.ADMIN, by=by)
+    for _ in range(2):
+        await members.remove(caller.account_id, "ann@example.com", Source.ADMIN, by=by)
+    entries = await log_of(store, caller.account_id, action="member")
+    assert [(e.action, e.before, e.after) for e in entries] == [
+        ("member.added", None, {"source": "admin", "role": "viewer"}),
+        ("member.role", {"role": "viewer"}, {"role": "admin"}),
+        ("member.removed", {"source": "admin", "role": "admin"}, None),
+    ]
+    assert {(e.subject, e.actor, e.request_id) for e in entries} == {("ann@example.com", by.name, "request-1")}
+
+
+async def test_users_are_followed_and_no_entry_holds_the_hash_of_a_password(store: Store) -> None:
+    users, links = Users(store.engine), PasswordLinks(store.engine)
+    ann = await users.create("ann@example.com", "hash-1")
+    await users.rehash(ann.id, "hash-1", "hash-2")
+    await users.set_password("ann@example.com", "hash-3", by=Actor.user(ann.id))
+    for disabled in (True, True, False, False):
+        await users.set_disabled("ann@example.com", disabled=disabled)
+    tokens = []
+    for address in ("ann@example.com", "bob@example.com"):
+        tokens.append(await links.make(address, DAY))
+        await links.use(tokens[-1], "hash-4")
+    await store.execute("UPDATE users SET email = 'zoe@example.com' WHERE email LIKE 'ann%'")
+    await store.execute("DELETE FROM users WHERE email LIKE 'bob%'")
+    entries = await log_of(store)
+    assert [(e.action, e.subject.partition("@")[0], e.actor) for e in entries] == [
+        ("user.created", "ann", "luna"),
+        ("user.password-rehashed", "ann", "luna"),
+        ("user.password-changed", "ann", f"user:{ann.id}"),
+        ("user.disabled", "ann", "luna"),
+        ("user.enabled", "ann", "luna"),
+        ("user.password-changed", "ann", "link:ann@example.com"),
+        ("user.created", "bob", "link:bob@example.com"),
+        ("user.changed", "zoe", "luna"),
+        ("user.deleted", "bob", "luna"),
+    ]
+    assert {e.account_id for e in entries} == {None}
+    assert entries[7].before == {"email": "ann@example.com"}
+    assert (entries[1].before, entries[1].after) == (None, None)
+    whole = str(entries)
+    assert not [secret for secret in ("hash-", *tokens, *map(digest, tokens)) if secret in whole]
 
 
 async def test_entries_are_found_by_what_when_and_whom(store: Store) -> None:

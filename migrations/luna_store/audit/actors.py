@@ -4,6 +4,7 @@
 |---|---|
 | `user:<uuid>` | a person, through HTTP |
 | `key:<prefix>` | an API key, through HTTP |
+| `link:<email>` | the holder of a link that sets a password |
 | `operator`, `settlement`, `serving`, `workers` | a process of Luna, by itself |
 | `command:<user>` | the command line, run by this user of the operating system |
 | `migration` | a migration of the schema |
@@ -41,6 +42,11 @@ class Actor:
     def key(cls, prefix: str, request_id: str = "") -> "Actor":
         """An API key, by its public prefix."""
         return cls(f"key:{prefix}", request_id)
+
+    @classmethod
+    def link(cls, email: str, request_id: str = "") -> "Actor":
+        """The holder of a link that was made for a normalised address."""
+        return cls(f"link:{email}", request_id)
 
     @classmethod
     def user(cls, user_id: UUID, request_id: str = "") -> "Actor":

@@ -15,6 +15,7 @@ OURS = (
     "luna_store.audit.tables",
     "luna_store.accounts.tables",
     "luna_store.ledger.tables",
+    "luna_store.people.tables",
 )
 CAPABILITIES = "luna_serving.capabilities"
 

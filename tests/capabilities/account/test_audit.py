@@ -1,5 +1,6 @@
 """`GET /audit` on real stores: what an account's admins see of the audit log."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -8,21 +9,41 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.edge.running import access_of
+from tests.edge.running import TOKENS, access_of, refused_of
 from tests.store.stores import Caller, Store
 
+from luna_serving.access.tokens import Token
 from luna_serving.capabilities.account.audit.routes import router
 from luna_serving.edge.fastapi_app import build_api
+from luna_store.people.memberships import Memberships, Source
+from luna_store.people.roles import Role
+from luna_store.people.sessions import Sessions
+from luna_store.people.users import Users
+
+
+async def session_of(store: Store, account_id: int, role: Role) -> str:
+    """An access token of a person with this role."""
+    email = f"{secrets.token_hex(4)}@example.com"
+    user = await Users(store.engine).create(email, None)
+    await Memberships(store.engine).put(account_id, email, role, Source.COMMAND)
+    month = timedelta(days=30)
+    sessions = Sessions(store.engine, lifetime=month, refresh_lifetime=month, most_per_person=5)
+    session, _ = await sessions.begin(user.id, account_id)
+    await store.cache.rebuild(account_id)
+    return TOKENS.issue(Token(account_id, session.principal(role), role, user.id))
 
 
 @asynccontextmanager
-async def client_of(store: Store, caller: Caller) -> AsyncIterator[httpx.AsyncClient]:
-    authorization = access_of(store).authorization
-    app: FastAPI = build_api([], [router(authorization, store.engine)], authorization.own_standing)
+async def client_of(store: Store, caller: Caller, role: Role = Role.ADMIN) -> AsyncIterator[httpx.AsyncClient]:
+    token = await session_of(store, caller.account_id, role)
+    wired = access_of(store)
+    refused = refused_of(wired)
+    routes = router(wired.authorization, store.engine)
+    app: FastAPI = build_api([], [routes], refused.own_standing, refused.counted)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app, raise_app_exceptions=False),
         base_url="http://luna/api/v1",
-        headers={"X-API-Key": caller.key.secret},
+        headers={"Authorization": f"Bearer {token}"},
     ) as client:
         yield client
 
@@ -38,7 +59,7 @@ async def test_an_account_sees_its_own_changes_the_newest_first(store: Store) ->
     await store.accounts.update(ours.account_id, quota_limit=7)
     await store.accounts.update(theirs.account_id, quota_limit=8)
     async with client_of(store, ours) as client:
-        seen = await items(client)
+        member, *seen = await items(client)
         elsewhere = await client.get(f"/{theirs.account_id}/audit")
     assert [(e["action"], e["actor"]) for e in seen] == [
         ("account.limits", "luna"),
@@ -51,6 +72,21 @@ async def test_an_account_sees_its_own_changes_the_newest_first(store: Store) ->
     assert datetime.fromisoformat(newest["at"]).tzinfo is not None
     assert seen[1]["subject"] == ours.key.prefix
     assert elsewhere.status_code == 403
+    assert (member["action"], member["before"]) == ("member.added", None)
+    assert member["after"] == {"source": "command", "role": "admin"}
+
+
+async def test_only_an_admin_reads_the_log(store: Store) -> None:
+    caller = await store.account()
+    answers = {}
+    for role in (Role.VIEWER, Role.MEMBER):
+        async with client_of(store, caller, role) as client:
+            answers[role.word] = await client.get("/audit")
+            answers["key"] = await client.get(
+                "/audit", headers={"X-API-Key": caller.key.secret, "Authorization": "none"}
+            )
+    assert [a.status_code for a in answers.values()] == [403] * 3
+    assert all(a.json()["type"] == "https://luna.dev/problems/role" for a in answers.values())
 
 
 async def test_entries_are_filtered_and_read_in_pages(store: Store) -> None:
@@ -65,6 +101,7 @@ async def test_entries_are_filtered_and_read_in_pages(store: Store) -> None:
         assert len(await items(client, actor="luna", limit=2)) == 2
         assert await items(client, actor="user:none") == []
         everything = await items(client)
+        assert len(everything) == 10
         middle = everything[4]["at"]
         assert await items(client, since=middle) == everything[:5]
         assert await items(client, until=middle) == everything[5:]

@@ -8,13 +8,14 @@ from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.access.authorization import Authorization
-from luna_serving.edge.account_scope import AccountRoutes, Owner
+from luna_serving.edge.account_scope import AccountRoutes, Owner, needs
 from luna_serving.edge.cursors import PAGE, Cursor, Cursors, Limit
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.query import Instant
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.wire import problems
 from luna_store.audit.log import Wanted, page
+from luna_store.people.roles import Role
 
 STORE: Final = "The audit log"
 DESCRIPTION: Final = (
@@ -56,7 +57,12 @@ def router(authorization: Authorization, engine: AsyncEngine) -> APIRouter:
     """
     routes = AccountRoutes(authorization, "audit", tags=["account"], responses=refusals(401, 403, 404, 422, 503))
 
-    @routes.get("/audit", summary="Who changed the account, its keys, members and models", description=DESCRIPTION)
+    @routes.get(
+        "/audit",
+        summary="Who changed the account, its keys, members and models",
+        description=DESCRIPTION,
+        openapi_extra=needs(Role.ADMIN),
+    )
     async def audit(
         own: Annotated[Owner, Depends(routes.own)],
         since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
