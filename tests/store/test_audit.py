@@ -1,12 +1,15 @@
 """The audit log over real Postgres: what is recorded, by whom, exactly once, and never a secret."""
 
+import ast
 import asyncio
 import getpass
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -29,7 +32,10 @@ from luna_store.people.roles import Role
 from luna_store.people.sessions import digest
 from luna_store.people.users import Users
 from luna_store.platform.postgres import async_engine
+from luna_store.platform.schema import migrate
 
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "audit.md").read_text()
 DAY = timedelta(days=1)
 
 
@@ -394,3 +400,33 @@ async def test_entries_are_found_by_what_when_and_whom(store: Store) -> None:
     while found := await page(store.engine, Wanted(after=(paged[-1].at, paged[-1].id) if paged else None), limit=2):
         paged += found
     assert paged[::-1] == everything
+
+
+def test_the_page_lists_every_action_that_is_recorded_and_no_other(fresh_database: str) -> None:
+    migrate(fresh_database)
+    with psycopg.connect(fresh_database) as sql:
+        arguments = sql.execute(
+            "SELECT tgargs, proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
+            " WHERE NOT tgisinternal AND proname LIKE 'audit\\_%'"
+        ).fetchall()
+    recorded = {bytes(each).split(b"\0")[0].decode() for each, name in arguments if name == "audit_change"}
+    assert {name for _, name in arguments} == {
+        "audit_change",
+        "audit_log_append_only",
+        "audit_model_deleted",
+        "audit_model_version",
+    }
+    of_models = {"model.created", "model.changed", "model.deleted"}
+    assert set(re.findall(r"^\| `(\w+\.[\w-]+)` \|", PAGE, re.MULTILINE)) == recorded | of_models
+
+
+def test_the_page_lists_every_process_that_opens_an_engine() -> None:
+    named = set()
+    for file in [*ROOT.glob("serving/luna_serving/**/*.py"), *ROOT.glob("operator/luna_operator/**/*.py")]:
+        for call in ast.walk(ast.parse(file.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "async_engine":
+                (actor,) = [ast.unparse(k.value) for k in call.keywords if k.arg == "actor"] or [f"none in {file}"]
+                named.add(actor.strip("'"))
+    assert named == {"operator", "serving", "workers", "settlement", "command()"}
+    for actor in named - {"command()"} | {"command:<user>", "migration"}:
+        assert f"`{actor}`" in PAGE

@@ -7,18 +7,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
 from tests.edge.running import TOKENS, access_of, refused_of
+from tests.serving.platform import Platform
 from tests.store.stores import Caller, Store
 
+from luna_serving.access.people.passwords import Passwords
 from luna_serving.access.tokens import Token
 from luna_serving.capabilities.account.audit.routes import router
 from luna_serving.edge.fastapi_app import build_api
+from luna_serving.settings import Argon2Settings
 from luna_store.people.memberships import Memberships, Source
 from luna_store.people.roles import Role
 from luna_store.people.sessions import Sessions
 from luna_store.people.users import Users
+from luna_store.platform.postgres import async_engine
 
 
 async def session_of(store: Store, account_id: int, role: Role) -> str:
@@ -137,3 +142,47 @@ async def test_a_wrong_parameter_is_refused_at_its_name(store: Store, query: dic
         answer = await client.get("/audit", params=query)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+async def test_over_http_an_admin_sees_who_put_a_model_and_in_which_request(platform: Platform) -> None:
+    caller = await platform.caller()
+    email, password = f"{secrets.token_hex(4)}@example.com", secrets.token_hex(12)
+    engine = async_engine(platform.database_url, actor="command:tests")
+    hashed = await Passwords(Argon2Settings(memory_kib=8192, passes=1, lanes=1)).hash(password, email)
+    user = await Users(engine).create(email, hashed)
+    await Memberships(engine).put(caller.id, email, Role.ADMIN, Source.COMMAND)
+    await engine.dispose()
+    model = {"kind": "local_level", "obs_var": 1.0, "level_var": 1.0}
+    async with caller.client() as client:
+        assert (await client.put("/models/demand", json=model)).status_code == 201
+        assert (await client.get("/audit")).status_code == 403
+    async with httpx.AsyncClient(base_url=caller.url, timeout=60) as client:
+        signed_in = await client.post(f"{platform.url}/api/v1/auth/login", json={"email": email, "password": password})
+        assert signed_in.status_code == 200, signed_in.text
+        client.headers["Authorization"] = f"Bearer {signed_in.json()['access_token']}"
+        removed = await client.delete("/models/demand", headers={"X-Request-ID": "audit-test-1"})
+        changed = await client.post(
+            f"{platform.url}/api/v1/auth/password",
+            json={"current_password": password, "new_password": secrets.token_hex(12)},
+        )
+        seen = (await client.get("/audit")).json()["items"]
+    assert (removed.status_code, changed.status_code) == (204, 204)
+    assert [(e["action"], e["actor"]) for e in seen] == [
+        ("model.deleted", f"user:{user.id}"),
+        ("model.created", f"key:{caller.key.prefix}"),
+        ("member.added", "command:tests"),
+        ("key.issued", "luna"),
+        ("account.created", "luna"),
+    ]
+    assert seen[0]["request_id"] == "audit-test-1"
+    assert seen[1]["request_id"]
+    with psycopg.connect(platform.database_url) as sql:
+        mine = sql.execute("SELECT action, actor FROM audit_log WHERE subject = %s ORDER BY at", [email]).fetchall()
+        whole = str(sql.execute("SELECT * FROM audit_log").fetchall())
+    assert mine == [
+        ("user.created", "command:tests"),
+        ("member.added", "command:tests"),
+        ("user.password-rehashed", "serving"),
+        ("user.password-changed", f"user:{user.id}"),
+    ]
+    assert not [secret for secret in (password, hashed, "argon2", caller.key.secret[14:]) if secret in whole]
