@@ -1,9 +1,11 @@
 """`/api/v1/auth/...`: sign-in with a password, refresh, sign-out, and the person's own password."""
 
 from collections.abc import Awaitable
+from importlib.resources import files
 from typing import Final, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse
 
 from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential, session_of
@@ -39,6 +41,8 @@ AUTH: Final = "/api/v1/auth"
 TIMEOUT_S: Final = 30.0
 # RFC 6749, section 5.1.
 NO_STORE: Final = {"cache-control": "no-store"}
+PAGE_PATH: Final = "/set-password"
+PAGE: Final = (files("luna_serving.capabilities.people") / "set_password.html").read_text()
 DELETED: Final = "The user was deleted."
 
 T = TypeVar("T")
@@ -123,7 +127,11 @@ class AuthRoutes:
             responses=public,
             openapi_extra=json_request(PasswordOfLink),
         )
-        return routes
+        whole = APIRouter()
+        whole.include_router(routes)
+        # Beside the API: a person opens it in a browser.
+        whole.add_api_route(PAGE_PATH, page, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
+        return whole
 
     async def login(self, request: Request, response: Response) -> SessionAnswer:
         """POST /login."""
@@ -215,6 +223,11 @@ class AuthRoutes:
     @staticmethod
     async def _answered(question: Awaitable[T]) -> T:
         return await store_answer(question, STORE)
+
+
+async def page() -> HTMLResponse:
+    """The page on which a person sets a password with a link."""
+    return HTMLResponse(PAGE)
 
 
 def _session(response: Response, signed_in: SignedIn) -> SessionAnswer:
