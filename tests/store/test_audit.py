@@ -29,7 +29,7 @@ from luna_store.audit.log import Change, Wanted, page, record
 from luna_store.people.links import PasswordLinks
 from luna_store.people.memberships import Memberships, Source
 from luna_store.people.roles import Role
-from luna_store.people.sessions import digest
+from luna_store.people.sessions import Sessions, TokenReused, UnknownToken, digest
 from luna_store.people.users import Users
 from luna_store.platform.postgres import async_engine
 from luna_store.platform.schema import migrate
@@ -342,6 +342,24 @@ async def test_members_are_followed_through_their_roles(store: Store) -> None:
     assert {(e.subject, e.actor, e.request_id) for e in entries} == {("ann@example.com", by.name, "request-1")}
 
 
+async def test_a_refresh_token_that_is_used_twice_is_recorded_once(store: Store) -> None:
+    caller = await store.account()
+    user = await Users(store.engine).create("ann@example.com", None)
+    await Memberships(store.engine).put(caller.account_id, "ann@example.com", Role.ADMIN, Source.COMMAND)
+    sessions = Sessions(store.engine, lifetime=DAY, refresh_lifetime=DAY, most_per_person=5)
+    session, token = await sessions.begin(user.id, caller.account_id)
+    _, following = await sessions.rotate(token)
+    with pytest.raises(TokenReused):
+        await sessions.rotate(token)
+    with pytest.raises(UnknownToken):
+        await sessions.rotate(token)
+    (reused,) = await log_of(store, caller.account_id, action="session")
+    assert (reused.action, reused.subject) == ("session.reused", "ann@example.com")
+    assert (reused.before, reused.after) == (None, {"session": str(session.id)})
+    whole = str(await log_of(store))
+    assert not [secret for each in (token, following) for secret in (each, digest(each)) if secret in whole]
+
+
 async def test_users_are_followed_and_no_entry_holds_the_hash_of_a_password(store: Store) -> None:
     users, links = Users(store.engine), PasswordLinks(store.engine)
     ann = await users.create("ann@example.com", "hash-1")
@@ -417,7 +435,7 @@ def test_the_page_lists_every_action_that_is_recorded_and_no_other(fresh_databas
         "audit_model_version",
     }
     of_models = {"model.created", "model.changed", "model.deleted"}
-    assert set(re.findall(r"^\| `(\w+\.[\w-]+)` \|", PAGE, re.MULTILINE)) == recorded | of_models
+    assert set(re.findall(r"^\| `(\w+\.[\w-]+)` \|", PAGE, re.MULTILINE)) == recorded | of_models | {"session.reused"}
 
 
 def test_the_page_lists_every_process_that_opens_an_engine() -> None:
