@@ -28,6 +28,7 @@ from luna_store.audit.actors import Actor, acting_as, command
 from luna_store.audit.log import Change, Wanted, page, record
 from luna_store.people.links import PasswordLinks
 from luna_store.people.memberships import Memberships, Source
+from luna_store.people.own_members import MemberNotFound, OwnMembers
 from luna_store.people.roles import Role
 from luna_store.people.sessions import Sessions, TokenReused, UnknownToken, digest
 from luna_store.people.users import Users
@@ -328,11 +329,12 @@ async def test_no_entry_holds_a_key_or_its_digest(store: Store, operator: Provis
 
 async def test_members_are_followed_through_their_roles(store: Store) -> None:
     caller = await store.account()
-    members, by = Memberships(store.engine), Actor.user(uuid.uuid4(), "request-1")
+    members, by = OwnMembers(store.engine), Actor.user(uuid.uuid4(), "request-1")
     for role in (Role.VIEWER, Role.VIEWER, Role.ADMIN):
-        await members.put(caller.account_id, "Ann@Example.com", role, Source.ADMIN, by=by)
-    for _ in range(2):
-        await members.remove(caller.account_id, "ann@example.com", Source.ADMIN, by=by)
+        await members.put(caller.account_id, "ann@example.com", role, by)
+    await members.remove(caller.account_id, "ann@example.com", by)
+    with pytest.raises(MemberNotFound):
+        await members.remove(caller.account_id, "ann@example.com", by)
     entries = await log_of(store, caller.account_id, action="member")
     assert [(e.action, e.before, e.after) for e in entries] == [
         ("member.added", None, {"source": "admin", "role": "viewer"}),

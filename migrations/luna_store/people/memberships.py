@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from luna_store.accounts.accounts import AccountNotFound
 from luna_store.accounts.rows import mark_stale
 from luna_store.accounts.tables import Account
-from luna_store.audit.actors import Actor, acting_as
 from luna_store.people.emails import normalised
 from luna_store.people.roles import Role
+from luna_store.people.sessions import end_of_former_members
 from luna_store.people.tables import Membership, User
 
 
@@ -96,18 +96,16 @@ class Memberships:
             .limit(limit)
         )
         async with self._engine.connect() as connection:
-            return await _members(connection, Membership.account_id == account_id, Membership.email.in_(some))
+            return await members(connection, Membership.account_id == account_id, Membership.email.in_(some))
 
     async def find(self, account_id: int, email: str) -> Member | None:
         """The member of a normalised address."""
         async with self._engine.connect() as connection:
-            found = await _members(connection, Membership.account_id == account_id, Membership.email == email)
+            found = await members(connection, Membership.account_id == account_id, Membership.email == email)
             return found[0] if found else None
 
-    async def put(self, account_id: int, email: str, role: Role, source: Source, *, by: Actor | None = None) -> bool:
+    async def put(self, account_id: int, email: str, role: Role, source: Source) -> bool:
         """Give an address a role; True if that changed something. The account then has to be rebuilt.
-
-        The audit log shows the change as made `by` an actor, by default this process.
 
         Raises:
             InvalidEmail: it is no address.
@@ -116,14 +114,12 @@ class Memberships:
         async with self._engine.begin() as connection:
             if not await mark_stale(connection, account_id):
                 raise AccountNotFound(account_id)
-            await acting_as(connection, by)
             return await give(connection, account_id, normalised(email), role, source)
 
-    async def remove(self, account_id: int, email: str, source: Source, *, by: Actor | None = None) -> bool:
-        """Take back the role that a source gave an address; True if it had. As `put` otherwise."""
+    async def remove(self, account_id: int, email: str, source: Source) -> bool:
+        """Take back the role that a source gave an address; True if it had. The account then has to be rebuilt."""
         async with self._engine.begin() as connection:
             await mark_stale(connection, account_id)
-            await acting_as(connection, by)
             return await take_back(connection, account_id, [email], source) > 0
 
 
@@ -140,12 +136,19 @@ async def give(connection: AsyncConnection, account_id: int, email: str, role: R
 
 
 async def take_back(connection: AsyncConnection, account_id: int, emails: Sequence[str], source: Source) -> int:
-    """Take back what a source gave some normalised addresses; the caller has locked the account."""
+    """Take back what a source gave some normalised addresses; the caller has locked the account.
+
+    People who have no role any more are signed out of the account.
+    """
     of_source = (Membership.account_id == account_id) & (Membership.source == source.value)
-    return (await connection.execute(delete(Membership).where(of_source, Membership.email.in_(emails)))).rowcount
+    removed = await connection.execute(delete(Membership).where(of_source, Membership.email.in_(emails)))
+    if removed.rowcount:
+        await end_of_former_members(connection, account_id)
+    return removed.rowcount
 
 
-async def _members(connection: AsyncConnection, *which: ColumnElement[bool]) -> list[Member]:
+async def members(connection: AsyncConnection, *which: ColumnElement[bool]) -> list[Member]:
+    """The members of one account that fulfil all conditions, by address."""
     query = (
         select(Membership.email, Membership.source, Membership.role, Membership.created_at, User.id)
         .outerjoin(User, User.email == Membership.email)

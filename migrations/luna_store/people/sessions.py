@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from luna_store.accounts.rows import mark_stale
 from luna_store.audit.log import record
 from luna_store.people.roles import Role
-from luna_store.people.tables import PasswordLink, RefreshToken, User
+from luna_store.people.tables import Membership, PasswordLink, RefreshToken, User
 from luna_store.people.tables import Session as SessionTable
 
 # So that scanners for leaked secrets recognise one.
@@ -169,6 +169,20 @@ class Sessions:
 def digest(token: str) -> str:
     """The digest under which a random token is stored."""
     return sha256(token.encode()).hexdigest()
+
+
+async def end_of_former_members(connection: AsyncConnection, account_id: int) -> None:
+    """End the live sessions of people who have no role in an account any more; the caller has locked the account.
+
+    They act for nobody either way. Ended, they do not come back if the person becomes a member again.
+    """
+    live = (SessionTable.account_id == account_id) & SessionTable.ended_at.is_(None)
+    role = (
+        select(Membership.email)
+        .join(User, User.email == Membership.email)
+        .where(Membership.account_id == account_id, User.id == SessionTable.user_id)
+    )
+    await connection.execute(update(SessionTable).where(live, ~role.exists()).values(ended_at=func.now()))
 
 
 async def remove_old(connection: AsyncConnection, kept: timedelta) -> None:

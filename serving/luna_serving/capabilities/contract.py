@@ -25,6 +25,7 @@ from luna_serving.jobs.loops import Loop
 from luna_serving.settings import CapabilitySettings, PlatformSettings
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.accounts import Accounts
+from luna_store.accounts.own_keys import OwnKeys
 from luna_store.platform.table import Table
 
 Compute = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
@@ -39,6 +40,7 @@ class Platform:
     engine: AsyncEngine
     redis: Redis
     accounts: Accounts
+    own_keys: OwnKeys
     charges: Charges
     authorization: Authorization
     attempts: Attempts

@@ -26,7 +26,7 @@ from luna_serving.edge.bodies import coding_of, header_map, read_in_time, requir
 from luna_serving.edge.openapi import ACCOUNT, LEAST, SECURITY, refusals
 from luna_serving.edge.paths import MAX_ACCOUNT_ID, PREFIX
 from luna_serving.edge.query import refuse_unknown_parameters
-from luna_serving.edge.recording import note_account, request_id
+from luna_serving.edge.recording import note_account
 from luna_serving.wire import problems
 from luna_store.audit.actors import Actor
 from luna_store.people.roles import Role
@@ -142,7 +142,7 @@ class AccountRoutes(APIRouter):
 
 def actor_of(credential: Credential, headers: dict[bytes, bytes]) -> Actor:
     """Who makes the changes of a request, for the audit log."""
-    named = request_id(headers)
+    named = headers.get(b"x-request-id", b"").decode("latin-1")
     if credential.user_id is not None:
         return Actor.user(credential.user_id, named)
     return Actor.key(credential.key_prefix, named)

@@ -194,6 +194,11 @@ def limit_reached(detail: str) -> Problem:
     return Problem("limit-reached", 409, "Storage limit reached.", detail)
 
 
+def managed(detail: str) -> Problem:
+    """409: what the caller changes is kept elsewhere, and is changed there."""
+    return Problem("managed", 409, "This is managed elsewhere.", detail)
+
+
 def precondition_failed(detail: str) -> Problem:
     """412: the stored version is not the one that the caller expects (RFC 9110, section 15.5.13)."""
     return Problem("precondition-failed", 412, "Precondition failed.", detail)

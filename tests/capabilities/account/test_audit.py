@@ -10,6 +10,7 @@ import httpx
 import psycopg
 import pytest
 from fastapi import FastAPI
+from tests.capabilities.people.signed_in import house
 from tests.edge.running import TOKENS, access_of, refused_of
 from tests.serving.platform import Platform
 from tests.store.stores import Caller, Store
@@ -19,6 +20,7 @@ from luna_serving.access.tokens import Token
 from luna_serving.capabilities.account.audit.routes import router
 from luna_serving.edge.fastapi_app import build_api
 from luna_serving.settings import Argon2Settings
+from luna_store.audit.log import Wanted, page
 from luna_store.people.memberships import Memberships, Source
 from luna_store.people.roles import Role
 from luna_store.people.sessions import Sessions
@@ -112,11 +114,11 @@ async def test_entries_are_filtered_and_read_in_pages(store: Store) -> None:
         assert await items(client, until=middle) == everything[5:]
         paged, cursor = [], {}
         while True:
-            page = (await client.get("/audit", params={"limit": 2, **cursor})).json()
-            paged += page["items"]
-            if page["next_cursor"] is None:
+            answer = (await client.get("/audit", params={"limit": 2, **cursor})).json()
+            paged += answer["items"]
+            if answer["next_cursor"] is None:
                 break
-            cursor = {"cursor": page["next_cursor"]}
+            cursor = {"cursor": answer["next_cursor"]}
         assert paged == everything
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
         assert await items(client, since=tomorrow) == []
@@ -142,6 +144,29 @@ async def test_a_wrong_parameter_is_refused_at_its_name(store: Store, query: dic
         answer = await client.get("/audit", params=query)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+async def test_members_and_keys_that_an_admin_changes_show_the_admin_and_the_request(store: Store) -> None:
+    async with house(store) as home, await home.person("ann@example.com", "admin") as ann:
+        answers = [
+            await ann.put("/members/bob@example.com", json={"role": "viewer"}, headers={"X-Request-ID": "r1"}),
+            await ann.put("/members/bob@example.com", json={"role": "member"}, headers={"X-Request-ID": "r2"}),
+            await ann.delete("/members/bob@example.com", headers={"X-Request-ID": "r3"}),
+            issued := await ann.post("/keys", json={"overlap_s": 60}, headers={"X-Request-ID": "r4"}),
+            await ann.delete(f"/keys/{issued.json()['prefix']}", headers={"X-Request-ID": "r5"}),
+        ]
+        assert [a.status_code for a in answers] == [201, 200, 204, 201, 204]
+        who = (await Users(store.engine).find("ann@example.com")).id
+        found = await page(store.engine, Wanted(account_id=home.account.account_id, actor=f"user:{who}"), limit=99)
+    assert [(e.action, e.subject, e.request_id) for e in found[::-1]] == [
+        ("member.added", "bob@example.com", "r1"),
+        ("member.role", "bob@example.com", "r2"),
+        ("member.removed", "bob@example.com", "r3"),
+        ("key.retiring", home.account.key.prefix, "r4"),
+        ("key.issued", issued.json()["prefix"], "r4"),
+        ("key.revoked", issued.json()["prefix"], "r5"),
+    ]
+    assert issued.json()["key"] not in str(found)
 
 
 async def test_over_http_an_admin_sees_who_put_a_model_and_in_which_request(platform: Platform) -> None:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
-
 from luna_serving.access.people.metrics import PeopleMetrics
 from luna_serving.access.people.passwords import Passwords, UnfitPassword
+from luna_serving.access.rebuilding import rebuild_at_once
 from luna_serving.access.tokens import Token, Tokens
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
@@ -181,12 +179,7 @@ class SignIn:
 
     async def _take_effect(self, accounts: Sequence[int]) -> None:
         for account_id in accounts:
-            try:
-                await self._cache.rebuild(account_id)
-            except (RedisError, SQLAlchemyError, OSError):
-                # The account is marked stale: settlement rebuilds it within a second of Redis' return, and until then
-                # debits are decided by Postgres, which knows the change.
-                log.warning("account %d is rebuilt later", account_id, exc_info=True)
+            await rebuild_at_once(self._cache, account_id)
 
 
 def chosen(accounts: Sequence[OwnAccount], account_id: int | None) -> OwnAccount:

@@ -4,9 +4,12 @@ from typing import Final
 
 from luna_serving.capabilities.account import routes, token_routes
 from luna_serving.capabilities.account.audit import routes as audit_routes
+from luna_serving.capabilities.account.keys.routes import KeyRoutes
 from luna_serving.capabilities.account.loops import LOOPS
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.settings import CapabilitySettings
+from luna_store.accounts.cache import AccountCache
+from luna_store.platform.idempotency import IdempotencyKeys
 
 
 class AccountSettings(CapabilitySettings):
@@ -21,6 +24,13 @@ def serve(platform: Platform, settings: AccountSettings) -> Routes:
             token_routes.router(
                 platform.authenticator, platform.authorization, platform.tokens, platform.refused.admit
             ),
+            KeyRoutes(
+                platform.authorization,
+                platform.accounts,
+                platform.own_keys,
+                IdempotencyKeys(platform.engine),
+                AccountCache(platform.engine, platform.redis),
+            ).router(),
             routes.router(platform.authorization, platform.accounts, platform.engine, ceilings=platform.ceilings),
             audit_routes.router(platform.authorization, platform.engine),
         ]
