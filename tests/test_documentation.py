@@ -11,6 +11,7 @@ import luna_serving
 from luna_operator.metrics import Metrics as OperatorMetrics
 from luna_operator.metrics import SettlementMetrics
 from luna_operator.settings import Settings as OperatorSettings
+from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.jobs.metrics import LoopMetrics
@@ -42,7 +43,7 @@ def operator_metrics() -> list[Metric]:
 
 def serving_metrics() -> list[Metric]:
     registry = CollectorRegistry()
-    for metrics in (RequestMetrics, AccessMetrics, DispatchMetrics, LoopMetrics, KalmanMetrics):
+    for metrics in (RequestMetrics, AccessMetrics, ThrottleMetrics, DispatchMetrics, LoopMetrics, KalmanMetrics):
         metrics(registry)
     return list(registry.collect())
 
@@ -73,7 +74,7 @@ def test_every_metric_stands_in_the_metrics_page_with_its_kind(name: str) -> Non
 
 
 def test_the_metrics_page_names_no_metric_that_is_none() -> None:
-    assert {n.removesuffix("_total") for n in re.findall(r"\| `(luna_\w+)`", METRICS)} == set(FAMILIES)
+    assert {n.removesuffix("_total") for n in re.findall(r"\| `((?:luna|http)_\w+)`", METRICS)} == set(FAMILIES)
 
 
 @pytest.mark.parametrize("name", OperatorSettings.model_fields)

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from luna_serving.cors_settings import CorsSettings
+from luna_serving.setting_group import Group
 
 # Serve's own default target of an ingress replica would start a second one at 2 calls under way.
 ONGOING_PER_INGRESS = 64
@@ -24,12 +27,6 @@ OTHER_VARIABLES: Final = frozenset(
     {"LUNA_PEPPERS", "LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", "LUNA_EMAIL", "LUNA_PASSWORD", "LUNA_RUN_DIR"}
 )
 OTHER_PREFIXES: Final = ("LUNA_OPERATOR_", "LUNA_TEST_", "LUNA_CLUSTER_", "LUNA_CRDS")
-
-
-class Group(BaseModel):
-    """Settings of one part. A misspelt name is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Scaled(Group):
@@ -62,6 +59,12 @@ class EdgeSettings(Scaled):
         default=False,
         description="One log line per request; off by default: it adds a sixth to the edge's CPU time of a call. "
         "Answers of 500 and above are logged in any case.",
+    )
+    hsts_s: int = Field(
+        0,
+        ge=0,
+        description="max-age of Strict-Transport-Security, in seconds; 0 sends none. TLS ends in front of Luna: set it "
+        "(31536000 is a year) where every caller comes over TLS, or have the proxy in front send it.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -230,6 +233,7 @@ class PlatformSettings(Group):
     """What belongs to no capability."""
 
     edge: EdgeSettings = EdgeSettings()
+    cors: CorsSettings = CorsSettings()
     dispatch: DispatchSettings = DispatchSettings()
     access: AccessSettings = AccessSettings()
     token: TokenSettings = TokenSettings()
@@ -239,6 +243,11 @@ class PlatformSettings(Group):
     workers: WorkersSettings = WorkersSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."
+    )
+    data_dir: str = Field(
+        "",
+        description="A folder on the disk that /health/system shows: in `luna up` the data folder, otherwise that of "
+        "temporary files.",
     )
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()

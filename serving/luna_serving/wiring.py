@@ -20,17 +20,22 @@ from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.replica_call import on_replica
 from luna_serving.edge import operations_routes
 from luna_serving.edge.asgi import Edge
+from luna_serving.edge.bodies import ASGIApp
 from luna_serving.edge.client_address import TrustedProxies
+from luna_serving.edge.cors import Cors, SocketOrigins
 from luna_serving.edge.deployment import Connected
 from luna_serving.edge.fastapi_app import build_api
 from luna_serving.edge.recording import Recorder
 from luna_serving.edge.refused_credentials import RefusedCredentials
+from luna_serving.edge.security_headers import StrictTransport
 from luna_serving.edge.sockets import Sockets
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.health import Health
 from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_serving.telemetry.process import ProcessTelemetry, begin
+from luna_serving.telemetry.replica_counts import ReplicaCounts
+from luna_serving.telemetry.system import System
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.own_keys import OwnKeys
@@ -73,17 +78,26 @@ async def connect(
     def facts() -> dict[str, Any]:
         return {"proxy": common.proxy, "debits_from": "postgres" if outage.gone else "redis"}
 
+    replicas = ReplicaCounts(board, hosts)
+    machine = System(common.data_dir)
+
+    async def system() -> dict[str, Any]:
+        return {**machine.facts(), "replicas": await replicas.counted()}
+
     operations = [operation for each in routes for operation in each.operations]
     api = build_api(
         operations,
-        [operations_routes.router(health, reporter, facts), *(router for each in routes for router in each.routers)],
+        [
+            operations_routes.router(health, reporter, facts, system),
+            *(router for each in routes for router in each.routers),
+        ],
         platform.refused.own_standing,
         platform.refused.counted,
     )
     # One large body at a time: several would take the interpreter from the event loop more often, and none be quicker.
     parser_pool = ThreadPoolExecutor(1, "large-body")
     recorder = Recorder(RequestMetrics(telemetry.registry), telemetry.traces, log_requests=common.edge.log_requests)
-    edge = Edge(
+    edge: ASGIApp = Edge(
         operations,
         platform.authorization,
         platform.charges,
@@ -94,6 +108,7 @@ async def connect(
             recorder.metrics,
             platform.refused,
             max_connections=common.edge.max_sockets,
+            origins=SocketOrigins(common.cors.origins),
         ),
         parser_pool,
         recorder,
@@ -101,6 +116,11 @@ async def connect(
         max_body_bytes=common.edge.max_body_bytes,
         timeout_s=common.edge.request_timeout_s,
     )
+    # Only where they are set: the hot path pays nothing for either.
+    if common.cors.origins:
+        edge = Cors(edge, common.cors)
+    if common.edge.hsts_s:
+        edge = StrictTransport(edge, common.edge.hsts_s)
 
     async def close() -> None:
         parser_pool.shutdown(wait=False, cancel_futures=True)

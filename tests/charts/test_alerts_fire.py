@@ -50,3 +50,14 @@ def test_a_capability_that_stopped_a_moment_ago_is_given_time() -> None:
     evaluator = Evaluator([*of("indicators", queued=7, rate=3, until=7200 - 420), *of("kalman", queued=0, rate=5)])
     assert evaluator.firing(STUCK, at=7200) == set()
     assert evaluator.firing(STUCK, at=7200 + 300)
+
+
+REFUSED = next(rule for rule in rules() if rule["alert"] == "LunaAttemptsRefused")
+
+
+def test_a_storm_of_refused_attempts_is_seen_once_per_kind_and_a_few_are_not() -> None:
+    def shown(kind: str, rate: float, until: float = float("inf")) -> list[Series]:
+        return [counter("luna_throttled_total", rate, until, kind=kind, instance=worker) for worker in ("a", "b")]
+
+    evaluator = Evaluator([*shown("login", 20), *shown("key", 0.1), *shown("refresh", 20, until=6000)])
+    assert evaluator.firing(REFUSED, at=7200) == {frozenset({("kind", "login")})}

@@ -445,7 +445,9 @@ async def test_a_client_that_came_with_basic_is_asked_for_basic_again() -> None:
 
 
 @pytest.mark.parametrize("up", [True, False])
-@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/detailed"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/health/live", "/health/ready", "/health/detailed", "/liveness", "/readiness"]
+)
 async def test_head_on_a_health_route_answers_like_get(path: str, up: bool) -> None:
     async def check() -> None:
         if not up:
@@ -453,10 +455,10 @@ async def test_head_on_a_health_route_answers_like_get(path: str, up: bool) -> N
 
     no_metrics: Any = None
     health = Health({"redis": check, "postgres": check}, {"kalman": check}, {})
-    app = build_api([], [operations_routes.router(health, no_metrics, dict)], nobody, as_it_is)
+    app = build_api([], [operations_routes.router(health, no_metrics, dict, no_metrics)], nobody, as_it_is)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://luna") as client:
         got, head, posted = await client.get(path), await client.head(path), await client.post(path)
-    assert head.status_code == got.status_code == (200 if up or path != "/health/ready" else 503)
+    assert head.status_code == got.status_code == (200 if up or path not in {"/health/ready", "/readiness"} else 503)
     assert head.headers == got.headers
     assert set(posted.headers["allow"].split(", ")) == {"GET", "HEAD"}
     assert list(app.openapi()["paths"][path]) == ["get"]

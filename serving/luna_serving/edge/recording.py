@@ -84,7 +84,7 @@ class Recorder:
             status: of the answer; 499 where the caller hung up before it.
         """
         seconds = time.perf_counter() - record.started
-        self.metrics.answered(route, status, seconds)
+        self.metrics.answered(scope["method"], route, status, seconds)
         if self._log_requests or status >= 500:
             facts = {
                 "method": scope["method"],

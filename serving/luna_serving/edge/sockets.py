@@ -1,7 +1,8 @@
 """WebSockets: the edge refuses a connection with a problem before the upgrade, or passes it to a capability.
 
 A browser cannot set headers on a WebSocket. It may send the subprotocols `luna.v1` and `luna.key.<key or token>`
-instead; only the first is echoed.
+instead; only the first is echoed. Nothing is sent by a browser on its own, as cookies are, so a foreign page has no
+credential of its visitor; the check of its origin is a second line, and keeps to the list of CORS.
 """
 
 import asyncio
@@ -17,10 +18,12 @@ from luna_serving.access.denied import Denied
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.edge.asgi import problem_response
 from luna_serving.edge.bodies import Receive, Scope, Send, header_map
+from luna_serving.edge.cors import SocketOrigins
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
 from luna_serving.edge.query import read_query
 from luna_serving.edge.recording import UNKNOWN, begin_context, note_account, request_id
 from luna_serving.edge.refused_credentials import RefusedCredentials
+from luna_serving.edge.security_headers import secured
 from luna_serving.telemetry.metrics import RequestMetrics
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
@@ -112,7 +115,9 @@ class Sockets:
         refused: RefusedCredentials,
         *,
         max_connections: int,
+        origins: SocketOrigins | None = None,
     ) -> None:
+        self._origins = origins or SocketOrigins()
         self._routes = {route.path: route for route in routes}
         self._authorization = authorization
         self._metrics = metrics
@@ -151,6 +156,7 @@ class Sockets:
         self, route: SocketRoute, account_id: int | None, scope: Scope, receive: Receive, send: Send
     ) -> tuple[Socket, dict[str, object]]:
         headers = with_key_of_subprotocol(header_map(scope), scope["subprotocols"])
+        self._origins.check(headers)
         credential = self._authorization.read(headers)
         await self._refused.admit(scope, headers, credential)
         if account_id is None:
@@ -204,5 +210,5 @@ async def refuse(scope: Scope, send: Send, problem: Problem, standing: Standing 
         return
     status, headers, body = problem_response(problem, standing)
     headers.append((b"x-request-id", request_id(header_map(scope)).encode("latin-1")))
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.start", "status": status, "headers": secured(headers)})
     await send({"type": "websocket.http.response.body", "body": body})

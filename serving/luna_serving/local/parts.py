@@ -85,7 +85,7 @@ class Parts:
         proxy = choose_proxy(os.environ)
         binary = haproxy_binary() if proxy == "haproxy" else None
         environment = ray_environment(
-            {**self._environment, "LUNA_PEPPERS": peppers},
+            {**self._environment, "LUNA_PEPPERS": peppers, "LUNA_DATA_DIR": str(self._folder.path.absolute())},
             run_dir,
             proxy,
             install_haproxy(run_dir, binary) if binary else None,
