@@ -11,6 +11,7 @@ import luna_serving
 from luna_operator.metrics import Metrics as OperatorMetrics
 from luna_operator.metrics import SettlementMetrics
 from luna_operator.settings import Settings as OperatorSettings
+from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
@@ -43,7 +44,15 @@ def operator_metrics() -> list[Metric]:
 
 def serving_metrics() -> list[Metric]:
     registry = CollectorRegistry()
-    for metrics in (RequestMetrics, AccessMetrics, ThrottleMetrics, DispatchMetrics, LoopMetrics, KalmanMetrics):
+    for metrics in (
+        RequestMetrics,
+        RequestLogMetrics,
+        AccessMetrics,
+        ThrottleMetrics,
+        DispatchMetrics,
+        LoopMetrics,
+        KalmanMetrics,
+    ):
         metrics(registry)
     return list(registry.collect())
 

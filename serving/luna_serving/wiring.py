@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.redis_outage import RedisOutage
+from luna_serving.access.request_log.wiring import request_log
 from luna_serving.access.throttle.attempts import Attempts
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.access.throttle.redis_buckets import RedisBuckets
@@ -96,7 +97,14 @@ async def connect(
     )
     # One large body at a time: several would take the interpreter from the event loop more often, and none be quicker.
     parser_pool = ThreadPoolExecutor(1, "large-body")
-    recorder = Recorder(RequestMetrics(telemetry.registry), telemetry.traces, log_requests=common.edge.log_requests)
+    requests = request_log(platform.engine, platform.authorization.owner_of, telemetry.registry, common.requests)
+    recorder = Recorder(
+        RequestMetrics(telemetry.registry),
+        telemetry.traces,
+        log_requests=common.edge.log_requests,
+        rows=requests.append if requests else None,
+        address=platform.proxies.address,
+    )
     edge: ASGIApp = Edge(
         operations,
         platform.authorization,
@@ -109,6 +117,7 @@ async def connect(
             platform.refused,
             max_connections=common.edge.max_sockets,
             origins=SocketOrigins(common.cors.origins),
+            ended=recorder.socket_ended,
         ),
         parser_pool,
         recorder,
@@ -125,6 +134,8 @@ async def connect(
     async def close() -> None:
         parser_pool.shutdown(wait=False, cancel_futures=True)
         await platform.charges.settle_refunds()
+        if requests is not None:
+            await requests.close()
         await platform.redis.aclose()
         await platform.engine.dispose()
         if telemetry.traces is not None:
@@ -176,6 +187,7 @@ async def wire_platform(
         refused=RefusedCredentials(attempts, proxies, admitted.authorization),
         authenticator=authenticator,
         tokens=tokens,
+        client_secrets=secrets.client_secrets,
         registry=telemetry.registry,
         ceilings={n: most for c in capabilities for n, most in settings.capabilities[c.name].ceilings().items()},
         compute={name: partial(on_replica, partial(handle.compute.remote, name)) for name, handle in hosts.items()},

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from luna_serving.capabilities.account.loops import LOOPS
+from luna_serving.capabilities.account.requests.loops import retention
 from luna_serving.capabilities.kalman.loops import loops as kalman_loops
 from luna_serving.jobs.forgetting import forgetting
 from luna_serving.jobs.loops import ASK_EVERY_S, FAILURES_IN_A_ROW, LEASE_S, LONGEST_BACKOFF_S
@@ -25,7 +26,7 @@ def test_the_page_lists_every_loop_with_its_period_and_no_other() -> None:
         name: PERIODS[period]
         for name, period in re.findall(r"^\| `([\w.]+)` \| (10 seconds|30 seconds|hour|day) \|", PAGE, re.MULTILINE)
     }
-    declared = (*LOOPS, *kalman_loops(timedelta(days=30)), forgetting({}))
+    declared = (*LOOPS, *kalman_loops(timedelta(days=30)), forgetting({}), retention(30))
     assert listed == {loop.name: loop.every_s for loop in declared}
 
 

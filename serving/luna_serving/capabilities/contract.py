@@ -51,6 +51,8 @@ class Platform:
     """Answers callers whose API key or token is not valid."""
     authenticator: Authenticator
     tokens: Tokens
+    client_secrets: Mapping[str, str]
+    """Of OpenID providers, by name. Not in `settings`, which Serve stores."""
     registry: CollectorRegistry
     ceilings: Mapping[str, int]
     """The server's own limits, of all capabilities, by the limit's name."""
@@ -97,4 +99,5 @@ class Capability:
     local: Mapping[str, str] = field(default_factory=dict)
     """Its settings in `luna up`, where nobody sets others: what one machine wants instead of the defaults."""
     forget: Callable[[Background, int], Awaitable[None]] | None = None
-    """Removes what it keeps outside Postgres of an account that was deleted; may be called again."""
+    """Removes what the deletion of an account leaves: what is outside Postgres, or too much for one transaction. May be
+    called again."""

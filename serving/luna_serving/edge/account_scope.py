@@ -26,7 +26,7 @@ from luna_serving.edge.bodies import coding_of, header_map, read_in_time, requir
 from luna_serving.edge.openapi import ACCOUNT, LEAST, SECURITY, refusals
 from luna_serving.edge.paths import MAX_ACCOUNT_ID, PREFIX
 from luna_serving.edge.query import refuse_unknown_parameters
-from luna_serving.edge.recording import note_account
+from luna_serving.edge.recording import note_account, note_credential
 from luna_serving.wire import problems
 from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing
@@ -123,6 +123,7 @@ class AccountRoutes(APIRouter):
             Problem: 401, 403, 404, 503; 422 for a query parameter that the route does not take.
         """
         credential = self._authorization.read(header_map(request.scope))
+        note_credential(request.scope, credential)
         named = request.path_params.get("account_id")
         in_range = named is not None and 0 < int(named) <= MAX_ACCOUNT_ID
         account_id = int(named) if named is not None and in_range else await self._authorization.identify(credential)

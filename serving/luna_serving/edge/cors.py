@@ -36,6 +36,7 @@ ANSWER_HEADERS: Final = (
     "ETag",
     "Idempotency-Replayed",
     "Location",
+    "Next-Cursor",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",

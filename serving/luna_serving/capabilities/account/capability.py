@@ -5,6 +5,8 @@ from typing import Final
 from luna_serving.capabilities.account import routes, token_routes
 from luna_serving.capabilities.account.keys.routes import KeyRoutes
 from luna_serving.capabilities.account.loops import LOOPS
+from luna_serving.capabilities.account.requests import routes as request_routes
+from luna_serving.capabilities.account.requests.loops import forget
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.settings import CapabilitySettings
 from luna_store.accounts.cache import AccountCache
@@ -31,8 +33,9 @@ def serve(platform: Platform, settings: AccountSettings) -> Routes:
                 AccountCache(platform.engine, platform.redis),
             ).router(),
             routes.router(platform.authorization, platform.accounts, platform.engine, ceilings=platform.ceilings),
+            request_routes.router(platform.authorization, platform.engine),
         ]
     )
 
 
-ACCOUNT: Final = Capability(name="account", settings=AccountSettings, serve=serve, loops=lambda _: LOOPS)
+ACCOUNT: Final = Capability(name="account", settings=AccountSettings, serve=serve, loops=lambda _: LOOPS, forget=forget)

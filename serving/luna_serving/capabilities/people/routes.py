@@ -29,7 +29,7 @@ from luna_serving.edge.bodies import header_map
 from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.openapi import SECURITY, json_request, refusals
 from luna_serving.edge.query import refuse_unknown_parameters
-from luna_serving.edge.recording import note_account
+from luna_serving.edge.recording import note_account, note_credential
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
@@ -208,6 +208,7 @@ class AuthRoutes:
             Denied: 403.
         """
         credential = self._authorization.read(header_map(request.scope))
+        note_credential(request.scope, credential)
         account_id = await self._authorization.identify(credential)
         note_account(account_id)
         request.state.standing = await self._authorization.standing(credential, account_id, "auth")
