@@ -16,6 +16,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from luna_serving.cors_settings import CorsSettings
+from luna_serving.openid_settings import OidcSettings, Origin
 from luna_serving.request_log_settings import RequestsSettings
 from luna_serving.setting_group import Group
 
@@ -25,7 +26,8 @@ ONGOING_PER_INGRESS = 64
 
 # Variables of Luna that are no settings: secrets, what clients read from `.luna/env`, tests and other programs.
 OTHER_VARIABLES: Final = frozenset(
-    {"LUNA_PEPPERS", "LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", "LUNA_EMAIL", "LUNA_PASSWORD", "LUNA_RUN_DIR"}
+    f"LUNA_{name}"
+    for name in ("PEPPERS", "CLIENT_SECRETS", "URL", "ACCOUNT_ID", "API_KEY", "EMAIL", "PASSWORD", "RUN_DIR")
 )
 OTHER_PREFIXES: Final = ("LUNA_OPERATOR_", "LUNA_TEST_", "LUNA_CLUSTER_", "LUNA_CRDS")
 
@@ -71,6 +73,11 @@ class EdgeSettings(Scaled):
         (),
         description="Networks of the proxies in front of Luna whose X-Forwarded-For is believed, in CIDR notation, "
         "separated by commas; none by default. Luna's own HAProxy is not named here ([abuse](abuse.md)).",
+    )
+    public_url: Origin = Field(
+        "",
+        description="Where people reach Luna, such as https://luna.example.com, without a path; OpenID providers send "
+        "them back there. `luna up` knows its own.",
     )
 
     @field_validator("trusted_proxies", mode="before")
@@ -240,6 +247,7 @@ class PlatformSettings(Group):
     token: TokenSettings = TokenSettings()
     argon2: Argon2Settings = Argon2Settings()
     session: SessionSettings = SessionSettings()
+    oidc: OidcSettings = OidcSettings()
     throttle: ThrottleSettings = ThrottleSettings()
     requests: RequestsSettings = RequestsSettings()
     workers: WorkersSettings = WorkersSettings()

@@ -187,6 +187,7 @@ async def wire_platform(
         refused=RefusedCredentials(attempts, proxies, admitted.authorization),
         authenticator=authenticator,
         tokens=tokens,
+        client_secrets=secrets.client_secrets,
         registry=telemetry.registry,
         ceilings={n: most for c in capabilities for n, most in settings.capabilities[c.name].ceilings().items()},
         compute={name: partial(on_replica, partial(handle.compute.remote, name)) for name, handle in hosts.items()},

@@ -1,10 +1,11 @@
 """Keys that admins of an account issue and end themselves, over HTTP."""
 
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts.accounts import AccountNotFound, KeyInfo
@@ -57,9 +58,9 @@ class OwnKeys:
         """
         of_account = KeyTable.account_id == account_id
         async with self._engine.begin() as connection:
-            account = await _lock(connection, account_id)
-            if account.uid is not None:
-                raise KeysManaged(account.account_name)
+            uid, name = await _lock(connection, account_id)
+            if uid is not None:
+                raise KeysManaged(name)
             ends = func.least(KeyTable.expires_at, func.now() + overlap)
             await connection.execute(update(KeyTable).where(of_account, live()).values(expires_at=ends))
             left = await connection.scalar(select(func.count()).where(of_account, live()))
@@ -86,10 +87,10 @@ class OwnKeys:
                 raise KeyNotFound(prefix)
 
 
-async def _lock(connection: AsyncConnection, account_id: int) -> Row[tuple[object, str]]:
+async def _lock(connection: AsyncConnection, account_id: int) -> tuple[uuid.UUID | None, str]:
     """Lock the account's row, before its keys as everywhere, and mark it stale."""
     if not await mark_stale(connection, account_id, Account.state != "revoked"):
         raise AccountNotFound(account_id)
     query = select(Account.uid, Account.account_name).where(Account.id == account_id)
-    row: Row[tuple[object, str]] = (await connection.execute(query)).one()
-    return row
+    uid, name = (await connection.execute(query)).one()
+    return uid, name

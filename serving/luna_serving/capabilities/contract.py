@@ -51,6 +51,8 @@ class Platform:
     """Answers callers whose API key or token is not valid."""
     authenticator: Authenticator
     tokens: Tokens
+    client_secrets: Mapping[str, str]
+    """Of OpenID providers, by name. Not in `settings`, which Serve stores."""
     registry: CollectorRegistry
     ceilings: Mapping[str, int]
     """The server's own limits, of all capabilities, by the limit's name."""

@@ -88,7 +88,7 @@ class SignIn:
         """
         own = chosen(await self._memberships.of_person(user.email), account_id)
         session, refresh_token = await self._sessions.begin(user.id, own.account_id)
-        await self._take_effect([own.account_id])
+        await self.take_effect([own.account_id])
         self._metrics.sign_ins[by, "admitted"].inc()
         return self._signed_in(session, refresh_token, own.role)
 
@@ -106,7 +106,7 @@ class SignIn:
         try:
             session, following = await self._sessions.rotate(refresh_token)
         except TokenReused as reused:
-            await self._take_effect([session.account_id])
+            await self.take_effect([session.account_id])
             self._metrics.reused.inc()
             log.warning("a refresh token was used twice: session %s has ended", session.id)
             raise problems.unauthenticated(SIGN_IN_AGAIN) from reused
@@ -131,7 +131,7 @@ class SignIn:
     async def end(self, session: Session) -> None:
         """End a session, and its access tokens with it."""
         if await self._sessions.end(session):
-            await self._take_effect([session.account_id])
+            await self.take_effect([session.account_id])
 
     async def change_password(self, user_id: uuid.UUID, session: uuid.UUID, current: str, new: str) -> None:
         """Change a person's own password, and end their other sessions.
@@ -147,7 +147,7 @@ class SignIn:
             raise problems.invalid(FieldError("/current_password", "Is not your password."))
         hashed = await self._hashed(new, user.email)
         _, stale = await self._users.set_password(user.email, hashed, keep=session)
-        await self._take_effect(stale)
+        await self.take_effect(stale)
 
     async def set_password(self, link: str, new: str) -> None:
         """Set a password with a link that an operator made; makes the user if there is none.
@@ -164,7 +164,7 @@ class SignIn:
             stale = await self._links.use(link, hashed)
         except LinkInvalid as e:
             raise invalid from e
-        await self._take_effect(stale)
+        await self.take_effect(stale)
 
     async def _hashed(self, password: str, email: str) -> str:
         try:
@@ -176,7 +176,8 @@ class SignIn:
         token = Token(session.account_id, session.principal(role), role, session.user_id)
         return SignedIn(self._tokens.issue(token), self._tokens.lifetime_s, refresh_token, session.account_id, role)
 
-    async def _take_effect(self, accounts: Sequence[int]) -> None:
+    async def take_effect(self, accounts: Sequence[int]) -> None:
+        """Rebuild accounts whose people have changed."""
         for account_id in accounts:
             await rebuild_at_once(self._cache, account_id)
 

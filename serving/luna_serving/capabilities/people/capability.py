@@ -9,6 +9,8 @@ from luna_serving.access.people.sign_in import SignIn
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.capabilities.people.loops import LOOPS
 from luna_serving.capabilities.people.members.routes import router as members_router
+from luna_serving.capabilities.people.openid.routes import OpenIdRoutes
+from luna_serving.capabilities.people.openid.wiring import openid_flow
 from luna_serving.capabilities.people.routes import AuthRoutes
 from luna_serving.settings import CapabilitySettings
 from luna_store.accounts.cache import AccountCache
@@ -34,7 +36,7 @@ def serve(platform: Platform, settings: PeopleSettings) -> Routes:
         refresh_lifetime=timedelta(seconds=common.session.refresh_lifetime_s),
         most_per_person=common.session.most_per_person,
     )
-    cache = AccountCache(engine, platform.redis)
+    cache, metrics = AccountCache(engine, platform.redis), PeopleMetrics(platform.registry)
     sign_in = SignIn(
         users,
         memberships,
@@ -43,11 +45,13 @@ def serve(platform: Platform, settings: PeopleSettings) -> Routes:
         Passwords(common.argon2),
         platform.tokens,
         cache,
-        PeopleMetrics(platform.registry),
+        metrics,
     )
     auth = AuthRoutes(sign_in, users, memberships, platform.authorization, platform.attempts, platform.proxies)
+    flow = openid_flow(platform, metrics)
+    openid = OpenIdRoutes(flow, sign_in, platform.attempts, platform.proxies, common.edge.public_url)
     members = members_router(platform.authorization, memberships, OwnMembers(engine), cache)
-    return Routes(routers=[auth.router(), members])
+    return Routes(routers=[auth.router(), openid.router(), members])
 
 
 PEOPLE: Final = Capability(name="people", settings=PeopleSettings, serve=serve, loops=lambda _: LOOPS)
