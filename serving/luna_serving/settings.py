@@ -194,6 +194,14 @@ class ThrottleSettings(Group):
     )
 
 
+class AuditSettings(Group):
+    """The audit log: who changed accounts, keys, members and models."""
+
+    retention_days: int = Field(
+        400, ge=1, le=36_500, description="Days that an entry is kept at least; it goes with the last one of its month."
+    )
+
+
 class WorkersSettings(Group):
     """The deployment that hosts periodic work: retention, housekeeping."""
 
@@ -250,6 +258,7 @@ class PlatformSettings(Group):
     oidc: OidcSettings = OidcSettings()
     throttle: ThrottleSettings = ThrottleSettings()
     requests: RequestsSettings = RequestsSettings()
+    audit: AuditSettings = AuditSettings()
     workers: WorkersSettings = WorkersSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."

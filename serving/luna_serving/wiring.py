@@ -153,7 +153,7 @@ async def wire_platform(
     """What the capabilities of an ingress replica share; and whether Redis is out of reach."""
     common = settings.platform
     secrets = Secrets.from_environment()
-    engine = async_engine(secrets.database_url.get_secret_value())
+    engine = async_engine(secrets.database_url.get_secret_value(), actor="serving")
     redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=common.access.store_timeout_s)
     accounts = Accounts(engine, secrets.peppers)
     tokens = Tokens(

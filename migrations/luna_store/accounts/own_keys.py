@@ -13,6 +13,7 @@ from luna_store.accounts.api_keys import ApiKey, Peppers
 from luna_store.accounts.rows import insert_key, live, mark_stale
 from luna_store.accounts.tables import Account
 from luna_store.accounts.tables import ApiKey as KeyTable
+from luna_store.audit.actors import Actor, acting_as
 
 # Live keys of an account: each is part of what every rebuild writes.
 MOST_KEYS: Final = 20
@@ -47,10 +48,10 @@ class OwnKeys:
         self._engine = engine
         self._peppers = peppers
 
-    async def issue(self, account_id: int, overlap: timedelta, also: Also) -> tuple[KeyInfo, ApiKey]:
+    async def issue(self, account_id: int, overlap: timedelta, also: Also, by: Actor) -> tuple[KeyInfo, ApiKey]:
         """Issue a key; the present ones end after `overlap`, or at their end if that is earlier.
 
-        The account then has to be rebuilt.
+        The account then has to be rebuilt. The audit log shows the change as made `by` an actor.
 
         Raises:
             AccountNotFound: there is no such account, or it was ended.
@@ -59,6 +60,7 @@ class OwnKeys:
         of_account = KeyTable.account_id == account_id
         async with self._engine.begin() as connection:
             uid, name = await _lock(connection, account_id)
+            await acting_as(connection, by)
             if uid is not None:
                 raise KeysManaged(name)
             ends = func.least(KeyTable.expires_at, func.now() + overlap)
@@ -72,8 +74,8 @@ class OwnKeys:
             await also(connection, info)
             return info, key
 
-    async def revoke(self, account_id: int, prefix: str) -> None:
-        """End a key of the account now; the account then has to be rebuilt.
+    async def revoke(self, account_id: int, prefix: str, by: Actor) -> None:
+        """End a key of the account now, for the audit log `by` an actor; the account then has to be rebuilt.
 
         Raises:
             AccountNotFound: there is no such account, or it was ended.
@@ -82,6 +84,7 @@ class OwnKeys:
         which = KeyTable.account_id == account_id, KeyTable.prefix == prefix, live()
         async with self._engine.begin() as connection:
             await _lock(connection, account_id)
+            await acting_as(connection, by)
             ended = await connection.execute(update(KeyTable).where(*which).values(revoked_at=func.now()))
             if not ended.rowcount:
                 raise KeyNotFound(prefix)

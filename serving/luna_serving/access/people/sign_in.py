@@ -13,6 +13,7 @@ from luna_serving.access.tokens import Token, Tokens
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 from luna_store.accounts.cache import AccountCache
+from luna_store.audit.actors import Actor
 from luna_store.people.links import LinkInvalid, PasswordLinks
 from luna_store.people.memberships import Memberships, OwnAccount
 from luna_store.people.roles import Role
@@ -146,7 +147,7 @@ class SignIn:
         if not right:
             raise problems.invalid(FieldError("/current_password", "Is not your password."))
         hashed = await self._hashed(new, user.email)
-        _, stale = await self._users.set_password(user.email, hashed, keep=session)
+        _, stale = await self._users.set_password(user.email, hashed, keep=session, by=Actor.user(user_id))
         await self.take_effect(stale)
 
     async def set_password(self, link: str, new: str) -> None:

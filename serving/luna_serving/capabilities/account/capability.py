@@ -3,6 +3,7 @@
 from typing import Final
 
 from luna_serving.capabilities.account import routes, token_routes
+from luna_serving.capabilities.account.audit import routes as audit_routes
 from luna_serving.capabilities.account.keys.routes import KeyRoutes
 from luna_serving.capabilities.account.loops import LOOPS
 from luna_serving.capabilities.account.requests import routes as request_routes
@@ -34,6 +35,7 @@ def serve(platform: Platform, settings: AccountSettings) -> Routes:
             ).router(),
             routes.router(platform.authorization, platform.accounts, platform.engine, ceilings=platform.ceilings),
             request_routes.router(platform.authorization, platform.engine),
+            audit_routes.router(platform.authorization, platform.engine),
         ]
     )
 
