@@ -36,8 +36,8 @@ from luna_serving.edge.recording import Recorder
 from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.local.servers.postgres import PostgresServer
 from luna_serving.local.servers.valkey import ValkeyServer
-from luna_serving.request_log_settings import RequestsSettings
 from luna_serving.settings import DispatchSettings, ThrottleSettings
+from luna_serving.settings.records import RequestsSettings
 from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_store.accounts.accounts import Accounts, AccountSpec
 from luna_store.accounts.api_keys import Peppers

@@ -11,9 +11,7 @@ from typing import Any, Final, cast
 from ray import serve
 
 from luna_serving import deployments
-from luna_serving.capabilities.account.audit.loops import audit_retention
 from luna_serving.capabilities.account.capability import ACCOUNT
-from luna_serving.capabilities.account.requests.loops import retention
 from luna_serving.capabilities.contract import Capability
 from luna_serving.capabilities.kalman.capability import KALMAN
 from luna_serving.capabilities.people.capability import PEOPLE
@@ -50,10 +48,8 @@ def application(capabilities: Sequence[Capability], args: Mapping[str, Any] | No
         bound = deployments.compute_host(board, host, computing, settings.platform)
         handles |= {each.name: bound for each in members}
     edge = settings.platform.edge
-    loops = [loop for each in served for loop in each.loops(settings.capabilities[each.name])]
+    loops = [loop for each in served for loop in each.loops(settings.platform, settings.capabilities[each.name])]
     loops.append(forgetting({each.name: each.forget for each in capabilities if each.forget is not None}))
-    loops.append(retention(settings.platform.requests.retention_days))
-    loops.append(audit_retention(settings.platform.audit.retention_days))
     workers = deployments.workers(loops, settings.platform, board)
     wire = partial(connect, served, settings)
     return deployments.ingress(edge, edge.request_timeout_s, wire, board, handles, workers)

@@ -25,7 +25,7 @@ from luna_serving.dispatch.outcomes import Failed
 from luna_serving.edge.fastapi_app import build_api
 from luna_serving.edge.operation import Operation
 from luna_serving.edge.recording import Address, Recorder, peer
-from luna_serving.request_log_settings import RequestsSettings
+from luna_serving.settings.records import RequestsSettings
 from luna_serving.telemetry.metrics import DispatchMetrics, RequestMetrics
 from luna_serving.wire.problems import FieldError, invalid
 from luna_store.requests.writing import write

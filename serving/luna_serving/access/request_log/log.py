@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.request_log.rows import Fact, Rows
-from luna_serving.request_log_settings import RequestsSettings
+from luna_serving.settings.records import RequestsSettings
 from luna_store.requests.writing import AlreadyWritten, Unwritable, batch
 
 log = logging.getLogger("luna.request_log")

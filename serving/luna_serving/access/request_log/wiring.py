@@ -11,7 +11,7 @@ from luna_serving.access.credentials import Credential
 from luna_serving.access.request_log.log import RequestLog
 from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.request_log.rows import Rows
-from luna_serving.request_log_settings import RequestsSettings
+from luna_serving.settings.records import RequestsSettings
 from luna_store.requests.writing import write
 
 PROBES: Final = frozenset(

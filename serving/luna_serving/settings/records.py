@@ -1,8 +1,10 @@
-"""The settings of `access/request_log` and of the retention of its rows."""
+"""What is kept about what happened: the logs in Postgres, log lines, spans."""
+
+from typing import Literal
 
 from pydantic import Field
 
-from luna_serving.setting_group import Group
+from luna_serving.settings.group import Group
 
 
 class RequestsSettings(Group):
@@ -26,3 +28,29 @@ class RequestsSettings(Group):
         "dropped and counted.",
     )
     retention_days: int = Field(30, ge=1, le=3650, description="Days that rows are kept, whole days of UTC.")
+
+
+class AuditSettings(Group):
+    """The audit log: who changed accounts, keys, members and models."""
+
+    retention_days: int = Field(
+        400, ge=1, le=36_500, description="Days that an entry is kept at least; it goes with the last one of its month."
+    )
+
+
+class LogSettings(Group):
+    """Log lines of every process, on its standard error."""
+
+    format: Literal["json", "text"] = Field("json", description="json, an object per line, or text.")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least severe level logged.")
+
+
+class TraceSettings(Group):
+    """OpenTelemetry spans of every process."""
+
+    endpoint: str = Field(
+        "", description="An OTLP/HTTP collector, such as http://collector:4318/v1/traces; empty: no spans."
+    )
+    ratio: float = Field(
+        1.0, ge=0, le=1, description="Share of traces that are recorded where the caller's traceparent does not say."
+    )
