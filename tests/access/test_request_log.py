@@ -1,12 +1,15 @@
 """The request log holds one row for every answered request, and says of it what was so."""
 
 import asyncio
+import uuid
 
 import httpx
 import pytest
 from tests.access.logged import logged
 from tests.store.stores import PEPPERS, Store
 
+from luna_serving.access.credentials import Credential
+from luna_serving.access.request_log.rows import Rows
 from luna_store.accounts.api_keys import ApiKey
 
 JSON = {"Content-Type": "application/json"}
@@ -130,3 +133,21 @@ async def test_a_flood_of_unknown_callers_is_bounded_and_hides_no_known_one(stor
         assert [row.status for row in await luna.rows()] == [401, 401, 401, 200]
         assert luna.value("luna_request_log_left_out_total") == 7
         assert luna.value("luna_request_log_dropped_total") == 0
+
+
+def test_a_person_is_named_by_id_and_never_by_address_or_session() -> None:
+    person, session = uuid.uuid4(), uuid.uuid4()
+    credential = Credential(f"session:{session.hex}:admin", (), token_account=7, user_id=person)
+    rows = Rows(lambda found: found.token_account, frozenset())
+    (row,) = rows.of([(1.0, 0.5, credential, "GET", "usage", 200, 10, "id", "203.0.113.9")])
+    assert f"user:{person}".encode() in row
+    assert session.hex.encode() not in row
+
+
+@pytest.mark.parametrize(("method", "shown"), [("PROPFIND", b"PROPFIND"), ("=cmd()", b"_OTHER"), ("GET\n", b"_OTHER")])
+def test_a_method_that_is_none_is_not_repeated(method: str, shown: bytes) -> None:
+    rows = Rows(lambda _: None, frozenset())
+    rows.strangers = 1
+    (row,) = rows.of([(1.0, 0.5, None, method, "unknown", 404, 10, "id", "")])
+    assert shown in row
+    assert (method.encode() in row) is (shown != b"_OTHER")
