@@ -26,6 +26,7 @@ from luna_store.accounts.provisioning import Provisioning
 from luna_store.accounts.rows import remove_ended_keys
 from luna_store.audit.actors import Actor, acting_as, command
 from luna_store.audit.log import Change, Wanted, page, record
+from luna_store.audit.triggers import created, dropped, rows_of
 from luna_store.people.links import PasswordLinks
 from luna_store.people.memberships import Memberships, Source
 from luna_store.people.own_members import MemberNotFound, OwnMembers
@@ -392,6 +393,28 @@ async def test_users_are_followed_and_no_entry_holds_the_hash_of_a_password(stor
     assert (entries[1].before, entries[1].after) == (None, None)
     whole = str(entries)
     assert not [secret for secret in ("hash-", *tokens, *map(digest, tokens)) if secret in whole]
+
+
+async def test_another_table_is_recorded_by_one_line_of_a_migration(store: Store) -> None:
+    caller = await store.account()
+    await store.execute("CREATE TABLE alert_rules (account_id integer, name text, query text, token text)")
+    rules = rows_of("alert_rules", "rule", subject="name", columns=("name", "query"), watched=("token",))
+    for statement in created(rules):
+        await store.execute(statement)
+    await store.execute(f"INSERT INTO alert_rules VALUES ({caller.account_id}, 'high', 'x > 1', 'secret')")
+    for change in ("query = 'x > 2'", "token = 'another secret'", "name = name", "account_id = account_id"):
+        await store.execute(f"UPDATE alert_rules SET {change}")
+    await store.execute("DELETE FROM alert_rules")
+    assert [
+        (e.action, e.subject, e.before, e.after) for e in await log_of(store, caller.account_id, action="rule")
+    ] == [
+        ("rule.created", "high", None, {"name": "high", "query": "x > 1"}),
+        ("rule.changed", "high", {"query": "x > 1"}, {"query": "x > 2"}),
+        ("rule.changed", "high", None, None),
+        ("rule.deleted", "high", {"name": "high", "query": "x > 2"}, None),
+    ]
+    for statement in dropped(rules):
+        await store.execute(statement)
 
 
 async def test_entries_are_found_by_what_when_and_whom(store: Store) -> None:
