@@ -16,6 +16,8 @@ from pathlib import Path
 MAX_HEADERS = 100
 MAX_HEADERS_BYTES = 16 * 1024
 MAX_TARGET_BYTES = 16 * 1024
+# Seconds for a whole head. Serve sets none: one that comes byte by byte would keep a connection for an hour.
+HEAD_S = 30
 # A head has to fit into one buffer, less 1 kB that HAProxy keeps for rewriting. An active connection has two buffers.
 _BUFFER_BYTES = 64 * 1024
 _PARSED_HEADERS = 2000
@@ -124,6 +126,8 @@ NOT_SERVED = problem(404, "not-found", "Not found.", "Nothing is served at this 
 def with_problems(configuration: str, folder: Path) -> str:
     """The configuration with the answers that `write_answers` put into the folder, and request ids."""
     lines = "".join(f"    errorfile {status} {shlex.quote(str(_file(folder, status)))}\n" for status in ANSWERS)
+    if "timeout http-request " not in configuration:
+        lines += f"    timeout http-request {HEAD_S}s\n"
     configuration = _ERRORFILE.sub("", configuration)
     configuration = _DEFAULTS.sub(lambda found: found[0] + lines, configuration)
     configuration = _BUFSIZE.sub(_parsed_beyond_the_limits, configuration)
