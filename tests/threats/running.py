@@ -66,13 +66,12 @@ def local_luna(folder: Path, *arguments: str, **environment: str) -> Iterator[Lo
         arguments: further arguments of `luna up`.
         environment: further variables.
     """
-    data, log = folder / "luna", folder / "luna.log"
+    data, log, out = folder / "luna", folder / "luna.log", folder / "luna.out"
     kept = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL", "LUNA_PEPPERS"}}
     command = [sys.executable, "-m", "luna_serving.cli", "up", "--port", "0", "--data-dir", str(data), *arguments]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env=kept | environment, stdout=output, stderr=output, start_new_session=True
-        )
+    # Apart: standard output is for the person who starts it, and shows the demo account's key once.
+    with log.open("wb") as err, out.open("wb") as said:
+        process = subprocess.Popen(command, env=kept | environment, stdout=said, stderr=err, start_new_session=True)
     try:
         deadline = time.monotonic() + READY_S
         while not (data / "env").exists():
