@@ -14,11 +14,14 @@ from luna_serving import deployments
 from luna_serving.capabilities.account.capability import ACCOUNT
 from luna_serving.capabilities.contract import Capability
 from luna_serving.capabilities.kalman.capability import KALMAN
+from luna_serving.capabilities.people.capability import PEOPLE
 from luna_serving.jobs.forgetting import forgetting
 from luna_serving.settings import ReplicaSettings, Settings, read_settings
 from luna_serving.wiring import connect
 
-CAPABILITIES: Final[tuple[Capability, ...]] = (ACCOUNT, KALMAN)
+CAPABILITIES: Final[tuple[Capability, ...]] = (ACCOUNT, KALMAN, PEOPLE)
+# Served whatever `only` says: without them nobody could call the others.
+ALWAYS: Final = frozenset({ACCOUNT.name, PEOPLE.name})
 
 
 def build(args: Mapping[str, Any] | None = None) -> serve.Application:
@@ -62,7 +65,7 @@ def chosen(capabilities: Sequence[Capability], only: Sequence[str]) -> tuple[Cap
     for name in only:
         if name not in names:
             raise ValueError(f"There is no capability {name!r}: choose from {', '.join(names)}.")
-    return tuple(each for each in capabilities if not only or each.name in {*only, ACCOUNT.name})
+    return tuple(each for each in capabilities if not only or each.name in {*only, *ALWAYS})
 
 
 def hosts(capabilities: Sequence[Capability], settings: Settings) -> dict[str, tuple[Capability, ...]]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from luna_serving.commands import account_flags
+from luna_serving.commands import account_flags, user_arguments
 from luna_serving.commands.durations import duration
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.servers import Servers
@@ -20,7 +20,8 @@ from luna_serving.local.demo_limits import NAME, RATE_BURST, RATE_PER_SECOND, De
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from luna_serving.commands.account import AccountCommands, Answer
+    from luna_serving.commands.account import AccountCommands
+    from luna_serving.commands.stores import Answer
     from luna_store.accounts.accounts import AccountSpec
 
 DATA_DIR = Path(".luna")
@@ -73,15 +74,22 @@ def _settle(arguments: argparse.Namespace) -> int:
 
 
 def _account(arguments: argparse.Namespace) -> int:
-    import orjson
-
     from luna_serving.commands.account import account_commands
 
     async def call() -> Answer:
         async with account_commands(Servers(arguments.data_dir)) as commands:
             return await _answer(commands, arguments)
 
-    answer = asyncio.run(call())
+    return _print(asyncio.run(call()), arguments)
+
+
+def _user(arguments: argparse.Namespace) -> int:
+    return _print(user_arguments.answer(arguments), arguments)
+
+
+def _print(answer: Answer, arguments: argparse.Namespace) -> int:
+    import orjson
+
     if answer.warning:
         print(f"luna: {answer.warning}", file=sys.stderr)
     print(orjson.dumps(answer.facts, option=orjson.OPT_INDENT_2).decode() if arguments.json else answer.text)
@@ -210,6 +218,9 @@ def _parser() -> argparse.ArgumentParser:
     settle.add_argument("--json", action="store_true", help="log one JSON object per line")
     account = commands.add_parser("account", help="create and change accounts")
     _add_account_commands(account.add_subparsers(required=True, dest="action", metavar="ACTION"), folder)
+    user = commands.add_parser("user", help="create people who sign in, and give them roles in accounts")
+    actions = user.add_subparsers(required=True, dest="action", metavar="ACTION")
+    user_arguments.add_user_commands(actions, folder, _user, _reference, _saying_why)
     return parser
 
 

@@ -10,6 +10,9 @@ from sqlalchemy import text
 
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.redis_outage import RedisOutage
+from luna_serving.access.throttle.attempts import Attempts
+from luna_serving.access.throttle.metrics import ThrottleMetrics
+from luna_serving.access.throttle.redis_buckets import RedisBuckets
 from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import access
 from luna_serving.capabilities.contract import Capability, Platform
@@ -17,9 +20,11 @@ from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.replica_call import on_replica
 from luna_serving.edge import operations_routes
 from luna_serving.edge.asgi import Edge
+from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.deployment import Connected
 from luna_serving.edge.fastapi_app import build_api
 from luna_serving.edge.recording import Recorder
+from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.sockets import Sockets
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
@@ -71,7 +76,8 @@ async def connect(
     api = build_api(
         operations,
         [operations_routes.router(health, reporter, facts), *(router for each in routes for router in each.routers)],
-        platform.authorization.own_standing,
+        platform.refused.own_standing,
+        platform.refused.counted,
     )
     # One large body at a time: several would take the interpreter from the event loop more often, and none be quicker.
     parser_pool = ThreadPoolExecutor(1, "large-body")
@@ -85,10 +91,12 @@ async def connect(
             [socket for each in routes for socket in each.sockets],
             platform.authorization,
             recorder.metrics,
+            platform.refused,
             max_connections=common.edge.max_sockets,
         ),
         parser_pool,
         recorder,
+        platform.refused,
         max_body_bytes=common.edge.max_body_bytes,
         timeout_s=common.edge.request_timeout_s,
     )
@@ -116,7 +124,9 @@ async def wire_platform(
     engine = async_engine(secrets.database_url.get_secret_value())
     redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=common.access.store_timeout_s)
     accounts = Accounts(engine, secrets.peppers)
-    tokens = Tokens(secrets.peppers, common.token.lifetime_s)
+    tokens = Tokens(
+        secrets.peppers, common.token.lifetime_s, issuer=common.token.issuer, audience=common.token.audience
+    )
     authenticator = Authenticator(secrets.peppers, tokens)
     admitted = access(
         redis,
@@ -128,6 +138,10 @@ async def wire_platform(
         AccessMetrics(telemetry.registry),
         timeout_s=ANSWER_S,
     )
+    attempts = Attempts(
+        RedisBuckets(redis), admitted.outage, common.throttle, secrets.peppers, ThrottleMetrics(telemetry.registry)
+    )
+    proxies = TrustedProxies(common.edge.trusted_proxies)
     platform = Platform(
         settings=common,
         engine=engine,
@@ -135,6 +149,9 @@ async def wire_platform(
         accounts=accounts,
         charges=admitted.charges,
         authorization=admitted.authorization,
+        attempts=attempts,
+        proxies=proxies,
+        refused=RefusedCredentials(attempts, proxies, admitted.authorization),
         authenticator=authenticator,
         tokens=tokens,
         registry=telemetry.registry,

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from tests.edge.running import access_of, edge_of
+from tests.edge.running import access_of, as_it_is, edge_of, nobody, refused_of
 from tests.store.stores import Caller, Store
 
 from luna_serving.access.authorization import Authorization
@@ -131,9 +131,10 @@ def router(authorization: Authorization, shop: Shop, store: Store) -> APIRouter:
 
 @asynccontextmanager
 async def shopping(store: Store, caller: Caller) -> AsyncIterator[tuple[Shop, httpx.AsyncClient]]:
-    authorization = access_of(store).authorization
+    wired = access_of(store)
+    refused = refused_of(wired)
     shop = Shop(IdempotencyKeys(store.engine))
-    app: FastAPI = build_api([], [router(authorization, shop, store)], authorization.own_standing)
+    app: FastAPI = build_api([], [router(wired.authorization, shop, store)], refused.own_standing, refused.counted)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app, raise_app_exceptions=False),
         base_url="http://luna/api/v1",
@@ -406,7 +407,7 @@ async def test_the_document_shows_both_paths_of_a_route_and_its_refusals(store: 
     assert long["operationId"] != short["operationId"]
     for operation in (long, short):
         assert operation["security"] == [{"apiKey": []}, {"bearer": []}]
-        assert set(operation["responses"]) == {"200", "401", "403", "404", "422", "503"}
+        assert set(operation["responses"]) == {"200", "401", "403", "404", "422", "429", "503"}
 
 
 async def test_an_operation_that_would_hide_a_route_is_refused_at_the_start(store: Store) -> None:
@@ -416,6 +417,4 @@ async def test_an_operation_that_would_hide_a_route_is_refused_at_the_start(stor
     authorization = access_of(store).authorization
     hides = Exchange("POST", "numbers", serve, capability="x")
     with pytest.raises(ValueError, match="hide routers at /api/v1/numbers"):
-        build_api(
-            [hides], [router(authorization, Shop(IdempotencyKeys(store.engine)), store)], authorization.own_standing
-        )
+        build_api([hides], [router(authorization, Shop(IdempotencyKeys(store.engine)), store)], nobody, as_it_is)

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
+from tests.edge.running import refused_of
 from tests.store.stores import PEPPERS, Caller, Store
 
 from luna_serving.access.credentials import Authenticator
@@ -71,6 +72,7 @@ async def ingress(
             rest,
             aside,
             Recorder(RequestMetrics(CollectorRegistry())),
+            refused_of(wired),
             max_body_bytes=10**6,
             timeout_s=timeout_s,
         )

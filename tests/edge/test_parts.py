@@ -14,6 +14,7 @@ import httpx
 import pyarrow as pa
 import pytest
 from starlette.requests import Request
+from tests.edge.running import as_it_is, nobody
 
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.ratelimit_headers import ratelimit_headers
@@ -403,16 +404,13 @@ async def test_a_token_form_that_breaks_off_is_an_invalid_request() -> None:
     assert refused.value.extra["error"] == "invalid_request"
 
 
-async def nobody(_: dict[bytes, bytes]) -> None:
-    """The standing of an unknown caller."""
-
-
 async def token_answer(form: str, **headers: str) -> httpx.Response:
     peppers = Peppers.parse("a:" + "a" * 16)
     tokens = Tokens(peppers, 900)
     # No request here comes as far as the stores.
     strangers_only: Any = None
-    app = build_api([], [token_routes.router(Authenticator(peppers, tokens), strangers_only, tokens)], nobody)
+    routes = token_routes.router(Authenticator(peppers, tokens), strangers_only, tokens, strangers_only)
+    app = build_api([], [routes], nobody, as_it_is)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://luna") as client:
         return await client.post("/api/v1/auth/token", content=form, headers={"content-type": FORM} | headers)
 
@@ -455,7 +453,7 @@ async def test_head_on_a_health_route_answers_like_get(path: str, up: bool) -> N
 
     no_metrics: Any = None
     health = Health({"redis": check, "postgres": check}, {"kalman": check}, {})
-    app = build_api([], [operations_routes.router(health, no_metrics, dict)], nobody)
+    app = build_api([], [operations_routes.router(health, no_metrics, dict)], nobody, as_it_is)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://luna") as client:
         got, head, posted = await client.get(path), await client.head(path), await client.post(path)
     assert head.status_code == got.status_code == (200 if up or path != "/health/ready" else 503)

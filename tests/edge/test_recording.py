@@ -10,7 +10,7 @@ import pytest
 from fastapi import APIRouter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry
-from tests.edge.running import access_of, edge_of
+from tests.edge.running import access_of, edge_of, refused_of
 from tests.store.stores import Store
 
 from luna_serving.dispatch.gate import Gate, GateLimits
@@ -68,7 +68,8 @@ class Recorded:
         metrics = DispatchMetrics(self.registry, self.traces).of("echo")
         gate = Gate(self.wired.charges, compute, GateLimits(10, 1000, 10, 1, 5.0), metrics)
         self.operations = [Operation("echo", gate, lambda body: Echo(json.loads(body)), capability="echo")]
-        self.rest = build_api([], [routes, plain], self.wired.authorization.own_standing)
+        refused = refused_of(self.wired)
+        self.rest = build_api([], [routes, plain], refused.own_standing, refused.counted)
 
     async def ask(self, store: Store, method: str, path: str, **options: Any) -> httpx.Response:
         caller = await store.account()

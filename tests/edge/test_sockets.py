@@ -27,6 +27,7 @@ async def served(replica: Replica, **limits: int) -> AsyncIterator[tuple[uvicorn
         [SocketRoute("kalman/stream", replica.desk.serve)],
         replica.desk.authorization,
         RequestMetrics(CollectorRegistry()),
+        replica.refused,
         **({"max_connections": 10} | limits),
     )
     # Listens from now on: a client that is quicker than the server waits.
@@ -101,6 +102,7 @@ async def test_a_server_that_cannot_answer_an_upgrade_closes_it(store: Store) ->
         [SocketRoute("kalman/stream", replica.desk.serve)],
         replica.desk.authorization,
         RequestMetrics(CollectorRegistry()),
+        replica.refused,
         max_connections=1,
     )
     sent: list[Any] = []

@@ -28,7 +28,7 @@ from luna_serving.local.data_folder.ports import free_port
 # Some tests start Luna twice.
 pytestmark = pytest.mark.timeout(900)
 
-NAMES = ["LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", "DATABASE_URL", "REDIS_URL"]
+NAMES = ["LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", "LUNA_EMAIL", "LUNA_PASSWORD", "DATABASE_URL", "REDIS_URL"]
 NILE = [1120, 1160, 963, 1210, 1160]
 # 12 s on two idle cores; 95 s have been measured while benchmarks ran.
 READY_S = 240

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store import grants, limits
-from luna_store.accounts import tables
+from luna_store.accounts import rows, tables
 from luna_store.accounts.api_keys import ApiKey, Peppers
 from luna_store.accounts.rows import end_account, insert_key, live, mark_stale, purge_ledger
 from luna_store.accounts.window_rows import running_since
@@ -170,6 +170,13 @@ class Accounts:
         async with self._engine.connect() as connection:
             found = await connection.scalar(select(tables.Account.id).where(tables.Account.id == account_id))
             return found is not None
+
+    async def has_session(self, account_id: int, principal: str) -> bool:
+        """Whether a person's session with the account is live; the principal names the session and its role."""
+        session = rows.LIVE_SESSIONS.c
+        found = select(session.principal).where(session.account_id == account_id, session.principal == principal)
+        async with self._engine.connect() as connection:
+            return await connection.scalar(found.where(session.expires_at > func.now())) is not None
 
     async def names(self) -> list[tuple[int, str, str]]:
         """Id, name and state of every account, by id."""

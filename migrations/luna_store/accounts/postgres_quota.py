@@ -10,11 +10,13 @@ import math
 import time
 from collections import OrderedDict
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import CompoundSelect, Row, func, literal, null, select, union_all
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from luna_store.accounts.rows import LIVE_SESSIONS
 from luna_store.accounts.tables import Account, ApiKey
 from luna_store.accounts.window_rows import roll_window
 from luna_store.grants import is_granted
@@ -76,13 +78,7 @@ class PostgresQuota:
         row = await roll_window(connection, debit.account_id, now)
         if row is None:
             return Decision(Outcome.UNKNOWN), False
-        key = (
-            await connection.execute(
-                select(ApiKey.digest, ApiKey.expires_at, ApiKey.revoked_at).where(
-                    ApiKey.prefix == debit.key_prefix, ApiKey.account_id == row.id
-                )
-            )
-        ).one_or_none()
+        key = (await connection.execute(_acting(row.id, debit.key_prefix))).one_or_none()
         if key is None:
             return Decision(Outcome.KEY), False
         matches = [hmac.compare_digest(key.digest, digest) for digest in debit.key_digests]
@@ -148,6 +144,16 @@ class PostgresQuota:
             wait_us=wait_us,
             limits=in_force(row.limits),
         )
+
+
+def _acting(account_id: int, prefix: str) -> CompoundSelect[Any]:
+    """The key, or the session, of a name."""
+    keys = select(ApiKey.digest, ApiKey.expires_at, ApiKey.revoked_at)
+    sessions = select(literal(""), LIVE_SESSIONS.c.expires_at, null())
+    return union_all(
+        keys.where(ApiKey.prefix == prefix, ApiKey.account_id == account_id),
+        sessions.where(LIVE_SESSIONS.c.principal == prefix, LIVE_SESSIONS.c.account_id == account_id),
+    )
 
 
 def _refused(row: Row[tuple[Account]], debit: Debit, now: datetime) -> tuple[Outcome, str | None] | None:

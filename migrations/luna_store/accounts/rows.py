@@ -6,7 +6,7 @@ The account's row is always locked before its keys: the other order would deadlo
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, column, delete, func, insert, or_, select, table, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts import tables
@@ -18,6 +18,9 @@ KEYS_KEPT = timedelta(days=30)
 
 # Events per transaction: a statement ends after 10 s, and a busy account's ledger has millions of rows.
 PURGED_AT_ONCE = 20_000
+
+# The view of what may act for an account beside its keys; `luna_store.people` keeps its tables.
+LIVE_SESSIONS = table("live_sessions", column("account_id"), column("principal"), column("expires_at"))
 
 
 def live() -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ OURS = (
     "luna_store.platform.leases",
     "luna_store.accounts.tables",
     "luna_store.ledger.tables",
+    "luna_store.people.tables",
 )
 CAPABILITIES = "luna_serving.capabilities"
 

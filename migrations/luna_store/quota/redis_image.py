@@ -13,7 +13,7 @@ from luna_store.limits import LIMITS, in_force
 from luna_store.quota.gcra import interval_us
 from luna_store.quota.windows import QuotaWindow, milliseconds, window_end, window_seconds
 
-# Columns of `accounts a` that `Mirror.of` reads, with all the account's keys as JSON.
+# Columns of `accounts a` that `Mirror.of` reads, with all the account's keys and its people's live sessions as JSON.
 COLUMNS = """
     a.id, a.state, a.expires_at, a.window_started_at, a.quota_window, a.quota_limit, a.quota_used, a.rate_per_second,
     a.rate_burst, a.allowed, a.limits, a.cache_epoch,
@@ -21,7 +21,10 @@ COLUMNS = """
         k.prefix, k.digest,
         CASE WHEN k.expires_at IS NULL THEN 0 ELSE greatest(1, floor(extract(epoch FROM k.expires_at) * 1000)) END,
         k.revoked_at IS NOT NULL
-    )), '[]') FROM api_keys k WHERE k.account_id = a.id) AS keys
+    )), '[]') FROM api_keys k WHERE k.account_id = a.id) AS keys,
+    (SELECT coalesce(json_agg(json_build_array(
+        s.principal, floor(extract(epoch FROM s.expires_at) * 1000)
+    )), '[]') FROM live_sessions s WHERE s.account_id = a.id) AS sessions
 """
 
 # Resolution of the clock by which Redis expires keys.
@@ -40,6 +43,15 @@ class MirroredKey(NamedTuple):
     def live(self, now: datetime) -> bool:
         """Whether the key is valid at `now`."""
         return not self.revoked and (self.expires_ms == 0 or self.expires_ms > now.timestamp() * 1000)
+
+
+class MirroredSession(NamedTuple):
+    """A person's session with the account that has not been ended. It has no digest: its tokens are signed."""
+
+    principal: str
+    """Names the session and its role."""
+    expires_ms: int
+    """Unix milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +75,9 @@ class Mirror:
     """Limit less used, from Postgres."""
     window_started_ms: int
     standing: dict[str, str | int]
-    """The fields of the hash, without the keys."""
+    """The fields of the hash, without the keys and sessions."""
     keys: list[MirroredKey]
+    sessions: Sequence[MirroredSession] = ()
 
     @classmethod
     def of(cls, row: Row[Any]) -> "Mirror":
@@ -90,11 +103,15 @@ class Mirror:
                 "epoch": row.cache_epoch,
             },
             [MirroredKey(*key) for key in row.keys],
+            [MirroredSession(*session) for session in row.sessions],
         )
 
     def fields(self, now: datetime) -> dict[str, str | int]:
-        """The hash, with the keys that are live at `now`."""
-        return self.standing | {f"key:{k.prefix}": f"{k.digest}:{k.expires_ms}" for k in self.keys if k.live(now)}
+        """The hash, with the keys and sessions that are live at `now`."""
+        now_ms = now.timestamp() * 1000
+        keys = {f"key:{k.prefix}": f"{k.digest}:{k.expires_ms}" for k in self.keys if k.live(now)}
+        sessions = {f"key:{s.principal}": f"0:{s.expires_ms}" for s in self.sessions if s.expires_ms > now_ms}
+        return self.standing | keys | sessions
 
     def agrees(self, held: Held, since: datetime, until: datetime) -> bool:
         """Whether Redis held this when it was read, between two instants of its own clock.

@@ -35,6 +35,14 @@ def key(digest: str) -> str:
     return f"key:{digest}"
 
 
+def throttle(address: str, kind: str, subject: str = "") -> str:
+    """Hash: attempts that failed at an address, and its block. Expires when both are over.
+
+    All of one address are in one slot. The subject is a digest: emails are not stored.
+    """
+    return f"throttle:{{{address}}}:{kind}" + (f":{subject}" if subject else "")
+
+
 # Set: ids of accounts whose stream may have events. A hint: settlement also sweeps all accounts now and then.
 UNSETTLED = "luna:unsettled"
 

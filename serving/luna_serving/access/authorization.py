@@ -3,7 +3,8 @@
 from luna_serving.access.charges import Charges
 from luna_serving.access.credentials import Authenticator, Credential
 from luna_serving.access.denials import Charge, Denials
-from luna_serving.wire.problems import Problem
+from luna_serving.wire import problems
+from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing
 
 
@@ -40,13 +41,27 @@ class Authorization:
         """
         return await self._charges.take(Charge.nothing(credential, account_id, route))
 
+    @staticmethod
+    def require(credential: Credential, least: Role) -> None:
+        """Check the caller's role against the least that a route needs.
+
+        Raises:
+            Problem: 403.
+        """
+        if credential.role < least:
+            raise problems.role_needed(least.word, credential.role.word, person=credential.user_id is not None)
+
     async def own_standing(self, headers: dict[bytes, bytes]) -> Standing | None:
         """The standing of the account whose credential is in these headers, whatever the path.
 
-        None if the credential is unknown, and while no store answers: RateLimit headers are optional.
+        None while no store can tell.
+
+        Raises:
+            Problem: 401 or 503.
         """
-        try:
-            credential = self.read(headers)
-            return await self._denials.own_standing(credential, await self.identify(credential))
-        except Problem:
-            return None
+        credential = self.read(headers)
+        return await self._denials.own_standing(credential, await self.identify(credential))
+
+    async def may_know(self, credential: Credential) -> bool:
+        """Whether Redis knows a credential, or cannot tell; does not ask Postgres."""
+        return await self._denials.may_know(credential)

@@ -1,13 +1,16 @@
 """Parses the API key or token of a request, without looking it up."""
 
+import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 
 from luna_serving.access.tokens import InvalidToken, Tokens
 from luna_serving.wire import problems
 from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
+from luna_store.people.roles import Role
 
 RECENT_KEYS = 4096
+NO_CREDENTIAL = "Send your API key as X-API-Key, or as Authorization: Bearer <key>."
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +18,27 @@ class Credential:
     """A well-formed key or token."""
 
     key_prefix: str
+    """Names the key, or the session of a person, in the account's hash."""
     key_digests: tuple[str, ...]
     """The key's digest under each pepper; empty for a token, whose signature has been verified."""
     token_account: int | None = None
     """The account that a token was issued to; None for a key."""
     key: ApiKey | None = None
+    role: Role = Role.MEMBER
+    """What the caller may do. A key, and a token of a key, acts as a member."""
+    user_id: uuid.UUID | None = None
+    """The person who signed in; None for a key and its tokens."""
+
+    @property
+    def principal(self) -> str:
+        """Who calls, for logs: the prefix of a key, or `user:` and the person's id."""
+        return self.key_prefix if self.user_id is None else f"user:{self.user_id}"
+
+
+def session_of(credential: Credential) -> uuid.UUID | None:
+    """The session of a person's credential; None for a key and its tokens."""
+    kind, _, rest = credential.key_prefix.partition(":")
+    return uuid.UUID(rest.partition(":")[0]) if kind == "session" else None
 
 
 class Authenticator:
@@ -40,7 +59,7 @@ class Authenticator:
         if api_key is not None:
             return self.of_key(api_key.decode("latin-1"))
         if authorization is None:
-            raise problems.unauthenticated("Send your API key as X-API-Key, or as Authorization: Bearer <key>.")
+            raise problems.unauthenticated(NO_CREDENTIAL, problems.NotPresented)
         scheme, _, presented = authorization.decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             raise problems.unauthenticated("Use the Bearer scheme: Authorization: Bearer <key or token>.")
@@ -51,7 +70,7 @@ class Authenticator:
             token = self._tokens.verify(presented)
         except InvalidToken as e:
             raise problems.unauthenticated(str(e)) from e
-        return Credential(token.key_prefix, (), token_account=token.account_id)
+        return Credential(token.key_prefix, (), token_account=token.account_id, role=token.role, user_id=token.user_id)
 
     def of_key(self, presented: str) -> Credential:
         """The credential for an API key.

@@ -57,6 +57,10 @@ class Denials:
             raise problems.unauthenticated("The API key is not known. It may have been revoked or rotated.")
         return owner
 
+    async def may_know(self, credential: Credential) -> bool:
+        """Whether Redis knows a credential, or cannot tell; does not ask Postgres."""
+        return await self._directory.may_know(credential)
+
     async def explain(self, charge: Charge, decision: Decision) -> Denied | None:
         """Why a charge was denied; None if the reason has just been repaired and the charge may be tried again.
 
@@ -76,6 +80,11 @@ class Denials:
         owner = await self.identify(charge.credential)
         if owner != debit.account_id:
             return await self._with_own_standing(charge, problems.other_account(), owner)
+        if charge.credential.user_id is not None:
+            if await _answered(self._directory.session_found(debit.account_id, debit.key_prefix)):
+                return None
+            ended = "The session has ended, or your role has changed. Call /api/v1/auth/refresh, or sign in again."
+            return Denied(problems.unauthenticated(ended), standing)
         if charge.credential.key is None:
             return Denied(
                 problems.unauthenticated("The key that this token was issued for has been revoked."), standing

@@ -51,6 +51,16 @@ class AccountDirectory:
                     return owner
         return await self._from_postgres(self._accounts.owner(credential.key))
 
+    async def may_know(self, credential: Credential) -> bool:
+        """Whether Redis knows a credential, or cannot tell; does not ask Postgres."""
+        if credential.key is None or self._outage.gone:
+            return True
+        try:
+            return await self._quota.owner(credential.key_digests) is not None
+        except StoreUnavailable as e:
+            self._outage.begin(e)
+            return True
+
     async def repaired(self, account_id: int) -> bool:
         """Rebuild an account's Redis keys; False if there is no such account.
 
@@ -74,6 +84,16 @@ class AccountDirectory:
                 self._missing.clear()
             self._missing[account_id] = time.monotonic()
         return found
+
+    async def session_found(self, account_id: int, principal: str) -> bool:
+        """Whether a person's session that Redis does not know is live in Postgres; if so, Redis knows it now.
+
+        Raises:
+            StoreUnavailable: Postgres or Redis did not answer in time.
+        """
+        if not await self._from_postgres(self._accounts.has_session(account_id, principal)):
+            return False
+        return await self.repaired(account_id)
 
     async def _from_postgres(self, question: Awaitable[T]) -> T:
         try:

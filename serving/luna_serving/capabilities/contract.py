@@ -12,10 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from luna_serving.access.authorization import Authorization
 from luna_serving.access.charges import Charges
 from luna_serving.access.credentials import Authenticator
+from luna_serving.access.throttle.attempts import Attempts
 from luna_serving.access.tokens import Tokens
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.host import Replica
+from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.operation import Exchange, Operation, Query
+from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.sockets import SocketRoute
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop
@@ -38,6 +41,12 @@ class Platform:
     accounts: Accounts
     charges: Charges
     authorization: Authorization
+    attempts: Attempts
+    """Limits failed attempts to authenticate."""
+    proxies: TrustedProxies
+    """Tells the address of a caller."""
+    refused: RefusedCredentials
+    """Answers callers whose API key or token is not valid."""
     authenticator: Authenticator
     tokens: Tokens
     registry: CollectorRegistry

@@ -6,39 +6,22 @@ An operator owns the accounts of its custom resources, and reverts changes that 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
-
 from luna_serving.commands.errors import CommandFailed
-from luna_serving.commands.migrate import first_line
+from luna_serving.commands.stores import Answer, open_stores, take_effect
 from luna_store import limits
 from luna_store.accounts.accounts import AccountExists, AccountInfo, AccountNotFound, Accounts, AccountSpec
 from luna_store.accounts.api_keys import PepperMissing, Peppers
-from luna_store.accounts.cache import AccountCache
 from luna_store.grants import ALL
-from luna_store.platform.postgres import async_engine
-from luna_store.quota.redis_quota import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from datetime import datetime, timedelta
 
     from luna_serving.commands.servers import Servers
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The result of a command."""
-
-    facts: dict[str, Any] | list[dict[str, Any]]
-    """For `--json`."""
-    text: str
-    """For people."""
-    warning: str | None = None
-    """A warning, for standard error."""
+    from luna_store.accounts.cache import AccountCache
 
 
 class AccountCommands:
@@ -106,11 +89,7 @@ class AccountCommands:
         return Answer(facts, f"Account {account_id} ({name}) and its ledger were deleted.")
 
     async def _take_effect(self, account_id: int) -> str | None:
-        try:
-            await self._cache.rebuild(account_id)
-        except (RedisError, OSError) as error:
-            return f"Redis is out of reach ({error}); settlement carries the change over once it is back."
-        return None
+        return await take_effect(self._cache, [account_id])
 
 
 @asynccontextmanager
@@ -122,23 +101,10 @@ async def account_commands(servers: Servers) -> AsyncIterator[AccountCommands]:
     """
     try:
         peppers = Peppers.parse(servers.peppers)
-        engine = async_engine(servers.database_url, pool_size=1)
-        redis = redis_client(servers.redis_url, timeout_s=2.0)
-    except (PepperMissing, ValueError) as error:
+    except PepperMissing as error:
         raise CommandFailed(str(error)) from error
-    try:
-        yield AccountCommands(Accounts(engine, peppers), AccountCache(engine, redis))
-    except (AccountExists, AccountNotFound) as error:
-        raise CommandFailed(str(error)) from error
-    except ProgrammingError as error:
-        raise CommandFailed(f"{first_line(error)}. If the database is new, run `luna migrate` first.") from error
-    except OperationalError as error:
-        raise CommandFailed(f"Postgres is out of reach: {first_line(error)}. Check DATABASE_URL.") from error
-    except SQLAlchemyError as error:
-        raise CommandFailed(f"Postgres refused: {first_line(error)}") from error
-    finally:
-        await redis.aclose()
-        await engine.dispose()
+    async with open_stores(servers, AccountExists, AccountNotFound) as stores:
+        yield AccountCommands(Accounts(stores.engine, peppers), stores.cache)
 
 
 def _facts(account: AccountInfo) -> dict[str, Any]:

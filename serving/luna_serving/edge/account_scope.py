@@ -20,17 +20,20 @@ from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 
 from luna_serving.access.authorization import Authorization
+from luna_serving.access.credentials import Credential
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.edge.bodies import coding_of, header_map, read_in_time, require_json, unpacked
-from luna_serving.edge.openapi import ACCOUNT, SECURITY
+from luna_serving.edge.openapi import ACCOUNT, LEAST, SECURITY, refusals
 from luna_serving.edge.paths import MAX_ACCOUNT_ID, PREFIX
 from luna_serving.edge.query import refuse_unknown_parameters
 from luna_serving.edge.recording import note_account
 from luna_serving.wire import problems
+from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing
 
 # The path of the credential's own account; with an id it is `/api/v1/{account_id}`.
 ITSELF: Final = "/account"
+READING: Final = frozenset({"GET", "HEAD"})
 
 
 class _AccountId(Convertor[str]):
@@ -54,6 +57,7 @@ class Owner:
 
     account_id: int
     standing: Standing
+    credential: Credential
 
 
 class AccountRoute(APIRoute):
@@ -82,6 +86,7 @@ class AccountRoutes(APIRouter):
             label: the route's name in debits.
             options: of APIRouter.
         """
+        options["responses"] = refusals(401, 429) | options.get("responses", {})
         # For every route, so that none answers an unknown caller; FastAPI caches it for routes that take the owner.
         super().__init__(route_class=AccountRoute, dependencies=[Depends(self.own)], **options)
         self._authorization = authorization
@@ -93,9 +98,15 @@ class AccountRoutes(APIRouter):
         Args:
             path: relative to the account's; empty for the account itself.
             endpoint: FastAPI's.
-            options: FastAPI's.
+            options: FastAPI's. `openapi_extra=needs(role)` names the role that the route needs; without it reading
+                needs a viewer, and everything else a member.
         """
-        extra = {"security": SECURITY, **(options.pop("openapi_extra", None) or {})}
+        reads = set(options.get("methods") or ["GET"]) <= READING
+        extra = {
+            "security": SECURITY,
+            **needs(Role.VIEWER if reads else Role.MEMBER),
+            **(options.pop("openapi_extra", None) or {}),
+        }
         parameters = [ACCOUNT, *extra.get("parameters", ())]
         super().add_api_route(PREFIX + (path or ITSELF), endpoint, openapi_extra=extra, **options)
         super().add_api_route(
@@ -120,8 +131,19 @@ class AccountRoutes(APIRouter):
         request.state.standing = standing
         if named is not None and not in_range:
             raise problems.not_found(f"There is no account {named}.")
+        self._authorization.require(credential, _least(request))
         refuse_unknown_parameters(request)
-        return Owner(account_id, standing)
+        return Owner(account_id, standing, credential)
+
+
+def needs(least: Role) -> dict[str, str]:
+    """The `openapi_extra` of a route that needs a role."""
+    return {LEAST: least.word}
+
+
+def _least(request: Request) -> Role:
+    # The document says what is enforced: it has the only copy.
+    return Role.of(request.scope["route"].openapi_extra[LEAST])
 
 
 async def json_body(request: Request, *, limit: int, seconds: float) -> bytes:

@@ -43,6 +43,7 @@ from luna_serving.edge.own_accounts import OwnAccounts
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
 from luna_serving.edge.query import NO_QUERY, Parameters, read_query
 from luna_serving.edge.recording import Recorder, RequestRecord, route_label
+from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.route_table import Methods, RouteTable
 from luna_serving.edge.streaming import begun, respond, respond_in_pieces
 from luna_serving.wire import problems
@@ -76,6 +77,7 @@ class Edge:
         sockets: ASGIApp,
         parser_pool: Executor,
         recorder: Recorder,
+        refused: RefusedCredentials,
         *,
         max_body_bytes: int,
         timeout_s: float,
@@ -90,6 +92,7 @@ class Edge:
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
         self._recorder = recorder
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
@@ -132,7 +135,10 @@ class Edge:
             await send(message)
 
         try:
-            await self._rest(scope, receive, noted)
+            if blocked := await self._refused.blocked(scope, record.headers):
+                await respond(noted, *problem_response(blocked), head=scope["method"] == "HEAD")
+            else:
+                await self._rest(scope, receive, noted)
         except Disconnected:
             status = 499
         finally:
@@ -150,9 +156,9 @@ class Edge:
         try:
             return await self._serve(methods, account_id, values, record, scope, receive)
         except Denied as denied:
-            return problem_response(denied.problem, denied.standing)
+            return problem_response(await self._refused.counted(scope, record.headers, denied.problem), denied.standing)
         except Problem as problem:
-            return problem_response(problem)
+            return problem_response(await self._refused.counted(scope, record.headers, problem))
         except Disconnected:
             return 499, [], b""
         except Exception:
@@ -170,6 +176,7 @@ class Edge:
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
         headers = record.headers
         credential = self._authorization.read(headers)
+        await self._refused.admit(scope, headers, credential)
         if account_id is None:
             account_id = self._own.known(credential) or await self._own.ask(credential)
         elif account_id > MAX_ACCOUNT_ID:
@@ -180,6 +187,7 @@ class Edge:
         until = time.monotonic() + seconds
         try:
             operation = methods.taking(scope["method"])
+            self._authorization.require(credential, operation.least)
             query = read_query(scope["query_string"], operation.parameters) if scope["query_string"] else NO_QUERY
             if isinstance(operation, Operation):
                 work = await self._read(operation, headers, credential, account_id, receive, until, seconds)

@@ -13,7 +13,7 @@ from starlette.routing import Match, Route
 
 from luna_serving.access.denied import Denied
 from luna_serving.edge.asgi import problem_response
-from luna_serving.edge.bodies import ASGIApp, Disconnected, Message, Receive, Scope, Send
+from luna_serving.edge.bodies import ASGIApp, Disconnected, Message, Receive, Scope, Send, header_map
 from luna_serving.edge.openapi import document
 from luna_serving.edge.operation import Hot
 from luna_serving.edge.paths import PREFIX
@@ -24,17 +24,21 @@ from luna_store.quota.debits import Standing
 log = logging.getLogger("luna.requests")
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-StandingOf = Callable[[dict[bytes, bytes]], Awaitable[Standing | None]]
+StandingOf = Callable[[Scope], Awaitable[Standing | None]]
+Counted = Callable[[Scope, dict[bytes, bytes], Problem], Awaitable[Problem]]
 DESCRIPTION = "Time-series models over HTTP: authenticated, metered, batched."
 
 
-def build_api(operations: Sequence[Hot], routers: Sequence[APIRouter], standing: StandingOf) -> FastAPI:
+def build_api(
+    operations: Sequence[Hot], routers: Sequence[APIRouter], standing: StandingOf, counted: Counted
+) -> FastAPI:
     """Build the application; its documentation pages work offline.
 
     Args:
         operations: routes that the edge answers in front of it.
         routers: routes that it answers itself.
-        standing: the standing of the caller with these headers; None if the caller is not recognised.
+        standing: the standing of a request's caller; None if the caller is not recognised.
+        counted: the answer to a problem, which counts refused credentials.
 
     Raises:
         ValueError: a router serves the path of an operation; no call would reach it.
@@ -59,8 +63,17 @@ def build_api(operations: Sequence[Hot], routers: Sequence[APIRouter], standing:
 
     async def of_caller(request: Request, problem: Problem) -> Response:
         if problem.status < 500 and not hasattr(request.state, "standing"):
-            request.state.standing = await standing(dict(request.scope["headers"]))
+            request.state.standing = await standing(request.scope)
         return _respond(problem, request)
+
+    async def problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)  # noqa: S101  Starlette dispatches by type
+        return _respond(await counted(request.scope, header_map(request.scope), error), request)
+
+    async def denied(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Denied)  # noqa: S101  Starlette dispatches by type
+        answer = await counted(request.scope, header_map(request.scope), error.problem)
+        return _respond(answer, request, error.standing)
 
     async def invalid(request: Request, error: Exception) -> Response:
         return await of_caller(request, _invalid(error))
@@ -69,8 +82,8 @@ def build_api(operations: Sequence[Hot], routers: Sequence[APIRouter], standing:
         return await of_caller(request, _http_error(request, error))
 
     app.add_middleware(HeadAsGet)
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(Denied, _denied)
+    app.add_exception_handler(Problem, problem)
+    app.add_exception_handler(Denied, denied)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(Exception, _internal)
@@ -105,16 +118,6 @@ class HeadAsGet:
 def _respond(problem: Problem, request: Request, standing: Standing | None = None) -> Response:
     status, headers, body = problem_response(problem, standing or getattr(request.state, "standing", None))
     return Response(body, status, {n.decode(): v.decode() for n, v in headers})
-
-
-async def _problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101  Starlette dispatches by type
-    return _respond(error, request)
-
-
-async def _denied(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Denied)  # noqa: S101  Starlette dispatches by type
-    return _respond(error.problem, request, error.standing)
 
 
 def _invalid(error: Exception) -> Problem:

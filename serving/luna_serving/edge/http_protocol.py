@@ -4,6 +4,7 @@ HAProxy passes on some requests that uvicorn's parser refuses, such as control c
 these in plain text, before the application runs.
 """
 
+import os
 import uuid
 
 import uvicorn.config
@@ -31,8 +32,10 @@ class ProblemProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # a 
 
 
 def install() -> None:
-    """Make it the default protocol of uvicorn in this process.
+    """Make it the default protocol of uvicorn in this process, and keep uvicorn from believing X-Forwarded-For.
 
-    Serve builds the `uvicorn.Config` itself and cannot pass a protocol.
+    Serve builds the `uvicorn.Config` itself and cannot pass a protocol. By default uvicorn takes the client's address
+    from the header if the peer is 127.0.0.1, as HAProxy is in `luna up`: callers could forge it (`client_address`).
     """
+    os.environ["FORWARDED_ALLOW_IPS"] = ""
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{ProblemProtocol.__name__}"

@@ -2,16 +2,17 @@
 
 Serve echoes any X-Request-ID, answers deadlines and overload in plain text, and makes two tasks per request to detect
 callers that hang up. The middleware replaces invalid ids, leaves deadlines and hang-ups to the edge, and turns errors
-of Serve into problems.
+of Serve into problems. It puts HAProxy's peer into the scope as the client (`proxy_peer`).
 """
 
+import os
 import re
 import uuid
 from typing import Any
 
 from starlette.middleware import Middleware
 
-from luna_serving.edge import http_protocol
+from luna_serving.edge import http_protocol, proxy_peer
 from luna_serving.edge.asgi import DEADLINE_HEADER
 from luna_serving.edge.bodies import ASGIApp, Message, Receive, Scope, Send
 from luna_serving.wire import problems
@@ -20,20 +21,30 @@ from luna_serving.wire.problems import Problem
 SANE_ID = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 SERVE_DEADLINE = b"x-request-timeout-seconds"
 SERVE_WATCHES = (b"x-request-disconnect-disabled", b"?1")
-INTERNAL = frozenset({DEADLINE_HEADER, SERVE_WATCHES[0]})
+INTERNAL = frozenset({DEADLINE_HEADER, SERVE_WATCHES[0], proxy_peer.HEADER})
 
 
 class ServeErrorsAsProblems:
     """Rewrites the headers of requests, and turns Serve's own errors into problems."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, proxy_tokens: tuple[bytes, ...] = ()) -> None:
+        """Wrap Serve's application.
+
+        Args:
+            app: Serve's.
+            proxy_tokens: those with which HAProxy names its peer; without them the scope's client stays.
+        """
         self._app = app
+        self._proxy_tokens = proxy_tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
+        peer = proxy_peer.peer(scope["headers"], self._proxy_tokens) if self._proxy_tokens else None
+        if peer is not None:
+            scope["client"] = (peer, 0)
         scope["headers"] = rewritten(scope["headers"])
         # Serve's errors before an upgrade cannot be rewritten: uvicorn accepts no plain response there.
         await self._app(scope, receive, _Rewriter(send) if scope["type"] == "http" else send)
@@ -98,4 +109,4 @@ def _head(message: Message, problem: Problem) -> Message:
 def middlewares() -> list[Any]:
     """The middleware of every replica; Serve calls this before it starts uvicorn."""
     http_protocol.install()
-    return [Middleware(ServeErrorsAsProblems)]
+    return [Middleware(ServeErrorsAsProblems, proxy_peer.tokens(os.environ.get("LUNA_PEPPERS", "")))]

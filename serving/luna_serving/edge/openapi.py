@@ -40,7 +40,7 @@ REFUSALS = {
     413: "The body is too large.",
     415: "The body is not JSON, or is compressed in a way that is not supported.",
     422: "The request is not valid; `errors` points to the fields.",
-    429: "Rate or quota; see Retry-After.",
+    429: "Rate, quota, or too many refused credentials of the caller's address; see Retry-After.",
     503: "Overloaded, or dependencies gone; see Retry-After.",
 }
 # Errors of a route that computes.
@@ -53,8 +53,16 @@ CONFLICTS = {
 SECURITY: list[dict[str, list[str]]] = [{"apiKey": []}, {"bearer": []}]
 SECURITY_SCHEMES = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of /api/v1/auth/token."},
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, or an access token of /api/v1/auth/token, /login or /refresh.",
+    },
 }
+
+
+# The extension that names the role which a route needs; the routes themselves are checked by it.
+LEAST = "x-luna-role"
 
 
 def problem_responses(statuses: Sequence[int] = COMPUTED) -> dict[str, Any]:
@@ -76,6 +84,12 @@ ACCOUNT: dict[str, Any] = {
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a FastAPI route, for these errors."""
     return {int(status): answer for status, answer in problem_responses(statuses).items()}
+
+
+def json_request(schema: type[BaseModel]) -> dict[str, Any]:
+    """The `openapi_extra` of a FastAPI route that reads a JSON body by itself."""
+    document = schema.model_json_schema(ref_template=REFERENCE)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": document}}}}
 
 
 def describe(
@@ -129,7 +143,12 @@ def document(app: FastAPI, operations: Sequence[Hot]) -> dict[str, Any]:
             (f"{PREFIX}/{operation.path}", f"{name}_own", []),
         ):
             of_path = whole["paths"].setdefault(path, {})
-            of_path[operation.method.lower()] = {"operationId": id_, **described, "parameters": more + parameters}
+            of_path[operation.method.lower()] = {
+                "operationId": id_,
+                **described,
+                "parameters": more + parameters,
+                LEAST: operation.least.word,
+            }
     return whole
 
 

@@ -15,6 +15,7 @@ from luna_serving.dispatch.lanes import Gateway
 from luna_serving.dispatch.work import Unresolved, Work
 from luna_serving.edge.bodies import Receive, coding_of, read_chunks, read_in_time, require_json, unpacked
 from luna_serving.edge.query import Parameters
+from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -33,6 +34,8 @@ class Operation:
     """The OpenAPI operation object."""
     capability: str = field(kw_only=True)
     """The label of its metrics, and its tag in the document."""
+    least: Role = field(default=Role.MEMBER, kw_only=True)
+    """The role that it needs."""
     method: str = field(default="POST", init=False)
     parameters: frozenset[str] = field(default=NO_PARAMETERS, init=False)
 
@@ -52,6 +55,7 @@ class Query:
     """The query parameters that it takes; others are refused."""
     openapi: Mapping[str, Any] = field(default_factory=dict)
     capability: str = field(kw_only=True)
+    least: Role = field(default=Role.MEMBER, kw_only=True)
     method: str = field(default="GET", init=False)
 
 
@@ -140,6 +144,7 @@ class Exchange:
     """The query parameters that it takes; others are refused."""
     openapi: Mapping[str, Any] = field(default_factory=dict)
     capability: str = field(kw_only=True)
+    least: Role = field(default=Role.MEMBER, kw_only=True)
 
 
 Hot: TypeAlias = Operation | Query | Exchange

@@ -20,9 +20,11 @@ from luna_serving.edge.bodies import Receive, Scope, Send, header_map
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
 from luna_serving.edge.query import read_query
 from luna_serving.edge.recording import UNKNOWN, begin_context, note_account, request_id
+from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.telemetry.metrics import RequestMetrics
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing
 
 log = logging.getLogger("luna.sockets")
@@ -95,6 +97,8 @@ class SocketRoute:
     path: str
     serve: Callable[[Socket], Awaitable[None]]
     """Serves a connection until it returns or raises `Closed`."""
+    least: Role = Role.MEMBER
+    """The role that it needs."""
 
 
 class Sockets:
@@ -105,12 +109,14 @@ class Sockets:
         routes: list[SocketRoute],
         authorization: Authorization,
         metrics: RequestMetrics,
+        refused: RefusedCredentials,
         *,
         max_connections: int,
     ) -> None:
         self._routes = {route.path: route for route in routes}
         self._authorization = authorization
         self._metrics = metrics
+        self._refused = refused
         self._max_connections = max_connections
         self._connections = 0
 
@@ -146,12 +152,14 @@ class Sockets:
     ) -> tuple[Socket, dict[str, object]]:
         headers = with_key_of_subprotocol(header_map(scope), scope["subprotocols"])
         credential = self._authorization.read(headers)
+        await self._refused.admit(scope, headers, credential)
         if account_id is None:
             account_id = await self._authorization.identify(credential)
         elif account_id > MAX_ACCOUNT_ID:
             await self._authorization.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
         standing = await self._authorization.standing(credential, account_id, route.path)
+        self._authorization.require(credential, route.least)
         read_query(scope["query_string"], ())
         if self._connections >= self._max_connections:
             raise Denied(problems.overloaded(), standing)
@@ -165,6 +173,7 @@ class Sockets:
     async def _refuse(
         self, scope: Scope, send: Send, route: SocketRoute | None, problem: Problem, standing: Standing | None = None
     ) -> None:
+        problem = await self._refused.counted(scope, header_map(scope), problem)
         self._metrics.upgraded(route.path if route else UNKNOWN, problem.status)
         await refuse(scope, send, problem, standing)
 

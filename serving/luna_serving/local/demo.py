@@ -1,32 +1,49 @@
-"""The account that `luna up` offers for a first call."""
+"""The account and the user that `luna up` offers for a first call."""
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from luna_serving.local.demo_limits import NAME, RATE_BURST, RATE_PER_SECOND
+from luna_serving.access.people.passwords import Passwords
+from luna_serving.local.demo_limits import EMAIL, NAME, RATE_BURST, RATE_PER_SECOND
+from luna_serving.settings import Argon2Settings
 from luna_store.accounts.accounts import AccountNotFound, Accounts, AccountSpec
 from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.tables import DEFAULT_QUOTA_LIMIT
+from luna_store.people.memberships import Memberships, Source
+from luna_store.people.roles import Role
+from luna_store.people.users import Users
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from luna_serving.local.demo_limits import DemoLimits
 
 
 @dataclass(frozen=True)
 class DemoAccount:
-    """The id and key of the demo account."""
+    """The demo account with its key, and the password of its admin."""
 
     id: int
     key: str
     state: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The secrets of an earlier start; None for one that there is not."""
+
+    key: str | None
+    password: str | None
 
 
 async def demo_account(
@@ -35,25 +52,28 @@ async def demo_account(
     peppers: Peppers,
     limits: DemoLimits,
     *,
-    kept_key: str | None,
-    keep: Callable[[str], object],
+    kept: Kept,
+    keep_key: Callable[[str], object],
+    keep_password: Callable[[str], object],
 ) -> DemoAccount:
-    """Find or make the demo account, with a valid key.
+    """Find or make the demo account and its user, with a valid key and password.
 
     Args:
         database_url: the migrated database.
         redis_url: where its quota is.
         peppers: for the digest of its key.
         limits: changes to its limits.
-        kept_key: its key, from an earlier start; replaced if it is no longer valid.
-        keep: called with a new key before anything else can fail, because the key cannot be read again.
+        kept: its secrets, from an earlier start; replaced if they are no longer valid.
+        keep_key: called with a new key before anything else can fail, because the key cannot be read again.
+        keep_password: the same for a new password.
     """
     engine = async_engine(database_url, pool_size=1)
     redis = redis_client(redis_url, timeout_s=5.0)
     try:
-        account = await _create_or_find(Accounts(engine, peppers), limits, kept_key, keep)
-        await AccountCache(engine, redis).rebuild(account.id)
-        return account
+        account_id, key, state = await _create_or_find(Accounts(engine, peppers), limits, kept.key, keep_key)
+        password = await _user(engine, account_id, kept.password, keep_password)
+        await AccountCache(engine, redis).rebuild(account_id)
+        return DemoAccount(account_id, key, state, password)
     finally:
         await redis.aclose()
         await engine.dispose()
@@ -61,7 +81,7 @@ async def demo_account(
 
 async def _create_or_find(
     accounts: Accounts, limits: DemoLimits, kept_key: str | None, keep: Callable[[str], object]
-) -> DemoAccount:
+) -> tuple[int, str, str]:
     defaults = {"quota_limit": DEFAULT_QUOTA_LIMIT, "rate_per_second": RATE_PER_SECOND, "rate_burst": RATE_BURST}
     try:
         found = await accounts.get(NAME)
@@ -69,7 +89,7 @@ async def _create_or_find(
         spec = AccountSpec(NAME, "Demo account of `luna up`", **defaults | limits.changes())
         account_id, key = await accounts.create(spec)
         keep(key.secret)
-        return DemoAccount(account_id, key.secret, "active")
+        return account_id, key.secret, "active"
     changes, state = limits.changes(), found.state
     if state == "revoked":
         # Deleted by hand. Its name stays taken, so the account is restored.
@@ -80,7 +100,26 @@ async def _create_or_find(
         _, key = await accounts.rotate_key(found.id, timedelta(0))
         keep(key.secret)
         kept_key = key.secret
-    return DemoAccount(found.id, kept_key, state)
+    return found.id, kept_key, state
+
+
+async def _user(engine: AsyncEngine, account_id: int, kept_password: str | None, keep: Callable[[str], object]) -> str:
+    """Make the user an admin of the account; returns a valid password."""
+    users, passwords = Users(engine), Passwords(Argon2Settings())
+    try:
+        found = await users.find(EMAIL)
+        stored = None if found is None else found.password_hash
+        valid = kept_password is not None and (await passwords.verify(kept_password, stored))[0]
+        if not valid:
+            kept_password = secrets.token_urlsafe(12)
+            hashed = await passwords.hash(kept_password, EMAIL)
+            keep(kept_password)
+            await (users.create(EMAIL, hashed) if found is None else users.set_password(EMAIL, hashed))
+        await Memberships(engine).put(account_id, EMAIL, Role.ADMIN, Source.COMMAND)
+        assert kept_password is not None  # noqa: S101  it was valid, or has just been made
+        return kept_password
+    finally:
+        passwords.close()
 
 
 async def _owner(accounts: Accounts, key: str) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NAME = "local/demo"
+EMAIL = "demo@luna.local"
 # So high that a benchmark on one machine is not limited by it.
 RATE_PER_SECOND = 10_000.0
 RATE_BURST = 20_000

@@ -27,7 +27,7 @@ from luna_serving.local.data_folder.errors import LocalServerError, PortInUseErr
 from luna_serving.local.data_folder.folder import DataFolder
 from luna_serving.local.data_folder.ports import LOOPBACK, free_port
 from luna_serving.local.data_folder.run_folder import RunFolder
-from luna_serving.local.demo_limits import NAME, DemoLimits
+from luna_serving.local.demo_limits import EMAIL, NAME, DemoLimits
 from luna_serving.local.greeting import answers, first_call
 from luna_serving.local.parts import Parts
 from luna_serving.local.progress import Progress
@@ -140,6 +140,8 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
             "LUNA_URL": url,
             "LUNA_ACCOUNT_ID": str(account.id),
             "LUNA_API_KEY": account.key,
+            "LUNA_EMAIL": EMAIL,
+            "LUNA_PASSWORD": account.password,
             "DATABASE_URL": parts.database_url,
             "REDIS_URL": parts.redis_url,
         },
@@ -150,7 +152,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
     sys.stdout.write(
         f"\n{first_call(url, account.id, account.key, served=options.only)}\n\n"
         f"Documentation: {url}/docs\n"
-        f"URL, account and key: {folder.path / env_file.ENV}\n"
+        f"URL, account, key and password: {folder.path / env_file.ENV}\n"
         "Stop with Ctrl-C.\n"
     )
     sys.stdout.flush()
@@ -199,16 +201,24 @@ def _prepare(folder: DataFolder, parts: Parts, peppers: str, limits: DemoLimits)
     from redis.exceptions import RedisError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from luna_serving.local.demo import demo_account
+    from luna_serving.local.demo import Kept, demo_account
     from luna_store.accounts.api_keys import PepperMissing, Peppers
     from luna_store.platform.schema import migrate
 
     try:
         parsed = Peppers.parse(peppers)
         migrate(parts.database_url)
-        kept = env_file.read_secret(folder.path, env_file.DEMO_KEY)
-        keep = partial(_keep_demo_key, folder)
-        return asyncio.run(demo_account(parts.database_url, parts.redis_url, parsed, limits, kept_key=kept, keep=keep))
+        kept = Kept(*(env_file.read_secret(folder.path, name) for name in (env_file.DEMO_KEY, env_file.DEMO_PASSWORD)))
+        made = demo_account(
+            parts.database_url,
+            parts.redis_url,
+            parsed,
+            limits,
+            kept=kept,
+            keep_key=partial(_keep, folder, env_file.DEMO_KEY),
+            keep_password=partial(_keep, folder, env_file.DEMO_PASSWORD),
+        )
+        return asyncio.run(made)
     except PepperMissing as error:
         raise CannotStart(str(error)) from error
     except SQLAlchemyError as error:
@@ -217,8 +227,8 @@ def _prepare(folder: DataFolder, parts: Parts, peppers: str, limits: DemoLimits)
         raise CannotStart(f"Redis at REDIS_URL cannot be used: {error}") from error
 
 
-def _keep_demo_key(folder: DataFolder, key: str) -> None:
-    folder.write(env_file.DEMO_KEY, key + "\n")
+def _keep(folder: DataFolder, name: str, secret: str) -> None:
+    folder.write(name, secret + "\n")
 
 
 def _reason(error: Exception) -> str:

@@ -66,6 +66,10 @@ class Problem(Exception):
         )
 
 
+class NotPresented(Problem):
+    """401 for a request without any credential: nobody has guessed one."""
+
+
 def bad_request() -> Problem:
     """400: the request is not valid HTTP."""
     return Problem(
@@ -77,9 +81,9 @@ def bad_request() -> Problem:
     )
 
 
-def unauthenticated(detail: str) -> Problem:
-    """401: a missing, malformed or unknown key."""
-    return Problem(
+def unauthenticated(detail: str, kind: type[Problem] = Problem) -> Problem:
+    """401: a malformed or unknown key; with `NotPresented`, a missing one."""
+    return kind(
         "unauthenticated",
         401,
         "Missing or invalid credentials.",
@@ -95,6 +99,21 @@ def other_account() -> Problem:
         403,
         "The key belongs to another account.",
         "Put your own account's id in the path, or use that account's key.",
+    )
+
+
+def role_needed(least: str, role: str, *, person: bool) -> Problem:
+    """403: the caller is recognised, and its role does not suffice."""
+    if person:
+        cure = f"Ask an admin of the account for the role {least}, then call /api/v1/auth/refresh."
+    else:
+        cure = f"API keys act as {role}. Sign in as a person with the role {least}: POST /api/v1/auth/login."
+    return Problem(
+        "role",
+        403,
+        "The role does not suffice.",
+        f"This needs the role {least}, and you have the role {role}. {cure}",
+        extra={"needed": least, "role": role},
     )
 
 
@@ -282,6 +301,18 @@ def quota_exhausted(units: int, left: int, limit: int, renewal_s: int | None) ->
         detail,
         {"Retry-After": str(PERMANENT_RETRY_S if renewal_s is None or permanent else renewal_s)},
         {"cost": units, "remaining": left, "limit": limit, "permanent": permanent},
+    )
+
+
+def too_many_attempts(retry_after_s: int) -> Problem:
+    """429: too many attempts to authenticate have failed at the caller's address."""
+    return Problem(
+        "too-many-attempts",
+        429,
+        "Too many failed attempts.",
+        f"Too many attempts to authenticate have failed from your address. Try again in {retry_after_s} s. A valid API "
+        "key is accepted at any time.",
+        {"Retry-After": str(retry_after_s)},
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.edge.running import refused_of
 from tests.store.stores import PEPPERS, Caller, Store
 
 from luna_serving.access.credentials import Authenticator
@@ -282,6 +283,7 @@ async def served(store: Store, models: Models, headers: dict[str, str], path: st
             rest,
             aside,
             Recorder(RequestMetrics(CollectorRegistry())),
+            refused_of(wired),
             **bounds,
         )
     async with httpx.AsyncClient(

@@ -17,7 +17,9 @@ def serve(platform: Platform, settings: AccountSettings) -> Routes:
     del settings
     return Routes(
         routers=[
-            token_routes.router(platform.authenticator, platform.authorization, platform.tokens),
+            token_routes.router(
+                platform.authenticator, platform.authorization, platform.tokens, platform.refused.admit
+            ),
             routes.router(platform.authorization, platform.accounts, platform.engine, ceilings=platform.ceilings),
         ]
     )

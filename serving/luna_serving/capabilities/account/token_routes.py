@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote_plus
@@ -104,18 +105,27 @@ async def form(request: Request) -> Form:
     return Form(fields.get("grant_type", ""), fields.get("client_id", ""), fields.get("client_secret", ""), basic)
 
 
-def router(authenticator: Authenticator, authorization: Authorization, tokens: Tokens) -> APIRouter:
-    """Build the route."""
+def router(
+    authenticator: Authenticator, authorization: Authorization, tokens: Tokens, admit: Callable[..., Awaitable[None]]
+) -> APIRouter:
+    """Build the route.
+
+    Args:
+        authenticator: parses keys.
+        authorization: recognises them.
+        tokens: issues tokens.
+        admit: refuses unknown keys of blocked addresses, see `RefusedCredentials.admit`.
+    """
     routes = APIRouter(tags=["account"])
 
     @routes.post(
         "/api/v1/auth/token",
         summary="A token for an API key",
         openapi_extra={"requestBody": FORM_SCHEMA},
-        responses=refusals(400, 401, 403, 413, 415, 422, 503),
+        responses=refusals(400, 401, 403, 413, 415, 422, 429, 503),
         dependencies=[Depends(refuse_unknown_parameters)],
     )
-    async def token(response: Response, sent: Annotated[Form, Depends(form)]) -> TokenAnswer:
+    async def token(request: Request, response: Response, sent: Annotated[Form, Depends(form)]) -> TokenAnswer:
         if not sent.grant_type:
             raise oauth_error("invalid_request", "grant_type is needed: client_credentials.")
         if sent.grant_type != "client_credentials":
@@ -124,6 +134,7 @@ def router(authenticator: Authenticator, authorization: Authorization, tokens: T
             raise oauth_error("invalid_request", "client_id (the account's id) and client_secret (its key) are needed.")
         try:
             credential = authenticator.of_key(sent.client_secret)
+            await admit(request.scope, header_map(request.scope), credential)
             owner = await authorization.identify(credential)
         except Problem as problem:
             raise problem if problem.status != 401 else invalid_client(basic=sent.basic) from problem

@@ -1,7 +1,7 @@
 """Files in the data folder that outlive a run or that other programs read.
 
-`env` has the URLs of the running Luna, and is removed when it stops. `peppers` and `demo-key` stay: without the
-peppers no key in the database can be verified, and the database has only the digest of a key.
+`env` has the URLs of the running Luna, and is removed when it stops. `peppers`, `demo-key` and `demo-password` stay:
+without the peppers no key in the database can be verified, and the database has only digests of the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ENV = "env"
 PEPPERS = "peppers"
 DEMO_KEY = "demo-key"
+DEMO_PASSWORD = "demo-password"  # noqa: S105  a file's name
 
 
 def write_env(folder: DataFolder, values: Mapping[str, str]) -> Path:
@@ -42,7 +43,7 @@ def read_env(data_dir: Path) -> dict[str, str]:
 
 
 def read_secret(data_dir: Path, name: str) -> str | None:
-    """The contents of `peppers` or `demo-key`; None if it was never written."""
+    """The contents of `peppers`, `demo-key` or `demo-password`; None if it was never written."""
     try:
         return (data_dir / name).read_text().strip() or None
     except (FileNotFoundError, NotADirectoryError):

@@ -12,6 +12,8 @@ import re
 import shlex
 from pathlib import Path
 
+from luna_serving.edge import proxy_peer
+
 # Limits of a request's head. HAProxy parses larger heads, so that these get an answer of their own.
 MAX_HEADERS = 100
 MAX_HEADERS_BYTES = 16 * 1024
@@ -35,6 +37,8 @@ _REQUEST_IDS = (
     "if !{ res.hdr(x-request-id) -m found } { var(txn.luna_request_id) -m reg ^[A-Za-z0-9._~:/+=@-]{1,128}$ }\n"
     "    http-after-response set-header X-Request-ID %[uuid] if !{ res.hdr(x-request-id) -m found }\n"
 )
+# For replicas, see `luna_serving.edge.proxy_peer`. HAProxy puts the variable of its environment in place.
+_PEER = f'    http-request set-header {proxy_peer.HEADER.decode()} "${{{proxy_peer.TOKEN_VARIABLE}}};%[src]"\n'
 
 
 def problem(status: int, slug: str, title: str, detail: str) -> str:
@@ -124,7 +128,7 @@ NOT_SERVED = problem(404, "not-found", "Not found.", "Nothing is served at this 
 
 
 def with_problems(configuration: str, folder: Path) -> str:
-    """The configuration with the answers that `write_answers` put into the folder, and request ids."""
+    """The configuration with the answers that `write_answers` put into the folder, request ids, and callers' peers."""
     lines = "".join(f"    errorfile {status} {shlex.quote(str(_file(folder, status)))}\n" for status in ANSWERS)
     if "timeout http-request " not in configuration:
         lines += f"    timeout http-request {HEAD_S}s\n"
@@ -136,7 +140,8 @@ def with_problems(configuration: str, folder: Path) -> str:
         f"    http-request return status {status} {_content(body)} if {condition}\n"
         for condition, status, body in REFUSALS
     )
-    return _FRONTEND.sub(lambda found: found[0] + _REQUEST_IDS + refusals, configuration)
+    # The peer last: the refusals count the caller's headers.
+    return _FRONTEND.sub(lambda found: found[0] + _REQUEST_IDS + refusals + _PEER, configuration)
 
 
 def _parsed_beyond_the_limits(found: re.Match[str]) -> str:

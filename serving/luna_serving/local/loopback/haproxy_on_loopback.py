@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from luna_serving.edge import proxy_peer
 from luna_serving.local.loopback.haproxy_answers import with_problems, write_answers
 from luna_serving.local.loopback.haproxy_pages import rewritten_copy
 
@@ -46,6 +47,9 @@ def run(binary: str, arguments: Sequence[str], *, loopback: bool) -> NoReturn:
     text = with_problems(configuration.read_text(), folder)
     configuration.write_text(closed(text) if loopback else text)
     program = rewritten_copy(Path(binary), folder)
+    # Derived from a pepper, which HAProxy itself must not have. Without peppers replicas do not believe it.
+    token, *_ = *proxy_peer.tokens(os.environ.pop("LUNA_PEPPERS", "")), b""
+    os.environ[proxy_peer.TOKEN_VARIABLE] = token.decode()
     os.execv(program, [program.name, *arguments])  # noqa: S606  no shell is the point
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from tests.edge.running import refused_of
 from tests.store.stores import PEPPERS, Store
 
 from luna_serving.access.credentials import Authenticator
@@ -52,6 +53,7 @@ class Replica:
             timeout_s=4.0,
         )
         self.admission = wired.charges
+        self.refused = refused_of(wired)
         gate_limits = GateLimits(
             max_batch=10, max_batch_points=1000, max_queued=10, batches_in_flight=1, request_timeout_s=5
         )

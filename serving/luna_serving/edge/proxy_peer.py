@@ -1,0 +1,36 @@
+"""How Luna's own HAProxy tells an ingress replica who connected to it.
+
+HAProxy replaces the header X-Luna-Peer of every request by `<token>;<address of its peer>`. The token is derived from a
+pepper, so that a caller who reaches a replica's own port cannot claim another address, and no network has to be
+trusted for this hop: replicas run on other pods than the HAProxy that chooses them. `edge.middleware` removes the
+header.
+
+Imports no installed package: HAProxy is started by a Python without them (`local.loopback.haproxy_on_loopback`).
+"""
+
+import hmac
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Final
+
+HEADER: Final = b"x-luna-peer"
+# HAProxy reads it in its configuration; only its own process has it.
+TOKEN_VARIABLE: Final = "PEER_TOKEN"  # noqa: S105  a name
+
+
+def tokens(peppers: str) -> tuple[bytes, ...]:
+    """The token of every pepper of LUNA_PEPPERS, the newest first. HAProxy sends the first; replicas accept any."""
+    secrets = (entry.strip().partition(":")[2] for entry in peppers.split(","))
+    return tuple(
+        hmac.new(secret.encode(), b"luna proxy peer", sha256).hexdigest().encode() for secret in secrets if secret
+    )
+
+
+def peer(headers: Iterable[tuple[bytes, bytes]], known: tuple[bytes, ...]) -> str | None:
+    """The address that HAProxy has seen; None where the header is missing or does not carry a known token."""
+    for name, value in headers:
+        if name == HEADER:
+            token, _, address = value.partition(b";")
+            if any(hmac.compare_digest(token, each) for each in known):
+                return address.decode("latin-1")
+    return None
