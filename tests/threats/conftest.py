@@ -17,6 +17,8 @@ def luna(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalLuna]:
         LUNA_LOG_FORMAT="json",
         LUNA_EDGE_REPLICAS_MIN="2",
         LUNA_EDGE_REPLICAS_MAX="2",
+        # So that a test can send from an address of its own, by X-Forwarded-For: addresses are blocked.
+        LUNA_EDGE_TRUSTED_PROXIES="127.0.0.0/8",
     ) as running:
         yield running
     shutil.rmtree(folder / "luna" / "postgres", ignore_errors=True)

@@ -110,13 +110,13 @@ def _twice(valid: Valid) -> str:
 def _claim_twice(valid: Valid) -> str:
     """Signed for the own account, with the other one appended by somebody without the key."""
     _, _, signature = valid.token.split(".")
-    claims = json.dumps(valid.claims)[:-1] + f',"sub":"{valid.other_account}"}}'
+    claims = json.dumps(valid.claims)[:-1] + f',"account":{valid.other_account}}}'
     return f"{compact(valid.header)}.{encoded(claims.encode())}.{signature}"
 
 
 def _other_account(valid: Valid) -> str:
     header, _, signature = valid.token.split(".")
-    return f"{header}.{compact(valid.claims | {'sub': str(valid.other_account)})}.{signature}"
+    return f"{header}.{compact(valid.claims | {'account': valid.other_account})}.{signature}"
 
 
 def _padded(valid: Valid) -> str:
@@ -170,8 +170,23 @@ TAMPERINGS: Final[Mapping[str, Callable[[Valid], str]]] = {
     "another issuer": lambda v: v.with_claims(iss="other"),
     "issuer a list": lambda v: v.with_claims(iss=["luna"]),
     "issuer missing": lambda v: v.with_claims(iss=None),
+    "another audience": lambda v: v.with_claims(aud="other"),
+    "audience missing": lambda v: v.with_claims(aud=None),
+    "another type": lambda v: v.with_header(typ="JWT"),
+    "type missing": lambda v: v.with_header(typ=None),
+    "type of an id token": lambda v: v.with_header(typ="id+jwt"),
+    "type a list": lambda v: v.with_header(typ=["at+jwt"]),
+    "account a word": lambda v: v.with_claims(account=str(v.claims["account"])),
+    "account true": lambda v: v.with_claims(account=True),
+    "account a fraction": lambda v: v.with_claims(account=v.claims["account"] + 0.5),
+    "account beyond 31 bits": lambda v: v.with_claims(account=2**31),
+    "account negative": lambda v: v.with_claims(account=-1),
+    "key a number": lambda v: v.with_claims(key=1),
+    "key of another kind": lambda v: v.with_claims(key="session:00000000-0000-0000-0000-000000000000"),
+    "key of nobody": lambda v: v.with_claims(key="luna_00000000"),
+    "role unknown": lambda v: v.with_claims(role="owner"),
+    "role a number": lambda v: v.with_claims(role=9),
     "subject missing": lambda v: v.with_claims(sub=None),
-    "subject no account": lambda v: v.with_claims(sub="root"),
     "subject a number": lambda v: v.with_claims(sub=v.other_account),
     "issue time missing": lambda v: v.with_claims(iat=None),
     "issued tomorrow": lambda v: v.with_claims(iat=NOW() + 86_400, exp=NOW() + 87_000),

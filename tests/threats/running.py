@@ -6,19 +6,29 @@ would feel them.
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 from tests.serving.platform import Caller, Luna
+
+from luna_serving.access.people.passwords import Passwords
+from luna_serving.settings import PlatformSettings
+from luna_store.people.memberships import Memberships, Source
+from luna_store.people.roles import Role
+from luna_store.people.users import Users
+from luna_store.platform.postgres import async_engine
 
 READY_S = 300
 
@@ -50,11 +60,45 @@ class LocalLuna(Luna):
         """The replicas that parse what callers send."""
         return [each for each in self.processes() if each.cmdline()[:1] == ["ray::ServeReplica:luna:ingress"]]
 
+    async def person(self, account_id: int, role: Role) -> "Person":
+        """A new person with a password and a role in an account."""
+        made = Person(
+            f"{role.word}-{secrets.token_hex(6)}@example.org", secrets.token_urlsafe(18), account_id, self.url
+        )
+        engine = async_engine(self.database_url)
+        passwords = Passwords(PlatformSettings().argon2)
+        try:
+            await Users(engine).create(made.email, await passwords.hash(made.password, made.email))
+            await Memberships(engine).put(account_id, made.email, role, Source.COMMAND)
+        finally:
+            passwords.close()
+            await engine.dispose()
+        return made
+
+    def new_person(self, account_id: int, role: Role = Role.ADMIN) -> "Person":
+        return asyncio.run(self.person(account_id, role))
+
     def new_caller(self, **spec: object) -> Caller:
         return asyncio.run(self.caller(**spec))
 
     def connect(self, timeout: float = 20) -> socket.socket:
         return socket.create_connection(self.address, timeout=timeout)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who can sign in."""
+
+    email: str
+    password: str
+    account_id: int
+    base_url: str
+
+    def sign_in(self) -> Mapping[str, Any]:
+        """The answer of /auth/login."""
+        sent = {"email": self.email, "password": self.password, "account_id": self.account_id}
+        answer = httpx.post(f"{self.base_url}/api/v1/auth/login", json=sent, timeout=60)
+        return dict(answer.raise_for_status().json())
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import httpx
 from tests.serving.platform import Caller
-from tests.threats.running import LocalLuna, local_luna
+from tests.threats.running import LocalLuna, Person, local_luna
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -49,31 +50,54 @@ class Outcome:
         return {name: n for name, n in self.counts.items() if name.isdigit()}
 
 
-def credentials_of(caller: Caller) -> Mapping[str, Mapping[str, str]]:
-    """The headers of each kind of caller."""
-    answer = httpx.post(
-        f"{caller.base_url}/api/v1/auth/token",
-        data={"grant_type": "client_credentials", "client_id": str(caller.id), "client_secret": caller.key.secret},
-    )
-    token = answer.raise_for_status().json()["access_token"]
-    return {"key": {"X-API-Key": caller.key.secret}, "token": {"Authorization": f"Bearer {token}"}, "none": {}}
+@dataclass(frozen=True)
+class Attacker:
+    """Whose credentials are sent: an account with plenty of everything, and an admin of it."""
+
+    caller: Caller
+    person: Person
+
+    @classmethod
+    def of(cls, luna: LocalLuna) -> Self:
+        """A new account with a new person."""
+        caller = luna.new_caller(quota_limit=2**31 - 1)
+        return cls(caller, luna.new_person(caller.id))
+
+    def headers(self, credentials: str) -> Mapping[str, str]:
+        """The headers of a kind of caller: none, key, token or person."""
+        match credentials:
+            case "key":
+                return {"X-API-Key": self.caller.key.secret}
+            case "token":
+                return {"Authorization": f"Bearer {token_of(self.caller)}"}
+            case "person":
+                return {"Authorization": f"Bearer {self.person.sign_in()['access_token']}"}
+            case _:
+                return {}
+
+
+def token_of(caller: Caller) -> str:
+    """A token for an API key."""
+    form = {"grant_type": "client_credentials", "client_id": str(caller.id), "client_secret": caller.key.secret}
+    answer = httpx.post(f"{caller.base_url}/api/v1/auth/token", data=form, timeout=60)
+    return str(answer.raise_for_status().json()["access_token"])
 
 
 def attack(
-    caller: Caller, credentials: str, folder: Path, *, seconds: int, seed: int, options: Sequence[str] = ()
+    attacker: Attacker, credentials: str, folder: Path, *, seconds: int, seed: int, options: Sequence[str] = ()
 ) -> Outcome:
     """Let Schemathesis send requests for this long.
 
     Args:
-        caller: an account with plenty of everything.
-        credentials: a name of `credentials_of`.
+        attacker: whose credentials they carry.
+        credentials: a kind of `Attacker.headers`.
         folder: for reports.
         seconds: generation ends then; what is under way is finished.
         seed: of what is generated.
         options: further ones of Schemathesis.
     """
     counts = folder / f"counts-{credentials}-{seed}.json"
-    headers = credentials_of(caller)[credentials]
+    caller, headers = attacker.caller, attacker.headers(credentials)
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "--no-color"),
         *("run", f"{caller.base_url}/openapi.json", "--workers", "2", "--checks", "all"),
@@ -81,6 +105,7 @@ def attack(
         *("--exclude-checks", "positive_data_acceptance"),
         *("--max-time", str(seconds), "--seed", str(seed), "--request-timeout", str(REQUEST_TIMEOUT_S)),
         *("--no-shrink", "--continue-on-failure", "--suppress-health-check", "all", "--generation-database", "none"),
+        *(("--generation-with-security-parameters", "false") if headers else ()),
         *(part for name, value in headers.items() for part in ("--header", f"{name}: {value}")),
         *options,
     ]
@@ -109,14 +134,14 @@ def main() -> int:
 
 
 def _until(luna: LocalLuna, folder: Path, requests: int, at_once: int, seed: int) -> int:
-    caller = luna.new_caller(quota_limit=2**31 - 1)
-    kinds = ("key", "token", "key", "none")
+    attacker = Attacker.of(luna)
+    kinds = ("key", "person", "token", "none")
     total: Counter[str] = Counter()
     failed = False
     with ThreadPoolExecutor(at_once) as pool:
         while sum(n for s, n in total.items() if s.isdigit()) < requests and not failed:
             runs = [
-                pool.submit(attack, caller, kinds[(seed + i) % len(kinds)], folder, seconds=PASS_S, seed=seed + i)
+                pool.submit(attack, attacker, kinds[(seed + i) % len(kinds)], folder, seconds=PASS_S, seed=seed + i)
                 for i in range(at_once)
             ]
             seed += at_once
