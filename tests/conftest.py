@@ -17,7 +17,8 @@ import pytest
 import redis
 from psycopg import sql
 from tests.cluster.fixture import kubernetes, luna_cluster, namespace, third_party_crds  # noqa: F401  likewise
-from tests.serving.platform import platform  # noqa: F401  a fixture for every folder
+from tests.serving.people import people  # noqa: F401  a fixture for every folder
+from tests.serving.platform import platform  # noqa: F401  likewise
 from tests.store.stores import open_store, store  # noqa: F401  fixtures for every folder
 
 from luna_serving.local.servers.postgres import PostgresServer

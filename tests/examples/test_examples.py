@@ -13,12 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.serving.people import PASSWORD, People
 from tests.serving.platform import Caller, Platform
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # Not a call by itself: the Python examples import it.
 IMPORTED = {"connection.py"}
-TESTED = {"kalman.sh", "kalman.py", "account.sh", "account.py", "stream.py"}
+TESTED = {"kalman.sh", "kalman.py", "account.sh", "account.py", "people.sh", "people.py", "stream.py"}
 
 
 @dataclass
@@ -86,6 +87,19 @@ async def test_kalman_sh_filters_forecasts_and_stores_a_model(platform: Platform
     assert json.loads(stored)["version"] == 1
     assert "loglike" in json.loads(named)["results"][0]
     assert platform.used(caller.id) == 1 + 2 + 1
+
+
+@pytest.mark.parametrize("name", ["people.sh", "people.py"])
+async def test_a_person_signs_in_and_out(platform: Platform, people: People, name: str) -> None:
+    caller = await platform.caller()
+    user = await people.member(caller.id)
+    ran = await run(name, env={"LUNA_URL": platform.url, "LUNA_EMAIL": user.email, "LUNA_PASSWORD": PASSWORD})
+    if name.endswith(".sh"):
+        assert json.loads(ran.output.splitlines()[0])["email"] == user.email
+    else:
+        assert ran.errors == f"{user.email} has the role member in account {caller.id}\n"
+        assert len(json.loads(ran.output)["processed_results"]) == 4
+        assert platform.used(caller.id) == 1
 
 
 async def test_kalman_py_prints_the_published_forecast(platform: Platform, tmp_path: Path) -> None:
