@@ -65,4 +65,8 @@ def test_a_role_above_the_sessions_is_refused(luna: LocalLuna, caller: Caller) -
     valid = Valid(viewer, Peppers.parse(luna.peppers), other_account=0)
     assert valid.claims["role"] == "viewer"
     assert status_of(caller, valid.with_claims()) == 200
-    assert status_of(caller, valid.with_claims(role="admin")) == 401
+    for role in ("admin", "member", None):
+        assert status_of(caller, valid.with_claims(role=role)) == 401, role
+    # The session with another role is no session.
+    above = valid.claims["key"].replace(":viewer", ":admin")
+    assert status_of(caller, valid.with_claims(role="admin", key=above)) == 401
