@@ -116,8 +116,5 @@ def ray_environment(
             "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(files / "metrics.sock"),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
-            # Serve's default is UDP to port 514: a line with its query per request, for whoever listens there, from a
-            # socket that is bound to every address. No socket is at this path.
-            "RAY_SERVE_HAPROXY_LOG_TARGET": inherited.get("RAY_SERVE_HAPROXY_LOG_TARGET", str(files / "log.sock")),
         }
     return {**inherited, **{name: inherited.get(name, value) for name, value in tunable.items()}, **fixed}
