@@ -56,7 +56,7 @@ class ThrottleSettings(Group):
     """Limits on failed attempts to authenticate, per address ([abuse](abuse.md))."""
 
     login_attempts: int = Field(
-        30, gt=0, description="Failed logins of an address before it is blocked; enough for an office with one address."
+        25, gt=0, description="Failed logins of an address before it is blocked; enough for an office with one address."
     )
     login_attempts_per_email: int = Field(
         10, gt=0, description="Failed logins of an address with one email before they are blocked."

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential, session_of
 from luna_serving.access.people.sign_in import SignedIn, SignIn
+from luna_serving.access.people.turns import Turns
 from luna_serving.access.throttle.attempts import Attempt, Attempts
 from luna_serving.access.throttle.policy import Kind
 from luna_serving.capabilities.people.wire import (
@@ -66,6 +67,7 @@ class AuthRoutes:
         self._authorization = authorization
         self._attempts = attempts
         self._proxies = proxies
+        self._turns = Turns()
 
     def router(self) -> APIRouter:
         """Build the router."""
@@ -138,7 +140,8 @@ class AuthRoutes:
         sent = read_body(Login, await self._body(request))
         email = read_email(sent.email)
         attempt = await self._attempts.begin(Kind.LOGIN, self._address(request), email)
-        user = await self._checked(attempt, self._sign_in.identified(email, sent.password))
+        async with self._turns.of(self._address(request)):
+            user = await self._checked(attempt, self._sign_in.identified(email, sent.password))
         return _session(
             request, response, await self._answered(self._sign_in.begin(user, sent.account_id, by="password"))
         )
@@ -189,13 +192,15 @@ class AuthRoutes:
         sent = read_body(PasswordChange, await self._body(request))
         attempt = await self._attempts.begin(Kind.PASSWORD, self._address(request), str(credential.user_id))
         change = self._sign_in.change_password(credential.user_id, session, sent.current_password, sent.new_password)
-        await self._checked(attempt, change)
+        async with self._turns.of(self._address(request)):
+            await self._checked(attempt, change)
 
     async def set_password(self, request: Request) -> None:
         """POST /password/link."""
         sent = read_body(PasswordOfLink, await self._body(request))
         attempt = await self._attempts.begin(Kind.PASSWORD, self._address(request))
-        await self._checked(attempt, self._sign_in.set_password(sent.token, sent.new_password))
+        async with self._turns.of(self._address(request)):
+            await self._checked(attempt, self._sign_in.set_password(sent.token, sent.new_password))
 
     async def _recognised(self, request: Request) -> tuple[Credential, int]:
         """The caller, and the account of its credential, which may call.
