@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import schemathesis
+from schemathesis.core.failures import Failure
 
 OWN = os.environ["LUNA_FUZZ_ACCOUNT"]
 COUNTS = Path(os.environ["LUNA_FUZZ_COUNTS"])
@@ -48,7 +49,7 @@ def after_call(context: schemathesis.HookContext, case: schemathesis.Case, respo
 @schemathesis.hook
 def filter_failure(
     context: schemathesis.HookContext,
-    failure: schemathesis.Failure,
+    failure: Failure,
     case: schemathesis.Case,
     response: schemathesis.Response,
 ) -> bool:
