@@ -4,6 +4,7 @@ In values.schema.json these are `serving.settings` and `serving.capabilities`.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,25 @@ def platform_groups() -> dict[str, type[Group]]:
 
 def group_schema(group: type[Group]) -> dict[str, Any]:
     """The settings of one group, without those of scaling."""
-    written = group.model_json_schema()["properties"]
+    schema = group.model_json_schema()
+    written = inlined(schema["properties"], schema.get("$defs", {}))
     fields = {
         name: {k: v for k, v in written[name].items() if k not in {"title", "default"}}
         for name in group.model_fields
         if name not in SCALING
     }
     return closed((group.__doc__ or "").partition("\n")[0], fields)
+
+
+def inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401  JSON
+    """A schema with what it refers to in place: here it stands in another document, which lacks the definitions."""
+    if isinstance(schema, list):
+        return [inlined(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: inlined(value, definitions) for name, value in schema.items()}
 
 
 def serving_scale(serving: dict[str, Any]) -> dict[str, Any]:

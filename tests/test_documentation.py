@@ -11,6 +11,9 @@ import luna_serving
 from luna_operator.metrics import Metrics as OperatorMetrics
 from luna_operator.metrics import SettlementMetrics
 from luna_operator.settings import Settings as OperatorSettings
+from luna_serving.access.people.metrics import PeopleMetrics
+from luna_serving.access.request_log.metrics import RequestLogMetrics
+from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.jobs.metrics import LoopMetrics
@@ -42,7 +45,16 @@ def operator_metrics() -> list[Metric]:
 
 def serving_metrics() -> list[Metric]:
     registry = CollectorRegistry()
-    for metrics in (RequestMetrics, AccessMetrics, DispatchMetrics, LoopMetrics, KalmanMetrics):
+    for metrics in (
+        RequestMetrics,
+        RequestLogMetrics,
+        AccessMetrics,
+        ThrottleMetrics,
+        PeopleMetrics,
+        DispatchMetrics,
+        LoopMetrics,
+        KalmanMetrics,
+    ):
         metrics(registry)
     return list(registry.collect())
 
@@ -62,7 +74,7 @@ def test_every_secret_stands_in_the_configuration_page(name: str) -> None:
 
 def test_the_configuration_page_names_no_setting_that_is_none() -> None:
     known = {name for name, _ in variables({each.name: each.settings for each in CAPABILITIES})}
-    assert set(re.findall(r"`(LUNA_[A-Z_]+)`", CONFIGURATION)) == {*known, "LUNA_PEPPERS"}
+    assert set(re.findall(r"`(LUNA_[A-Z0-9_]+)`", CONFIGURATION)) == {*known, "LUNA_PEPPERS"}
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -73,7 +85,7 @@ def test_every_metric_stands_in_the_metrics_page_with_its_kind(name: str) -> Non
 
 
 def test_the_metrics_page_names_no_metric_that_is_none() -> None:
-    assert {n.removesuffix("_total") for n in re.findall(r"\| `(luna_\w+)`", METRICS)} == set(FAMILIES)
+    assert {n.removesuffix("_total") for n in re.findall(r"\| `((?:luna|http)_\w+)`", METRICS)} == set(FAMILIES)
 
 
 @pytest.mark.parametrize("name", OperatorSettings.model_fields)

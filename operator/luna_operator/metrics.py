@@ -55,7 +55,7 @@ class Metrics:
         self._keys.labels(reason).inc()
 
     def repaired(self, where: str) -> None:
-        """Drift was found in the row, the cache, the Secret or the status."""
+        """Drift was found in the row, the members, the cache, the Secret or the status."""
         self._repairs.labels(where).inc()
 
     def leading(self, *, leads: bool) -> None:

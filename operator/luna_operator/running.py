@@ -34,6 +34,7 @@ from luna_operator.signals import set_on_signals
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.provisioning import Provisioning
 from luna_store.accounts.secrets import Secrets
+from luna_store.people.reconciled import ResourceMembers
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 from luna_store.settlement.settlement import Settler
@@ -86,7 +87,9 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         {"leadership": 120.0, "sweep": 10 * settings.sweep_s + 300.0, "usage": 10 * settings.usage_s + 300.0}
     )
     async with AsyncExitStack() as stack:
-        engine = async_engine(secrets.database_url.get_secret_value(), pool_size=settings.workers + 4, ping=False)
+        engine = async_engine(
+            secrets.database_url.get_secret_value(), actor="operator", pool_size=settings.workers + 4, ping=False
+        )
         stack.push_async_callback(engine.dispose)
         redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=5.0, max_connections=settings.workers + 8)
         stack.push_async_callback(redis.aclose)
@@ -95,11 +98,12 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
 
         known, queue, hearing = ResourceCache(), WorkQueue(), WatchHealth()
         provisioning, cache = Provisioning(engine, peppers), AccountCache(engine, redis)
+        members = ResourceMembers(engine)
         resources, kube_secrets = Resources(api), SecretsClient(api)
         if (unknown := await provisioning.unknown_peppers()) and not settings.reissue_unknown_keys:
             raise PepperForgottenError(unknown)
-        observer = Observer(known, provisioning, cache, kube_secrets, url=url)
-        actor = Actor(known, observer, resources, kube_secrets, provisioning, cache, metrics, url=url)
+        observer = Observer(known, provisioning, members, cache, kube_secrets, url=url)
+        actor = Actor(known, observer, resources, kube_secrets, provisioning, members, cache, metrics, url=url)
         reconciler = Reconciler(known, observer, actor, resources, Events(api, instance), usage_max_age=max_age)
         workers = Workers(
             engine,

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.redis_outage import RedisOutage
+from luna_serving.access.request_log.wiring import request_log
 from luna_serving.access.throttle.attempts import Attempts
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.access.throttle.redis_buckets import RedisBuckets
@@ -20,19 +21,25 @@ from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.replica_call import on_replica
 from luna_serving.edge import operations_routes
 from luna_serving.edge.asgi import Edge
+from luna_serving.edge.bodies import ASGIApp
 from luna_serving.edge.client_address import TrustedProxies
+from luna_serving.edge.cors import Cors, SocketOrigins
 from luna_serving.edge.deployment import Connected
 from luna_serving.edge.fastapi_app import build_api
 from luna_serving.edge.recording import Recorder
 from luna_serving.edge.refused_credentials import RefusedCredentials
+from luna_serving.edge.security_headers import StrictTransport
 from luna_serving.edge.sockets import Sockets
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.health import Health
 from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_serving.telemetry.process import ProcessTelemetry, begin
+from luna_serving.telemetry.replica_counts import ReplicaCounts
+from luna_serving.telemetry.system import System
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.cache import AccountCache
+from luna_store.accounts.own_keys import OwnKeys
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.accounts.secrets import Secrets
 from luna_store.platform.postgres import ANSWER_S, async_engine
@@ -72,17 +79,33 @@ async def connect(
     def facts() -> dict[str, Any]:
         return {"proxy": common.proxy, "debits_from": "postgres" if outage.gone else "redis"}
 
+    replicas = ReplicaCounts(board, hosts)
+    machine = System(common.data_dir)
+
+    async def system() -> dict[str, Any]:
+        return {**machine.facts(), "replicas": await replicas.counted()}
+
     operations = [operation for each in routes for operation in each.operations]
     api = build_api(
         operations,
-        [operations_routes.router(health, reporter, facts), *(router for each in routes for router in each.routers)],
+        [
+            operations_routes.router(health, reporter, facts, system),
+            *(router for each in routes for router in each.routers),
+        ],
         platform.refused.own_standing,
         platform.refused.counted,
     )
     # One large body at a time: several would take the interpreter from the event loop more often, and none be quicker.
     parser_pool = ThreadPoolExecutor(1, "large-body")
-    recorder = Recorder(RequestMetrics(telemetry.registry), telemetry.traces, log_requests=common.edge.log_requests)
-    edge = Edge(
+    requests = request_log(platform.engine, platform.authorization.owner_of, telemetry.registry, common.requests)
+    recorder = Recorder(
+        RequestMetrics(telemetry.registry),
+        telemetry.traces,
+        log_requests=common.edge.log_requests,
+        rows=requests.append if requests else None,
+        address=platform.proxies.address,
+    )
+    edge: ASGIApp = Edge(
         operations,
         platform.authorization,
         platform.charges,
@@ -93,6 +116,8 @@ async def connect(
             recorder.metrics,
             platform.refused,
             max_connections=common.edge.max_sockets,
+            origins=SocketOrigins(common.cors.origins),
+            ended=recorder.socket_ended,
         ),
         parser_pool,
         recorder,
@@ -100,10 +125,17 @@ async def connect(
         max_body_bytes=common.edge.max_body_bytes,
         timeout_s=common.edge.request_timeout_s,
     )
+    # Only where they are set: the hot path pays nothing for either.
+    if common.cors.origins:
+        edge = Cors(edge, common.cors)
+    if common.edge.hsts_s:
+        edge = StrictTransport(edge, common.edge.hsts_s)
 
     async def close() -> None:
         parser_pool.shutdown(wait=False, cancel_futures=True)
         await platform.charges.settle_refunds()
+        if requests is not None:
+            await requests.close()
         await platform.redis.aclose()
         await platform.engine.dispose()
         if telemetry.traces is not None:
@@ -121,7 +153,7 @@ async def wire_platform(
     """What the capabilities of an ingress replica share; and whether Redis is out of reach."""
     common = settings.platform
     secrets = Secrets.from_environment()
-    engine = async_engine(secrets.database_url.get_secret_value())
+    engine = async_engine(secrets.database_url.get_secret_value(), actor="serving")
     redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=common.access.store_timeout_s)
     accounts = Accounts(engine, secrets.peppers)
     tokens = Tokens(
@@ -147,6 +179,7 @@ async def wire_platform(
         engine=engine,
         redis=redis,
         accounts=accounts,
+        own_keys=OwnKeys(engine, secrets.peppers),
         charges=admitted.charges,
         authorization=admitted.authorization,
         attempts=attempts,
@@ -154,6 +187,7 @@ async def wire_platform(
         refused=RefusedCredentials(attempts, proxies, admitted.authorization),
         authenticator=authenticator,
         tokens=tokens,
+        client_secrets=secrets.client_secrets,
         registry=telemetry.registry,
         ceilings={n: most for c in capabilities for n, most in settings.capabilities[c.name].ceilings().items()},
         compute={name: partial(on_replica, partial(handle.compute.remote, name)) for name, handle in hosts.items()},

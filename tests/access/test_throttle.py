@@ -302,6 +302,14 @@ async def test_right_logins_are_never_delayed_or_refused(buckets: Buckets) -> No
     assert slept == []
 
 
+async def test_an_attempt_that_luna_could_not_check_is_no_failure(buckets: Buckets) -> None:
+    made, slept, counted = attempts(buckets)
+    for _ in range(60):
+        await (await made.begin(Kind.LOGIN, "203.0.113.7", "a@example.com")).given_back()
+    assert slept == []
+    assert counted("luna_attempts_total", {"kind": "login", "outcome": "succeeded"}) is None
+
+
 async def test_failures_delay_the_next_attempt_more_and_more(buckets: Buckets) -> None:
     made, slept, _ = attempts(buckets, delay_after=2, delay_first_s=0.1, delay_most_s=0.4)
     for _ in range(7):

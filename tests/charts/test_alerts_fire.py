@@ -50,3 +50,21 @@ def test_a_capability_that_stopped_a_moment_ago_is_given_time() -> None:
     evaluator = Evaluator([*of("indicators", queued=7, rate=3, until=7200 - 420), *of("kalman", queued=0, rate=5)])
     assert evaluator.firing(STUCK, at=7200) == set()
     assert evaluator.firing(STUCK, at=7200 + 300)
+
+
+@pytest.mark.parametrize(("rate", "fires"), [(0, False), (0.5, True)])
+def test_dropped_rows_of_the_request_log_are_told(rate: float, fires: bool) -> None:
+    drops = next(rule for rule in rules() if rule["alert"] == "LunaRequestLogDropsRows")
+    both = [counter("luna_request_log_dropped_total", rate, instance=worker) for worker in ("a", "b")]
+    assert bool(Evaluator(both).firing(drops, at=3600)) is fires
+
+
+REFUSED = next(rule for rule in rules() if rule["alert"] == "LunaAttemptsRefused")
+
+
+def test_a_storm_of_refused_attempts_is_seen_once_per_kind_and_a_few_are_not() -> None:
+    def shown(kind: str, rate: float, until: float = float("inf")) -> list[Series]:
+        return [counter("luna_throttled_total", rate, until, kind=kind, instance=worker) for worker in ("a", "b")]
+
+    evaluator = Evaluator([*shown("login", 20), *shown("key", 0.1), *shown("refresh", 20, until=6000)])
+    assert evaluator.firing(REFUSED, at=7200) == {frozenset({("kind", "login")})}

@@ -70,6 +70,15 @@ def test_settings_reach_the_application_as_they_are_written() -> None:
     assert args["hosts"] == {"compute": ["kalman"]}
 
 
+def test_what_answers_in_front_of_the_application_knows_which_pages_may_read() -> None:
+    [application] = yaml.safe_load(service("everything")["serveConfigV2"])["applications"]
+    for container in ray_containers("everything"):
+        given = environment(container)
+        assert given["LUNA_CORS_ORIGINS"].split(",") == application["args"]["cors"]["origins"]
+        assert given["LUNA_CORS_CREDENTIALS"] == "true"
+    assert all("LUNA_CORS_ORIGINS" not in environment(container) for container in ray_containers("default"))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_every_ray_process_has_the_environment_that_luna_up_gives(case: str, tmp_path: Any) -> None:
     local = ray_environment({}, tmp_path, "haproxy", None, cores=8)

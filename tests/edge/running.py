@@ -15,6 +15,7 @@ from luna_serving.access.credentials import Authenticator
 from luna_serving.access.throttle.attempts import Attempts
 from luna_serving.access.throttle.memory import MemoryBuckets
 from luna_serving.access.throttle.metrics import ThrottleMetrics
+from luna_serving.access.throttle.policy import Buckets
 from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import Access, access
 from luna_serving.edge.asgi import Edge
@@ -44,11 +45,11 @@ def access_of(store: Store) -> Access:
     )
 
 
-def refused_of(wired: Access) -> RefusedCredentials:
-    """What counts refused credentials, under the default limits, in memory."""
+def refused_of(wired: Access, buckets: Buckets | None = None, networks: Sequence[str] = ()) -> RefusedCredentials:
+    """What counts refused credentials, under the default limits; by default in memory."""
     metrics = ThrottleMetrics(CollectorRegistry())
-    attempts = Attempts(MemoryBuckets(), wired.outage, ThrottleSettings(), PEPPERS, metrics)
-    return RefusedCredentials(attempts, TrustedProxies(()), wired.authorization)
+    attempts = Attempts(buckets or MemoryBuckets(), wired.outage, ThrottleSettings(), PEPPERS, metrics)
+    return RefusedCredentials(attempts, TrustedProxies(networks), wired.authorization)
 
 
 async def nobody(_: Scope) -> None:
@@ -67,6 +68,7 @@ async def edge_of(
     rest: ASGIApp | None = None,
     timeout_s: float = 10.0,
     recorder: Recorder | None = None,
+    refused: RefusedCredentials | None = None,
 ) -> AsyncIterator[Edge]:
     async def nothing(*_: object) -> None:
         raise AssertionError("no other route is asked")
@@ -80,7 +82,7 @@ async def edge_of(
             nothing,
             pool,
             recorder or Recorder(RequestMetrics(CollectorRegistry())),
-            refused_of(wired),
+            refused or refused_of(wired),
             max_body_bytes=10**6,
             timeout_s=timeout_s,
         )

@@ -435,12 +435,14 @@ async def test_metrics_show_the_whole_application(platform: Platform) -> None:
             return (await client.get("/metrics")).text
 
     await asyncio.sleep(2.5)
-    before = counter(await scrape(), "luna_requests_total", route="kalman", status="200")
+    before = counter(await scrape(), "http_requests_total", method="POST", route="kalman", status="200")
     for _ in range(4):
         async with caller.client() as client:
             await asyncio.gather(*(client.post("/kalman", json={"results": [1]}) for _ in range(25)))
     await asyncio.sleep(2.5)  # every replica reports once a second
-    found = {counter(await scrape(), "luna_requests_total", route="kalman", status="200") for _ in range(6)}
+    found = {
+        counter(await scrape(), "http_requests_total", method="POST", route="kalman", status="200") for _ in range(6)
+    }
     assert found == {before + 100}
     text = await scrape()
     for name in ("luna_units_total", "luna_debits_total", "luna_batch_calls_bucket", "luna_kalman_seconds_count"):

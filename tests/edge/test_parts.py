@@ -20,7 +20,7 @@ from luna_serving.access.credentials import Authenticator
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.access.tokens import LEEWAY_S, InvalidToken, Token, Tokens
 from luna_serving.capabilities.account import token_routes
-from luna_serving.capabilities.account.routes import CSV, JSON, PARQUET, acceptable, span
+from luna_serving.capabilities.account.routes import span
 from luna_serving.edge import operations_routes
 from luna_serving.edge.bodies import (
     DRAIN_BYTES,
@@ -37,6 +37,7 @@ from luna_serving.telemetry.health import Health
 from luna_serving.wire.documents import read_object
 from luna_serving.wire.encodings import misencoded
 from luna_serving.wire.problems import FieldError, Problem, invalid, quota_exhausted
+from luna_serving.wire.tabular import CSV, JSON, PARQUET, acceptable
 from luna_store.accounts.api_keys import Peppers
 from luna_store.quota.debits import Standing
 
@@ -445,7 +446,9 @@ async def test_a_client_that_came_with_basic_is_asked_for_basic_again() -> None:
 
 
 @pytest.mark.parametrize("up", [True, False])
-@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/detailed"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/health/live", "/health/ready", "/health/detailed", "/liveness", "/readiness"]
+)
 async def test_head_on_a_health_route_answers_like_get(path: str, up: bool) -> None:
     async def check() -> None:
         if not up:
@@ -453,10 +456,10 @@ async def test_head_on_a_health_route_answers_like_get(path: str, up: bool) -> N
 
     no_metrics: Any = None
     health = Health({"redis": check, "postgres": check}, {"kalman": check}, {})
-    app = build_api([], [operations_routes.router(health, no_metrics, dict)], nobody, as_it_is)
+    app = build_api([], [operations_routes.router(health, no_metrics, dict, no_metrics)], nobody, as_it_is)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://luna") as client:
         got, head, posted = await client.get(path), await client.head(path), await client.post(path)
-    assert head.status_code == got.status_code == (200 if up or path != "/health/ready" else 503)
+    assert head.status_code == got.status_code == (200 if up or path not in {"/health/ready", "/readiness"} else 503)
     assert head.headers == got.headers
     assert set(posted.headers["allow"].split(", ")) == {"GET", "HEAD"}
     assert list(app.openapi()["paths"][path]) == ["get"]

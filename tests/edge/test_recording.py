@@ -85,12 +85,12 @@ class Recorded:
             self.account_id, self.secret = caller.account_id, caller.key.secret
         return answer
 
-    def counted(self) -> dict[tuple[str, str], float]:
+    def counted(self) -> dict[tuple[str, str, str], float]:
         return {
-            (sample.labels["route"], sample.labels["status"]): sample.value
+            (sample.labels["method"], sample.labels["route"], sample.labels["status"]): sample.value
             for metric in self.registry.collect()
             for sample in metric.samples
-            if sample.name == "luna_requests_total"
+            if sample.name == "http_requests_total"
         }
 
     def logged(self) -> list[dict[str, Any]]:
@@ -135,8 +135,19 @@ async def test_every_route_is_counted_under_its_template(
 ) -> None:
     recorded = Recorded(store)
     await recorded.ask(store, method, path, **({"json": "x"} if method == "POST" else {}))
-    assert recorded.counted() == {(route, str(status)): 1}
-    assert recorded.registry.get_sample_value("luna_request_seconds_count", {"route": route}) == 1
+    counted_as = "OTHER" if status == 405 else method
+    assert recorded.counted() == {(counted_as, route, str(status)): 1}
+    labels = {"method": counted_as, "route": route, "status": str(status)}
+    assert recorded.registry.get_sample_value("http_request_duration_seconds_count", labels) == 1
+
+
+async def test_methods_that_a_caller_makes_up_make_no_series_of_their_own(store: Store) -> None:
+    recorded = Recorded(store)
+    for method in ("BREW", "PROPFIND", "X" * 1000):
+        await recorded.ask(store, method, "/wp-admin/1")
+        await recorded.ask(store, method, "/api/v1/{id}/echo")
+    await recorded.ask(store, "DELETE", "/api/v1/{id}/echo")
+    assert recorded.counted() == {("OTHER", "unknown", "404"): 3, ("OTHER", "echo", "405"): 4}
 
 
 async def test_a_request_is_one_line_that_says_whose_it_was(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from luna_serving.edge.security_headers import ALWAYS, DATA_POLICY
 from luna_serving.local.data_folder.ports import LOOPBACK, free_port
 from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
@@ -32,6 +34,7 @@ from luna_serving.local.loopback.haproxy_pages import PAGES, Page, rewritten_cop
 from luna_serving.local.loopback.ray_environment import haproxy_binary, install_haproxy
 from luna_serving.wire import problems
 
+SECURITY = [(name.decode(), value.decode()) for name, value in (*ALWAYS, DATA_POLICY)]
 SAME = {
     408: problems.deadline(1),
     413: problems.too_large(1),
@@ -166,7 +169,10 @@ def port() -> Iterator[int]:
     written = serve_configuration(folder, port, {"gone": free_port(), "mad": mad, "mute": mute})
     # The replicas here pass no health check; without one HAProxy sends them calls.
     written.write_text(re.sub(r"^( +server replica \S+) check.*$", r"\1", written.read_text(), flags=re.MULTILINE))
-    haproxy = subprocess.Popen([install_haproxy(folder, binary), "-db", "-f", written], stderr=subprocess.DEVNULL)
+    environment = os.environ | {"LUNA_CORS_ORIGINS": "https://other.example, https://app.example"}
+    haproxy = subprocess.Popen(
+        [install_haproxy(folder, binary), "-db", "-f", written], stderr=subprocess.DEVNULL, env=environment
+    )
     try:
         for _ in range(100):
             if socket.socket().connect_ex((LOOPBACK, port)) == 0:
@@ -326,3 +332,43 @@ def test_haproxys_own_answer_carries_the_callers_request_id_if_it_is_sane(port: 
     assert exchange(port, ask % b"call:7")[1]["x-request-id"] == "call:7"
     assert len(exchange(port, ask % b"<script>")[1]["x-request-id"]) == 36
     assert len(exchange(port, ask % (b"a" * 129))[1]["x-request-id"]) == 36
+
+
+@linux_only
+def test_haproxys_own_answer_has_the_headers_of_all_answers_once(port: int) -> None:
+    for path in (b"/gone", b"/mad", b"/nowhere", b"/" + b"a" * MAX_TARGET_BYTES):
+        _, headers, _ = exchange(port, b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert {name: headers[name] for name, _ in SECURITY} == dict(SECURITY)
+        assert "server" not in headers
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("origin", "readable"),
+    [
+        (b"https://app.example", True),
+        (b"https://other.example", True),
+        (b"https://evil.example", False),
+        (b"https://app.example.evil.example", False),
+        (b"null", False),
+    ],
+)
+def test_a_page_of_a_listed_origin_can_read_that_no_replica_is_left(port: int, origin: bytes, readable: bool) -> None:
+    status, headers, _ = exchange(port, b"GET /gone HTTP/1.1\r\nHost: a\r\nOrigin: " + origin + b"\r\n\r\n")
+    assert status == 503
+    assert headers.get("access-control-allow-origin") == (origin.decode() if readable else None)
+    assert ("Retry-After" in headers.get("access-control-expose-headers", "")) == readable
+    assert "access-control-allow-credentials" not in headers
+
+
+@linux_only
+@pytest.mark.parametrize("origins", ["*", "https://a.example,http://[::1]:80", "it's, a b", "} or { always_true"])
+def test_no_list_of_origins_breaks_the_configuration(tmp_path: Path, origins: str) -> None:
+    written = serve_configuration(tmp_path, free_port(), {"app": free_port()})
+    write_answers(tmp_path)
+    environment = {"LUNA_CORS_ORIGINS": origins, "LUNA_CORS_CREDENTIALS": "true"}
+    text = with_problems(written.read_text(), tmp_path, environment)
+    written.write_text(text)
+    checked = subprocess.run([haproxy_binary(), "-c", "-f", written], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert with_problems(text, tmp_path, environment) == text

@@ -17,6 +17,7 @@ from luna_serving.local.servers.valkey import ValkeyServer
 ROOT = Path(__file__).parents[2]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = f"00-{TRACE}-b7ad6b7169203331-01"
+PAGE = "https://app.example"
 SECONDS = 30.0
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ def luna(folder: Path, collected: Collected) -> Iterator[Luna]:
         patch.setenv("LUNA_LOG_FORMAT", "json")
         patch.setenv("LUNA_EDGE_LOG_REQUESTS", "true")
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
+        patch.setenv("LUNA_CORS_ORIGINS", PAGE)
         with (
             PostgresServer(folder / "postgres", folder) as postgres,
             ValkeyServer(folder / "valkey", folder) as valkey,
@@ -98,12 +100,12 @@ async def test_every_route_is_counted_by_its_template(luna: Luna) -> None:
         for path in (caller.url, "/usage", f"{luna.url}/health", f"{luna.url}/nothing/here"):
             await client.get(path)
     wanted = [
-        f"luna_requests_total{{{labels}}}"
+        f"http_requests_total{{{labels}}}"
         for labels in (
-            'route="account",status="200"',
-            'route="usage",status="200"',
-            'route="/health",status="200"',
-            'route="unknown",status="404"',
+            'method="GET",route="account",status="200"',
+            'method="GET",route="usage",status="200"',
+            'method="GET",route="/health",status="200"',
+            'method="GET",route="unknown",status="404"',
         )
     ]
     # Every replica reports once per second.
@@ -112,6 +114,24 @@ async def test_every_route_is_counted_by_its_template(luna: Luna) -> None:
     )
     assert [each for each in wanted if each not in text] == []
     assert "nothing" not in text
+
+
+async def test_no_answer_names_a_server_and_listed_pages_alone_may_read(luna: Luna) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key"}
+    async with httpx.AsyncClient(base_url=luna.url, timeout=30) as client:
+        for origin, allowed in ((PAGE, PAGE), ("https://evil.example", None)):
+            answers = [
+                await client.options("/api/v1/mean", headers={"Origin": origin, **asked}),
+                await client.post("/api/v1/mean", json={"numbers": [1]}, headers={"Origin": origin}),
+                await client.get("/health", headers={"Origin": origin}),
+                await client.get("/nothing", headers={"Origin": origin}),
+            ]
+            assert [answer.status_code for answer in answers] == [204 if allowed else 403, 401, 200, 404]
+            for answer in answers:
+                assert answer.headers.get("access-control-allow-origin") == allowed
+                assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+                assert answer.headers.get_list("cache-control") == ["no-store"]
+                assert "server" not in answer.headers
 
 
 def until(look: Callable[[], T], enough: Callable[[T], bool]) -> T:

@@ -20,6 +20,15 @@ RAY_AUTH_MODE and the token come from KubeRay (authOptions).
 - {name: RAY_enable_metrics_collection, value: {{ $serving.rayMetrics | ternary "1" "0" | quote }}}
 - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
 - {name: LUNA_PROXY, value: haproxy}
+{{- /* What HAProxy and Serve answer by themselves, they answer without the application's settings. */}}
+{{- with $serving.settings.cors }}
+{{- with .origins }}
+- {name: LUNA_CORS_ORIGINS, value: {{ join "," . | quote }}}
+{{- end }}
+{{- with .credentials }}
+- {name: LUNA_CORS_CREDENTIALS, value: "true"}
+{{- end }}
+{{- end }}
 - {name: XDG_CACHE_HOME, value: /var/cache/luna}
 - {name: JAX_COMPILATION_CACHE_DIR, value: /var/cache/luna/jax}
 - {name: JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS, value: "0"}

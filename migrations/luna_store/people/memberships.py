@@ -15,6 +15,7 @@ from luna_store.accounts.rows import mark_stale
 from luna_store.accounts.tables import Account
 from luna_store.people.emails import normalised
 from luna_store.people.roles import Role
+from luna_store.people.sessions import end_of_former_members
 from luna_store.people.tables import Membership, User
 
 
@@ -95,12 +96,12 @@ class Memberships:
             .limit(limit)
         )
         async with self._engine.connect() as connection:
-            return await _members(connection, Membership.account_id == account_id, Membership.email.in_(some))
+            return await members(connection, Membership.account_id == account_id, Membership.email.in_(some))
 
     async def find(self, account_id: int, email: str) -> Member | None:
         """The member of a normalised address."""
         async with self._engine.connect() as connection:
-            found = await _members(connection, Membership.account_id == account_id, Membership.email == email)
+            found = await members(connection, Membership.account_id == account_id, Membership.email == email)
             return found[0] if found else None
 
     async def put(self, account_id: int, email: str, role: Role, source: Source) -> bool:
@@ -135,12 +136,19 @@ async def give(connection: AsyncConnection, account_id: int, email: str, role: R
 
 
 async def take_back(connection: AsyncConnection, account_id: int, emails: Sequence[str], source: Source) -> int:
-    """Take back what a source gave some normalised addresses; the caller has locked the account."""
+    """Take back what a source gave some normalised addresses; the caller has locked the account.
+
+    People who have no role any more are signed out of the account.
+    """
     of_source = (Membership.account_id == account_id) & (Membership.source == source.value)
-    return (await connection.execute(delete(Membership).where(of_source, Membership.email.in_(emails)))).rowcount
+    removed = await connection.execute(delete(Membership).where(of_source, Membership.email.in_(emails)))
+    if removed.rowcount:
+        await end_of_former_members(connection, account_id)
+    return removed.rowcount
 
 
-async def _members(connection: AsyncConnection, *which: ColumnElement[bool]) -> list[Member]:
+async def members(connection: AsyncConnection, *which: ColumnElement[bool]) -> list[Member]:
+    """The members of one account that fulfil all conditions, by address."""
     query = (
         select(Membership.email, Membership.source, Membership.role, Membership.created_at, User.id)
         .outerjoin(User, User.email == Membership.email)

@@ -43,6 +43,16 @@ def throttle(address: str, kind: str, subject: str = "") -> str:
     return f"throttle:{{{address}}}:{kind}" + (f":{subject}" if subject else "")
 
 
+def openid_state(digest: str) -> str:
+    """JSON: a sign-in through an OpenID provider that has begun. Expires after ten minutes."""
+    return f"openid:state:{digest}"
+
+
+def openid_starts(address: str) -> str:
+    """Integer: sign-ins that an address has begun. Expires after ten minutes."""
+    return f"openid:starts:{{{address}}}"
+
+
 # Set: ids of accounts whose stream may have events. A hint: settlement also sweeps all accounts now and then.
 UNSETTLED = "luna:unsettled"
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from luna_operator.plan.observation import Observation, Ownership
-from luna_operator.plan.obstacles import Obstacle, invalid, secret_conflict, tier_not_found
+from luna_operator.plan.obstacles import Obstacle, invalid, invalid_members, secret_conflict, tier_not_found
 from luna_operator.plan.steps import (
     AddFinalizer,
+    ApplyMembers,
     ApplyRow,
     ConfirmKey,
     EndAccount,
@@ -56,6 +57,9 @@ def decide(seen: Observation) -> AccountPlan:
     changed = row is None or bool(differences(desired, row))
     if changed:
         steps.append(ApplyRow(desired))
+    if seen.members != account.members.roles:
+        changed = True
+        steps.append(ApplyMembers(account.members.roles))
     stale = changed or seen.cache_drifted or (row is not None and row.cache_stale)
     if seen.secret.ownership is Ownership.STRANGER:
         rebuild = [RebuildCache()] if stale else []
@@ -64,7 +68,9 @@ def decide(seen: Observation) -> AccountPlan:
     steps += key_steps
     if stale or any(isinstance(step, IssueKey | ConfirmKey) for step in key_steps):
         steps.append(RebuildCache())
-    return AccountPlan(tuple(steps), None, wake_at(seen))
+    # After the key's obstacles: without a key no call of the account is answered, with such a member all are.
+    obstacle = invalid_members(account.members.refused) if account.members.refused else None
+    return AccountPlan(tuple(steps), obstacle, wake_at(seen))
 
 
 def _key_steps(seen: Observation) -> list[Step]:

@@ -1,6 +1,7 @@
 """What a reconciliation observed of one account before it decides."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -8,6 +9,7 @@ from luna_operator.resources.account import AccountResource
 from luna_operator.resources.limits import EffectiveLimits, effective
 from luna_operator.resources.tier import TierResource
 from luna_store.accounts.desired import AccountRow, DesiredAccount, KeyRow
+from luna_store.people.roles import Role
 
 
 class Ownership(StrEnum):
@@ -45,6 +47,8 @@ class Observation:
     """UTC, from this machine's clock."""
     cache_drifted: bool = False
     """Whether Redis differed from the row."""
+    members: Mapping[str, Role] = field(default_factory=dict)
+    """The memberships that this resource, or an earlier one of its name, gave; by address."""
 
     @property
     def tier_missing(self) -> bool:

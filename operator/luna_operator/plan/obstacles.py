@@ -1,7 +1,11 @@
 """What keeps an account from being Ready and needs its owner or another team to act."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+# A condition's message is read by people.
+MEMBERS_SHOWN = 3
 
 
 class Stage(StrEnum):
@@ -76,6 +80,15 @@ def invalid(message: str) -> Obstacle:
     """The resource has a value that its schema should have refused."""
     return Obstacle(
         Stage.DATABASE, "InvalidSpec", f"{message} Is the CustomResourceDefinition of this release applied?"
+    )
+
+
+def invalid_members(refused: Sequence[str]) -> Obstacle:
+    """Some entries of `spec.members` cannot be applied; everything else of the resource is in effect."""
+    shown, more = refused[:MEMBERS_SHOWN], len(refused) - MEMBERS_SHOWN
+    others = [f"{more} more cannot be applied either."] if more > 0 else []
+    return Obstacle(
+        Stage.DATABASE, "InvalidMembers", " ".join([*shown, *others, "The other members and fields are in effect."])
     )
 
 

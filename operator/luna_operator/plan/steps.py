@@ -1,10 +1,12 @@
 """The steps of a plan, in the order in which they are taken."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from luna_store.accounts.desired import DesiredAccount
+from luna_store.people.roles import Role
 
 
 class Why(StrEnum):
@@ -27,6 +29,14 @@ class ApplyRow:
     """Insert or update the account's row."""
 
     desired: DesiredAccount
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyMembers:
+    """Make the memberships that the resource gives exactly these; those of other sources stay."""
+
+    roles: Mapping[str, Role]
+    """By normalised address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +78,14 @@ class RemoveFinalizer:
     """Remove the finalizer; Kubernetes then removes the resource and, by its owner reference, the Secret."""
 
 
-Step = AddFinalizer | ApplyRow | IssueKey | ConfirmKey | WriteSecret | RebuildCache | EndAccount | RemoveFinalizer
+Step = (
+    AddFinalizer
+    | ApplyRow
+    | ApplyMembers
+    | IssueKey
+    | ConfirmKey
+    | WriteSecret
+    | RebuildCache
+    | EndAccount
+    | RemoveFinalizer
+)

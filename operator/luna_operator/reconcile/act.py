@@ -14,6 +14,7 @@ from luna_operator.metrics import Metrics
 from luna_operator.plan.observation import Observation
 from luna_operator.plan.steps import (
     AddFinalizer,
+    ApplyMembers,
     ApplyRow,
     ConfirmKey,
     EndAccount,
@@ -29,6 +30,7 @@ from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.resources.account import AccountResource, format_time
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.provisioning import AccountRow, Provisioning
+from luna_store.people.reconciled import ResourceMembers
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class Actor:
         resources: Resources,
         secrets: SecretsClient,
         provisioning: Provisioning,
+        members: ResourceMembers,
         cache: AccountCache,
         metrics: Metrics,
         *,
@@ -72,6 +75,7 @@ class Actor:
         self._resources = resources
         self._secrets = secrets
         self._provisioning = provisioning
+        self._members = members
         self._cache = cache
         self._metrics = metrics
         self._url = url
@@ -96,6 +100,9 @@ class Actor:
                     # Another replica may have ended the account before this replica's watch reports it.
                     await self._resources.require_alive(work.account)
                 work.row, work.touched = await self._provisioning.apply(desired, work.row), True
+            case ApplyMembers(roles):
+                await self._members.apply(work.account_id, roles)
+                work.touched = True
             case IssueKey():
                 await self._issue(step, work)
             case ConfirmKey(prefix, overlap):
@@ -116,8 +123,8 @@ class Actor:
         """The observation after the steps; read again only where a step changed something."""
         if not work.touched:
             return replace(seen, account=work.account, now=datetime.now(UTC))
-        row = await self._provisioning.find(work.account.uid)
-        return self._observer.observed(work.account, row, work.secret).seen
+        row, members = await self._observer.stored(work.account)
+        return self._observer.observed(work.account, row, work.secret, members).seen
 
     async def _issue(self, step: IssueKey, work: Work) -> None:
         account_id = work.account_id

@@ -12,6 +12,7 @@ from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.provisioning import AccountRow, KeyRow, Provisioning
+from luna_store.people.reconciled import ResourceMembers, Roles
 
 Matches = Callable[[KeyRow, str], bool]
 
@@ -31,6 +32,7 @@ class Observer:
         self,
         resource_cache: ResourceCache,
         provisioning: Provisioning,
+        members: ResourceMembers,
         cache: AccountCache,
         secrets: SecretsClient,
         *,
@@ -38,6 +40,7 @@ class Observer:
     ) -> None:
         self._resource_cache = resource_cache
         self._provisioning = provisioning
+        self._members = members
         self._cache = cache
         self._secrets = secrets
         self._url = url
@@ -45,12 +48,18 @@ class Observer:
     async def one(self, account: AccountResource) -> Observed:
         """Observe one account, without comparing Redis: every change rebuilds its keys anyway."""
         if account.status:
-            row, secret = await asyncio.gather(self._provisioning.find(account.uid), self._secrets.find(account))
+            (row, members), secret = await asyncio.gather(self.stored(account), self._secrets.find(account))
         else:
-            row = await self._provisioning.find(account.uid)
+            row, members = await self.stored(account)
             # A new account has no Secret; if another one has its name, creating it fails.
             secret = await self._secrets.find(account) if row else None
-        return self.observed(account, row, secret)
+        return self.observed(account, row, secret, members)
+
+    async def stored(self, account: AccountResource) -> tuple[AccountRow | None, Roles]:
+        """What Postgres holds of an account: its row, and the members that its resource gave."""
+        name = str(account.key)
+        members = await self._members.of_accounts([name])
+        return await self._provisioning.find(account.uid), members.get(name, {})
 
     async def many(self, accounts: Sequence[AccountResource], secrets: Mapping[Key, Secret]) -> list[Observed]:
         """Observe a page of accounts, Redis included.
@@ -60,20 +69,29 @@ class Observer:
             secrets: the Secrets with Luna's label, by namespace and name.
         """
         rows = {row.uid: row for row in await self._provisioning.find_many([account.uid for account in accounts])}
+        members = await self._members.of_accounts([str(account.key) for account in accounts])
         drifted = await self._cache.drifted([row.id for row in rows.values()])
         found = []
         for account in accounts:
             row, secret = rows.get(account.uid), secrets.get(Key(account.key.namespace, account.api_key.secret_name))
-            found.append(self.observed(account, row, secret, cache_drifted=row is not None and row.id in drifted))
+            differs = row is not None and row.id in drifted
+            roles = members.get(str(account.key), {})
+            found.append(self.observed(account, row, secret, roles, cache_drifted=differs))
         return found
 
     def observed(
-        self, account: AccountResource, row: AccountRow | None, secret: Secret | None, *, cache_drifted: bool = False
+        self,
+        account: AccountResource,
+        row: AccountRow | None,
+        secret: Secret | None,
+        members: Roles,
+        *,
+        cache_drifted: bool = False,
     ) -> Observed:
         """Combine what was read into an observation."""
         facts = secret_facts(secret, account, row, url=self._url, matches=self._provisioning.matches)
         tier = self._resource_cache.tier(account.tier)
-        return Observed(Observation(account, tier, row, facts, datetime.now(UTC), cache_drifted), secret)
+        return Observed(Observation(account, tier, row, facts, datetime.now(UTC), cache_drifted, members), secret)
 
 
 def secret_facts(

@@ -19,7 +19,7 @@ from luna_operator.metrics import Metrics
 from luna_operator.plan.decide import AccountPlan, decide
 from luna_operator.plan.observation import Observation
 from luna_operator.plan.status import patch, status_of
-from luna_operator.plan.steps import ApplyRow, ConfirmKey, IssueKey, RebuildCache, WriteSecret
+from luna_operator.plan.steps import ApplyMembers, ApplyRow, ConfirmKey, IssueKey, RebuildCache, WriteSecret
 from luna_operator.plan.tier_status import tier_status
 from luna_operator.reconcile.observe import Observer
 from luna_operator.reconcile.queue import WorkQueue
@@ -32,7 +32,14 @@ from luna_store.accounts.cache import AccountCache
 
 log = logging.getLogger("luna.operator")
 
-_WHERE = {ApplyRow: "row", RebuildCache: "cache", IssueKey: "secret", ConfirmKey: "secret", WriteSecret: "secret"}
+_WHERE = {
+    ApplyRow: "row",
+    ApplyMembers: "members",
+    RebuildCache: "cache",
+    IssueKey: "secret",
+    ConfirmKey: "secret",
+    WriteSecret: "secret",
+}
 
 # Members of a status that calls, the end of an overlap and obstacles change: no drift.
 _CHANGE_BY_THEMSELVES = frozenset({"usage", "keys", "conditions"})

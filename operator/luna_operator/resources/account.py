@@ -8,6 +8,7 @@ from typing import Any, Self
 from luna_operator.resources.durations import parse_duration
 from luna_operator.resources.fields import flag, read, section
 from luna_operator.resources.limits import Limits
+from luna_operator.resources.members import Members
 from luna_operator.resources.names import FINALIZER, Key
 
 # The schema's default, for resources that were stored before the schema had it.
@@ -44,6 +45,7 @@ class AccountResource:
     expires_at: datetime | None
     api_key: KeyPolicy
     retain: bool
+    members: Members = field(default_factory=Members)
     status: dict[str, Any] = field(default_factory=dict)
     """The status as it was last written; `plan.status` defines its shape."""
 
@@ -69,6 +71,7 @@ class AccountResource:
             expires_at=read("expiresAt", spec.get("expiresAt"), parse_time),
             api_key=_key_policy(section("apiKey", spec), metadata["name"]),
             retain=spec.get("deletionPolicy", "Retain") != "Delete",
+            members=Members.parse(spec),
             status=body.get("status") or {},
         )
 

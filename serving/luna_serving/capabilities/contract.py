@@ -25,6 +25,7 @@ from luna_serving.jobs.loops import Loop
 from luna_serving.settings import CapabilitySettings, PlatformSettings
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.accounts import Accounts
+from luna_store.accounts.own_keys import OwnKeys
 from luna_store.platform.table import Table
 
 Compute = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
@@ -39,6 +40,7 @@ class Platform:
     engine: AsyncEngine
     redis: Redis
     accounts: Accounts
+    own_keys: OwnKeys
     charges: Charges
     authorization: Authorization
     attempts: Attempts
@@ -49,6 +51,8 @@ class Platform:
     """Answers callers whose API key or token is not valid."""
     authenticator: Authenticator
     tokens: Tokens
+    client_secrets: Mapping[str, str]
+    """Of OpenID providers, by name. Not in `settings`, which Serve stores."""
     registry: CollectorRegistry
     ceilings: Mapping[str, int]
     """The server's own limits, of all capabilities, by the limit's name."""
@@ -90,9 +94,11 @@ class Capability:
     """Names of the entries of `luna_store.limits` that its calls are held to."""
     tables: tuple[type[Table], ...] = ()
     """Its own tables, all declared in its `store/tables.py`."""
-    loops: Callable[[Any], tuple[Loop[Background], ...]] = lambda _: ()
-    """Periodic work under these settings, each loop under a lease of its own; on the workers."""
+    loops: Callable[[PlatformSettings, Any], tuple[Loop[Background], ...]] = lambda _, __: ()
+    """Periodic work under the settings of the platform and of the capability, each loop under a lease of its own; on
+    the workers."""
     local: Mapping[str, str] = field(default_factory=dict)
     """Its settings in `luna up`, where nobody sets others: what one machine wants instead of the defaults."""
     forget: Callable[[Background, int], Awaitable[None]] | None = None
-    """Removes what it keeps outside Postgres of an account that was deleted; may be called again."""
+    """Removes what the deletion of an account leaves: what is outside Postgres, or too much for one transaction. May be
+    called again."""

@@ -3,6 +3,7 @@
 A process with JAX takes 0.3 GB and seconds to start, so capabilities share a host in small installations.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -91,3 +92,9 @@ class ComputeHost:
     async def ping(self, capability: str) -> None:
         """Raise if a replica can no longer compute."""
         self._replicas[capability].ping()
+
+    async def device(self) -> str:
+        """What it computes on: `cpu`, or the name of the GPU, with their number if there are several."""
+        jax = sys.modules.get("jax")  # a host of capabilities without JAX does not import it for this
+        devices = [each.device_kind for each in jax.devices()] if jax else ["cpu"]
+        return str(devices[0]) if len(devices) == 1 else f"{len(devices)} x {devices[0]}"

@@ -17,6 +17,7 @@ from luna_serving.edge.bodies import ASGIApp, Disconnected, Message, Receive, Sc
 from luna_serving.edge.openapi import document
 from luna_serving.edge.operation import Hot
 from luna_serving.edge.paths import PREFIX
+from luna_serving.edge.security_headers import PagePolicy
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 from luna_store.quota.debits import Standing
@@ -81,6 +82,7 @@ def build_api(
     async def http_error(request: Request, error: Exception) -> Response:
         return await of_caller(request, _http_error(request, error))
 
+    app.add_middleware(PagePolicy)
     app.add_middleware(HeadAsGet)
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(Denied, denied)

@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP protocol, with a problem for requests that it cannot parse.
+"""Uvicorn's HTTP protocol, with a problem for requests that it cannot parse, and without a `Server` header.
 
 HAProxy passes on some requests that uvicorn's parser refuses, such as control characters in a header. Uvicorn answers
 these in plain text, before the application runs.
@@ -6,15 +6,24 @@ these in plain text, before the application runs.
 
 import os
 import uuid
+from typing import Any
 
 import uvicorn.config
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from luna_serving.edge.security_headers import OF_DATA
 from luna_serving.wire import problems
 
 
 class ProblemProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # a class that is chosen at import
-    """Answers unparsable requests with 400 as a problem."""
+    """Answers unparsable requests with 400 as a problem, and does not name the server."""
+
+    def __init__(self, config: uvicorn.Config, server_state: Any, *rest: Any, **options: Any) -> None:  # noqa: ANN401
+        """Accept a connection; arguments are uvicorn's."""
+        # Serve builds the Config and does not pass `server_header=False`. Each tick of the server copies the Config's.
+        config.encoded_headers = [each for each in config.encoded_headers if each[0] != b"server"]
+        server_state.default_headers = [each for each in server_state.default_headers if each[0] != b"server"]
+        super().__init__(config, server_state, *rest, **options)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's signature
         """Refuse an invalid request and close the connection: the begin of the next request is unknown."""
@@ -26,6 +35,7 @@ class ProblemProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # a 
             b"content-length: %d" % len(body),
             b"x-request-id: " + uuid.uuid4().hex.encode(),
             b"connection: close",
+            *(b"%s: %s" % each for each in OF_DATA),
         )
         self.transport.write(b"\r\n".join((*head, b"", body)))
         self.transport.close()

@@ -45,6 +45,12 @@ PARAMETER: Final[Mapping[str, Any]] = {
     "schema": {"type": "string", "maxLength": 255},
 }
 
+
+def whole_answer(answer: Answer) -> Answer:
+    """What later calls with the key get: by default the same."""
+    return answer
+
+
 Create = Callable[[Claim | None], Awaitable[Answer]]
 """Creates something and makes a whole answer. With a claim it may call `IdempotencyKeys.keep` in its transaction."""
 
@@ -87,7 +93,14 @@ def read_key(headers: dict[bytes, bytes]) -> str | None:
 
 
 async def once(
-    keys: IdempotencyKeys, account_id: int, route: str, headers: dict[bytes, bytes], body: bytes, create: Create
+    keys: IdempotencyKeys,
+    account_id: int,
+    route: str,
+    headers: dict[bytes, bytes],
+    body: bytes,
+    create: Create,
+    *,
+    shown_again: Callable[[Answer], Answer] = whole_answer,
 ) -> Answer:
     """Create something, or return the answer of the call that did.
 
@@ -98,6 +111,7 @@ async def once(
         headers: the request's.
         body: the request's, decompressed.
         create: the work; called at most once.
+        shown_again: what is kept of its answer, for one that holds a secret which is stored nowhere.
 
     Raises:
         Problem: from `create`; 409 while another call does the work; 422, the key is invalid, or was sent with
@@ -119,7 +133,7 @@ async def once(
         return Answer(found.body, found.status, [*kept, REPLAYED])
     try:
         answer = await create(found)
-        whole = _whole(answer)
+        whole = kept_answer(shown_again(answer))
     except Exception:
         with suppress(Problem):  # Otherwise the claim expires.
             await store_answer(keys.release(found), STORE)
@@ -137,7 +151,8 @@ async def _kept(keys: IdempotencyKeys, claim: Claim, answer: KeptAnswer) -> None
             raise
 
 
-def _whole(answer: Answer) -> KeptAnswer:
+def kept_answer(answer: Answer) -> KeptAnswer:
+    """An answer as the store keeps it."""
     if not isinstance(answer.body, bytes):
         raise TypeError("An answer in pieces cannot be kept for its Idempotency-Key.")
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}

@@ -1,8 +1,9 @@
 """The middleware between uvicorn and Serve in every replica (RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH).
 
 Serve echoes any X-Request-ID, answers deadlines and overload in plain text, and makes two tasks per request to detect
-callers that hang up. The middleware replaces invalid ids, leaves deadlines and hang-ups to the edge, and turns errors
-of Serve into problems. It puts HAProxy's peer into the scope as the client (`proxy_peer`).
+callers that hang up. The middleware replaces invalid ids, leaves deadlines and hang-ups to the edge, turns errors
+of Serve into problems, and puts the security headers on every answer. It puts HAProxy's peer into the scope as the
+client (`proxy_peer`).
 """
 
 import os
@@ -15,27 +16,35 @@ from starlette.middleware import Middleware
 from luna_serving.edge import http_protocol, proxy_peer
 from luna_serving.edge.asgi import DEADLINE_HEADER
 from luna_serving.edge.bodies import ASGIApp, Message, Receive, Scope, Send
+from luna_serving.edge.cors import readable_by
+from luna_serving.edge.security_headers import secured
+from luna_serving.settings import read_settings
+from luna_serving.settings.cors import CorsSettings
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 
 SANE_ID = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 SERVE_DEADLINE = b"x-request-timeout-seconds"
 SERVE_WATCHES = (b"x-request-disconnect-disabled", b"?1")
-INTERNAL = frozenset({DEADLINE_HEADER, SERVE_WATCHES[0], proxy_peer.HEADER})
+REQUEST_ID = b"x-request-id"
+# The last three are internal: a caller's are dropped.
+CHANGED = frozenset({SERVE_DEADLINE, REQUEST_ID, DEADLINE_HEADER, SERVE_WATCHES[0], proxy_peer.HEADER})
 
 
 class ServeErrorsAsProblems:
-    """Rewrites the headers of requests, and turns Serve's own errors into problems."""
+    """Rewrites the headers of requests and answers, and turns Serve's own errors into problems."""
 
-    def __init__(self, app: ASGIApp, proxy_tokens: tuple[bytes, ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, proxy_tokens: tuple[bytes, ...] = (), cors: CorsSettings | None = None) -> None:
         """Wrap Serve's application.
 
         Args:
             app: Serve's.
             proxy_tokens: those with which HAProxy names its peer; without them the scope's client stays.
+            cors: which pages may read Serve's own errors; answers of the edge have their headers already.
         """
         self._app = app
         self._proxy_tokens = proxy_tokens
+        self._cors = cors or CorsSettings()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -47,31 +56,43 @@ class ServeErrorsAsProblems:
             scope["client"] = (peer, 0)
         scope["headers"] = rewritten(scope["headers"])
         # Serve's errors before an upgrade cannot be rewritten: uvicorn accepts no plain response there.
-        await self._app(scope, receive, _Rewriter(send) if scope["type"] == "http" else send)
+        rewriter = _Rewriter(send, scope, self._cors) if scope["type"] == "http" else send
+        await self._app(scope, receive, rewriter)
 
 
 def rewritten(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers that Serve and the edge get."""
-    kept = [(name, value) for name, value in headers if name not in INTERNAL and name != b"x-request-id"]
-    kept = [(DEADLINE_HEADER if name == SERVE_DEADLINE else name, value) for name, value in kept]
-    ids = [value for name, value in headers if name == b"x-request-id" and SANE_ID.fullmatch(value)]
-    kept.append((b"x-request-id", ids[0] if ids else uuid.uuid4().hex.encode()))
+    kept = []
+    request_id = b""
+    for header in headers:
+        name, value = header
+        if name not in CHANGED:
+            kept.append(header)
+        elif name == SERVE_DEADLINE:
+            kept.append((DEADLINE_HEADER, value))
+        elif name == REQUEST_ID and not request_id and SANE_ID.fullmatch(value):
+            request_id = value
+    kept.append((REQUEST_ID, request_id or uuid.uuid4().hex.encode()))
     kept.append(SERVE_WATCHES)
     return kept
 
 
 class _Rewriter:
-    """Turns a plain-text error of Serve into a problem; everything else passes."""
+    """Turns a plain-text error of Serve into a problem; everything else passes, with the security headers."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, scope: Scope, cors: CorsSettings) -> None:
         self._send = send
+        self._scope = scope
+        self._cors = cors
         self._problem: Problem | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._problem = serve_error(message)
             if self._problem is not None:
-                message = _head(message, self._problem)
+                origin = dict(self._scope["headers"]).get(b"origin")
+                message = _head(message, self._problem, readable_by(origin, self._cors))
+            message["headers"] = secured(message["headers"])
         elif self._problem is not None:
             if message.get("more_body", False):
                 return
@@ -99,14 +120,16 @@ def _is_plain(headers: list[tuple[bytes, bytes]]) -> bool:
     return any(name.lower() == b"content-type" and value.startswith(b"text/plain") for name, value in headers)
 
 
-def _head(message: Message, problem: Problem) -> Message:
+def _head(message: Message, problem: Problem, readable: list[tuple[bytes, bytes]]) -> Message:
     kept = [(n, v) for n, v in message["headers"] if n.lower() not in {b"content-type", b"content-length"}]
     extra = [(n.lower().encode(), v.encode()) for n, v in problem.headers.items()]
     body = [(b"content-type", problems.CONTENT_TYPE), (b"content-length", str(len(problem.body())).encode())]
-    return {**message, "status": problem.status, "headers": [*kept, *extra, *body]}
+    return {**message, "status": problem.status, "headers": [*kept, *extra, *readable, *body]}
 
 
 def middlewares() -> list[Any]:
     """The middleware of every replica; Serve calls this before it starts uvicorn."""
     http_protocol.install()
-    return [Middleware(ServeErrorsAsProblems, proxy_peer.tokens(os.environ.get("LUNA_PEPPERS", "")))]
+    tokens = proxy_peer.tokens(os.environ.get("LUNA_PEPPERS", ""))
+    # Serve does not pass the application's settings: here they are those of the environment.
+    return [Middleware(ServeErrorsAsProblems, tokens, read_settings({}).platform.cors)]

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from luna_serving.local.data_folder.caches import cache_folder, keep_bytecode, keep_compiled_shapes
+from luna_serving.local.data_folder.ports import LOOPBACK
 from luna_serving.local.data_folder.run_folder import MARK, RunFolder
 from luna_serving.local.loopback.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
 from luna_serving.local.servers.postgres import PostgresServer
@@ -85,7 +86,12 @@ class Parts:
         proxy = choose_proxy(os.environ)
         binary = haproxy_binary() if proxy == "haproxy" else None
         environment = ray_environment(
-            {**self._environment, "LUNA_PEPPERS": peppers},
+            {
+                "LUNA_EDGE_PUBLIC_URL": f"http://{LOOPBACK}:{port}",
+                **self._environment,
+                "LUNA_PEPPERS": peppers,
+                "LUNA_DATA_DIR": str(self._folder.path.absolute()),
+            },
             run_dir,
             proxy,
             install_haproxy(run_dir, binary) if binary else None,

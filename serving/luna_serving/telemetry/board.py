@@ -6,7 +6,7 @@ counter ever falls while the board lives; its gauges leave with it.
 
 import math
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -68,6 +68,11 @@ class MetricsBoard:
         registry = CollectorRegistry()
         registry.register(_Fixed(merged))
         return generate_latest(registry)
+
+    def replicas(self) -> dict[str, int]:
+        """How many replicas of each kind report; a replica's name is its kind, `-`, and an id."""
+        self._retire()
+        return dict(Counter(replica.rpartition("-")[0] for replica in self._present))
 
     def _retire(self) -> None:
         for replica, (seen, families) in list(self._present.items()):

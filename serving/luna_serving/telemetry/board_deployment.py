@@ -32,6 +32,10 @@ class MetricsReplica:
         self._board.report(replica, families)
         return self._board.render()
 
+    async def replicas(self) -> dict[str, int]:
+        """How many replicas of each deployment report."""
+        return self._board.replicas()
+
 
 class Reporter:
     """Sends this process' metrics to the board."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 M = TypeVar("M", Counter, Gauge, Histogram)
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER: Final = "OTHER"
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -39,34 +41,42 @@ class Bound(dict[tuple[str, ...], M], Generic[M]):
 
 
 class RequestMetrics:
-    """Answers of all routes, and open WebSockets."""
+    """Answers of all routes, and open WebSockets. Callers choose neither names nor numbers of series."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["method", "route", "status"]
         self._requests = Counter(
-            "luna_requests_total", "Answers, by route and status.", ["route", "status"], registry=registry
+            "http_requests_total", "Answers, by method, route and status.", labels, registry=registry
         )
         self._seconds = Histogram(
-            "luna_request_seconds",
+            "http_request_duration_seconds",
             "Time from a request's head to its answer.",
-            ["route"],
+            labels,
             buckets=SECONDS,
             registry=registry,
         )
-        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.sockets = Gauge("luna_open_sockets", "WebSocket connections that are open.", registry=registry)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer, `seconds` after its request's head."""
-        children = self._children.get((route, status))
+        children = self._children.get((method, route, status))
         if children is None:
-            children = self._requests.labels(route, status), self._seconds.labels(route)
-            self._children[route, status] = children
+            children = self._added(method, route, status)
         children[0].inc()
         children[1].observe(seconds)
 
     def upgraded(self, route: str, status: int) -> None:
         """Count the answer to an upgrade: 101, or the status of a refusal."""
-        self._requests.labels(route, status).inc()
+        self._requests.labels("GET", route, status).inc()
+
+    def _added(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        # A method that the route does not take makes one series, whichever it is.
+        label = OTHER if method not in METHODS or status == 405 else method
+        children = self._requests.labels(label, route, status), self._seconds.labels(label, route, status)
+        if method in METHODS:  # what is kept here is as bounded as the labels
+            self._children[method, route, status] = children
+        return children
 
 
 class AccessMetrics:

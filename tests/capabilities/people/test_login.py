@@ -7,6 +7,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from tests.serving.people import PASSWORD, People, bearer
 
@@ -153,6 +154,7 @@ async def test_wrong_logins_from_one_address_reach_argon2_thirty_times_and_bothe
     await people.signed_in(user)
     address = people.elsewhere()
     attacker = people.elsewhere()
+    attacker.timeout = httpx.Timeout(None)
 
     async def wrong(i: int) -> int:
         body = {"email": f"{user.id.hex[:6]}{i % 50}@people.test", "password": f"guess {i}"}

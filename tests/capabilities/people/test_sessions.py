@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from tests.serving.people import PASSWORD, People, bearer
 
+from luna_store.people.memberships import Source
 from luna_store.people.roles import Role
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ async def disable(platform: Platform, people: People, account: int, user: Any) -
 
 async def remove_in_sql_alone(platform: Platform, people: People, account: int, user: Any) -> None:
     """As the operator commits it before Redis hears of it; settlement carries it over."""
-    await people.memberships.remove(account, user.email, source="command")
+    await people.memberships.remove(account, user.email, source=Source.COMMAND)
 
 
 @pytest.mark.parametrize(

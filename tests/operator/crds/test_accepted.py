@@ -30,6 +30,7 @@ spec:
   apiKey: {secretName: acme-luna-key, rotationInterval: 2160h, rotationOverlap: 24h, rotationRequestedAt: null}
   deletionPolicy: Retain
 """
+LONG_DOMAIN = ".".join(["d" * 63] * 3 + ["d" * 50])
 EVERY_FIELD_AT_ITS_LARGEST = {
     "displayName": "é" * 200,
     "tier": "p" * 63,
@@ -37,6 +38,7 @@ EVERY_FIELD_AT_ITS_LARGEST = {
     "rateLimit": {"requestsPerSecond": 1000000, "burst": 1000000},
     "allowedModels": [f"m{number:02}".ljust(63, "x") for number in range(64)],
     "limits": {"maxSeriesLength": 2**31 - 1, "maxSeriesPerRequest": 2**31 - 1, "historyDays": 36500},
+    "members": [{"email": f"p{number:03}@{LONG_DOMAIN}", "role": "viewer"} for number in range(1000)],
     "suspended": True,
     "expiresAt": "9998-12-31T23:59:59.999999999+00:00",
     "apiKey": {

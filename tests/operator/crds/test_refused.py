@@ -14,6 +14,7 @@ OVERLAP = 'write "24h" for a day'
 TIME = 'must be a time with its zone, from 2000 to 9998: write "2027-01-31T00:00:00Z", or null'
 REQUEST = 'write the present time as "2026-11-21T09:00:00Z", or null for no request'
 SECRET = 'for example "acme-luna-key"'
+ADDRESS = 'must be an email address: write for example "ada@example.com"'
 MODEL = 'must be "*" or a kind of model: lower-case letters, digits and "_", for example "local_level"'
 
 # A spec, the field that is wrong, and the cure.
@@ -81,6 +82,29 @@ IN_ACCOUNTS: list[tuple[dict[str, Any], str, str]] = [
     ({"tier": "-pro"}, "spec.tier", "must be the name of a Tier"),
     ({"tier": "pro.eu"}, "spec.tier", "must be the name of a Tier"),
     ({"tier": "p" * 64}, "spec.tier", "may not be more than 63"),
+    ({"members": "ada@example.com"}, "spec.members", "must be of type array"),
+    ({"members": ["ada@example.com"]}, "spec.members[0]", "must be of type object"),
+    ({"members": [{"role": "admin"}]}, "spec.members[0].email", "Required value"),
+    ({"members": [{"email": "ada"}]}, "spec.members[0].email", ADDRESS),
+    ({"members": [{"email": "ada@"}]}, "spec.members[0].email", ADDRESS),
+    ({"members": [{"email": "@example.com"}]}, "spec.members[0].email", ADDRESS),
+    ({"members": [{"email": "ada@b@example.com"}]}, "spec.members[0].email", ADDRESS),
+    ({"members": [{"email": "ada lovelace@example.com"}]}, "spec.members[0].email", ADDRESS),
+    ({"members": [{"email": "ada@example.com\n"}]}, "spec.members[0].email", ADDRESS),
+    ({"members": [{"email": "a" * 243 + "@example.com"}]}, "spec.members[0].email", "may not be more than 254"),
+    ({"members": [{"email": "Ada@Example.com"}]}, "spec.members[0].email", 'must be in lower case: write "ada@'),
+    ({"members": [{"email": "ada@example.com", "role": "owner"}]}, "spec.members[0].role", '"viewer", "member", "ad'),
+    ({"members": [{"email": "ada@example.com", "rôle": "admin"}]}, "spec.members[0].rôle", "unknown field"),
+    (
+        {"members": [{"email": "ada@example.com"}, {"email": "ada@example.com", "role": "admin"}]},
+        "spec.members[1]",
+        'Duplicate value: {"email":"ada@example.com"}',
+    ),
+    (
+        {"members": [{"email": f"p{i}@example.com"} for i in range(1001)]},
+        "spec.members",
+        "must have at most 1000",
+    ),
     ({"suspended": "yes"}, "spec.suspended", "must be of type boolean"),
     ({"deletionPolicy": "Keep"}, "spec.deletionPolicy", 'supported values: "Retain", "Delete"'),
     ({"expiresAt": "tomorrow"}, "spec.expiresAt", TIME),

@@ -132,6 +132,11 @@ class Team:
             "SELECT * FROM api_keys WHERE account_id = %s ORDER BY id", [self.row()["id"]]
         ).fetchall()
 
+    def members(self, source: str = "resource") -> dict[str, str]:
+        """The roles that a source gives, by address."""
+        given = "SELECT email, role FROM memberships WHERE account_id = %s AND source = %s"
+        return {row["email"]: row["role"] for row in self._at.sql.execute(given, [self.row()["id"], source])}
+
     def cached(self) -> dict[str, str]:
         """Its hash in Redis."""
         return self._at.redis.hgetall(f"account:{{{self.row()['id']}}}")

@@ -65,6 +65,16 @@ def test_a_display_name_is_shown_to_its_team(make: Make) -> None:
     assert team.get_http().json()["display_name"] == "Acme Corp — Zürich"
 
 
+@changes("members")
+def test_members_are_exactly_those_of_the_newest_spec(make: Make) -> None:
+    team = make({"members": [{"email": "ada@example.com", "role": "admin"}, {"email": "alan@example.com"}]}).ready()
+    assert team.members() == {"ada@example.com": "admin", "alan@example.com": "member"}
+    team.patch({"members": [{"email": "ada@example.com", "role": "viewer"}, {"email": "grace@example.com"}]}).ready()
+    assert team.members() == {"ada@example.com": "viewer", "grace@example.com": "member"}
+    team.patch({"members": None}).ready()
+    assert team.members() == {}
+
+
 @changes("suspended")
 def test_a_suspended_team_is_refused_and_a_resumed_one_goes_on_with_the_same_key(make: Make) -> None:
     team = make().ready()

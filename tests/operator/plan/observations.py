@@ -12,6 +12,7 @@ from tests.operator.plan.accounts import DAY, HOUR, NOW, STRANGER, account, hold
 from luna_operator.plan.observation import ABSENT, Observation
 from luna_operator.resources.account import format_time
 from luna_operator.resources.names import FINALIZER
+from luna_store.people.roles import Role
 from luna_store.quota.windows import QuotaWindow
 
 # Close to now, so that boundaries are met.
@@ -19,6 +20,13 @@ around_now = st.sampled_from([-400 * DAY, -DAY, -HOUR, -timedelta(seconds=1), ti
 instants = around_now.map(lambda distance: NOW + distance)
 requests = st.sampled_from([None, "2026-11-20T12:00:00Z", "2026-11-21T08:00:00Z"])
 
+PEOPLE = [
+    {"email": "ada@example.com", "role": "admin"},
+    {"email": "alan@example.com"},
+    {"email": "grace@example.com", "role": "viewer"},
+    {"email": "no address@example.com"},
+]
+memberships = st.dictionaries(st.sampled_from(["ada@example.com", "eve@example.com"]), st.sampled_from(Role))
 quotas = st.fixed_dictionaries(
     {}, optional={"limit": st.sampled_from([0, 7, 500]), "window": st.sampled_from(list(QuotaWindow))}
 )
@@ -38,6 +46,7 @@ specs = st.fixed_dictionaries(
         "suspended": st.booleans(),
         "expiresAt": instants.map(format_time),
         "apiKey": api_keys,
+        "members": st.lists(st.sampled_from(PEOPLE), unique_by=lambda member: member["email"]),
         "deletionPolicy": st.sampled_from(["Retain", "Delete"]),
         "allowedModels": st.just(["local_level", "arima"]),
     },
@@ -76,6 +85,7 @@ def observations(draw: st.DrawFn) -> Observation:
         row = row_of(seen.desired, *keys, quota_used=draw(st.sampled_from([0, 7, 900])), window_started_at=started)
         drift = draw(st.sampled_from([{}, {"cache_stale": True}, {"quota_limit": 8}, {"state": "revoked"}]))
         seen = replace(seen, row=replace(row, **drift), cache_drifted=draw(st.booleans()))
+        seen = replace(seen, members=draw(st.just(resource.members.roles) | memberships))
     held = draw(st.sampled_from([None, *(k.prefix for k in seen.row.keys)])) if seen.row else None
     ours = holds(held, in_order=seen.row is not None and draw(st.booleans()))
     return replace(seen, secret=draw(st.sampled_from([ABSENT, STRANGER, ours, ours, ours])))

@@ -10,6 +10,7 @@ from tests.operator.plan.accounts import BEGINNING, holds, row_of
 
 from luna_operator.plan.steps import (
     AddFinalizer,
+    ApplyMembers,
     ApplyRow,
     ConfirmKey,
     EndAccount,
@@ -49,6 +50,9 @@ def take(seen: Observation, step: Step, number: int = 0) -> Observation:
             started = row.window_started_at if row else BEGINNING
             applied = row_of(desired, *keys, quota_used=used, window_started_at=started)
             return replace(seen, row=applied)
+        case ApplyMembers(roles):
+            assert row is not None, "members have an account"
+            return replace(seen, members=dict(roles), row=replace(row, cache_stale=True))
         case EndAccount(retain):
             kept = replace(row, state="revoked", keys=()) if row and retain else None
             return replace(seen, row=kept)

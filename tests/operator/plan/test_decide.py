@@ -27,6 +27,7 @@ from luna_operator.plan.decide import AccountPlan, decide
 from luna_operator.plan.observation import ABSENT, Observation
 from luna_operator.plan.steps import (
     AddFinalizer,
+    ApplyMembers,
     ApplyRow,
     ConfirmKey,
     EndAccount,
@@ -39,6 +40,7 @@ from luna_operator.plan.steps import (
 )
 from luna_operator.resources.account import AccountResource
 from luna_store.accounts.provisioning import DesiredAccount
+from luna_store.people.roles import Role
 from luna_store.quota.windows import QuotaWindow
 
 REQUESTED = "2026-11-20T12:00:00Z"
@@ -293,3 +295,46 @@ class TestDeletion:
     @pytest.mark.parametrize("seen", [unmade(deleted()), settled(deleted({"tier": "gone"}), secret=STRANGER)])
     def test_neither_a_missing_row_nor_a_missing_tier_nor_a_stranger_holds_it_up(self, seen: Observation) -> None:
         assert kinds(seen) == [EndAccount, RemoveFinalizer]
+
+
+def test_members_are_applied_after_the_row_and_before_redis_is_rebuilt() -> None:
+    seen = unmade(account({"members": [{"email": "ada@example.com", "role": "admin"}]}))
+    assert kinds(seen) == [ApplyRow, ApplyMembers, IssueKey, RebuildCache]
+    assert ApplyMembers({"ada@example.com": Role.ADMIN}) in decide(seen).steps
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        {},
+        {"ada@example.com": Role.VIEWER},
+        {"ada@example.com": Role.MEMBER, "eve@example.com": Role.VIEWER},
+    ],
+    ids=["missing", "another role", "one too many"],
+)
+def test_members_that_differ_are_made_exact(present: dict[str, Role]) -> None:
+    listed = account({"members": [{"email": "ada@example.com"}]})
+    assert decide(settled(listed, members=present)).steps == (
+        ApplyMembers({"ada@example.com": Role.MEMBER}),
+        RebuildCache(),
+    )
+
+
+def test_members_that_are_as_specified_need_nothing() -> None:
+    listed = account({"members": [{"email": "ada@example.com"}]})
+    assert kinds(settled(listed, members={"ada@example.com": Role.MEMBER})) == []
+
+
+def test_an_account_without_members_has_those_removed_that_a_resource_gave() -> None:
+    assert decide(settled(members={"ada@example.com": Role.ADMIN})).steps == (ApplyMembers({}), RebuildCache())
+
+
+def test_an_address_that_is_none_is_reported_and_everything_else_is_applied() -> None:
+    listed = account({"members": [{"email": "ada@-"}, {"email": "alan@example.com"}], "displayName": "Acme"})
+    plan = decide(settled(listed, row_changes={"display_name": "Other"}))
+    assert [type(step) for step in plan.steps] == [ApplyRow, ApplyMembers, RebuildCache]
+    assert ApplyMembers({"alan@example.com": Role.MEMBER}) in plan.steps
+    assert plan.obstacle is not None
+    assert plan.obstacle.reason == "InvalidMembers"
+    assert "spec.members[0].email: 'ada@-' is no email address" in plan.obstacle.message
+    assert "The other members and fields are in effect." in plan.obstacle.message

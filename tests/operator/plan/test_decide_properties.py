@@ -15,6 +15,7 @@ from luna_operator.plan.observation import ABSENT, Observation, Ownership
 from luna_operator.plan.obstacles import Stage
 from luna_operator.plan.steps import (
     AddFinalizer,
+    ApplyMembers,
     ApplyRow,
     ConfirmKey,
     EndAccount,
@@ -24,7 +25,17 @@ from luna_operator.plan.steps import (
     WriteSecret,
 )
 
-ORDER = (AddFinalizer, ApplyRow, ConfirmKey, IssueKey, WriteSecret, RebuildCache, EndAccount, RemoveFinalizer)
+ORDER = (
+    AddFinalizer,
+    ApplyRow,
+    ApplyMembers,
+    ConfirmKey,
+    IssueKey,
+    WriteSecret,
+    RebuildCache,
+    EndAccount,
+    RemoveFinalizer,
+)
 SECOND = timedelta(seconds=1)
 examples = settings(max_examples=150, deadline=None)
 
@@ -72,7 +83,7 @@ def test_nothing_is_made_of_an_account_that_could_vanish_without_us(seen: Observ
 @given(observations())
 def test_what_serving_must_hear_of_reaches_redis(seen: Observation) -> None:
     steps = decide(seen).steps
-    if any(isinstance(step, ApplyRow | IssueKey | ConfirmKey) for step in steps):
+    if any(isinstance(step, ApplyRow | ApplyMembers | IssueKey | ConfirmKey) for step in steps):
         assert isinstance(steps[-1], RebuildCache)
 
 

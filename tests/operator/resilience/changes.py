@@ -20,6 +20,7 @@ FIRST_CREATED = 15
 DECK = {"create": 35, "recreate": 10, "edit": 80, "rotate": 20, "tier": 15, "delete": 25}
 
 MODELS = ("local_level", "local_linear_trend", "arima", "seasonal")
+PEOPLE = ("ada", "alan", "grace", "edsger", "barbara")
 CEASED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -36,6 +37,12 @@ def _time(moment: datetime) -> str:
 
 def _models(random: Random) -> list[str]:
     return random.choice([["*"], random.sample(MODELS, random.randint(1, 3))])
+
+
+def _members(random: Random) -> list[Spec]:
+    """Some of them without a role."""
+    roles = [{}, {"role": "viewer"}, {"role": "member"}, {"role": "admin"}]
+    return [{"email": f"{name}@example.com", **random.choice(roles)} for name in random.sample(PEOPLE, 3)]
 
 
 def _rate(random: Random) -> Spec:
@@ -59,6 +66,8 @@ EDITS: dict[str, Callable[[Random], Spec]] = {
     "for ever": lambda _: {"expiresAt": None},
     "no overlap": lambda _: {"apiKey": {"rotationInterval": "2000h", "rotationOverlap": "0s"}},
     "overlap": lambda _: {"apiKey": {"rotationInterval": "0s", "rotationOverlap": "36h"}},
+    "members": lambda random: {"members": _members(random)},
+    "no members": lambda _: {"members": None},
     "retain": lambda _: {"deletionPolicy": "Retain"},
     "delete": lambda _: {"deletionPolicy": "Delete"},
 }

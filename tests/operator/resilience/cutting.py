@@ -30,6 +30,7 @@ from luna_operator.resources.account import AccountResource
 from luna_store.accounts.api_keys import Peppers
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.provisioning import Provisioning
+from luna_store.people.reconciled import ResourceMembers
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
@@ -82,6 +83,7 @@ class Runs:
         self.scissors = Scissors()
         self._api, self._redis = api, redis
         self._provisioning = Provisioning(engine, Peppers.parse(around.peppers))
+        self._members = ResourceMembers(engine)
         self._cache = AccountCache(engine, redis)
 
     async def reconcile(self, body: dict[str, Any], cut_at: int | None = None) -> int:
@@ -109,8 +111,9 @@ class Runs:
         known, resources, secrets = ResourceCache(), Resources(self._api), SecretsClient(self._api)
         account = AccountResource.parse(body)
         known.keep(account)
-        observer = Observer(known, self._provisioning, self._cache, secrets, url=URL)
-        actor = Actor(known, observer, resources, secrets, self._provisioning, self._cache, Metrics(), url=URL)
+        observer = Observer(known, self._provisioning, self._members, self._cache, secrets, url=URL)
+        stores = self._provisioning, self._members, self._cache
+        actor = Actor(known, observer, resources, secrets, *stores, Metrics(), url=URL)
         events = Events(self._api, "cut")
         reconciler = Reconciler(known, observer, actor, resources, events, usage_max_age=timedelta(minutes=5))
         await reconciler.reconcile(account.key)

@@ -43,6 +43,11 @@ class Hand:
         self.sql(f"""{change} WHERE revoked_at IS NULL AND expires_at IS NULL
             AND account_id = (SELECT id FROM accounts WHERE account_name = %(name)s)""")
 
+    def member(self, change: str, email: str) -> None:
+        """Change a membership that the resource gave."""
+        self.sql(f"""{change} WHERE source = 'resource' AND email = '{email}'
+            AND account_id = (SELECT id FROM accounts WHERE account_name = %(name)s)""")
+
     def sql(self, statement: str) -> None:
         with psycopg.connect(self.around.database_url) as connection:
             assert connection.execute(statement, {"name": f"{self.namespace}/{self.name}"}).rowcount == 1
@@ -102,6 +107,16 @@ ROW: dict[str, Callable[[Hand], object]] = {
     "history-days": lambda hand: hand.row("history_days = 1"),
 }
 
+# These Accounts have the members of MEMBERS_SPEC.
+MEMBERS_SPEC = {"members": [{"email": "ada@example.com", "role": "admin"}, {"email": "alan@example.com"}]}
+MEMBERS: dict[str, Callable[[Hand], object]] = {
+    "member-removed": lambda hand: hand.member("DELETE FROM memberships", "ada@example.com"),
+    "member-promoted": lambda hand: hand.member("UPDATE memberships SET role = 'admin'", "alan@example.com"),
+    "member-renamed": lambda hand: hand.member("UPDATE memberships SET email = 'eve@example.com'", "alan@example.com"),
+    "member-added": lambda hand: hand.sql("""INSERT INTO memberships (account_id, email, source, role)
+        SELECT id, 'eve@example.com', 'resource', 'admin' FROM accounts WHERE account_name = %(name)s"""),
+}
+
 # The row seems another Account's, of the same name and gone since: it is taken up, with a new key.
 TAKEN_UP: dict[str, Callable[[Hand], object]] = {
     "uid": lambda hand: hand.row("uid = gen_random_uuid()"),
@@ -153,7 +168,7 @@ WATCHED: dict[str, Callable[[Hand], object]] = {
     "unfinalized": lambda hand: hand.unfinalize(),
 }
 
-DRIFTS = ROW | TAKEN_UP | NEW_KEY | SAME_KEY | CACHE | WATCHED
+DRIFTS = ROW | MEMBERS | TAKEN_UP | NEW_KEY | SAME_KEY | CACHE | WATCHED
 
 
 def exists(api: KubeApi, path: str) -> bool:

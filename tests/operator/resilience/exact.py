@@ -37,6 +37,8 @@ class Stores:
     rows: list[dict[str, Any]]
     keys: dict[int, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     """The live ones of each account, newest first."""
+    members: dict[int, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    """The roles of each account that its resource gave, by address."""
     mirrors: list[Mirror] = field(default_factory=list)
 
 
@@ -84,6 +86,9 @@ class Exactness:
             live = "SELECT * FROM api_keys WHERE revoked_at IS NULL AND coalesce(expires_at > now(), true)"
             for key in connection.execute(f"{live} ORDER BY id DESC"):
                 stores.keys[key["account_id"]].append(key)
+            of_resources = "SELECT account_id, email, role FROM memberships WHERE source = 'resource'"
+            for member in connection.execute(of_resources):
+                stores.members[member["account_id"]][member["email"]] = member["role"]
             with connection.cursor(row_factory=namedtuple_row) as cursor:
                 stores.mirrors = [Mirror.of(row) for row in cursor.execute(f"SELECT {COLUMNS} FROM accounts a")]
         return stores
@@ -108,6 +113,8 @@ class Exactness:
             return [*found, "has no row"]
         tier = tiers.get(account["spec"].get("tier", ""))
         found += compared.in_row(account, tier["spec"] if tier else None, row)
+        if stores.members[row["id"]] != (wanted := expected.members(account)):
+            found.append(f"its members are {stores.members[row['id']]}, not {wanted}")
         keys = stores.keys[row["id"]]
         if obstacle is None:
             found += self._keys(account, keys) + self._secret(account, row, keys, secrets)

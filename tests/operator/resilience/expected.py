@@ -48,6 +48,11 @@ def row(account: dict[str, Any], tier: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
+def members(account: dict[str, Any]) -> dict[str, str]:
+    """The roles that the resource gives, by address."""
+    return {member["email"]: member.get("role", "member") for member in account["spec"].get("members") or ()}
+
+
 def effective(columns: dict[str, Any]) -> dict[str, Any]:
     """`status.effective`; what is left to the server stays out."""
     own = {

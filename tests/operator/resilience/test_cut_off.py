@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # More steps than any change takes.
 MOST = 60
 
+ADMIN = {"email": "ada@example.com", "role": "admin"}
+
 
 class Team:
     """One account that is changed and cut off."""
@@ -61,10 +63,18 @@ CHANGES: dict[str, tuple[Callable[[Team], object], ...]] = {
     # What was there before, and was settled; the last is the change that is cut off.
     "created": (lambda team: team.create(quota={"limit": 7}),),
     "edited": (Team.create, lambda team: team.edit(quota={"limit": 8, "window": "Day"}, suspended=True)),
+    "members": (
+        lambda team: team.create(members=[ADMIN, {"email": "alan@example.com"}]),
+        lambda team: team.edit(members=[ADMIN | {"role": "viewer"}, {"email": "grace@example.com"}]),
+    ),
     "rotated": (Team.create, Team.rotate),
     "deleted": (lambda team: team.create(deletionPolicy="Delete"), Team.delete),
     "retained": (Team.create, Team.delete),
-    "anew": (Team.create, Team.delete, lambda team: team.create(displayName="Back again")),
+    "anew": (
+        lambda team: team.create(members=[{"email": "ada@example.com"}]),
+        Team.delete,
+        lambda team: team.create(displayName="Back again", members=[{"email": "grace@example.com"}]),
+    ),
 }
 ENDS = {"deleted", "retained"}
 

@@ -13,7 +13,18 @@ import pytest
 import redis
 from tests.operator.operating import eventually
 from tests.operator.resilience.calls import call, presented_key
-from tests.operator.resilience.drift import CACHE, DRIFTS, NEW_KEY, ROW, SAME_KEY, TAKEN_UP, WATCHED, Hand
+from tests.operator.resilience.drift import (
+    CACHE,
+    DRIFTS,
+    MEMBERS,
+    MEMBERS_SPEC,
+    NEW_KEY,
+    ROW,
+    SAME_KEY,
+    TAKEN_UP,
+    WATCHED,
+    Hand,
+)
 from tests.operator.resilience.exact import Exactness
 from tests.operator.resilience.forked import ForkedOperator
 from tests.operator.resilience.history import History
@@ -27,7 +38,7 @@ if TYPE_CHECKING:
     from tests.operator.operating import Operator, Surroundings
 
 SWEEP_S = 2
-WHERE = ("row", "cache", "secret", "status")
+WHERE = ("row", "members", "cache", "secret", "status")
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,8 @@ def run(luna_cluster: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> R
     with own_stores(luna_cluster, folder) as stores, luna_cluster.namespace("drift") as namespace:
         exact = Exactness(api, stores.around, history)
         for name in (*DRIFTS, "untouched"):
-            uid = api.create_account(namespace, name, {})["metadata"]["uid"]
+            spec = MEMBERS_SPEC if name in MEMBERS else {}
+            uid = api.create_account(namespace, name, spec)["metadata"]["uid"]
             # An invalid key retires next to the new one.
             history.rotations[uid] = int(name in NEW_KEY | TAKEN_UP)
         with ForkedOperator(stores.around, folder, sweep_s=SWEEP_S) as operator:
@@ -112,16 +124,17 @@ def test_a_key_that_opens_nothing_is_replaced(run: Run, name: str) -> None:
     assert run.keys[0][name] != run.keys[1][name]
 
 
-@pytest.mark.parametrize("name", [*ROW, *SAME_KEY, *CACHE, *WATCHED])
+@pytest.mark.parametrize("name", [*ROW, *MEMBERS, *SAME_KEY, *CACHE, *WATCHED])
 def test_a_key_that_opens_the_door_stays(run: Run, name: str) -> None:
     assert run.keys[0][name] == run.keys[1][name]
 
 
 def test_each_repair_is_counted_once(run: Run) -> None:
     assert run.repairs["row"] == len(ROW | TAKEN_UP)
+    assert run.repairs["members"] == len(MEMBERS)
     assert run.repairs["secret"] == len(TAKEN_UP | NEW_KEY | SAME_KEY)
     # A row or a key that was edited is not what Redis holds, either.
-    assert len(CACHE) <= run.repairs["cache"] <= len(CACHE | ROW | TAKEN_UP | NEW_KEY | SAME_KEY)
+    assert len(CACHE) <= run.repairs["cache"] <= len(CACHE | ROW | MEMBERS | TAKEN_UP | NEW_KEY | SAME_KEY)
     # The watch tells of these, and may be quicker.
     assert run.repairs["status"] <= len(WATCHED)
     assert run.keys_issued == len(NEW_KEY | TAKEN_UP)

@@ -37,6 +37,7 @@ def in_every_state(api: KubeApi, namespace: str, tiers: list[str], exact: Exactn
         "nothing-left": {"quota": {"limit": 7}},
         "busy": {"quota": {"limit": 1000}, "limits": {"historyDays": 3}, "allowedModels": ["b", "a"]},
         "no-quota": {"quota": {"limit": 0}},
+        "members": {"members": [{"email": "ada@example.com", "role": "admin"}, {"email": "alan@example.com"}]},
         "tier-missing": {"tier": "nobody-has-it"},
         "secret-conflict": {"apiKey": {"secretName": "stranger"}},
         "deleted": {"deletionPolicy": "Delete"},
@@ -64,7 +65,8 @@ def stored(around: Surroundings) -> list[tuple[Any, ...]]:
     with psycopg.connect(around.database_url) as connection:
         accounts = connection.execute("SELECT 'account', id, xmin::text, cache_epoch FROM accounts ORDER BY id")
         keys = connection.execute("SELECT 'key', id, xmin::text, 0 FROM api_keys ORDER BY id")
-        return accounts.fetchall() + keys.fetchall()
+        members = connection.execute("SELECT email, account_id, xmin::text, 0 FROM memberships ORDER BY 2, 1")
+        return accounts.fetchall() + keys.fetchall() + members.fetchall()
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
-
+from luna_serving.access.credentials import Credential
 from luna_serving.access.people.metrics import PeopleMetrics
 from luna_serving.access.people.passwords import Passwords, UnfitPassword
+from luna_serving.access.rebuilding import rebuild_at_once
 from luna_serving.access.tokens import Token, Tokens
 from luna_serving.wire import problems
-from luna_serving.wire.problems import FieldError, Problem
+from luna_serving.wire.problems import FieldError, Problem, SecretRefused
 from luna_store.accounts.cache import AccountCache
+from luna_store.audit.actors import Actor
 from luna_store.people.links import LinkInvalid, PasswordLinks
 from luna_store.people.memberships import Memberships, OwnAccount
 from luna_store.people.roles import Role
@@ -24,6 +24,7 @@ from luna_store.people.users import User, Users
 log = logging.getLogger("luna.people")
 
 WRONG = "The email address or the password is wrong."
+LINK_INVALID = "The link is not valid, has expired, or was used. Ask for another one."
 SIGN_IN_AGAIN = "The refresh token is not valid, has expired, or was used before. Sign in again."
 
 
@@ -35,8 +36,13 @@ class SignedIn:
     expires_in: int
     """Seconds."""
     refresh_token: str
-    account_id: int
-    role: Role
+    token: Token
+    """What the access token says."""
+
+    @property
+    def credential(self) -> Credential:
+        """What a call with the access token presents."""
+        return Credential.of_token(self.token)
 
 
 class SignIn:
@@ -72,7 +78,7 @@ class SignIn:
         right, renewed = await self._passwords.verify(password, user.password_hash if user else None)
         if user is None or not right or user.disabled_at is not None:
             self._metrics.sign_ins["password", "refused"].inc()
-            raise problems.unauthenticated(WRONG)
+            raise problems.unauthenticated(WRONG, SecretRefused)
         if renewed is not None and user.password_hash is not None:
             await self._users.rehash(user.id, user.password_hash, renewed)
         return user
@@ -90,7 +96,7 @@ class SignIn:
         """
         own = chosen(await self._memberships.of_person(user.email), account_id)
         session, refresh_token = await self._sessions.begin(user.id, own.account_id)
-        await self._take_effect([own.account_id])
+        await self.take_effect([own.account_id])
         self._metrics.sign_ins[by, "admitted"].inc()
         return self._signed_in(session, refresh_token, own.role)
 
@@ -102,18 +108,18 @@ class SignIn:
         """
         session = await self._sessions.of_token(refresh_token)
         if session is None:
-            raise problems.unauthenticated(SIGN_IN_AGAIN)
+            raise problems.unauthenticated(SIGN_IN_AGAIN, SecretRefused)
         # Before the token is used: a suspended account's people keep theirs.
         role = await self._present_role(session)
         try:
             session, following = await self._sessions.rotate(refresh_token)
         except TokenReused as reused:
-            await self._take_effect([session.account_id])
+            await self.take_effect([session.account_id])
             self._metrics.reused.inc()
             log.warning("a refresh token was used twice: session %s has ended", session.id)
-            raise problems.unauthenticated(SIGN_IN_AGAIN) from reused
+            raise problems.unauthenticated(SIGN_IN_AGAIN, SecretRefused) from reused
         except UnknownToken as unknown:
-            raise problems.unauthenticated(SIGN_IN_AGAIN) from unknown
+            raise problems.unauthenticated(SIGN_IN_AGAIN, SecretRefused) from unknown
         return self._signed_in(session, following, role)
 
     async def _present_role(self, session: Session) -> Role:
@@ -133,7 +139,7 @@ class SignIn:
     async def end(self, session: Session) -> None:
         """End a session, and its access tokens with it."""
         if await self._sessions.end(session):
-            await self._take_effect([session.account_id])
+            await self.take_effect([session.account_id])
 
     async def change_password(self, user_id: uuid.UUID, session: uuid.UUID, current: str, new: str) -> None:
         """Change a person's own password, and end their other sessions.
@@ -146,10 +152,10 @@ class SignIn:
             raise problems.unauthenticated("The user was deleted.")
         right, _ = await self._passwords.verify(current, user.password_hash)
         if not right:
-            raise problems.invalid(FieldError("/current_password", "Is not your password."))
+            raise SecretRefused.of(problems.invalid(FieldError("/current_password", "Is not your password.")))
         hashed = await self._hashed(new, user.email)
-        _, stale = await self._users.set_password(user.email, hashed, keep=session)
-        await self._take_effect(stale)
+        _, stale = await self._users.set_password(user.email, hashed, keep=session, by=Actor.user(user_id))
+        await self.take_effect(stale)
 
     async def set_password(self, link: str, new: str) -> None:
         """Set a password with a link that an operator made; makes the user if there is none.
@@ -157,7 +163,7 @@ class SignIn:
         Raises:
             Problem: 401, the link is not valid; 422, the password is unfit.
         """
-        invalid = problems.unauthenticated("The link is not valid, has expired, or was used. Ask for another one.")
+        invalid = problems.unauthenticated(LINK_INVALID, SecretRefused)
         email = await self._links.email(link)
         if email is None:
             raise invalid
@@ -166,7 +172,7 @@ class SignIn:
             stale = await self._links.use(link, hashed)
         except LinkInvalid as e:
             raise invalid from e
-        await self._take_effect(stale)
+        await self.take_effect(stale)
 
     async def _hashed(self, password: str, email: str) -> str:
         try:
@@ -176,16 +182,12 @@ class SignIn:
 
     def _signed_in(self, session: Session, refresh_token: str, role: Role) -> SignedIn:
         token = Token(session.account_id, session.principal(role), role, session.user_id)
-        return SignedIn(self._tokens.issue(token), self._tokens.lifetime_s, refresh_token, session.account_id, role)
+        return SignedIn(self._tokens.issue(token), self._tokens.lifetime_s, refresh_token, token)
 
-    async def _take_effect(self, accounts: Sequence[int]) -> None:
+    async def take_effect(self, accounts: Sequence[int]) -> None:
+        """Rebuild accounts whose people have changed."""
         for account_id in accounts:
-            try:
-                await self._cache.rebuild(account_id)
-            except (RedisError, SQLAlchemyError, OSError):
-                # The account is marked stale: settlement rebuilds it within a second of Redis' return, and until then
-                # debits are decided by Postgres, which knows the change.
-                log.warning("account %d is rebuilt later", account_id, exc_info=True)
+            await rebuild_at_once(self._cache, account_id)
 
 
 def chosen(accounts: Sequence[OwnAccount], account_id: int | None) -> OwnAccount:

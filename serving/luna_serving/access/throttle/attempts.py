@@ -30,7 +30,7 @@ LONGEST_RETRY_S: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that may be made. It counts as failed until `succeeded` is called."""
+    """An attempt that may be made. It counts as failed until `succeeded` or `given_back` is called."""
 
     kind: Kind
     _buckets: tuple[Bucket, ...]
@@ -38,12 +38,19 @@ class Attempt:
     _metrics: ThrottleMetrics
 
     async def succeeded(self) -> None:
-        """Give the attempt back. Does not wait for a store that is gone: the attempt then stays counted."""
+        """Give the attempt back."""
         self._metrics.attempts[self.kind, "succeeded"].inc()
+        await self.given_back()
+
+    async def given_back(self) -> None:
+        """Give back an attempt that neither succeeded nor failed, as when a store is gone.
+
+        Never raises: where the store of attempts is gone, the attempt stays counted.
+        """
         try:
             await self._store.give_back(self._buckets)
         except StoreUnavailable as e:
-            log.warning("an attempt that succeeded stays counted: %s", e.__cause__)
+            log.warning("an attempt that did not fail stays counted: %s", e.__cause__)
 
 
 class Attempts:

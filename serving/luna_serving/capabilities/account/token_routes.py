@@ -17,6 +17,7 @@ from luna_serving.access.tokens import Token, Tokens
 from luna_serving.edge.bodies import Disconnected, header_map, read_in_time
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.query import refuse_unknown_parameters
+from luna_serving.edge.recording import note_credential
 from luna_serving.wire import problems
 from luna_serving.wire.problems import REALM, Problem
 
@@ -136,6 +137,7 @@ def router(
             raise oauth_error("invalid_request", "client_id (the account's id) and client_secret (its key) are needed.")
         try:
             credential = authenticator.of_key(sent.client_secret)
+            note_credential(request.scope, credential)
             await admit(request.scope, header_map(request.scope), credential)
             owner = await authorization.identify(credential)
         except Problem as problem:

@@ -1,7 +1,8 @@
 """Turns HAProxy's own answers into problems (RFC 9457), in the configuration that Ray Serve makes.
 
 Serve's template keeps HAProxy's HTML pages, and a plain-text 500 if no replica is left. This module replaces them by
-problems (`luna_serving.wire.problems`) with an X-Request-ID, and answers 414 and 431 instead of 400 for large heads.
+problems (`luna_serving.wire.problems`) with an X-Request-ID and the headers that browsers need, and answers 414 and 431
+instead of 400 for large heads.
 `haproxy_pages` replaces the answers that no setting can change.
 
 Imports no installed package: see `haproxy_on_loopback`.
@@ -10,9 +11,12 @@ Imports no installed package: see `haproxy_on_loopback`.
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from luna_serving.edge import proxy_peer
+from luna_serving.edge.security_headers import ALWAYS, DATA_POLICY
 
 # Limits of a request's head. HAProxy parses larger heads, so that these get an answer of their own.
 MAX_HEADERS = 100
@@ -37,6 +41,15 @@ _REQUEST_IDS = (
     "if !{ res.hdr(x-request-id) -m found } { var(txn.luna_request_id) -m reg ^[A-Za-z0-9._~:/+=@-]{1,128}$ }\n"
     "    http-after-response set-header X-Request-ID %[uuid] if !{ res.hdr(x-request-id) -m found }\n"
 )
+# Replicas send all of them: the first says whether the answer is one of theirs, so its own rule is the last.
+_SECURITY_HEADERS = "".join(
+    f'    http-after-response set-header {name.decode()} "{value.decode()}" '
+    f"if !{{ res.hdr({ALWAYS[0][0].decode()}) -m found }}\n"
+    for name, value in reversed((*ALWAYS, DATA_POLICY))
+)
+_ORIGIN = re.compile(r"[\x21-\x7e]+")
+_NOTHING_SET: Mapping[str, str] = MappingProxyType({})
+_TRUE = ("1", "on", "t", "true", "y", "yes")
 # For replicas, see `luna_serving.edge.proxy_peer`. HAProxy puts the variable of its environment in place.
 _PEER = f'    http-request set-header {proxy_peer.HEADER.decode()} "${{{proxy_peer.TOKEN_VARIABLE}}};%[src]"\n'
 
@@ -127,8 +140,14 @@ REFUSALS = (
 NOT_SERVED = problem(404, "not-found", "Not found.", "Nothing is served at this path.")
 
 
-def with_problems(configuration: str, folder: Path) -> str:
-    """The configuration with the answers that `write_answers` put into the folder, request ids, and callers' peers."""
+def with_problems(configuration: str, folder: Path, environment: Mapping[str, str] = _NOTHING_SET) -> str:
+    """The configuration with the answers of `write_answers`, request ids, headers for browsers, and callers' peers.
+
+    Args:
+        configuration: Serve's.
+        folder: where `write_answers` put them.
+        environment: names in LUNA_CORS_ORIGINS the origins whose pages may read the answers.
+    """
     lines = "".join(f"    errorfile {status} {shlex.quote(str(_file(folder, status)))}\n" for status in ANSWERS)
     if "timeout http-request " not in configuration:
         lines += f"    timeout http-request {HEAD_S}s\n"
@@ -140,8 +159,28 @@ def with_problems(configuration: str, folder: Path) -> str:
         f"    http-request return status {status} {_content(body)} if {condition}\n"
         for condition, status, body in REFUSALS
     )
+    rules = _REQUEST_IDS + _readable_by_pages(environment) + _SECURITY_HEADERS + refusals
     # The peer last: the refusals count the caller's headers.
-    return _FRONTEND.sub(lambda found: found[0] + _REQUEST_IDS + refusals + _PEER, configuration)
+    return _FRONTEND.sub(lambda found: found[0] + rules + _PEER, configuration)
+
+
+def _readable_by_pages(environment: Mapping[str, str]) -> str:
+    """Rules for the origins of `luna_serving.settings.CorsSettings`; answers of the application have the headers."""
+    listed = [each.strip() for each in environment.get("LUNA_CORS_ORIGINS", "").split(",")]
+    origins = " ".join(shlex.quote(each) for each in listed if _ORIGIN.fullmatch(each))
+    if not origins:
+        return ""
+    every = listed == ["*"]
+    admitted = "{ var(txn.luna_origin) -m " + ("found }" if every else f"str {origins} }}")
+    admitted += " !{ res.hdr(access-control-allow-origin) -m found }"
+    headers = {"Vary": "Origin", "Access-Control-Expose-Headers": '"Retry-After, X-Request-ID"'}
+    if environment.get("LUNA_CORS_CREDENTIALS", "").lower() in _TRUE:
+        headers["Access-Control-Allow-Credentials"] = "true"
+    # Last, for the others' conditions ask whether it is there.
+    headers["Access-Control-Allow-Origin"] = "*" if every else "%[var(txn.luna_origin)]"
+    return "    http-request set-var(txn.luna_origin) req.hdr(origin)\n" + "".join(
+        f"    http-after-response set-header {name} {value} if {admitted}\n" for name, value in headers.items()
+    )
 
 
 def _parsed_beyond_the_limits(found: re.Match[str]) -> str:

@@ -46,7 +46,7 @@ def run(binary: str, arguments: Sequence[str], *, loopback: bool) -> NoReturn:
     configuration = Path(arguments[arguments.index("-f") + 1]).absolute()
     folder = configuration.parent
     write_answers(folder)
-    text = with_problems(configuration.read_text(), folder)
+    text = with_problems(configuration.read_text(), folder, os.environ)
     configuration.write_text(closed(text) if loopback else text)
     program = rewritten_copy(Path(binary), folder)
     # Derived from a pepper, which HAProxy itself must not have. Without peppers replicas do not believe it.

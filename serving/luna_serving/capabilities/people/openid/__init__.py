@@ -1,0 +1,1 @@
+"""The routes of sign-in through OpenID providers."""
