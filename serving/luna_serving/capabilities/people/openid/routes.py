@@ -24,6 +24,7 @@ from luna_serving.edge.openapi import refusals
 from luna_serving.edge.query import refuse_unknown_parameters
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.wire import problems
+from luna_serving.wire.problems import Problem
 
 AUTH: Final = "/api/v1/auth"
 STORE: Final = "The user store"
@@ -121,8 +122,13 @@ class OpenIdRoutes:
         """GET /oidc/{provider}/callback."""
         callback = Callback(state, code, error, iss, request.cookies)
         attempt = await self._attempts.begin(Kind.PROVIDER, self._address(request))
-        pending = await self._answered(self._flow.taken(provider, callback))
-        presented = await self._flow.presented(provider, callback, pending)
+        try:
+            pending = await self._answered(self._flow.taken(provider, callback))
+            presented = await self._flow.presented(provider, callback, pending)
+        except Problem as problem:
+            if problem.status >= 500:
+                await attempt.given_back()
+            raise
         await attempt.succeeded()
         recognised = await self._answered(self._flow.recognised(provider, presented))
         await self._sign_in.take_effect(recognised.stale)
