@@ -48,13 +48,25 @@ def platform_groups() -> dict[str, type[Group]]:
 
 def group_schema(group: type[Group]) -> dict[str, Any]:
     """The settings of one group, without those of scaling."""
-    written = group.model_json_schema()["properties"]
+    document = group.model_json_schema()
+    written = in_place(document["properties"], document.get("$defs", {}))
     fields = {
         name: {k: v for k, v in written[name].items() if k not in {"title", "default"}}
         for name in group.model_fields
         if name not in SCALING
     }
     return closed((group.__doc__ or "").partition("\n")[0], fields)
+
+
+def in_place(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401  any JSON
+    """A schema with its definitions where they are referred to."""
+    if isinstance(schema, list):
+        return [in_place(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return in_place(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: in_place(each, definitions) for name, each in schema.items()}
 
 
 def serving_scale(serving: dict[str, Any]) -> dict[str, Any]:
