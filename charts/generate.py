@@ -4,6 +4,7 @@ In values.schema.json these are `serving.settings` and `serving.capabilities`.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ def platform_groups() -> dict[str, type[Group]]:
 
 def group_schema(group: type[Group]) -> dict[str, Any]:
     """The settings of one group, without those of scaling."""
-    document = group.model_json_schema()
-    written = in_place(document["properties"], document.get("$defs", {}))
+    schema = group.model_json_schema()
+    written = inlined(schema["properties"], schema.get("$defs", {}))
     fields = {
         name: {k: v for k, v in written[name].items() if k not in {"title", "default"}}
         for name in group.model_fields
@@ -58,15 +59,15 @@ def group_schema(group: type[Group]) -> dict[str, Any]:
     return closed((group.__doc__ or "").partition("\n")[0], fields)
 
 
-def in_place(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401  any JSON
-    """A schema with its definitions where they are referred to."""
+def inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401  JSON
+    """A schema with what it refers to in place: here it stands in another document, which lacks the definitions."""
     if isinstance(schema, list):
-        return [in_place(each, definitions) for each in schema]
+        return [inlined(each, definitions) for each in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return in_place(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    return {name: in_place(each, definitions) for name, each in schema.items()}
+        return inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: inlined(value, definitions) for name, value in schema.items()}
 
 
 def serving_scale(serving: dict[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,9 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         {"leadership": 120.0, "sweep": 10 * settings.sweep_s + 300.0, "usage": 10 * settings.usage_s + 300.0}
     )
     async with AsyncExitStack() as stack:
-        engine = async_engine(secrets.database_url.get_secret_value(), pool_size=settings.workers + 4, ping=False)
+        engine = async_engine(
+            secrets.database_url.get_secret_value(), actor="operator", pool_size=settings.workers + 4, ping=False
+        )
         stack.push_async_callback(engine.dispose)
         redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=5.0, max_connections=settings.workers + 8)
         stack.push_async_callback(redis.aclose)

@@ -48,7 +48,7 @@ def application(capabilities: Sequence[Capability], args: Mapping[str, Any] | No
         bound = deployments.compute_host(board, host, computing, settings.platform)
         handles |= {each.name: bound for each in members}
     edge = settings.platform.edge
-    loops = [loop for each in served for loop in each.loops(settings.capabilities[each.name])]
+    loops = [loop for each in served for loop in each.loops(settings.platform, settings.capabilities[each.name])]
     loops.append(forgetting({each.name: each.forget for each in capabilities if each.forget is not None}))
     workers = deployments.workers(loops, settings.platform, board)
     wire = partial(connect, served, settings)

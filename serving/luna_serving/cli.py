@@ -106,6 +106,8 @@ async def _answer(commands: AccountCommands, arguments: argparse.Namespace) -> A
             return await commands.list_all()
         case "rotate-key":
             return await commands.rotate_key(arguments.account, arguments.overlap)
+        case "audit":
+            return await commands.audit(arguments.account, arguments.last)
         case "suspend":
             return await commands.set_state(arguments.account, "suspended")
         case "resume":
@@ -181,6 +183,7 @@ def _instant(text: str) -> datetime:
 _quota = _number(int, 0, 2**31 - 1)
 _rate = _number(float, 0, 1e6, above=True)
 _burst = _number(int, 1, 2**31 - 1)
+_last = _number(int, 1, 10_000)
 _patience = _number(float, 0, 86_400)
 
 
@@ -268,6 +271,8 @@ def _add_account_commands(
         metavar="TIME",
         help="how long the old key stays valid, like 90s, 15m, 24h, 0s (default: 24h)",
     )
+    audit = add("audit", "show who changed an account, its keys and its models")
+    audit.add_argument("--last", type=_last, default=50, metavar="N", help="entries (default: %(default)s)")
     add("suspend", "refuse an account's calls until it is resumed")
     add("resume", "accept a suspended account's calls again")
     delete = add("delete", "end an account for good; row and ledger are kept")

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.redis_outage import RedisOutage
+from luna_serving.access.request_log.wiring import request_log
 from luna_serving.access.throttle.attempts import Attempts
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.access.throttle.redis_buckets import RedisBuckets
@@ -96,7 +97,14 @@ async def connect(
     )
     # One large body at a time: several would take the interpreter from the event loop more often, and none be quicker.
     parser_pool = ThreadPoolExecutor(1, "large-body")
-    recorder = Recorder(RequestMetrics(telemetry.registry), telemetry.traces, log_requests=common.edge.log_requests)
+    requests = request_log(platform.engine, platform.authorization.owner_of, telemetry.registry, common.requests)
+    recorder = Recorder(
+        RequestMetrics(telemetry.registry),
+        telemetry.traces,
+        log_requests=common.edge.log_requests,
+        rows=requests.append if requests else None,
+        address=platform.proxies.address,
+    )
     edge: ASGIApp = Edge(
         operations,
         platform.authorization,
@@ -109,6 +117,7 @@ async def connect(
             platform.refused,
             max_connections=common.edge.max_sockets,
             origins=SocketOrigins(common.cors.origins),
+            ended=recorder.socket_ended,
         ),
         parser_pool,
         recorder,
@@ -125,6 +134,8 @@ async def connect(
     async def close() -> None:
         parser_pool.shutdown(wait=False, cancel_futures=True)
         await platform.charges.settle_refunds()
+        if requests is not None:
+            await requests.close()
         await platform.redis.aclose()
         await platform.engine.dispose()
         if telemetry.traces is not None:
@@ -142,7 +153,7 @@ async def wire_platform(
     """What the capabilities of an ingress replica share; and whether Redis is out of reach."""
     common = settings.platform
     secrets = Secrets.from_environment()
-    engine = async_engine(secrets.database_url.get_secret_value())
+    engine = async_engine(secrets.database_url.get_secret_value(), actor="serving")
     redis = redis_client(secrets.redis_url.get_secret_value(), timeout_s=common.access.store_timeout_s)
     accounts = Accounts(engine, secrets.peppers)
     tokens = Tokens(

@@ -13,7 +13,7 @@ from tests.capabilities.third.capability import MEAN
 
 from luna_serving.app import CAPABILITIES, chosen, hosts
 from luna_serving.capabilities.contract import Capability
-from luna_serving.settings import ReplicaSettings, read_settings
+from luna_serving.settings import PlatformSettings, ReplicaSettings, read_settings
 from luna_store.limits import LIMITS
 from luna_store.platform.table import Table
 from luna_store.platform.tables import collect
@@ -77,7 +77,7 @@ def test_what_it_declares_exists(capability: Capability) -> None:
     assert settings.ceilings().keys() <= set(capability.limits)
     assert set(capability.local) <= capability.settings.model_fields.keys()
     assert (capability.replica is not None) == issubclass(capability.settings, ReplicaSettings)
-    for loop in capability.loops(settings):
+    for loop in capability.loops(PlatformSettings(), settings):
         assert loop.name.startswith(f"{capability.name}.")
 
 

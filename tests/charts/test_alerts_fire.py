@@ -52,6 +52,13 @@ def test_a_capability_that_stopped_a_moment_ago_is_given_time() -> None:
     assert evaluator.firing(STUCK, at=7200 + 300)
 
 
+@pytest.mark.parametrize(("rate", "fires"), [(0, False), (0.5, True)])
+def test_dropped_rows_of_the_request_log_are_told(rate: float, fires: bool) -> None:
+    drops = next(rule for rule in rules() if rule["alert"] == "LunaRequestLogDropsRows")
+    both = [counter("luna_request_log_dropped_total", rate, instance=worker) for worker in ("a", "b")]
+    assert bool(Evaluator(both).firing(drops, at=3600)) is fires
+
+
 REFUSED = next(rule for rule in rules() if rule["alert"] == "LunaAttemptsRefused")
 
 

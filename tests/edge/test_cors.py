@@ -16,12 +16,12 @@ from tests.store.stores import Caller, Store
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from luna_serving.cors_settings import CorsSettings
 from luna_serving.edge.cors import Cors, SocketOrigins
 from luna_serving.edge.fastapi_app import build_api
 from luna_serving.edge.middleware import ServeErrorsAsProblems
 from luna_serving.edge.sockets import Socket, SocketRoute, Sockets
 from luna_serving.settings import read_settings
+from luna_serving.settings.cors import CorsSettings
 from luna_serving.telemetry.metrics import RequestMetrics
 
 APP, OTHER = "https://app.example", "https://evil.example"

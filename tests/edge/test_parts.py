@@ -20,7 +20,7 @@ from luna_serving.access.credentials import Authenticator
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.access.tokens import LEEWAY_S, InvalidToken, Token, Tokens
 from luna_serving.capabilities.account import token_routes
-from luna_serving.capabilities.account.routes import CSV, JSON, PARQUET, acceptable, span
+from luna_serving.capabilities.account.routes import span
 from luna_serving.edge import operations_routes
 from luna_serving.edge.bodies import (
     DRAIN_BYTES,
@@ -37,6 +37,7 @@ from luna_serving.telemetry.health import Health
 from luna_serving.wire.documents import read_object
 from luna_serving.wire.encodings import misencoded
 from luna_serving.wire.problems import FieldError, Problem, invalid, quota_exhausted
+from luna_serving.wire.tabular import CSV, JSON, PARQUET, acceptable
 from luna_store.accounts.api_keys import Peppers
 from luna_store.quota.debits import Standing
 

@@ -15,13 +15,15 @@ from tests.store.stores import Caller, Store
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from luna_serving.access.request_log.rows import Fact
 from luna_serving.edge.middleware import ServeErrorsAsProblems
+from luna_serving.edge.recording import Recorder
 from luna_serving.edge.sockets import SocketRoute, Sockets
 from luna_serving.telemetry.metrics import RequestMetrics
 
 
 @asynccontextmanager
-async def served(replica: Replica, **limits: int) -> AsyncIterator[tuple[uvicorn.Server, str]]:
+async def served(replica: Replica, **limits: Any) -> AsyncIterator[tuple[uvicorn.Server, str]]:
     """The sockets of a replica, as Serve runs them."""
     sockets = Sockets(
         [SocketRoute("kalman/stream", replica.desk.serve)],
@@ -84,6 +86,35 @@ async def test_one_connection_too_many_is_refused_before_the_upgrade(store: Stor
                 await asyncio.sleep(0.02)
         else:
             raise AssertionError("the place of the first stays taken")
+
+
+async def test_a_connection_is_a_row_of_the_request_log_when_it_is_over_and_a_refusal_at_once(store: Store) -> None:
+    caller, replica = await store.account(), Replica(store)
+    facts: list[Fact] = []
+    recorder = Recorder(RequestMetrics(CollectorRegistry()), rows=facts.append)
+    async with served(replica, max_connections=1, ended=recorder.socket_ended) as (_, url):
+        async with connection(url, caller) as client:
+            opened = await ask(client, type="open", model=LEVEL)
+            assert facts == []
+            with pytest.raises(InvalidStatus):
+                async with connection(url, caller):
+                    pass
+            for path in ("kalman/stream", "nowhere"):
+                with pytest.raises(InvalidStatus):
+                    async with connect(f"{url}/{caller.account_id}/{path}"):
+                        pass
+        async with asyncio.timeout(20):
+            while len(facts) < 4:  # noqa: ASYNC110  it comes when the server notices
+                await asyncio.sleep(0.02)
+    shown = [(credential and credential.key_prefix, *rest) for _, _, credential, *rest in facts]
+    key, address = caller.key.prefix, "127.0.0.1"
+    assert [(who, method, route, status, where) for who, method, route, status, _, _, where in shown] == [
+        (key, "GET", "kalman/stream", 503, address),
+        (None, "GET", "kalman/stream", 401, address),
+        (None, "GET", "unknown", 404, address),
+        (key, "GET", "kalman/stream", 101, address),
+    ]
+    assert facts[3][6] >= len(json.dumps(opened, separators=(",", ":")))
 
 
 async def test_an_account_id_out_of_range_and_another_path_are_not_found(store: Store) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from luna_serving.capabilities.account.audit.loops import audit_retention
 from luna_serving.capabilities.account.loops import LOOPS
+from luna_serving.capabilities.account.requests.loops import retention
 from luna_serving.capabilities.kalman.loops import loops as kalman_loops
+from luna_serving.capabilities.people.loops import LOOPS as people_loops  # noqa: N811
 from luna_serving.jobs.forgetting import forgetting
 from luna_serving.jobs.loops import ASK_EVERY_S, FAILURES_IN_A_ROW, LEASE_S, LONGEST_BACKOFF_S
 from luna_serving.jobs.metrics import LoopMetrics
@@ -25,7 +28,14 @@ def test_the_page_lists_every_loop_with_its_period_and_no_other() -> None:
         name: PERIODS[period]
         for name, period in re.findall(r"^\| `([\w.]+)` \| (10 seconds|30 seconds|hour|day) \|", PAGE, re.MULTILINE)
     }
-    declared = (*LOOPS, *kalman_loops(timedelta(days=30)), forgetting({}))
+    declared = (
+        *LOOPS,
+        *kalman_loops(timedelta(days=30)),
+        forgetting({}),
+        retention(30),
+        audit_retention(400),
+        *people_loops,
+    )
     assert listed == {loop.name: loop.every_s for loop in declared}
 
 

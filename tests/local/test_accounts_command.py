@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import subprocess
 import sys
@@ -101,6 +102,26 @@ def test_what_is_asked_for_is_what_the_account_may_do(luna: Luna) -> None:
     assert (facts["quota_limit"], facts["quota_window"], facts["rate_per_second"]) == (7, "Month", 2.5)
     assert (facts["rate_burst"], facts["allowed_models"]) == (9, ["a", "b"])
     assert facts["expires_at"].startswith("2040-01-01T00:00:00")
+
+
+def test_the_audit_log_shows_what_the_command_line_did_and_who_ran_it(luna: Luna) -> None:
+    account_id, key = create(luna)
+    assert luna("account", "suspend", "team/web").status == 0
+    assert luna("account", "suspend", "team/web").status == 0
+    told = luna("account", "audit", "team/web").out
+    created, issued, suspended = told.splitlines()
+    assert "account.created" in created
+    assert f"key.issued       {ApiKey.parse(key).prefix}" in issued
+    assert f"  command:{getpass.getuser()} " in suspended
+    assert suspended.endswith("account.state    team/web  state active -> suspended")
+    assert key not in told
+    assert [e["action"] for e in luna("account", "audit", "team/web", "--last", "1", "--json").facts] == [
+        "account.state"
+    ]
+    assert luna("account", "delete", "team/web", "--purge").status == 0
+    assert "account.deleted" in luna("account", "audit", str(account_id)).out.splitlines()[-1]
+    assert luna("account", "audit", "team/web").status == 1
+    assert "nothing of 99" in luna("account", "audit", "99").out
 
 
 def test_grants_and_limits_are_given_by_name(luna: Luna) -> None:

@@ -1,10 +1,11 @@
 """Keys that admins of an account issue and end themselves, over HTTP."""
 
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts.accounts import AccountNotFound, KeyInfo
@@ -12,6 +13,7 @@ from luna_store.accounts.api_keys import ApiKey, Peppers
 from luna_store.accounts.rows import insert_key, live, mark_stale
 from luna_store.accounts.tables import Account
 from luna_store.accounts.tables import ApiKey as KeyTable
+from luna_store.audit.actors import Actor, acting_as
 
 # Live keys of an account: each is part of what every rebuild writes.
 MOST_KEYS: Final = 20
@@ -46,10 +48,10 @@ class OwnKeys:
         self._engine = engine
         self._peppers = peppers
 
-    async def issue(self, account_id: int, overlap: timedelta, also: Also) -> tuple[KeyInfo, ApiKey]:
+    async def issue(self, account_id: int, overlap: timedelta, also: Also, by: Actor) -> tuple[KeyInfo, ApiKey]:
         """Issue a key; the present ones end after `overlap`, or at their end if that is earlier.
 
-        The account then has to be rebuilt.
+        The account then has to be rebuilt. The audit log shows the change as made `by` an actor.
 
         Raises:
             AccountNotFound: there is no such account, or it was ended.
@@ -57,9 +59,10 @@ class OwnKeys:
         """
         of_account = KeyTable.account_id == account_id
         async with self._engine.begin() as connection:
-            account = await _lock(connection, account_id)
-            if account.uid is not None:
-                raise KeysManaged(account.account_name)
+            uid, name = await _lock(connection, account_id)
+            await acting_as(connection, by)
+            if uid is not None:
+                raise KeysManaged(name)
             ends = func.least(KeyTable.expires_at, func.now() + overlap)
             await connection.execute(update(KeyTable).where(of_account, live()).values(expires_at=ends))
             left = await connection.scalar(select(func.count()).where(of_account, live()))
@@ -71,8 +74,8 @@ class OwnKeys:
             await also(connection, info)
             return info, key
 
-    async def revoke(self, account_id: int, prefix: str) -> None:
-        """End a key of the account now; the account then has to be rebuilt.
+    async def revoke(self, account_id: int, prefix: str, by: Actor) -> None:
+        """End a key of the account now, for the audit log `by` an actor; the account then has to be rebuilt.
 
         Raises:
             AccountNotFound: there is no such account, or it was ended.
@@ -81,15 +84,16 @@ class OwnKeys:
         which = KeyTable.account_id == account_id, KeyTable.prefix == prefix, live()
         async with self._engine.begin() as connection:
             await _lock(connection, account_id)
+            await acting_as(connection, by)
             ended = await connection.execute(update(KeyTable).where(*which).values(revoked_at=func.now()))
             if not ended.rowcount:
                 raise KeyNotFound(prefix)
 
 
-async def _lock(connection: AsyncConnection, account_id: int) -> Row[tuple[object, str]]:
+async def _lock(connection: AsyncConnection, account_id: int) -> tuple[uuid.UUID | None, str]:
     """Lock the account's row, before its keys as everywhere, and mark it stale."""
     if not await mark_stale(connection, account_id, Account.state != "revoked"):
         raise AccountNotFound(account_id)
     query = select(Account.uid, Account.account_name).where(Account.id == account_id)
-    row: Row[tuple[object, str]] = (await connection.execute(query)).one()
-    return row
+    uid, name = (await connection.execute(query)).one()
+    return uid, name

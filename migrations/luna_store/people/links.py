@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from luna_store.audit.actors import Actor, acting_as
 from luna_store.people import users
 from luna_store.people.emails import normalised
 from luna_store.people.sessions import digest
@@ -62,6 +63,7 @@ class PasswordLinks:
             email = await connection.scalar(used.returning(PasswordLink.email))
             if email is None:
                 raise LinkInvalid
+            await acting_as(connection, Actor.link(email))
             if await users.created(connection, email, password_hash) is not None:
                 return []
             user = await users.find(connection, User.email == email)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from luna_store.accounts.accounts import AccountNotFound
 from luna_store.accounts.rows import mark_stale
 from luna_store.accounts.tables import Account
+from luna_store.audit.actors import Actor, acting_as
 from luna_store.people.memberships import Member, Source, give, members, take_back
 from luna_store.people.roles import Role
 from luna_store.people.tables import Membership, User
@@ -46,8 +47,8 @@ class OwnMembers:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def put(self, account_id: int, email: str, role: Role) -> tuple[Member, bool]:
-        """Give a normalised address a role; the account then has to be rebuilt.
+    async def put(self, account_id: int, email: str, role: Role, by: Actor) -> tuple[Member, bool]:
+        """Give a normalised address a role, for the audit log `by` an actor; the account then has to be rebuilt.
 
         Returns:
             The member with all its sources, and whether the address is new to the account.
@@ -58,6 +59,7 @@ class OwnMembers:
         """
         async with self._engine.begin() as connection:
             await _lock(connection, account_id)
+            await acting_as(connection, by)
             before = await members(connection, Membership.account_id == account_id, Membership.email == email)
             if not before and await _count(connection, account_id) >= MOST_MEMBERS:
                 raise TooManyMembers
@@ -67,8 +69,8 @@ class OwnMembers:
             after = await members(connection, Membership.account_id == account_id, Membership.email == email)
             return after[0], not before
 
-    async def remove(self, account_id: int, email: str) -> None:
-        """Take back the role that admins gave a normalised address; the account then has to be rebuilt.
+    async def remove(self, account_id: int, email: str, by: Actor) -> None:
+        """Take back the role that admins gave a normalised address, `by` an actor; the account has to be rebuilt.
 
         Raises:
             AccountNotFound: there is no such account, or it was ended.
@@ -76,6 +78,7 @@ class OwnMembers:
         """
         async with self._engine.begin() as connection:
             await _lock(connection, account_id)
+            await acting_as(connection, by)
             found = await members(connection, Membership.account_id == account_id, Membership.email == email)
             if not found:
                 raise MemberNotFound(email)

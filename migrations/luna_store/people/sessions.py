@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts.rows import mark_stale
+from luna_store.audit.log import record
 from luna_store.people.roles import Role
 from luna_store.people.tables import Membership, PasswordLink, RefreshToken, User
 from luna_store.people.tables import Session as SessionTable
@@ -92,7 +93,7 @@ class Sessions:
                 session = await self._used(connection, presented)
                 return session, await self._new_token(connection, session)
         except TokenReused as reused:
-            await self.end(reused.session)
+            await self.end(reused.session, reused=True)
             raise
 
     async def of_token(self, presented: str) -> Session | None:
@@ -102,13 +103,24 @@ class Sessions:
             row = (await connection.execute(query)).one_or_none()
         return Session(*row) if row else None
 
-    async def end(self, session: Session) -> bool:
-        """End a session; False if it had ended. The account then has to be rebuilt."""
+    async def end(self, session: Session, *, reused: bool = False) -> bool:
+        """End a session; False if it had ended. The account then has to be rebuilt.
+
+        Args:
+            session: the session.
+            reused: a refresh token of it was used twice, which the audit log shows.
+        """
         live = (SessionTable.id == session.id) & SessionTable.ended_at.is_(None)
         async with self._engine.begin() as connection:
             # The account's row first, as everywhere.
             await mark_stale(connection, session.account_id)
             ended = await connection.execute(update(SessionTable).where(live).values(ended_at=func.now()))
+            if reused and ended.rowcount:
+                email = await connection.scalar(select(User.email).where(User.id == session.user_id))
+                after = {"session": str(session.id)}
+                await record(
+                    connection, "session.reused", account_id=session.account_id, subject=str(email), after=after
+                )
             return ended.rowcount > 0
 
     async def _used(self, connection: AsyncConnection, presented: str) -> Session:

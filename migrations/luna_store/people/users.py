@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts.rows import mark_stale
+from luna_store.audit.actors import Actor, acting_as
 from luna_store.people.emails import normalised
 from luna_store.people.tables import Session
 from luna_store.people.tables import User as UserTable
@@ -88,9 +89,9 @@ class Users:
             await connection.execute(update(UserTable).where(same).values(password_hash=after))
 
     async def set_password(
-        self, email: str, password_hash: str, *, keep: uuid.UUID | None = None
+        self, email: str, password_hash: str, *, keep: uuid.UUID | None = None, by: Actor | None = None
     ) -> tuple[uuid.UUID, list[int]]:
-        """Set a password and end the person's sessions other than `keep`.
+        """Set a password and end the person's sessions other than `keep`; for the audit log `by` an actor.
 
         Returns:
             The user's id, and the accounts to rebuild.
@@ -101,6 +102,7 @@ class Users:
         async with self._engine.begin() as connection:
             user_id = await self._id(connection, email)
             stale = await end_sessions(connection, user_id, keep=keep)
+            await acting_as(connection, by)
             await store_password(connection, user_id, password_hash)
             return user_id, stale
 

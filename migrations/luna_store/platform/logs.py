@@ -4,10 +4,12 @@ Every process of Luna calls `configure` once. Modules log through `logging.getLo
 through `extra={"facts": {...}}` and become members of the JSON object.
 """
 
+import io
 import logging
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, Final, Literal, TextIO
 
 import structlog
@@ -16,6 +18,7 @@ ROOT: Final = "luna"
 
 Format = Literal["json", "text"]
 Event = MutableMapping[str, Any]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 # Members of every line that is logged in this context. One variable with a small mapping: setting it costs 0.1 µs,
 # which every request can afford.
@@ -34,8 +37,7 @@ def configure(form: Format = "json", level: str = "INFO", stream: TextIO | None 
     rendered: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=False)]
         if form == "json"
-        # A traceback with local variables would print secrets.
-        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+        else [_in_one_line, structlog.dev.ConsoleRenderer(colors=False, exception_formatter=_indented_traceback)]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
@@ -62,3 +64,23 @@ def _facts(logger: object, method: str, event: Event) -> Event:
     del logger, method
     record: logging.LogRecord = event["_record"]
     return {**event, **(CONTEXT.get() or {}), **getattr(record, "facts", {})}
+
+
+def _in_one_line(logger: object, method: str, event: Event) -> Event:
+    del logger, method
+    return {name: escaped(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _indented_traceback(out: TextIO, raised: ExcInfo) -> None:
+    """Write a traceback, indented: what a caller sent may stand in it, and begins no line that looks like an entry."""
+    written = io.StringIO()
+    # One with local variables would print secrets.
+    structlog.dev.plain_traceback(written, raised)
+    out.writelines(f"\n    {escaped(line)}" for line in written.getvalue().strip("\n").split("\n"))
+
+
+def escaped(text: str) -> str:
+    """The text without characters that end a line or control a terminal; these as a literal of Python writes them."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

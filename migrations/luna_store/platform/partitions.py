@@ -1,19 +1,22 @@
-"""Monthly partitions of a table that is partitioned by range of a time column, created in advance.
+"""Partitions of a table that is partitioned by range of a time column, by month or day: made ahead, dropped when old.
 
-A default partition `<table>_default` (from the table's migration) takes rows of other months, so no row is refused.
-It stays empty if `ensure_partitions` runs at least every two months. A month whose rows are in the default partition
-stays there: Postgres would refuse to create its partition.
+A default partition `<table>_default` (from the table's migration) takes rows of other periods, so no row is refused.
+It stays empty if `ensure_partitions` runs at least every two months, or every week for days. A period whose rows are
+in the default partition stays there: Postgres would refuse to create its partition.
 """
 
 import re
 from collections.abc import Collection
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Final
 
 from sqlalchemy import MetaData, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 MONTHS_AHEAD = 2
+DAYS_AHEAD = 7
 
 EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")
 COLUMN = text("""
@@ -21,7 +24,35 @@ SELECT a.attname FROM pg_partitioned_table p
 JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
 WHERE p.partrelid = to_regclass(:table)
 """)
-PARTITION = re.compile(r"(?P<parent>.+)_(?:default|y\d{4}m\d{2})", re.ASCII)
+PARTITION = re.compile(r"(?P<parent>.+)_(?:default|y\d{4}m\d{2}(?:d\d{2})?)", re.ASCII)
+CHILDREN = text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(:table) ORDER BY 1")
+# Creating and dropping wait for every query of the table, and every later query waits for them.
+LOCK_TIMEOUT: Final = text("SET LOCAL lock_timeout = '3s'")
+
+
+@dataclass(frozen=True, slots=True)
+class Months:
+    """A partition per month (UTC)."""
+
+    ahead: int = MONTHS_AHEAD
+    suffix: str = "y%Ym%m"
+
+    def starts(self, now: datetime) -> list[datetime]:
+        """The first instants of the current period and of `ahead` + 1 further ones."""
+        return month_starts(now, self.ahead)
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """A partition per day (UTC)."""
+
+    ahead: int = DAYS_AHEAD
+    suffix: str = "y%Ym%md%d"
+
+    def starts(self, now: datetime) -> list[datetime]:
+        """The first instants of the current period and of `ahead` + 1 further ones."""
+        first = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return [first + timedelta(days=n) for n in range(self.ahead + 2)]
 
 
 def month_starts(now: datetime, months_ahead: int = MONTHS_AHEAD) -> list[datetime]:
@@ -41,13 +72,16 @@ def is_partition(table: str, parents: Collection[str]) -> bool:
     return match is not None and match["parent"] in parents
 
 
-async def ensure_partitions(connection: AsyncConnection, table: str, now: datetime) -> None:
-    """Create the missing partitions of this month and the next two.
+async def ensure_partitions(
+    connection: AsyncConnection, table: str, now: datetime, per: Months | Days = Months()
+) -> None:
+    """Create the missing partitions of this period and the next ones.
 
     Args:
         connection: the caller's transaction; if a partition is created, the table is locked until its end.
         table: one of Luna's tables, partitioned by range of a time column.
-        now: an instant in this month.
+        now: an instant in this period.
+        per: the length of the periods.
 
     Raises:
         ValueError: there is no such table, or it is not partitioned.
@@ -59,8 +93,8 @@ async def ensure_partitions(connection: AsyncConnection, table: str, now: dateti
     # Several processes may start together.
     await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('luna.partitions'))"))
     locked = False
-    for start, end in pairwise(month_starts(now)):
-        name = f"{table}_y{start:%Y}m{start:%m}"
+    for start, end in pairwise(per.starts(now)):
+        name = f"{table}_{start:{per.suffix}}"
         span = {"start": start, "end": end}
         if await connection.scalar(EXISTS, {"name": name}) or await connection.scalar(late, span):
             continue
@@ -77,3 +111,17 @@ async def ensure_partitions(connection: AsyncConnection, table: str, now: dateti
                 f"FOR VALUES FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
             )
         )
+
+
+async def expired_days(connection: AsyncConnection, table: str, before: datetime) -> list[str]:
+    """The daily partitions of a table that end at or before an instant, oldest first."""
+    names = await connection.scalars(CHILDREN, {"table": table})
+    last = f"{table}_{before.astimezone(UTC) - timedelta(days=1):{Days().suffix}}"
+    # Names of days sort as their days; those of other periods and the default partition have another length.
+    return [name for name in names if len(name) == len(last) and is_partition(name, {table}) and name <= last]
+
+
+async def drop_partition(connection: AsyncConnection, name: str) -> None:
+    """Drop a partition from `expired_days`; gives up after 3 s while queries use its table."""
+    await connection.execute(LOCK_TIMEOUT)
+    await connection.execute(text(f"DROP TABLE IF EXISTS {name}"))

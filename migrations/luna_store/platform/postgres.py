@@ -16,6 +16,9 @@ ANSWER_S = 4.0
 # Luna's transactions are idle for no longer than a call of Redis takes to fail.
 IDLE_IN_TRANSACTION_S = 30
 
+# `application_name` is this and the process's name; triggers of the audit log read it (`luna_store.audit.actors`).
+APPLICATION = "luna/"
+
 
 def sqlalchemy_url(database_url: str) -> URL:
     """Convert a libpq-style URL (`postgres://`, `postgresql://`) to SQLAlchemy's, with the psycopg 3 driver.
@@ -30,12 +33,18 @@ def sqlalchemy_url(database_url: str) -> URL:
 
 
 def async_engine(
-    database_url: str, *, pool_size: int = 5, statement_timeout_s: float = 10.0, ping: bool = True
+    database_url: str,
+    *,
+    actor: str = "luna",
+    pool_size: int = 5,
+    statement_timeout_s: float = 10.0,
+    ping: bool = True,
 ) -> AsyncEngine:
     """An engine for serving, settlement and the operator.
 
     Args:
         database_url: where Postgres is.
+        actor: whose changes the audit log shows, unless a transaction names another (`luna_store.audit.actors`).
         pool_size: connections kept open; a burst may open the same number in addition.
         statement_timeout_s: the server ends a longer statement, so that no request hangs on a stuck lock.
         ping: check every connection before it is used. Costs one round trip, which a caller that retries anyway
@@ -51,7 +60,7 @@ def async_engine(
         hide_parameters=True,
         connect_args={
             "connect_timeout": 3,
-            "application_name": "luna",
+            "application_name": APPLICATION + actor,
             # A server that vanished is noticed within seconds, not when TCP gives up.
             "tcp_user_timeout": 5000,
             "keepalives_idle": 5,
@@ -65,4 +74,5 @@ def async_engine(
 
 def sync_engine(database_url: str) -> Engine:
     """A short-lived engine for migrations."""
-    return create_engine(sqlalchemy_url(database_url), connect_args={"connect_timeout": 5})
+    connect_args = {"connect_timeout": 5, "application_name": APPLICATION + "migration"}
+    return create_engine(sqlalchemy_url(database_url), connect_args=connect_args)

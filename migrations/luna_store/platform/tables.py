@@ -12,9 +12,11 @@ from luna_store.platform.table import Table
 OURS = (
     "luna_store.platform.idempotency",
     "luna_store.platform.leases",
+    "luna_store.audit.tables",
     "luna_store.accounts.tables",
     "luna_store.ledger.tables",
     "luna_store.people.tables",
+    "luna_store.requests.tables",
 )
 CAPABILITIES = "luna_serving.capabilities"
 

@@ -40,6 +40,7 @@ class Charges:
         for _ in range(TRIES):
             result, decision = await attempt()
             if decision.admitted and decision.standing is not None:
+                self._denials.owners.recognised(charge.credential, charge.debit.account_id)
                 return result, decision.standing
             denied = await self._denials.explain(charge, decision)
             if denied is not None:

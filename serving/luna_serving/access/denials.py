@@ -9,6 +9,7 @@ from luna_serving.access.admission import Admission
 from luna_serving.access.credentials import Credential
 from luna_serving.access.denied import Denied
 from luna_serving.access.directory import AccountDirectory
+from luna_serving.access.owners import Owners
 from luna_serving.access.ratelimit_headers import seconds_left
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
@@ -45,6 +46,7 @@ class Denials:
     def __init__(self, directory: AccountDirectory, admission: Admission) -> None:
         self._directory = directory
         self._admission = admission
+        self.owners = Owners()
 
     async def identify(self, credential: Credential) -> int:
         """The account that a credential belongs to.
@@ -55,6 +57,7 @@ class Denials:
         owner = await _answered(self._directory.owner(credential))
         if owner is None:
             raise problems.unauthenticated("The API key is not known. It may have been revoked or rotated.")
+        self.owners.recognised(credential, owner)
         return owner
 
     async def may_know(self, credential: Credential) -> bool:
@@ -69,6 +72,7 @@ class Denials:
         """
         debit, standing = charge.debit, decision.standing
         if standing is not None:
+            self.owners.recognised(charge.credential, debit.account_id)
             return Denied(refusal(decision, charge, standing), standing)
         if decision.outcome is Outcome.UNKNOWN:
             if await _answered(self._directory.repaired(debit.account_id)):

@@ -105,6 +105,13 @@ def _token(claims: Mapping[str, Any]) -> Token:
     account_id, prefix = claims["account"], claims["key"]
     if type(account_id) is not int or not 0 < account_id <= MAX_ACCOUNT_ID or not isinstance(prefix, str):
         raise ValueError("claims of the wrong type")
-    if "role" not in claims:
+    is_session = prefix.startswith("session:")
+    if is_session != ("role" in claims):
+        raise ValueError("a role without a session, or a session without a role")
+    if not is_session:
         return Token(account_id, prefix)
-    return Token(account_id, prefix, Role.of(claims["role"]), uuid.UUID(claims["sub"]))
+    role = Role.of(claims["role"])
+    # The debit script looks up the session with its role, so the claim beside it must say the same.
+    if prefix.rpartition(":")[2] != role.word:
+        raise ValueError("another role than the session's")
+    return Token(account_id, prefix, role, uuid.UUID(claims["sub"]))

@@ -94,9 +94,11 @@ class Capability:
     """Names of the entries of `luna_store.limits` that its calls are held to."""
     tables: tuple[type[Table], ...] = ()
     """Its own tables, all declared in its `store/tables.py`."""
-    loops: Callable[[Any], tuple[Loop[Background], ...]] = lambda _: ()
-    """Periodic work under these settings, each loop under a lease of its own; on the workers."""
+    loops: Callable[[PlatformSettings, Any], tuple[Loop[Background], ...]] = lambda _, __: ()
+    """Periodic work under the settings of the platform and of the capability, each loop under a lease of its own; on
+    the workers."""
     local: Mapping[str, str] = field(default_factory=dict)
     """Its settings in `luna up`, where nobody sets others: what one machine wants instead of the defaults."""
     forget: Callable[[Background, int], Awaitable[None]] | None = None
-    """Removes what it keeps outside Postgres of an account that was deleted; may be called again."""
+    """Removes what the deletion of an account leaves: what is outside Postgres, or too much for one transaction. May be
+    called again."""

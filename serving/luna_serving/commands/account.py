@@ -14,11 +14,14 @@ from luna_serving.commands.stores import Answer, open_stores, take_effect
 from luna_store import limits
 from luna_store.accounts.accounts import AccountExists, AccountInfo, AccountNotFound, Accounts, AccountSpec
 from luna_store.accounts.api_keys import PepperMissing, Peppers
+from luna_store.audit.log import Change, Wanted, page
 from luna_store.grants import ALL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from datetime import datetime, timedelta
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from luna_serving.commands.servers import Servers
     from luna_store.accounts.cache import AccountCache
@@ -27,9 +30,10 @@ if TYPE_CHECKING:
 class AccountCommands:
     """The commands. Each change takes effect at once: it rebuilds the account's keys in Redis."""
 
-    def __init__(self, accounts: Accounts, cache: AccountCache) -> None:
+    def __init__(self, accounts: Accounts, cache: AccountCache, engine: AsyncEngine) -> None:
         self._accounts = accounts
         self._cache = cache
+        self._engine = engine
 
     async def create(self, spec: AccountSpec) -> Answer:
         """Make an account and show its key, which is not shown again."""
@@ -57,6 +61,13 @@ class AccountCommands:
         rows = await self._accounts.names()
         facts = [{"id": number, "account_name": name, "state": state} for number, name, state in rows]
         return Answer(facts, "\n".join(f"{number:>6}  {state:<9}  {name}" for number, name, state in rows))
+
+    async def audit(self, reference: int | str, last: int) -> Answer:
+        """Show the newest entries of the audit log, the oldest of them first; also of an account that was purged."""
+        account_id = reference if isinstance(reference, int) else (await self._accounts.get(reference)).id
+        entries = (await page(self._engine, Wanted(account_id=account_id), limit=last))[::-1]
+        text = "\n".join(_changed(entry) for entry in entries)
+        return Answer([asdict(entry) for entry in entries], text or f"The audit log has nothing of {reference}.")
 
     async def set_state(self, reference: int | str, state: str) -> Answer:
         """Suspend or resume an account."""
@@ -104,7 +115,7 @@ async def account_commands(servers: Servers) -> AsyncIterator[AccountCommands]:
     except PepperMissing as error:
         raise CommandFailed(str(error)) from error
     async with open_stores(servers, AccountExists, AccountNotFound) as stores:
-        yield AccountCommands(Accounts(stores.engine, peppers), stores.cache)
+        yield AccountCommands(Accounts(stores.engine, peppers), stores.cache, stores.engine)
 
 
 def _facts(account: AccountInfo) -> dict[str, Any]:
@@ -126,6 +137,17 @@ def _described(account: AccountInfo) -> str:
         *(("key", f"{key.prefix} {key.state.lower()}{_until(key.expires_at)}") for key in account.keys),
     ]
     return "\n".join(f"{name:<8} {value}" for name, value in lines)
+
+
+def _changed(entry: Change) -> str:
+    names = [*(entry.before or {}), *(name for name in entry.after or {} if name not in (entry.before or {}))]
+    values = ", ".join(f"{name} {_value(entry.before, name)} -> {_value(entry.after, name)}" for name in names)
+    who = f"{entry.at.isoformat(timespec='seconds')}  {entry.actor:<16} {entry.action:<16} {entry.subject}"
+    return f"{who}  {values}".rstrip()
+
+
+def _value(values: dict[str, Any] | None, name: str) -> str:
+    return "-" if values is None or values.get(name) is None else str(values[name])
 
 
 def _allowed(capability: str, names: Sequence[str]) -> str:

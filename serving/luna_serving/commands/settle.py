@@ -53,7 +53,7 @@ async def _settle(database_url: str, redis_url: str, trace: TraceSettings) -> No
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    engine, redis = async_engine(database_url, pool_size=2), redis_client(redis_url, timeout_s=5.0)
+    engine, redis = async_engine(database_url, actor="settlement", pool_size=2), redis_client(redis_url, timeout_s=5.0)
     traces = traces_of("settlement", trace)
     settler = Settler(engine, redis, traces=traces)
     try:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.migrate import first_line
 from luna_store.accounts.cache import AccountCache
+from luna_store.audit.actors import command
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
@@ -55,7 +56,7 @@ async def open_stores(servers: Servers, *known: type[Exception]) -> AsyncIterato
         CommandFailed: any error that the caller can correct.
     """
     try:
-        engine = async_engine(servers.database_url, pool_size=1)
+        engine = async_engine(servers.database_url, actor=command(), pool_size=1)
         redis = redis_client(servers.redis_url, timeout_s=2.0)
     except ValueError as error:
         raise CommandFailed(str(error)) from error

@@ -26,8 +26,9 @@ from luna_serving.edge.bodies import coding_of, header_map, read_in_time, requir
 from luna_serving.edge.openapi import ACCOUNT, LEAST, SECURITY, refusals
 from luna_serving.edge.paths import MAX_ACCOUNT_ID, PREFIX
 from luna_serving.edge.query import refuse_unknown_parameters
-from luna_serving.edge.recording import note_account
+from luna_serving.edge.recording import note_account, note_credential
 from luna_serving.wire import problems
+from luna_store.audit.actors import Actor
 from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing
 
@@ -58,6 +59,8 @@ class Owner:
     account_id: int
     standing: Standing
     credential: Credential
+    actor: Actor
+    """Who the audit log names for changes that the request makes; see `luna_store.audit.actors.acting_as`."""
 
 
 class AccountRoute(APIRoute):
@@ -122,7 +125,9 @@ class AccountRoutes(APIRouter):
         Raises:
             Problem: 401, 403, 404, 503; 422 for a query parameter that the route does not take.
         """
-        credential = self._authorization.read(header_map(request.scope))
+        headers = header_map(request.scope)
+        credential = self._authorization.read(headers)
+        note_credential(request.scope, credential)
         named = request.path_params.get("account_id")
         in_range = named is not None and 0 < int(named) <= MAX_ACCOUNT_ID
         account_id = int(named) if named is not None and in_range else await self._authorization.identify(credential)
@@ -133,7 +138,15 @@ class AccountRoutes(APIRouter):
             raise problems.not_found(f"There is no account {named}.")
         self._authorization.require(credential, _least(request))
         refuse_unknown_parameters(request)
-        return Owner(account_id, standing, credential)
+        return Owner(account_id, standing, credential, actor_of(credential, headers))
+
+
+def actor_of(credential: Credential, headers: dict[bytes, bytes]) -> Actor:
+    """Who makes the changes of a request, for the audit log."""
+    named = headers.get(b"x-request-id", b"").decode("latin-1")
+    if credential.user_id is not None:
+        return Actor.user(credential.user_id, named)
+    return Actor.key(credential.key_prefix, named)
 
 
 def needs(least: Role) -> dict[str, str]:

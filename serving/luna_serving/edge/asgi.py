@@ -28,7 +28,6 @@ from luna_serving.edge.bodies import (
     ASGIApp,
     Coding,
     Disconnected,
-    Message,
     Receive,
     Scope,
     Send,
@@ -42,10 +41,10 @@ from luna_serving.edge.operation import Asked, Exchange, Hot, Operation, Pieces,
 from luna_serving.edge.own_accounts import OwnAccounts
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
 from luna_serving.edge.query import NO_QUERY, Parameters, read_query
-from luna_serving.edge.recording import Recorder, RequestRecord, route_label
+from luna_serving.edge.recording import Recorder, RequestRecord, pass_on, route_label
 from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.route_table import Methods, RouteTable
-from luna_serving.edge.streaming import begun, respond, respond_in_pieces
+from luna_serving.edge.streaming import Counted, begun, respond, respond_in_pieces
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.quota.debits import Debit, Decision, Standing
@@ -55,6 +54,8 @@ log = logging.getLogger("luna.requests")
 JSON = b"application/json"
 # `middleware` renames the header to this: Serve would act on the original name and answer in plain text.
 DEADLINE_HEADER = b"x-luna-timeout-seconds"
+# The status that is recorded where a caller hung up before the answer.
+HUNG_UP = 499
 # Seconds to read the account's standing for these problems. Not for 5xx: the stores may be down or busy.
 STANDING_S = 5.0
 STANDING_STATUSES = frozenset({405, 408, 413, 415, 422})
@@ -112,37 +113,35 @@ class Edge:
         account_id = int(match[1]) if match[1] else None
         status, headers, body = await self._answer(methods, account_id, values, record, scope, receive)
         head = scope["method"] == "HEAD"
+        size, counted = 0, None
         try:
             if isinstance(body, bytes):
+                size = 0 if head else len(body)
                 await respond(send, status, headers, body, head=head)
             else:
-                await respond_in_pieces(send, status, headers, body, stall_s=self._timeout_s, head=head)
+                counted = Counted(send)
+                await respond_in_pieces(counted, status, headers, body, stall_s=self._timeout_s, head=head)
         except Disconnected:
             pass
         except Exception:
             log.exception("the answer broke off")
             raise  # The server closes the connection, so the caller sees that the answer is incomplete.
         finally:
-            self._recorder.end(record, scope, methods.path, status)
+            self._recorder.end(record, scope, methods.path, status, size if counted is None else counted.size)
 
     async def _passed_on(self, record: RequestRecord, scope: Scope, receive: Receive, send: Send) -> None:
-        status = 499
-
-        async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        pass_on(record, scope)
+        answer, hung_up = Counted(send), False
         try:
             if blocked := await self._refused.blocked(scope, record.headers):
-                await respond(noted, *problem_response(blocked), head=scope["method"] == "HEAD")
+                await respond(answer, *problem_response(blocked), head=scope["method"] == "HEAD")
             else:
-                await self._rest(scope, receive, noted)
+                await self._rest(scope, receive, answer)
         except Disconnected:
-            status = 499
+            hung_up = True
         finally:
-            self._recorder.end(record, scope, route_label(scope), status)
+            status = HUNG_UP if hung_up or answer.status is None else answer.status
+            self._recorder.end(record, scope, route_label(scope), status, answer.size)
 
     async def _answer(
         self,
@@ -159,8 +158,11 @@ class Edge:
             return problem_response(await self._refused.counted(scope, record.headers, denied.problem), denied.standing)
         except Problem as problem:
             return problem_response(await self._refused.counted(scope, record.headers, problem))
-        except Disconnected:
-            return 499, [], b""
+        except (Disconnected, asyncio.CancelledError):
+            # The gate cancels the answer of a call whose caller has hung up, not the task.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            return HUNG_UP, [], b""
         except Exception:
             log.exception("the request failed")
             return problem_response(problems.internal())
@@ -175,7 +177,7 @@ class Edge:
         receive: Receive,
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
         headers = record.headers
-        credential = self._authorization.read(headers)
+        credential = record.credential = self._authorization.read(headers)
         await self._refused.admit(scope, headers, credential)
         if account_id is None:
             account_id = self._own.known(credential) or await self._own.ask(credential)

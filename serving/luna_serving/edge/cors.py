@@ -10,8 +10,8 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from luna_serving.cors_settings import CorsSettings
 from luna_serving.edge.bodies import ASGIApp
+from luna_serving.settings.cors import CorsSettings
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 
@@ -36,6 +36,7 @@ ANSWER_HEADERS: Final = (
     "ETag",
     "Idempotency-Replayed",
     "Location",
+    "Next-Cursor",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",

@@ -13,20 +13,22 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
-from luna_serving.cors_settings import CorsSettings
 from luna_serving.edge import http_protocol, proxy_peer
 from luna_serving.edge.asgi import DEADLINE_HEADER
 from luna_serving.edge.bodies import ASGIApp, Message, Receive, Scope, Send
 from luna_serving.edge.cors import readable_by
 from luna_serving.edge.security_headers import secured
 from luna_serving.settings import read_settings
+from luna_serving.settings.cors import CorsSettings
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 
 SANE_ID = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 SERVE_DEADLINE = b"x-request-timeout-seconds"
 SERVE_WATCHES = (b"x-request-disconnect-disabled", b"?1")
-INTERNAL = frozenset({DEADLINE_HEADER, SERVE_WATCHES[0], proxy_peer.HEADER})
+REQUEST_ID = b"x-request-id"
+# The last three are internal: a caller's are dropped.
+CHANGED = frozenset({SERVE_DEADLINE, REQUEST_ID, DEADLINE_HEADER, SERVE_WATCHES[0], proxy_peer.HEADER})
 
 
 class ServeErrorsAsProblems:
@@ -60,10 +62,17 @@ class ServeErrorsAsProblems:
 
 def rewritten(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers that Serve and the edge get."""
-    kept = [(name, value) for name, value in headers if name not in INTERNAL and name != b"x-request-id"]
-    kept = [(DEADLINE_HEADER if name == SERVE_DEADLINE else name, value) for name, value in kept]
-    ids = [value for name, value in headers if name == b"x-request-id" and SANE_ID.fullmatch(value)]
-    kept.append((b"x-request-id", ids[0] if ids else uuid.uuid4().hex.encode()))
+    kept = []
+    request_id = b""
+    for header in headers:
+        name, value = header
+        if name not in CHANGED:
+            kept.append(header)
+        elif name == SERVE_DEADLINE:
+            kept.append((DEADLINE_HEADER, value))
+        elif name == REQUEST_ID and not request_id and SANE_ID.fullmatch(value):
+            request_id = value
+    kept.append((REQUEST_ID, request_id or uuid.uuid4().hex.encode()))
     kept.append(SERVE_WATCHES)
     return kept
 

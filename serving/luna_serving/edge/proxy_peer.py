@@ -9,7 +9,8 @@ Imports no installed package: HAProxy is started by a Python without them (`loca
 """
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -26,11 +27,15 @@ def tokens(peppers: str) -> tuple[bytes, ...]:
     )
 
 
-def peer(headers: Iterable[tuple[bytes, bytes]], known: tuple[bytes, ...]) -> str | None:
+def peer(headers: Sequence[tuple[bytes, bytes]], known: tuple[bytes, ...]) -> str | None:
     """The address that HAProxy has seen; None where the header is missing or does not carry a known token."""
-    for name, value in headers:
+    for name, value in reversed(headers):  # HAProxy's is the last
         if name == HEADER:
-            token, _, address = value.partition(b";")
-            if any(hmac.compare_digest(token, each) for each in known):
-                return address.decode("latin-1")
+            return _address(value, known)
     return None
+
+
+@lru_cache(4096)  # Every request passes here, and most come from few peers.
+def _address(value: bytes, known: tuple[bytes, ...]) -> str | None:
+    token, _, address = value.partition(b";")
+    return address.decode("latin-1") if any(hmac.compare_digest(token, each) for each in known) else None

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final
 from urllib.parse import parse_qs
 
@@ -45,6 +45,18 @@ class Parameters:
 
 
 NO_QUERY: Final[Mapping[str, list[str]]] = {}
+
+
+def in_utc(pointer: str, instant: datetime) -> datetime:
+    """An instant in UTC; one without a zone is in UTC already.
+
+    Raises:
+        Problem: 422, it lies outside the calendar there.
+    """
+    try:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except OverflowError as e:
+        raise problems.invalid(FieldError(pointer, "Must lie in the years 1 to 9999, in UTC.")) from e
 
 
 def read_query(query: bytes, known: Iterable[str]) -> Mapping[str, list[str]]:

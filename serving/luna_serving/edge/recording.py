@@ -1,12 +1,15 @@
-"""What is recorded of a request: metrics, a log line, the context of all other lines, a span."""
+"""What is recorded of a request: metrics, a row of the request log, a log line, the context of other lines, a span."""
 
 import logging
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Mount, Route
 
+from luna_serving.access.credentials import Credential
+from luna_serving.access.request_log.rows import Fact
 from luna_serving.edge.bodies import Scope
 from luna_serving.edge.paths import PREFIX
 from luna_serving.telemetry.metrics import RequestMetrics
@@ -24,13 +27,25 @@ UNKNOWN: Final = "unknown"
 _OF_ACCOUNT: Final = re.compile(re.escape(PREFIX) + r"(?:/\{account_id:account\})?(?:/(.+))?")
 _CONVERTOR: Final = re.compile(r":\w+\}")
 _ITSELF: Final = "account"
+# Where routes behind the edge find the record of their request.
+_RECORD: Final = "luna.record"
+
+Address = Callable[[Scope, dict[bytes, bytes]], str]
+"""The client's address, from the scope and the headers of a request; empty where there is none."""
+
+
+def peer(scope: Scope, headers: dict[bytes, bytes]) -> str:
+    """The address of the connection's other end."""
+    del headers
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 class RequestRecord:
     """One request under way."""
 
     # Not a dataclass: every request makes one, and this costs a third.
-    __slots__ = ("context", "headers", "span", "started", "traceparent")
+    __slots__ = ("context", "credential", "headers", "span", "started", "traceparent")
 
     def __init__(self, headers: dict[bytes, bytes], context: dict[str, Any], started: float) -> None:
         self.headers = headers
@@ -38,6 +53,8 @@ class RequestRecord:
         """Members of all log lines of the request."""
         self.started = started
         """By `time.perf_counter`."""
+        self.credential: Credential | None = None
+        """What the caller presented, recognised or not."""
         self.span: Span | None = None
         self.traceparent = ""
         """Names the span to other processes; empty where nothing is traced."""
@@ -51,15 +68,27 @@ class RequestRecord:
 class Recorder:
     """Records the requests of an ingress replica."""
 
-    def __init__(self, metrics: RequestMetrics, traces: "Traces | None" = None, *, log_requests: bool = False) -> None:
+    def __init__(
+        self,
+        metrics: RequestMetrics,
+        traces: "Traces | None" = None,
+        *,
+        log_requests: bool = False,
+        rows: Callable[[Fact], None] | None = None,
+        address: Address = peer,
+    ) -> None:
         """Wire it.
 
         Args:
             metrics: of the replica.
             traces: where spans go; None makes none.
             log_requests: a line for every request; those of 500 and above are logged in any case.
+            rows: takes a row of the request log; None keeps none.
+            address: the client's address.
         """
         self.metrics = metrics
+        self._rows = rows
+        self._address = address
         self._traces = traces
         self._log_requests = log_requests
 
@@ -74,7 +103,7 @@ class Recorder:
             self._begin_span(self._traces, scope, record)
         return record
 
-    def end(self, record: RequestRecord, scope: Scope, route: str, status: int) -> None:
+    def end(self, record: RequestRecord, scope: Scope, route: str, status: int, size: int) -> None:
         """Record a request that is over.
 
         Args:
@@ -82,9 +111,15 @@ class Recorder:
             scope: of the request.
             route: its label, a template.
             status: of the answer; 499 where the caller hung up before it.
+            size: bytes of the answer's body.
         """
-        seconds = time.perf_counter() - record.started
+        ended = time.perf_counter()
+        seconds = ended - record.started
         self.metrics.answered(scope["method"], route, status, seconds)
+        if self._rows is not None:
+            address = self._address(scope, record.headers)
+            request_id = record.context["request_id"]
+            self._rows((ended, seconds, record.credential, scope["method"], route, status, size, request_id, address))
         if self._log_requests or status >= 500:
             facts = {
                 "method": scope["method"],
@@ -97,6 +132,15 @@ class Recorder:
             log.log(severity, "%s %s: %d", scope["method"], route, status, extra={"facts": facts})
         if record.span is not None:
             self._end_span(record.span, record, scope, route, status)
+
+    def socket_ended(self, record: RequestRecord, scope: Scope, route: str, status: int, size: int) -> None:
+        """Keep a row of a WebSocket that is over, or of an upgrade that was refused; arguments as of `end`."""
+        if self._rows is not None:
+            ended = time.perf_counter()
+            address = self._address(scope, record.headers)
+            request_id = record.context["request_id"]
+            seconds = ended - record.started
+            self._rows((ended, seconds, record.credential, "GET", route, status, size, request_id, address))
 
     @staticmethod
     def _begin_span(traces: "Traces", scope: Scope, record: RequestRecord) -> None:
@@ -131,6 +175,17 @@ def begin_context(headers: dict[bytes, bytes]) -> dict[str, Any]:
 def request_id(headers: dict[bytes, bytes]) -> str:
     """The id that the answer carries as X-Request-ID."""
     return headers.get(b"x-request-id", b"-").decode("latin-1")
+
+
+def pass_on(record: RequestRecord, scope: Scope) -> None:
+    """Let the routes behind the edge find the record of a request."""
+    scope[_RECORD] = record
+
+
+def note_credential(scope: Scope, credential: Credential) -> None:
+    """Record what the caller of the request presented. A scope that no edge has passed on is left alone."""
+    if _RECORD in scope:
+        scope[_RECORD].credential = credential
 
 
 def note_account(account_id: int) -> None:

@@ -9,7 +9,7 @@ from luna_serving.access.credentials import Credential
 from luna_serving.access.throttle.attempts import Attempts
 from luna_serving.edge.bodies import Scope, header_map
 from luna_serving.edge.client_address import TrustedProxies
-from luna_serving.wire.problems import NotPresented, Problem
+from luna_serving.wire.problems import NotPresented, Problem, SecretRefused
 from luna_store.quota.debits import Standing
 
 
@@ -45,7 +45,7 @@ class RefusedCredentials:
 
     async def counted(self, scope: Scope, headers: dict[bytes, bytes], problem: Problem) -> Problem:
         """The answer to a problem: 429 instead of 401 where too many credentials of the address were refused."""
-        if problem.status != 401 or isinstance(problem, NotPresented):
+        if problem.status != 401 or isinstance(problem, NotPresented | SecretRefused):
             return problem
         return await self._attempts.key_failed(self._proxies.address(scope, headers)) or problem
 

@@ -7,6 +7,7 @@ credential of its visitor; the check of its origin is a second line, and keeps t
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from luna_serving.edge.bodies import Receive, Scope, Send, header_map
 from luna_serving.edge.cors import SocketOrigins
 from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
 from luna_serving.edge.query import read_query
-from luna_serving.edge.recording import UNKNOWN, begin_context, note_account, request_id
+from luna_serving.edge.recording import UNKNOWN, RequestRecord, begin_context, note_account, request_id
 from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.security_headers import secured
 from luna_serving.telemetry.metrics import RequestMetrics
@@ -34,6 +35,8 @@ log = logging.getLogger("luna.sockets")
 
 SUBPROTOCOL: Final = "luna.v1"
 KEY_SUBPROTOCOL: Final = "luna.key."
+# RFC 9110, section 15.2.2: the status of an accepted upgrade, however the connection ended.
+SWITCHED: Final = 101
 # RFC 6455, section 7.4.1.
 POLICY_VIOLATION: Final = 1008
 INTERNAL_ERROR: Final = 1011
@@ -54,6 +57,8 @@ class Socket:
         """Checks the caller's credential again: a token may have expired since. Raises Problem 401."""
         self._receive = receive
         self._send = send
+        self.sent = 0
+        """Bytes of the messages that were sent."""
 
     async def receive(self, seconds: float) -> str | bytes:
         """Receive a message: str for a text frame, bytes for a binary one.
@@ -75,6 +80,7 @@ class Socket:
         Raises:
             Closed: the connection is closed.
         """
+        self.sent += len(text.encode())
         await self._transmit({"type": "websocket.send", "text": text})
 
     async def close(self, code: int, reason: str) -> None:
@@ -104,6 +110,14 @@ class SocketRoute:
     """The role that it needs."""
 
 
+Ended = Callable[[RequestRecord, Scope, str, int, int], None]
+"""Takes a connection that is over or was refused: its record and scope, the route, the status, the bytes sent."""
+
+
+def _not_recorded(*_: object) -> None:
+    """The default of tests that look at other things."""
+
+
 class Sockets:
     """The ASGI application of all WebSocket connections of an ingress replica."""
 
@@ -116,32 +130,46 @@ class Sockets:
         *,
         max_connections: int,
         origins: SocketOrigins | None = None,
+        ended: Ended = _not_recorded,
     ) -> None:
+        """Wire the sockets.
+
+        Args:
+            routes: of all capabilities.
+            authorization: recognises callers.
+            metrics: counts upgrades and open connections.
+            refused: counts refused credentials by address.
+            max_connections: more are refused with 503.
+            origins: the origins of browsers that may connect.
+            ended: takes every connection that is over or was refused.
+        """
         self._origins = origins or SocketOrigins()
         self._routes = {route.path: route for route in routes}
         self._authorization = authorization
         self._metrics = metrics
         self._refused = refused
         self._max_connections = max_connections
+        self._ended = ended
         self._connections = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
         await receive()  # websocket.connect
-        begin_context(header_map(scope))
+        headers = header_map(scope)
+        record = RequestRecord(headers, begin_context(headers), time.perf_counter())
         match = ACCOUNT_PATH.fullmatch(scope["path"])
         route = self._routes.get(match[2]) if match else None
         try:
             if match is None or route is None:
                 raise problems.not_found("No WebSocket is served at this path. See /docs.")
-            socket, accept = await self._admit(route, int(match[1]) if match[1] else None, scope, receive, send)
+            socket, accept = await self._admit(route, int(match[1]) if match[1] else None, record, scope, receive, send)
         except Denied as denied:
-            await self._refuse(scope, send, route, denied.problem, denied.standing)
+            await self._refuse(record, scope, send, route, denied.problem, denied.standing)
             return
         except Problem as problem:
-            await self._refuse(scope, send, route, problem)
+            await self._refuse(record, scope, send, route, problem)
             return
-        self._metrics.upgraded(route.path, 101)
+        self._metrics.upgraded(route.path, SWITCHED)
         self._connections += 1
         self._metrics.sockets.inc()
         try:
@@ -151,13 +179,20 @@ class Sockets:
         finally:
             self._connections -= 1
             self._metrics.sockets.dec()
+            self._ended(record, scope, route.path, SWITCHED, socket.sent)
 
     async def _admit(
-        self, route: SocketRoute, account_id: int | None, scope: Scope, receive: Receive, send: Send
+        self,
+        route: SocketRoute,
+        account_id: int | None,
+        record: RequestRecord,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> tuple[Socket, dict[str, object]]:
-        headers = with_key_of_subprotocol(header_map(scope), scope["subprotocols"])
+        headers = with_key_of_subprotocol(record.headers, scope["subprotocols"])
         self._origins.check(headers)
-        credential = self._authorization.read(headers)
+        credential = record.credential = self._authorization.read(headers)
         await self._refused.admit(scope, headers, credential)
         if account_id is None:
             account_id = await self._authorization.identify(credential)
@@ -177,11 +212,21 @@ class Sockets:
         return Socket(account_id, lambda: self._authorization.read(headers), receive, send), accept
 
     async def _refuse(
-        self, scope: Scope, send: Send, route: SocketRoute | None, problem: Problem, standing: Standing | None = None
+        self,
+        record: RequestRecord,
+        scope: Scope,
+        send: Send,
+        route: SocketRoute | None,
+        problem: Problem,
+        standing: Standing | None = None,
     ) -> None:
-        problem = await self._refused.counted(scope, header_map(scope), problem)
-        self._metrics.upgraded(route.path if route else UNKNOWN, problem.status)
-        await refuse(scope, send, problem, standing)
+        problem = await self._refused.counted(scope, record.headers, problem)
+        label = route.path if route else UNKNOWN
+        self._metrics.upgraded(label, problem.status)
+        try:
+            await refuse(scope, send, problem, standing)
+        finally:
+            self._ended(record, scope, label, problem.status, len(problem.body()))
 
     @staticmethod
     async def _run(route: SocketRoute, socket: Socket, id_: str) -> None:

@@ -4,11 +4,31 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
-from luna_serving.edge.bodies import Send
+from luna_serving.edge.bodies import Message, Send
 from luna_serving.edge.operation import Pieces
 
 # RFC 9110, section 8.6: no Content-Length.
 WITHOUT_BODY: Final = frozenset({204, 304})
+
+
+class Counted:
+    """A `send` that notes what is sent: the status, and the bytes of the body."""
+
+    __slots__ = ("_send", "size", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status: int | None = None
+        """None while no answer has begun."""
+        self.size = 0
+
+    async def __call__(self, message: Message) -> None:
+        """Send one message."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            self.size += len(message.get("body", b""))
+        await self._send(message)
 
 
 async def respond(

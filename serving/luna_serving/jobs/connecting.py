@@ -38,9 +38,10 @@ async def connect_workers(
     secrets = Secrets.from_environment()
     url = secrets.database_url.get_secret_value()
     stores = Background(
-        async_engine(url), redis_client(secrets.redis_url.get_secret_value(), timeout_s=store_timeout_s)
+        async_engine(url, actor="workers"),
+        redis_client(secrets.redis_url.get_secret_value(), timeout_s=store_timeout_s),
     )
-    leases = async_engine(url, pool_size=LEASE_CONNECTIONS)
+    leases = async_engine(url, actor="workers", pool_size=LEASE_CONNECTIONS)
     worker = Loops(leases, stores, loops, holder=holder_name(), metrics=LoopMetrics(telemetry.registry))
     Reporter(board, telemetry.registry).start("workers")
 

@@ -14,6 +14,7 @@ from luna_store.accounts.accounts import AccountNotFound, Accounts, AccountSpec
 from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.tables import DEFAULT_QUOTA_LIMIT
+from luna_store.audit.actors import command
 from luna_store.people.memberships import Memberships, Source
 from luna_store.people.roles import Role
 from luna_store.people.users import Users
@@ -67,7 +68,7 @@ async def demo_account(
         keep_key: called with a new key before anything else can fail, because the key cannot be read again.
         keep_password: the same for a new password.
     """
-    engine = async_engine(database_url, pool_size=1)
+    engine = async_engine(database_url, actor=command(), pool_size=1)
     redis = redis_client(redis_url, timeout_s=5.0)
     try:
         account_id, key, state = await _create_or_find(Accounts(engine, peppers), limits, kept.key, keep_key)

@@ -70,6 +70,15 @@ class NotPresented(Problem):
     """401 for a request without any credential: nobody has guessed one."""
 
 
+class SecretRefused(Problem):
+    """A password, refresh token or link was wrong: somebody may be guessing. Counted apart from refused API keys."""
+
+    @classmethod
+    def of(cls, problem: Problem) -> "SecretRefused":
+        """The same problem, as one that counts as a failed attempt."""
+        return cls(problem.slug, problem.status, problem.title, problem.detail, problem.headers, problem.extra)
+
+
 def bad_request() -> Problem:
     """400: the request is not valid HTTP."""
     return Problem(

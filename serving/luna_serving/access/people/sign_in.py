@@ -11,8 +11,9 @@ from luna_serving.access.people.passwords import Passwords, UnfitPassword
 from luna_serving.access.rebuilding import rebuild_at_once
 from luna_serving.access.tokens import Token, Tokens
 from luna_serving.wire import problems
-from luna_serving.wire.problems import FieldError, Problem
+from luna_serving.wire.problems import FieldError, Problem, SecretRefused
 from luna_store.accounts.cache import AccountCache
+from luna_store.audit.actors import Actor
 from luna_store.people.links import LinkInvalid, PasswordLinks
 from luna_store.people.memberships import Memberships, OwnAccount
 from luna_store.people.roles import Role
@@ -22,6 +23,7 @@ from luna_store.people.users import User, Users
 log = logging.getLogger("luna.people")
 
 WRONG = "The email address or the password is wrong."
+LINK_INVALID = "The link is not valid, has expired, or was used. Ask for another one."
 SIGN_IN_AGAIN = "The refresh token is not valid, has expired, or was used before. Sign in again."
 
 
@@ -70,7 +72,7 @@ class SignIn:
         right, renewed = await self._passwords.verify(password, user.password_hash if user else None)
         if user is None or not right or user.disabled_at is not None:
             self._metrics.sign_ins["password", "refused"].inc()
-            raise problems.unauthenticated(WRONG)
+            raise problems.unauthenticated(WRONG, SecretRefused)
         if renewed is not None and user.password_hash is not None:
             await self._users.rehash(user.id, user.password_hash, renewed)
         return user
@@ -100,7 +102,7 @@ class SignIn:
         """
         session = await self._sessions.of_token(refresh_token)
         if session is None:
-            raise problems.unauthenticated(SIGN_IN_AGAIN)
+            raise problems.unauthenticated(SIGN_IN_AGAIN, SecretRefused)
         # Before the token is used: a suspended account's people keep theirs.
         role = await self._present_role(session)
         try:
@@ -109,9 +111,9 @@ class SignIn:
             await self.take_effect([session.account_id])
             self._metrics.reused.inc()
             log.warning("a refresh token was used twice: session %s has ended", session.id)
-            raise problems.unauthenticated(SIGN_IN_AGAIN) from reused
+            raise problems.unauthenticated(SIGN_IN_AGAIN, SecretRefused) from reused
         except UnknownToken as unknown:
-            raise problems.unauthenticated(SIGN_IN_AGAIN) from unknown
+            raise problems.unauthenticated(SIGN_IN_AGAIN, SecretRefused) from unknown
         return self._signed_in(session, following, role)
 
     async def _present_role(self, session: Session) -> Role:
@@ -144,9 +146,9 @@ class SignIn:
             raise problems.unauthenticated("The user was deleted.")
         right, _ = await self._passwords.verify(current, user.password_hash)
         if not right:
-            raise problems.invalid(FieldError("/current_password", "Is not your password."))
+            raise SecretRefused.of(problems.invalid(FieldError("/current_password", "Is not your password.")))
         hashed = await self._hashed(new, user.email)
-        _, stale = await self._users.set_password(user.email, hashed, keep=session)
+        _, stale = await self._users.set_password(user.email, hashed, keep=session, by=Actor.user(user_id))
         await self.take_effect(stale)
 
     async def set_password(self, link: str, new: str) -> None:
@@ -155,7 +157,7 @@ class SignIn:
         Raises:
             Problem: 401, the link is not valid; 422, the password is unfit.
         """
-        invalid = problems.unauthenticated("The link is not valid, has expired, or was used. Ask for another one.")
+        invalid = problems.unauthenticated(LINK_INVALID, SecretRefused)
         email = await self._links.email(link)
         if email is None:
             raise invalid

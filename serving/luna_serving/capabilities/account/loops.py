@@ -6,7 +6,7 @@ from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop
 from luna_store.accounts.rows import remove_ended_keys
 from luna_store.ledger.holds import void_overdue
-from luna_store.ledger.orphans import accounts_with_rows, remove_rows
+from luna_store.ledger.orphans import LEDGER, REQUESTS, History, accounts_with_rows, remove_rows
 from luna_store.platform.idempotency import IdempotencyKeys
 from luna_store.platform.leases import Lease, fenced
 
@@ -21,18 +21,23 @@ async def remove_keys(stores: Background, lease: Lease) -> None:
 
 
 async def purge(stores: Background, lease: Lease) -> None:
-    """Remove ledger rows whose account was deleted with its data."""
+    """Remove rows of the ledger and the request log whose account was deleted with its data."""
+    for history in (LEDGER, REQUESTS):
+        await _purge(stores, lease, history)
+
+
+async def _purge(stores: Background, lease: Lease, history: History) -> None:
     after = 0
     while True:
         async with fenced(stores.engine, lease) as connection:
-            found = await accounts_with_rows(connection, after)
+            found = await accounts_with_rows(connection, after, history)
         if not found:
             return
         for account_id in [account_id for account_id, orphaned in found if orphaned]:
             more = True
             while more:
                 async with fenced(stores.engine, lease) as connection:
-                    more = await remove_rows(connection, account_id)
+                    more = await remove_rows(connection, account_id, history)
         after = found[-1][0]
 
 

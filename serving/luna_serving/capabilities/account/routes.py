@@ -1,32 +1,27 @@
 """`GET /api/v1/{account_id}` and `/usage`: an account's limits, quota and usage history."""
 
-import io
-import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 import orjson
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.access.authorization import Authorization
 from luna_serving.edge.account_scope import AccountRoutes, Owner
 from luna_serving.edge.openapi import refusals
-from luna_serving.edge.query import Instant
+from luna_serving.edge.query import Instant, in_utc
 from luna_serving.edge.store_answers import Meanings, store_answer
 from luna_serving.wire import problems
+from luna_serving.wire.tabular import JSON, OTHER_FORMS, acceptable, rendered
 from luna_store import limits
 from luna_store.accounts.accounts import AccountInfo, AccountNotFound, Accounts
 from luna_store.ledger.usage import UsagePoint, usage
 from luna_store.quota.debits import Standing
 from luna_store.quota.windows import window_end
 
-CSV, PARQUET, JSON = "text/csv", "application/vnd.apache.parquet", "application/json"
-FORMS = (JSON, CSV, PARQUET)
 # Two months of hours, years of days: an answer stays below a few thousand rows per route.
 LONGEST = {"hour": timedelta(days=62), "day": timedelta(days=1830)}
 USAGE = pa.schema(
@@ -39,8 +34,6 @@ USAGE_DESCRIPTION = (
     "and `Usage-Until` of every form, tell the span that was shown."
 )
 INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
-# The forms that a schema in the document cannot describe.
-OTHER_FORMS = {form: {"schema": {"type": "string", "format": "binary"}} for form in (CSV, PARQUET)}
 MEANINGS: Final[Meanings] = {AccountNotFound: lambda e: problems.not_found(str(e))}
 
 
@@ -141,9 +134,9 @@ def span(
     Raises:
         Problem: 422.
     """
-    end = _utc("/query/until", until) if until else now
+    end = in_utc("/query/until", until) if until else now
     try:
-        start = _utc("/query/since", since) if since else end - timedelta(days=30)
+        start = in_utc("/query/since", since) if since else end - timedelta(days=30)
     except OverflowError as e:
         wrong = "Must lie 30 days after the first of all dates, or come with `since`."
         raise problems.invalid(problems.FieldError("/query/until", wrong)) from e
@@ -163,48 +156,9 @@ def shown_from(since: datetime, until: datetime, history_days: int | None, now: 
     return min(now - timedelta(days=history_days), until)
 
 
-def _utc(pointer: str, instant: datetime) -> datetime:
-    try:
-        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-    except OverflowError as e:
-        raise problems.invalid(problems.FieldError(pointer, "Must lie in the years 1 to 9999, in UTC.")) from e
-
-
-def acceptable(accept: str) -> str:
-    """The offered form that the caller prefers, by quality (RFC 9110, 12.5.1).
-
-    Raises:
-        Problem: 406.
-    """
-    ranges = []
-    for part in accept.split(","):
-        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        ranges.append((name, _quality(next((p[2:] for p in parameters if p.startswith("q=")), "1"))))
-    for name, weight in sorted(ranges, key=lambda r: -r[1]):
-        for form in FORMS:
-            if weight > 0 and name in {form, form.split("/")[0] + "/*", "*/*"}:
-                return form
-    raise problems.not_acceptable(FORMS)
-
-
-def _quality(weight: str) -> float:
-    try:
-        number = float(weight)
-    except ValueError:
-        return 0.0
-    # float() accepts NaN, which would make the order undefined.
-    return 0.0 if math.isnan(number) else number
-
-
 def render(points: Sequence[UsagePoint], form: str, since: datetime, until: datetime) -> bytes:
     """The usage of a span in one of the forms."""
     rows = [{"start": p.start, "route": p.route, "units": p.units, "calls": p.calls} for p in points]
     if form == JSON:
         return orjson.dumps({"since": since, "until": until, "usage": rows}, option=orjson.OPT_UTC_Z)
-    table = pa.Table.from_pylist(rows, schema=USAGE)
-    sink = io.BytesIO()
-    if form == CSV:
-        pyarrow.csv.write_csv(table, sink)
-    else:
-        pyarrow.parquet.write_table(table, sink)
-    return sink.getvalue()
+    return rendered(rows, USAGE, form)

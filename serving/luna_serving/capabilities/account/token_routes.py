@@ -14,9 +14,10 @@ from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.access.tokens import Token, Tokens
-from luna_serving.edge.bodies import Disconnected, header_map, read_body
+from luna_serving.edge.bodies import Disconnected, header_map, read_in_time
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.query import refuse_unknown_parameters
+from luna_serving.edge.recording import note_credential
 from luna_serving.wire import problems
 from luna_serving.wire.problems import REALM, Problem
 
@@ -39,6 +40,8 @@ FORM_SCHEMA = {
 }
 # Bytes of a form with three short fields.
 MAX_FORM_BYTES = 4096
+# Seconds that it has to arrive.
+FORM_S = 30.0
 
 
 class TokenAnswer(BaseModel):
@@ -79,14 +82,14 @@ async def form(request: Request) -> Form:
     """The urlencoded body, with HTTP Basic credentials as client id and secret.
 
     Raises:
-        Problem: 400, 413 or 415.
+        Problem: 400, 408, 413 or 415.
     """
     content_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
     if content_type != FORM:
         problem = problems.unsupported_media_type(content_type)
         raise replace(problem, detail=f"Send the body with Content-Type: {FORM}.")
     try:
-        body = await read_body(header_map(request.scope), request.receive, MAX_FORM_BYTES)
+        body = await read_in_time(header_map(request.scope), request.receive, MAX_FORM_BYTES, FORM_S)
     except Disconnected as e:
         raise oauth_error("invalid_request", "The body ended before it was whole.") from e
     try:
@@ -122,7 +125,7 @@ def router(
         "/api/v1/auth/token",
         summary="A token for an API key",
         openapi_extra={"requestBody": FORM_SCHEMA},
-        responses=refusals(400, 401, 403, 413, 415, 422, 429, 503),
+        responses=refusals(400, 401, 403, 408, 413, 415, 422, 429, 503),
         dependencies=[Depends(refuse_unknown_parameters)],
     )
     async def token(request: Request, response: Response, sent: Annotated[Form, Depends(form)]) -> TokenAnswer:
@@ -134,6 +137,7 @@ def router(
             raise oauth_error("invalid_request", "client_id (the account's id) and client_secret (its key) are needed.")
         try:
             credential = authenticator.of_key(sent.client_secret)
+            note_credential(request.scope, credential)
             await admit(request.scope, header_map(request.scope), credential)
             owner = await authorization.identify(credential)
         except Problem as problem:

@@ -84,6 +84,6 @@ KALMAN: Final = Capability(
     limits=(MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST),
     # Compiling all programs would delay the first call by a minute.
     local={"warm_states": "2"},
-    loops=lambda settings: loops(timedelta(days=settings.stream_unused_days)),
+    loops=lambda _, settings: loops(timedelta(days=settings.stream_unused_days)),
     tables=(NamedModel, ModelVersion, KalmanStream, KalmanStreamAnswer),
 )

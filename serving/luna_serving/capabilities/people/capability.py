@@ -54,4 +54,4 @@ def serve(platform: Platform, settings: PeopleSettings) -> Routes:
     return Routes(routers=[auth.router(), openid.router(), members])
 
 
-PEOPLE: Final = Capability(name="people", settings=PeopleSettings, serve=serve, loops=lambda _: LOOPS)
+PEOPLE: Final = Capability(name="people", settings=PeopleSettings, serve=serve, loops=lambda _, __: LOOPS)

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential, session_of
 from luna_serving.access.people.sign_in import SignedIn, SignIn
-from luna_serving.access.throttle.attempts import Attempts
+from luna_serving.access.throttle.attempts import Attempt, Attempts
 from luna_serving.access.throttle.policy import Kind
 from luna_serving.capabilities.people.wire import (
     MAX_BODY_BYTES,
@@ -29,10 +29,10 @@ from luna_serving.edge.bodies import header_map
 from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.openapi import SECURITY, json_request, refusals
 from luna_serving.edge.query import refuse_unknown_parameters
-from luna_serving.edge.recording import note_account
+from luna_serving.edge.recording import note_account, note_credential
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.wire import problems
-from luna_serving.wire.problems import Problem
+from luna_serving.wire.problems import Problem, SecretRefused
 from luna_store.people.memberships import Memberships
 from luna_store.people.users import Users
 
@@ -138,17 +138,14 @@ class AuthRoutes:
         sent = read_body(Login, await self._body(request))
         email = read_email(sent.email)
         attempt = await self._attempts.begin(Kind.LOGIN, self._address(request), email)
-        user = await self._answered(self._sign_in.identified(email, sent.password))
-        await attempt.succeeded()
+        user = await self._checked(attempt, self._sign_in.identified(email, sent.password))
         return _session(response, await self._answered(self._sign_in.begin(user, sent.account_id, by="password")))
 
     async def refresh(self, request: Request, response: Response) -> SessionAnswer:
         """POST /refresh."""
         sent = read_body(Refresh, await self._body(request))
         attempt = await self._attempts.begin(Kind.REFRESH, self._address(request))
-        signed_in = await self._answered(self._sign_in.refresh(sent.refresh_token))
-        await attempt.succeeded()
-        return _session(response, signed_in)
+        return _session(response, await self._checked(attempt, self._sign_in.refresh(sent.refresh_token)))
 
     async def logout(self, request: Request) -> None:
         """POST /logout."""
@@ -190,15 +187,13 @@ class AuthRoutes:
         sent = read_body(PasswordChange, await self._body(request))
         attempt = await self._attempts.begin(Kind.PASSWORD, self._address(request), str(credential.user_id))
         change = self._sign_in.change_password(credential.user_id, session, sent.current_password, sent.new_password)
-        await self._answered(change)
-        await attempt.succeeded()
+        await self._checked(attempt, change)
 
     async def set_password(self, request: Request) -> None:
         """POST /password/link."""
         sent = read_body(PasswordOfLink, await self._body(request))
         attempt = await self._attempts.begin(Kind.PASSWORD, self._address(request))
-        await self._answered(self._sign_in.set_password(sent.token, sent.new_password))
-        await attempt.succeeded()
+        await self._checked(attempt, self._sign_in.set_password(sent.token, sent.new_password))
 
     async def _recognised(self, request: Request) -> tuple[Credential, int]:
         """The caller, and the account of its credential, which may call.
@@ -208,6 +203,7 @@ class AuthRoutes:
             Denied: 403.
         """
         credential = self._authorization.read(header_map(request.scope))
+        note_credential(request.scope, credential)
         account_id = await self._authorization.identify(credential)
         note_account(account_id)
         request.state.standing = await self._authorization.standing(credential, account_id, "auth")
@@ -219,6 +215,19 @@ class AuthRoutes:
 
     def _address(self, request: Request) -> str:
         return self._proxies.address(request.scope, header_map(request.scope))
+
+    @classmethod
+    async def _checked(cls, attempt: Attempt, question: Awaitable[T]) -> T:
+        """Run what checks a secret; only a wrong secret counts as a failed attempt."""
+        try:
+            result = await cls._answered(question)
+        except SecretRefused:
+            raise
+        except Problem:
+            await attempt.given_back()
+            raise
+        await attempt.succeeded()
+        return result
 
     @staticmethod
     async def _answered(question: Awaitable[T]) -> T:

@@ -22,6 +22,8 @@ from luna_serving.edge.security_headers import ALWAYS, DATA_POLICY
 MAX_HEADERS = 100
 MAX_HEADERS_BYTES = 16 * 1024
 MAX_TARGET_BYTES = 16 * 1024
+# Seconds for a whole head. Serve sets none: one that comes byte by byte would keep a connection for an hour.
+HEAD_S = 30
 # A head has to fit into one buffer, less 1 kB that HAProxy keeps for rewriting. An active connection has two buffers.
 _BUFFER_BYTES = 64 * 1024
 _PARSED_HEADERS = 2000
@@ -147,6 +149,8 @@ def with_problems(configuration: str, folder: Path, environment: Mapping[str, st
         environment: names in LUNA_CORS_ORIGINS the origins whose pages may read the answers.
     """
     lines = "".join(f"    errorfile {status} {shlex.quote(str(_file(folder, status)))}\n" for status in ANSWERS)
+    if "timeout http-request " not in configuration:
+        lines += f"    timeout http-request {HEAD_S}s\n"
     configuration = _ERRORFILE.sub("", configuration)
     configuration = _DEFAULTS.sub(lambda found: found[0] + lines, configuration)
     configuration = _BUFSIZE.sub(_parsed_beyond_the_limits, configuration)

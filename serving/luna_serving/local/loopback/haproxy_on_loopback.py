@@ -26,11 +26,13 @@ from luna_serving.local.loopback.haproxy_pages import rewritten_copy
 
 _PR_SET_PDEATHSIG = 1
 _OPEN_BIND = re.compile(r"^(\s*bind )(?:\*)?:(\d+)", re.MULTILINE)
+# Serve's default: a line with the query per request to whoever has UDP port 514, from a socket bound to every address.
+_SYSLOG = re.compile(r"^ *log 127\.0\.0\.1:514 .*\n", re.MULTILINE)
 
 
 def closed(configuration: str) -> str:
-    """The configuration, with listeners that have no address bound to 127.0.0.1."""
-    return _OPEN_BIND.sub(r"\g<1>127.0.0.1:\2", configuration)
+    """The configuration, with listeners that have no address bound to 127.0.0.1, and without Serve's default log."""
+    return _OPEN_BIND.sub(r"\g<1>127.0.0.1:\2", _SYSLOG.sub("", configuration))
 
 
 def run(binary: str, arguments: Sequence[str], *, loopback: bool) -> NoReturn:

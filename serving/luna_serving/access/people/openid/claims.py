@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from luna_serving.openid_settings import Provider
+from luna_serving.settings.openid import Provider
 from luna_store.people.emails import InvalidEmail, normalised
 from luna_store.people.roles import Role
 

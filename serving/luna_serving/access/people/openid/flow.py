@@ -16,7 +16,7 @@ from luna_serving.access.people.openid.metadata import InvalidDocument, Metadata
 from luna_serving.access.people.openid.pending import Pending, PendingSignIns, digest
 from luna_serving.access.people.openid.provider import CodeRefused, OpenIdProvider
 from luna_serving.access.people.openid.requests import ProviderGone
-from luna_serving.openid_settings import Provider
+from luna_serving.settings.openid import Provider
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.people.identities import (

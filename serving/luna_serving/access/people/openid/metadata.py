@@ -7,7 +7,7 @@ from typing import Any, Final
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
-from luna_serving.openid_settings import on_loopback, secure
+from luna_serving.settings.openid import on_loopback, secure
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 # Never `none`, and no HMAC: its key would be the client secret, or a public key that is taken for one.

@@ -15,7 +15,7 @@ from luna_serving.access.people.openid.id_token import Expected, InvalidIdToken,
 from luna_serving.access.people.openid.metadata import WELL_KNOWN, InvalidDocument, Metadata, read_keys, read_metadata
 from luna_serving.access.people.openid.pending import Pending
 from luna_serving.access.people.openid.requests import ProviderGone, ProviderRequests
-from luna_serving.openid_settings import Provider
+from luna_serving.settings.openid import Provider
 
 # How long documents are kept, and how long a provider that failed is left alone.
 KEPT_S: Final = 3600.0

@@ -98,7 +98,9 @@ class KeyRoutes:
             openapi_extra=needs(Role.ADMIN),
         )
         async def end_key(owner: Own, prefix: str) -> Response:
-            await store_answer(self._own.revoke(owner.account_id, prefix.replace("\0", "")), STORE, MEANINGS)
+            await store_answer(
+                self._own.revoke(owner.account_id, prefix.replace("\0", ""), owner.actor), STORE, MEANINGS
+            )
             await rebuild_at_once(self._cache, owner.account_id)
             return Response(status_code=204)
 
@@ -118,7 +120,9 @@ class KeyRoutes:
                     # In the transaction that issues the key: a call that is sent twice issues one.
                     await self._idempotency_keys.keep(claim, kept_answer(again[0]), connection)
 
-            info, key = await store_answer(self._own.issue(owner.account_id, overlap, keep), STORE, MEANINGS)
+            info, key = await store_answer(
+                self._own.issue(owner.account_id, overlap, keep, owner.actor), STORE, MEANINGS
+            )
             await rebuild_at_once(self._cache, owner.account_id)
             return _answer(info, key.secret)
 

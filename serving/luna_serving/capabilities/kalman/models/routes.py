@@ -105,7 +105,7 @@ def router(authorization: Authorization, models: Models, *, max_bytes: int, time
         except Disconnected:
             return Response(status_code=499)
         stored, is_new = await store_answer(
-            models.put(own.account_id, name, document.kind, document.text, expected), STORE, MEANINGS
+            models.put(own.account_id, name, document.kind, document.text, expected, own.actor), STORE, MEANINGS
         )
         headers = {"ETag": entity_tag(stored.info.version)}
         if is_new:
@@ -174,7 +174,8 @@ def router(authorization: Authorization, models: Models, *, max_bytes: int, time
         responses=refusals(412),
     )
     async def delete_model(own: OwnModel, name: str, if_match: IfMatch = None) -> Response:
-        await store_answer(models.delete(own.account_id, name, expectation(if_match, None)), STORE, MEANINGS)
+        expected = expectation(if_match, None)
+        await store_answer(models.delete(own.account_id, name, expected, own.actor), STORE, MEANINGS)
         return Response(status_code=204)
 
     return routes

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_serving.capabilities.kalman.store.tables import ModelVersion, NamedModel
 from luna_store.accounts.accounts import AccountNotFound
+from luna_store.audit.actors import Actor, acting_as
 
 # A label of RFC 1123, as in Kubernetes; the table has the same check.
 NAME: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
@@ -102,9 +103,15 @@ class Models:
         self._limits = limits
 
     async def put(
-        self, account_id: int, name: str, kind: str, document: str, expected: Expectation | None = None
+        self,
+        account_id: int,
+        name: str,
+        kind: str,
+        document: str,
+        expected: Expectation | None = None,
+        by: Actor | None = None,
     ) -> tuple[StoredModel, bool]:
-        """Make `document` the latest version; no change if it is the latest already.
+        """Make `document` the latest version, for the audit log `by` this actor; no change if it is the latest already.
 
         Returns:
             The latest version, and whether the model is new.
@@ -124,6 +131,7 @@ class Models:
                     stored = _stored(await _version(connection, account_id, name, latest))
                     if stored.document == document:
                         return stored, False
+                await acting_as(connection, by)
                 weight = len(document.encode()) + VERSION_OVERHEAD_BYTES
                 await self._require_room(connection, account_id, weight, is_new=latest is None, is_name=found is None)
                 version = await _count_up(connection, account_id, name, weight, found)
@@ -176,8 +184,10 @@ class Models:
             rows = await connection.execute(query.order_by(ModelVersion.version.desc()).limit(limit))
             return [VersionInfo(*row) for row in rows]
 
-    async def delete(self, account_id: int, name: str, expected: Expectation | None = None) -> None:
-        """Remove all versions of a model; its numbers are not reused.
+    async def delete(
+        self, account_id: int, name: str, expected: Expectation | None = None, by: Actor | None = None
+    ) -> None:
+        """Remove all versions of a model, for the audit log `by` this actor; its numbers are not reused.
 
         Raises:
             ModelChanged: the latest version is not the expected one.
@@ -190,6 +200,7 @@ class Models:
                 raise ModelChanged(name, latest)
             if latest is None:
                 raise ModelNotFound(name, None)
+            await acting_as(connection, by)
             await connection.execute(_of_name(delete(ModelVersion), account_id, name))
             await connection.execute(
                 update(NamedModel)

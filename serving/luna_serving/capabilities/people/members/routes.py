@@ -107,7 +107,9 @@ def router(authorization: Authorization, memberships: Memberships, own: OwnMembe
     async def put_member(request: Request, response: Response, owner: Own, email: str) -> MemberAnswer:
         address = read_email(email, "/path/email")
         sent = read_body(RoleSent, await json_body(request, limit=MAX_BODY_BYTES, seconds=TIMEOUT_S))
-        member, is_new = await store_answer(own.put(owner.account_id, address, Role.of(sent.role)), STORE, MEANINGS)
+        member, is_new = await store_answer(
+            own.put(owner.account_id, address, Role.of(sent.role), owner.actor), STORE, MEANINGS
+        )
         await rebuild_at_once(cache, owner.account_id)
         if is_new:
             response.status_code = 201
@@ -125,7 +127,7 @@ def router(authorization: Authorization, memberships: Memberships, own: OwnMembe
     )
     async def remove_member(owner: Own, email: str) -> Response:
         address = read_email(email, "/path/email")
-        await store_answer(own.remove(owner.account_id, address), STORE, MEANINGS)
+        await store_answer(own.remove(owner.account_id, address, owner.actor), STORE, MEANINGS)
         await rebuild_at_once(cache, owner.account_id)
         return Response(status_code=204)
 

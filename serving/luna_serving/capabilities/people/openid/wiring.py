@@ -11,7 +11,7 @@ from luna_serving.access.people.openid.pending import PendingSignIns
 from luna_serving.access.people.openid.provider import OpenIdProvider
 from luna_serving.access.people.openid.requests import ProviderRequests
 from luna_serving.capabilities.contract import Platform
-from luna_serving.openid_settings import Provider
+from luna_serving.settings.openid import Provider
 from luna_store.people.identities import Identities
 
 CALLBACK: Final = "/api/v1/auth/oidc/{name}/callback"

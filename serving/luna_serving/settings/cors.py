@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from luna_serving.setting_group import Group
+from luna_serving.settings.group import Group
 
 # As browsers write it (Fetch standard, "serializing a request origin"). `null` is none: every sandboxed page sends it.
 ORIGIN: Final = re.compile(

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from luna_serving.setting_group import Group
+from luna_serving.settings.group import Group
 
 # A name is in paths, in a metric's label and in logs.
 NAME: Final = r"^[a-z0-9][a-z0-9-]{0,31}$"

@@ -1,0 +1,81 @@
+"""All groups that belong to no capability."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import NoDecode
+
+from luna_serving.settings.access import (
+    AccessSettings,
+    Argon2Settings,
+    SessionSettings,
+    ThrottleSettings,
+    TokenSettings,
+)
+from luna_serving.settings.cors import CorsSettings
+from luna_serving.settings.edge import DispatchSettings, EdgeSettings
+from luna_serving.settings.group import CapabilitySettings, Group, Scaled
+from luna_serving.settings.openid import OidcSettings
+from luna_serving.settings.records import AuditSettings, LogSettings, RequestsSettings, TraceSettings
+
+
+class WorkersSettings(Group):
+    """The deployment that hosts periodic work: retention, housekeeping."""
+
+    replicas: int = Field(1, ge=1, description="Replicas; each takes a share of the loops, and all when others die.")
+    cpus: float = Field(0.0, ge=0, description="CPU cores that Ray reserves for a replica; it mostly waits.")
+
+
+class PlatformSettings(Group):
+    """What belongs to no capability."""
+
+    edge: EdgeSettings = EdgeSettings()
+    cors: CorsSettings = CorsSettings()
+    dispatch: DispatchSettings = DispatchSettings()
+    access: AccessSettings = AccessSettings()
+    token: TokenSettings = TokenSettings()
+    argon2: Argon2Settings = Argon2Settings()
+    session: SessionSettings = SessionSettings()
+    oidc: OidcSettings = OidcSettings()
+    throttle: ThrottleSettings = ThrottleSettings()
+    requests: RequestsSettings = RequestsSettings()
+    audit: AuditSettings = AuditSettings()
+    workers: WorkersSettings = WorkersSettings()
+    proxy: Literal["haproxy", "serve"] = Field(
+        "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."
+    )
+    data_dir: str = Field(
+        "",
+        description="A folder on the disk that /health/system shows: in `luna up` the data folder, otherwise that of "
+        "temporary files.",
+    )
+    log: LogSettings = LogSettings()
+    trace: TraceSettings = TraceSettings()
+    only: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="The capabilities to serve, separated by commas; all by default. `account` is always served."
+    )
+    hosts: dict[str, tuple[str, ...]] = Field(
+        {},
+        description='Deployments that host several capabilities, as JSON: {"compute": ["kalman", "indicators"]}; "*" '
+        "is every other one. A capability that is not named has a deployment of its own.",
+    )
+
+
+class ReplicaSettings(CapabilitySettings, Scaled):
+    """Settings of a capability that computes on replicas."""
+
+    gpus: float = Field(0.0, ge=0, description="GPUs that Ray reserves for a replica; 0 runs on CPUs.")
+
+    def ongoing(self, platform: "PlatformSettings") -> int:
+        """Calls under way at once in one replica, from all ingress replicas."""
+        return 4 * platform.dispatch.batches_in_flight + platform.edge.replicas_max
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of an application."""
+
+    platform: PlatformSettings
+    capabilities: Mapping[str, CapabilitySettings]

@@ -1,0 +1,77 @@
+"""Answers that are tables: JSON, CSV or Parquet, by `Accept`."""
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.parquet
+
+from luna_serving.wire import problems
+
+JSON: Final = "application/json"
+CSV: Final = "text/csv"
+PARQUET: Final = "application/vnd.apache.parquet"
+FORMS: Final = (JSON, CSV, PARQUET)
+# The forms that a schema in the OpenAPI document cannot describe.
+OTHER_FORMS: Final = {form: {"schema": {"type": "string", "format": "binary"}} for form in (CSV, PARQUET)}
+# What spreadsheets take for a formula (OWASP, "CSV injection").
+FORMULA: Final = r"^[=+\-@\t\r]"
+
+
+def acceptable(accept: str) -> str:
+    """The offered form that the caller prefers, by quality (RFC 9110, 12.5.1).
+
+    Raises:
+        Problem: 406.
+    """
+    ranges = []
+    for part in accept.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        ranges.append((name, _quality(next((p[2:] for p in parameters if p.startswith("q=")), "1"))))
+    for name, weight in sorted(ranges, key=lambda r: -r[1]):
+        for form in FORMS:
+            if weight > 0 and name in {form, form.split("/")[0] + "/*", "*/*"}:
+                return form
+    raise problems.not_acceptable(FORMS)
+
+
+def rendered(rows: Sequence[dict[str, Any]], schema: pa.Schema, form: str) -> bytes:
+    """A table as CSV or Parquet.
+
+    Args:
+        rows: by the names of the schema.
+        schema: the columns.
+        form: CSV or PARQUET.
+    """
+    table = pa.Table.from_pylist(rows, schema=schema)
+    sink = io.BytesIO()
+    if form == CSV:
+        pyarrow.csv.write_csv(_without_formulas(table), sink)
+    else:
+        pyarrow.parquet.write_table(table, sink)
+    return sink.getvalue()
+
+
+def _without_formulas(table: pa.Table) -> pa.Table:
+    """Text that a spreadsheet would compute, behind an apostrophe."""
+    for index, field in enumerate(table.schema):
+        if not pa.types.is_string(field.type):
+            continue
+        column = table.column(index)
+        guarded = pyarrow.compute.binary_join_element_wise(pa.scalar("'"), column, "")
+        formulas = pyarrow.compute.match_substring_regex(column, FORMULA)
+        table = table.set_column(index, field, pyarrow.compute.if_else(formulas, guarded, column))
+    return table
+
+
+def _quality(weight: str) -> float:
+    try:
+        number = float(weight)
+    except ValueError:
+        return 0.0
+    # float() accepts NaN, which would make the order undefined.
+    return 0.0 if math.isnan(number) else number
