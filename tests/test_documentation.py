@@ -11,6 +11,7 @@ import luna_serving
 from luna_operator.metrics import Metrics as OperatorMetrics
 from luna_operator.metrics import SettlementMetrics
 from luna_operator.settings import Settings as OperatorSettings
+from luna_serving.access.people.metrics import PeopleMetrics
 from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
@@ -49,6 +50,7 @@ def serving_metrics() -> list[Metric]:
         RequestLogMetrics,
         AccessMetrics,
         ThrottleMetrics,
+        PeopleMetrics,
         DispatchMetrics,
         LoopMetrics,
         KalmanMetrics,
@@ -72,8 +74,7 @@ def test_every_secret_stands_in_the_configuration_page(name: str) -> None:
 
 def test_the_configuration_page_names_no_setting_that_is_none() -> None:
     known = {name for name, _ in variables({each.name: each.settings for each in CAPABILITIES})}
-    secrets = {name.upper() for name in Secrets.model_fields if name.startswith("luna_")}
-    assert set(re.findall(r"`(LUNA_[A-Z0-9_]+)`", CONFIGURATION)) == known | secrets
+    assert set(re.findall(r"`(LUNA_[A-Z0-9_]+)`", CONFIGURATION)) == {*known, "LUNA_PEPPERS", "LUNA_CLIENT_SECRETS"}
 
 
 @pytest.mark.parametrize("name", FAMILIES)

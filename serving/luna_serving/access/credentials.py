@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 
-from luna_serving.access.tokens import InvalidToken, Tokens
+from luna_serving.access.tokens import InvalidToken, Token, Tokens
 from luna_serving.wire import problems
 from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
 from luna_store.people.roles import Role
@@ -28,6 +28,11 @@ class Credential:
     """What the caller may do. A key, and a token of a key, acts as a member."""
     user_id: uuid.UUID | None = None
     """The person who signed in; None for a key and its tokens."""
+
+    @classmethod
+    def of_token(cls, token: Token) -> "Credential":
+        """The credential of a verified token."""
+        return cls(token.key_prefix, (), token_account=token.account_id, role=token.role, user_id=token.user_id)
 
     @property
     def principal(self) -> str:
@@ -70,7 +75,7 @@ class Authenticator:
             token = self._tokens.verify(presented)
         except InvalidToken as e:
             raise problems.unauthenticated(str(e)) from e
-        return Credential(token.key_prefix, (), token_account=token.account_id, role=token.role, user_id=token.user_id)
+        return Credential.of_token(token)
 
     def of_key(self, presented: str) -> Credential:
         """The credential for an API key.

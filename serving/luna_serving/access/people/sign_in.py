@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from luna_serving.access.credentials import Credential
 from luna_serving.access.people.metrics import PeopleMetrics
 from luna_serving.access.people.passwords import Passwords, UnfitPassword
 from luna_serving.access.rebuilding import rebuild_at_once
@@ -35,8 +36,13 @@ class SignedIn:
     expires_in: int
     """Seconds."""
     refresh_token: str
-    account_id: int
-    role: Role
+    token: Token
+    """What the access token says."""
+
+    @property
+    def credential(self) -> Credential:
+        """What a call with the access token presents."""
+        return Credential.of_token(self.token)
 
 
 class SignIn:
@@ -176,7 +182,7 @@ class SignIn:
 
     def _signed_in(self, session: Session, refresh_token: str, role: Role) -> SignedIn:
         token = Token(session.account_id, session.principal(role), role, session.user_id)
-        return SignedIn(self._tokens.issue(token), self._tokens.lifetime_s, refresh_token, session.account_id, role)
+        return SignedIn(self._tokens.issue(token), self._tokens.lifetime_s, refresh_token, token)
 
     async def take_effect(self, accounts: Sequence[int]) -> None:
         """Rebuild accounts whose people have changed."""

@@ -139,13 +139,15 @@ class AuthRoutes:
         email = read_email(sent.email)
         attempt = await self._attempts.begin(Kind.LOGIN, self._address(request), email)
         user = await self._checked(attempt, self._sign_in.identified(email, sent.password))
-        return _session(response, await self._answered(self._sign_in.begin(user, sent.account_id, by="password")))
+        return _session(
+            request, response, await self._answered(self._sign_in.begin(user, sent.account_id, by="password"))
+        )
 
     async def refresh(self, request: Request, response: Response) -> SessionAnswer:
         """POST /refresh."""
         sent = read_body(Refresh, await self._body(request))
         attempt = await self._attempts.begin(Kind.REFRESH, self._address(request))
-        return _session(response, await self._checked(attempt, self._sign_in.refresh(sent.refresh_token)))
+        return _session(request, response, await self._checked(attempt, self._sign_in.refresh(sent.refresh_token)))
 
     async def logout(self, request: Request) -> None:
         """POST /logout."""
@@ -239,6 +241,9 @@ async def page() -> HTMLResponse:
     return HTMLResponse(PAGE)
 
 
-def _session(response: Response, signed_in: SignedIn) -> SessionAnswer:
+def _session(request: Request, response: Response, signed_in: SignedIn) -> SessionAnswer:
+    # The request log shows a sign-in to the account that it led to.
+    note_credential(request.scope, signed_in.credential)
+    note_account(signed_in.token.account_id)
     response.headers.update(NO_STORE)
     return SessionAnswer.of(signed_in)

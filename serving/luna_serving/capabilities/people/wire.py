@@ -77,8 +77,8 @@ class SessionAnswer(BaseModel):
             access_token=signed_in.access_token,
             expires_in=signed_in.expires_in,
             refresh_token=signed_in.refresh_token,
-            account_id=signed_in.account_id,
-            role=signed_in.role.word,
+            account_id=signed_in.token.account_id,
+            role=signed_in.token.role.word,
         )
 
 

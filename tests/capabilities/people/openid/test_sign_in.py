@@ -257,6 +257,14 @@ async def test_claims_give_roles_change_them_and_take_them_back(site: Website) -
     assert await with_claims() == {other: "member"}, "what others gave stays"
 
 
+async def test_the_audit_log_names_the_provider_that_gave_a_role(site: Website) -> None:
+    team, email = await site.named(TEAM), address()
+    await register(site, email, email=email, email_verified=True, groups=["luna-admins"])
+    async with site.browser() as browser:
+        assert (await browser.sign_in("honest", email, account_id=team)).status_code == 200
+    assert "provider:honest" in await site.actors(team)
+
+
 async def test_a_role_that_a_claim_took_back_ends_at_once(site: Website) -> None:
     team, email = await site.named(TEAM), address()
     async with site.browser() as browser:

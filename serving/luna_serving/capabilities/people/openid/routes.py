@@ -22,6 +22,7 @@ from luna_serving.edge.bodies import header_map
 from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.query import refuse_unknown_parameters
+from luna_serving.edge.recording import note_account, note_credential
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
@@ -130,13 +131,17 @@ class OpenIdRoutes:
                 await attempt.given_back()
             raise
         await attempt.succeeded()
-        recognised = await self._answered(self._flow.recognised(provider, presented))
+        named = request.headers.get("x-request-id", "")
+        recognised = await self._answered(self._flow.recognised(provider, presented, named))
         await self._sign_in.take_effect(recognised.stale)
         session = self._sign_in.begin(recognised.user, pending.account_id, by=provider)
-        answer = SessionAnswer.of(await self._answered(session))
+        signed_in = await self._answered(session)
+        # For the request log.
+        note_credential(request.scope, signed_in.credential)
+        note_account(signed_in.token.account_id)
         gone = cookie_header(self._flow.cookie_name(state), "", secure=self._secure)
         response.headers.update({"set-cookie": gone, **PRIVATE})
-        return answer
+        return SessionAnswer.of(signed_in)
 
     def _address(self, request: Request) -> str:
         return self._proxies.address(request.scope, header_map(request.scope))
