@@ -74,7 +74,7 @@ def test_every_secret_stands_in_the_configuration_page(name: str) -> None:
 
 def test_the_configuration_page_names_no_setting_that_is_none() -> None:
     known = {name for name, _ in variables({each.name: each.settings for each in CAPABILITIES})}
-    assert set(re.findall(r"`(LUNA_[A-Z0-9_]+)`", CONFIGURATION)) == {*known, "LUNA_PEPPERS"}
+    assert set(re.findall(r"`(LUNA_[A-Z0-9_]+)`", CONFIGURATION)) == {*known, "LUNA_PEPPERS", "LUNA_CLIENT_SECRETS"}
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -104,7 +104,7 @@ def test_the_operators_page_names_no_setting_that_is_none() -> None:
 
 def test_the_errors_page_has_every_problem_type_with_its_status_and_no_other() -> None:
     written = "\n".join(source.read_text() for source in Path(luna_serving.__file__).parent.rglob("*.py"))
-    served = re.findall(r'\bProblem\(\s*"([a-z-]+)",\s*(\w+)', written)
+    served = re.findall(r'\b(?:Problem|kind)\(\s*"([a-z-]+)",\s*(\w+)', written)
     by_the_proxy = re.findall(r'problems/([a-z-]+)",.*?"status":(\d+)', _answers_of_the_proxy())
     answered: dict[str, set[str]] = {}
     for slug, status in [*served, *by_the_proxy]:

@@ -73,6 +73,20 @@ def test_another_key_of_the_secret_can_be_named() -> None:
     assert environment(operator)["LUNA_PEPPERS"]["secretKeyRef"] == {"name": "my-peppers", "key": "text"}
 
 
+def test_client_secrets_of_openid_providers_reach_serving_alone() -> None:
+    operator = only(rendered("everything"), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert "LUNA_CLIENT_SECRETS" not in environment(operator)
+    ray = [
+        environment(container)
+        for kind, pod in pod_templates(rendered("everything"))
+        for container in containers(pod)
+        if "LUNA_CLIENT_SECRETS" in environment(container)
+    ]
+    assert ray
+    for each in ray:
+        assert each["LUNA_CLIENT_SECRETS"]["secretKeyRef"] == {"name": "my-clients", "key": "json"}
+
+
 def test_valkey_forgets_no_quota() -> None:
     lines = of_kind(rendered("default"), "ConfigMap")["luna-valkey"]["data"]["valkey.conf"].splitlines()
     assert "maxmemory-policy noeviction" in lines

@@ -195,6 +195,15 @@ template:
           {{- end }}
           {{- include "luna.rayEnv" $root | nindent 10 }}
           {{- include "luna.secretsEnv" $root | nindent 10 }}
+          {{- with $root.Values.clientSecrets }}
+          {{- if .existingSecret }}
+          - name: LUNA_CLIENT_SECRETS
+            valueFrom:
+              secretKeyRef:
+                name: {{ .existingSecret }}
+                key: {{ .existingSecretKey }}
+          {{- end }}
+          {{- end }}
           {{- $share := float64 (include "luna.gpus" $root) }}
           {{- if and $gpu (lt $share 1.0) }}
           # Replicas that share a GPU share its memory: each would take three quarters of it.

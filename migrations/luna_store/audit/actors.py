@@ -5,6 +5,7 @@
 | `user:<uuid>` | a person, through HTTP |
 | `key:<prefix>` | an API key, through HTTP |
 | `link:<email>` | the holder of a link that sets a password |
+| `provider:<name>` | the claims of an OpenID provider, at a sign-in |
 | `operator`, `settlement`, `serving`, `workers` | a process of Luna, by itself |
 | `command:<user>` | the command line, run by this user of the operating system |
 | `migration` | a migration of the schema |
@@ -47,6 +48,11 @@ class Actor:
     def link(cls, email: str, request_id: str = "") -> "Actor":
         """The holder of a link that was made for a normalised address."""
         return cls(f"link:{email}", request_id)
+
+    @classmethod
+    def provider(cls, name: str, request_id: str = "") -> "Actor":
+        """An OpenID provider, whose claims give roles."""
+        return cls(f"provider:{name}", request_id)
 
     @classmethod
     def user(cls, user_id: UUID, request_id: str = "") -> "Actor":

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts.rows import mark_stale
 from luna_store.accounts.tables import Account
+from luna_store.audit.actors import Actor, acting_as
 from luna_store.people import users
 from luna_store.people.memberships import Source, give, take_back
 from luna_store.people.roles import Role
@@ -81,13 +82,14 @@ class Identities:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def recognise(self, presented: Presented, terms: Terms) -> Recognised:
+    async def recognise(self, presented: Presented, terms: Terms, by: Actor) -> Recognised:
         """The user of a person, who is linked or made at the first sign-in; gives and takes back roles of the claims.
 
         Raises:
             EmailUnverified, NotLinked, NoMembership, UserDisabled: they may not sign in; nothing has changed.
         """
         async with self._engine.begin() as connection:
+            await acting_as(connection, by)
             user = await _of_identity(connection, presented)
             known = user is not None
             if user is None:

@@ -5,9 +5,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.capabilities.people.openid.people import Website, settings_of, wait_for, website
+from tests.capabilities.people.openid.people import SECRET, Website, settings_of, wait_for, website
+from tests.capabilities.people.openid.strange import Strange
 
 from luna_serving.local.data_folder.ports import free_port
 from luna_serving.local.servers.postgres import PostgresServer
@@ -33,8 +35,31 @@ def library_provider(folder: Path) -> Iterator[str]:
         process.wait(10)
 
 
+RULES = [
+    {"claim": "groups", "value": "luna-admins", "account": TEAM, "role": "admin"},
+    {"claim": "groups", "value": "luna-users", "account": TEAM, "role": "viewer"},
+    {"claim": "/realm/roles", "value": "other", "account": OTHER, "role": "member"},
+]
+
+
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Website]:
+def strange() -> Iterator[Strange]:
+    """The provider that misbehaves."""
+    server = Strange(SECRET)
+    for name in ("strange", "rotating", "slow-code", "thin", "named"):
+        server.issuer(name)
+    server.issuer("slow", delay_s=30)
+    server.issuer("huge", raw=b'{"issuer": "' + b"x" * 10_000_000 + b'"}')
+    server.issuer("liar", changes={"issuer": "https://accounts.example.com"})
+    server.issuer("hmac", changes={"id_token_signing_alg_values_supported": ["HS256", "none"]})
+    server.issuer("plain", changes={"token_endpoint": "http://192.0.2.1/token"})
+    server.issuers["named"].changes = {"authorization_response_iss_parameter_supported": True}
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, strange: Strange) -> Iterator[Website]:
     """Luna with all providers of these tests."""
     folder = tmp_path_factory.mktemp("openid")
     with (
@@ -42,13 +67,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Website]:
         PostgresServer(folder / "postgres", folder) as postgres,
         ValkeyServer(folder / "valkey", folder) as valkey,
     ):
-        rules = [
-            {"claim": "groups", "value": "luna-admins", "account": TEAM, "role": "admin"},
-            {"claim": "groups", "value": "luna-users", "account": TEAM, "role": "viewer"},
-            {"claim": "/realm/roles", "value": "other", "account": OTHER, "role": "member"},
-        ]
-        providers = {
-            "honest": {"issuer": honest, "client_id": "luna", "label": "The honest one", "roles": rules},
+        providers: dict[str, Any] = {
+            "honest": {"issuer": honest, "label": "The honest one", "roles": RULES},
+            "linking": {"issuer": honest, "link_existing": True},
+            "open": {"issuer": honest, "sign_up": True},
+            "down": {"issuer": f"http://127.0.0.1:{free_port()}"},
+            **{name: {"issuer": issuer.url} for name, issuer in strange.issuers.items()},
         }
+        providers["thin"]["userinfo"] = True
+        for each in providers.values():
+            each["client_id"] = "luna"
         with website(folder, postgres.url, valkey.url, honest, settings_of(providers)) as running:
             yield running

@@ -84,6 +84,12 @@ class Website:
         async with self._engine() as engine:
             return {own.account_id: own.role.word for own in await Memberships(engine).of_person(email)}
 
+    async def actors(self, account_id: int) -> set[str]:
+        """Who made the changes that the audit log has of an account."""
+        query = text("SELECT actor FROM audit_log WHERE account_id = :i")
+        async with self._engine() as engine, engine.connect() as connection:
+            return set(await connection.scalars(query, {"i": account_id}))
+
     async def user(self, email: str) -> User | None:
         async with self._engine() as engine:
             return await Users(engine).find(email)

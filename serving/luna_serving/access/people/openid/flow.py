@@ -19,6 +19,7 @@ from luna_serving.access.people.openid.requests import ProviderGone
 from luna_serving.settings.openid import Provider
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.audit.actors import Actor
 from luna_store.people.identities import (
     EmailUnverified,
     Identities,
@@ -157,14 +158,14 @@ class OpenIdFlow:
         settings = provider.settings
         return Presented(metadata.issuer, claims["sub"], verified_email(claims, settings), roles(claims, settings))
 
-    async def recognised(self, name: str, presented: Presented) -> Recognised:
-        """The user of a person.
+    async def recognised(self, name: str, presented: Presented, request_id: str) -> Recognised:
+        """The user of a person. The audit log names the provider, and the request, for what changes.
 
         Raises:
             Problem: 403, the person may not sign in.
         """
         with self._as_problems(name):
-            return await self._identities.recognise(presented, self._terms[name])
+            return await self._identities.recognise(presented, self._terms[name], Actor.provider(name, request_id))
 
     async def close(self) -> None:
         """Close the connections to providers."""

@@ -22,8 +22,10 @@ from luna_serving.edge.bodies import header_map
 from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.query import refuse_unknown_parameters
+from luna_serving.edge.recording import note_account, note_credential
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.wire import problems
+from luna_serving.wire.problems import Problem
 
 AUTH: Final = "/api/v1/auth"
 STORE: Final = "The user store"
@@ -121,16 +123,25 @@ class OpenIdRoutes:
         """GET /oidc/{provider}/callback."""
         callback = Callback(state, code, error, iss, request.cookies)
         attempt = await self._attempts.begin(Kind.PROVIDER, self._address(request))
-        pending = await self._answered(self._flow.taken(provider, callback))
-        presented = await self._flow.presented(provider, callback, pending)
+        try:
+            pending = await self._answered(self._flow.taken(provider, callback))
+            presented = await self._flow.presented(provider, callback, pending)
+        except Problem as problem:
+            if problem.status >= 500:
+                await attempt.given_back()
+            raise
         await attempt.succeeded()
-        recognised = await self._answered(self._flow.recognised(provider, presented))
+        named = request.headers.get("x-request-id", "")
+        recognised = await self._answered(self._flow.recognised(provider, presented, named))
         await self._sign_in.take_effect(recognised.stale)
         session = self._sign_in.begin(recognised.user, pending.account_id, by=provider)
-        answer = SessionAnswer.of(await self._answered(session))
+        signed_in = await self._answered(session)
+        # For the request log.
+        note_credential(request.scope, signed_in.credential)
+        note_account(signed_in.token.account_id)
         gone = cookie_header(self._flow.cookie_name(state), "", secure=self._secure)
         response.headers.update({"set-cookie": gone, **PRIVATE})
-        return answer
+        return SessionAnswer.of(signed_in)
 
     def _address(self, request: Request) -> str:
         return self._proxies.address(request.scope, header_map(request.scope))
