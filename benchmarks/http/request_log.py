@@ -3,7 +3,7 @@
 Two edges in one process (`edge.py`), one with the log and one without, take turns in short slices of load. Two ratios
 come from each pair of neighbours: answers per second, and CPU time of the process per answer, writing the rows
 included. The second is the steadier one on a machine where other things run. `edge.py` says why a real call fares
-better.
+better; `--whole` compares two whole Lunas instead, which takes 5 GB of memory, and shows answers per second alone.
 """
 
 import argparse
@@ -13,14 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from .series import make_load
-from .servers import ROOT, Server
+from .servers import ROOT, Server, luna
 from .wrk import INSTALL_WRK, Slice, measure, wrk_program
 
 LEAST_RATIO = 0.97
@@ -37,16 +36,22 @@ def shown(name: str, ratios: Sequence[float]) -> str:
     )
 
 
-def sliced(server: Server, process: psutil.Process, bodies: Path, options: argparse.Namespace) -> tuple[Slice, float]:
+def sliced(
+    server: Server, process: psutil.Process | None, bodies: Path, options: argparse.Namespace
+) -> tuple[Slice, float]:
     """One slice of load, and the CPU microseconds that a call took."""
-    before = process.cpu_times()
+    before = cpu_s(process)
     seen = measure(
         server, bodies, connections=options.connections, seconds=options.seconds, shortest_answer=options.points
     )
     time.sleep(FLUSHED_S)
-    after = process.cpu_times()
-    cpu_s = after.user + after.system - before.user - before.system
-    return seen, cpu_s / max(1, seen.requests) * 1e6
+    return seen, (cpu_s(process) - before) / max(1, seen.requests) * 1e6
+
+
+def cpu_s(process: psutil.Process | None) -> float:
+    """The CPU seconds of a process until now."""
+    times = process.cpu_times() if process else None
+    return times.user + times.system if times else 0.0
 
 
 def main() -> int:
@@ -58,6 +63,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=3, help="length of a slice")
     parser.add_argument("--points", type=int, default=200, help="length of the series")
     parser.add_argument("--connections", type=int, default=32, help="requests in flight")
+    parser.add_argument("--whole", action="store_true", help="two whole Lunas, instead of two edges in one process")
     options = parser.parse_args()
     if wrk_program() is None:
         print(INSTALL_WRK, file=sys.stderr)
@@ -65,6 +71,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="luna-bench-") as folder:
         work = Path(folder)
         bodies = make_load(options.points).write(work / "bodies")
+        if options.whole:
+            with luna(work, "on") as on, luna(work, "off", LUNA_REQUESTS_LOG="false") as off:
+                return compared({"on": on, "off": off}, None, bodies, options)
         command = [sys.executable, "-m", "benchmarks.http.edge", str(work)]
         with (
             (work / "edge.log").open("wb") as log,
@@ -76,19 +85,21 @@ def main() -> int:
                 if not line:
                     print((work / "edge.log").read_text(), file=sys.stderr)
                     return 1
-                return compared(json.loads(line), bodies, options)
+                facts = json.loads(line)
+                edges = {
+                    name: Server(name, f"http://127.0.0.1:{port}", facts["path"], facts["key"])
+                    for name, port in facts["ports"].items()
+                }
+                return compared(edges, psutil.Process(facts["pid"]), bodies, options)
             finally:
                 process.terminate()
                 process.wait(30)
 
 
-def compared(facts: dict[str, Any], bodies: Path, options: argparse.Namespace) -> int:
-    """Measure pairs, and print what they show."""
-    servers = {
-        name: Server(name, f"http://127.0.0.1:{port}", facts["path"], facts["key"])
-        for name, port in facts["ports"].items()
-    }
-    process = psutil.Process(facts["pid"])
+def compared(
+    servers: Mapping[str, Server], process: psutil.Process | None, bodies: Path, options: argparse.Namespace
+) -> int:
+    """Measure pairs, and print what they show; CPU times where one process serves both."""
     rates: dict[str, list[float]] = {"on": [], "off": []}
     costs: dict[str, list[float]] = {"on": [], "off": []}
     for pair in range(options.pairs + 1):
@@ -98,16 +109,18 @@ def compared(facts: dict[str, Any], bodies: Path, options: argparse.Namespace) -
             if seen.faults:
                 print(f"{name}: {seen.faults}", file=sys.stderr)
                 return 1
-            print(f"pair {pair:>2} {name:<4}{seen.requests_per_s:>8.0f}/s {cost:>7.1f} us of CPU per call", flush=True)
+            shown_cost = f" {cost:>7.1f} us of CPU per call" if process else ""
+            print(f"pair {pair:>2} {name:<4}{seen.requests_per_s:>8.0f}/s{shown_cost}", flush=True)
             if pair:  # the first warms up
                 rates[name].append(seen.requests_per_s)
                 costs[name].append(cost)
     ratios = [on / off for on, off in zip(rates["on"], rates["off"], strict=True)]
-    cheaper = [off / on for on, off in zip(costs["on"], costs["off"], strict=True)]
-    more = statistics.median(on - off for on, off in zip(costs["on"], costs["off"], strict=True))
     print(shown("answers per second, on / off", ratios))
-    print(shown("CPU time per answer, off / on", cheaper))
-    print(f"the log adds {more:.1f} us of CPU time to a call of {statistics.median(costs['off']):.0f} us")
+    if process is not None:
+        cheaper = [off / on for on, off in zip(costs["on"], costs["off"], strict=True)]
+        more = statistics.median(on - off for on, off in zip(costs["on"], costs["off"], strict=True))
+        print(shown("CPU time per answer, off / on", cheaper))
+        print(f"the log adds {more:.1f} us of CPU time to a call of {statistics.median(costs['off']):.0f} us")
     return 0 if statistics.median(ratios) >= LEAST_RATIO else 1
 
 

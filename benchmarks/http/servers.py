@@ -79,16 +79,16 @@ def echo(work: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def luna(work: Path) -> Iterator[Server]:
-    """Run `luna up` on a fresh data folder with databases of its own."""
-    data = work / "luna"
+def luna(work: Path, name: str = "luna", **settings: str) -> Iterator[Server]:
+    """Run `luna up` on a fresh data folder with databases of its own, under further settings."""
+    data = work / name
     program = Path(sys.executable).with_name("luna")
     # With a developer's DATABASE_URL or REDIS_URL set, Luna would run on those instead of on its own.
-    env = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
+    env = {each: value for each, value in os.environ.items() if each not in {"DATABASE_URL", "REDIS_URL"}} | settings
     port, quota = str(free_port()), str(QUOTA)
     process = ServerProcess(
         [str(program), "up", "--port", port, "--data-dir", str(data), "--quota", quota],
-        log_file=work / "luna.log",
+        log_file=work / f"{name}.log",
         env=env,
         cwd=ROOT,
     )
@@ -96,7 +96,7 @@ def luna(work: Path) -> Iterator[Server]:
         wait_until(lambda: _luna_is_ready(data / "env"), process, _LUNA_START_S)
         facts = _read_env(data / "env")
         path = f"/api/v1/{facts['LUNA_ACCOUNT_ID']}/kalman"
-        yield Server("luna", facts["LUNA_URL"].rstrip("/"), path, facts["LUNA_API_KEY"])
+        yield Server(name, facts["LUNA_URL"].rstrip("/"), path, facts["LUNA_API_KEY"])
     finally:
         process.stop(*_LUNA_STOP)
 
