@@ -39,7 +39,7 @@ from luna_serving.edge.bodies import (
 )
 from luna_serving.edge.operation import Asked, Exchange, Hot, Operation, Pieces, Query
 from luna_serving.edge.own_accounts import OwnAccounts
-from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
+from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID, asks_for_credentials
 from luna_serving.edge.query import NO_QUERY, Parameters, read_query
 from luna_serving.edge.recording import Recorder, RequestRecord, pass_on, route_label
 from luna_serving.edge.refused_credentials import RefusedCredentials
@@ -133,7 +133,7 @@ class Edge:
         pass_on(record, scope)
         answer, hung_up = Counted(send), False
         try:
-            if blocked := await self._refused.blocked(scope, record.headers):
+            if asks_for_credentials(scope["path"]) and (blocked := await self._refused.blocked(scope, record.headers)):
                 await respond(answer, *problem_response(blocked), head=scope["method"] == "HEAD")
             else:
                 await self._rest(scope, receive, answer)

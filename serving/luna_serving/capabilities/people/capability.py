@@ -47,7 +47,9 @@ def serve(platform: Platform, settings: PeopleSettings) -> Routes:
         cache,
         metrics,
     )
-    auth = AuthRoutes(sign_in, users, memberships, platform.authorization, platform.attempts, platform.proxies)
+    auth = AuthRoutes(
+        sign_in, users, memberships, platform.authorization, platform.attempts, platform.proxies, platform.refused
+    )
     flow = openid_flow(platform, metrics)
     openid = OpenIdRoutes(flow, sign_in, platform.attempts, platform.proxies, common.edge.public_url)
     members = members_router(platform.authorization, memberships, OwnMembers(engine), cache)

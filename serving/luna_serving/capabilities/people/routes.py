@@ -31,6 +31,7 @@ from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.openapi import SECURITY, json_request, refusals
 from luna_serving.edge.query import refuse_unknown_parameters
 from luna_serving.edge.recording import note_account, note_credential
+from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem, SecretRefused
@@ -60,12 +61,14 @@ class AuthRoutes:
         authorization: Authorization,
         attempts: Attempts,
         proxies: TrustedProxies,
+        refused: RefusedCredentials,
     ) -> None:
         self._sign_in = sign_in
         self._users = users
         self._memberships = memberships
         self._authorization = authorization
         self._attempts = attempts
+        self._refused = refused
         self._proxies = proxies
         self._turns = Turns()
 
@@ -209,7 +212,9 @@ class AuthRoutes:
             Problem: 401 or 503.
             Denied: 403.
         """
-        credential = self._authorization.read(header_map(request.scope))
+        headers = header_map(request.scope)
+        credential = self._authorization.read(headers)
+        await self._refused.admit(request.scope, headers, credential)
         note_credential(request.scope, credential)
         account_id = await self._authorization.identify(credential)
         note_account(account_id)
