@@ -111,7 +111,7 @@ def test_the_models_to_compile_are_a_setting_of_the_capability(case: str) -> Non
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_luna_setting_that_a_pod_gets_is_one_of_the_application(case: str) -> None:
-    known = {name for name, _ in variables(GROUPS)} | {"LUNA_PEPPERS"}
+    known = {name for name, _ in variables(GROUPS)} | {"LUNA_PEPPERS", "LUNA_CLIENT_SECRETS"}
     for container in ray_containers(case):
         assert {name for name in environment(container) if name.startswith("LUNA_")} <= known
 
