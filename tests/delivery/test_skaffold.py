@@ -162,7 +162,7 @@ def test_an_edit_of_code_lands_where_the_image_holds_it():
         own = set(packages) - ({"luna_operator"} if artifact["image"] == "luna-serving" else set())
         for package in own:
             for file in (ROOT / packages[package] / package).rglob("*"):
-                if file.suffix in {".py", ".lua"}:
+                if file.suffix in {".py", ".lua", ".html"}:
                     path = file.relative_to(ROOT).as_posix()
                     inside = file.relative_to(ROOT / packages[package]).as_posix()
                     assert synced(artifact, path) == [f"/opt/luna/{inside}"]
