@@ -369,6 +369,7 @@ def test_equal_models_are_equal_texts() -> None:
         (['"3"'], None, Expectation(versions=frozenset({3}))),
         (['"3", "4"', 'W/"5"'], None, Expectation(versions=frozenset({3, 4}))),
         (["3"], None, Expectation(versions=frozenset())),
+        ([""], None, Expectation(versions=frozenset())),
         (['"' + "9" * 5000 + '"'], None, Expectation(versions=frozenset())),
     ],
 )

@@ -72,15 +72,17 @@ def render(stored: StoredModel) -> bytes:
 def expectation(if_match: Sequence[str] | None, if_none_match: Sequence[str] | None) -> Expectation:
     """Read the conditions of a PUT or a DELETE (RFC 9110, section 13.1); a tag is a version.
 
+    An empty If-Match names no version, so it never holds: a script whose variable is empty deletes nothing.
+
     Raises:
         Problem: 422, a condition that is not supported.
     """
     match, none_match = ",".join(if_match or ()), ",".join(if_none_match or ())
-    if none_match and none_match.strip() != "*":
+    if if_none_match is not None and none_match.strip() != "*":
         wrong = "Takes only * here: to put a model unless there is one. To change one that was read, send If-Match."
         raise problems.invalid(FieldError("/header/if-none-match", wrong))
-    exists = False if none_match else (True if match.strip() == "*" else None)
-    return Expectation(exists, versions_of(match, weak=False) if match and exists is None else None)
+    exists = False if if_none_match is not None else (True if match.strip() == "*" else None)
+    return Expectation(exists, versions_of(match, weak=False) if if_match is not None and exists is None else None)
 
 
 def versions_of(tags: str, *, weak: bool) -> frozenset[int]:
