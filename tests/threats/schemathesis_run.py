@@ -135,12 +135,13 @@ def main() -> int:
 
 
 def _until(luna: LocalLuna, folder: Path, requests: int, at_once: int, seed: int) -> int:
-    attacker = Attacker.of(luna)
     kinds = ("key", "person", "token", "none")
     total: Counter[str] = Counter()
     failed = False
     with ThreadPoolExecutor(at_once) as pool:
         while sum(n for s, n in total.items() if s.isdigit()) < requests and not failed:
+            # A new account each time: an admin of the last one may have ended its keys.
+            attacker = Attacker.of(luna)
             runs = [
                 pool.submit(attack, attacker, kinds[(seed + i) % len(kinds)], folder, seconds=PASS_S, seed=seed + i)
                 for i in range(at_once)
