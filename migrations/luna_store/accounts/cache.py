@@ -11,7 +11,7 @@ from hashlib import sha1
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import NoScriptError, RedisError
-from sqlalchemy import TextClause, select, text, update
+from sqlalchemy import ColumnElement, TextClause, Update, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts.tables import Account
@@ -190,15 +190,15 @@ class AccountCache:
     async def mark_stale(self, account_ids: Sequence[int]) -> None:
         """Mark some accounts for a rebuild: Redis differed from their rows."""
         async with self._engine.begin() as connection:
-            await connection.execute(
-                update(Account)
-                .where(Account.id.in_(account_ids), ~Account.cache_stale)
-                .values(cache_stale=True, updated_at=Account.updated_at)
-            )
+            await connection.execute(_marked_stale(Account.id.in_(account_ids)))
 
     async def mark_all_stale(self) -> None:
         """Mark every account for a rebuild: Redis was restarted or wiped."""
         async with self._engine.begin() as connection:
-            await connection.execute(
-                update(Account).where(~Account.cache_stale).values(cache_stale=True, updated_at=Account.updated_at)
-            )
+            await connection.execute(_marked_stale())
+
+
+def _marked_stale(*which: ColumnElement[bool]) -> Update:
+    """Mark accounts stale; their rows are locked by id, as everywhere: two orders would deadlock."""
+    fresh = select(Account.id).where(~Account.cache_stale, *which).order_by(Account.id).with_for_update()
+    return update(Account).where(Account.id.in_(fresh)).values(cache_stale=True, updated_at=Account.updated_at)
