@@ -32,7 +32,10 @@ def names(program: str) -> str:
     """The name of a process as the page has it."""
     if program.startswith("ServeReplica"):
         return "ServeReplica"
-    return Path(program).name.removeprefix("ray::")
+    if program.startswith("ray::"):
+        # While an actor works, its process is named after the method, too.
+        return program.removeprefix("ray::").partition(".")[0]
+    return Path(program).name
 
 
 def documented() -> set[tuple[str, bool]]:
