@@ -103,7 +103,7 @@ def compared(
     rates: dict[str, list[float]] = {"on": [], "off": []}
     costs: dict[str, list[float]] = {"on": [], "off": []}
     for pair in range(options.pairs + 1):
-        # They change places: whoever comes second has a warmer machine.
+        # They change places: the second of a pair finds a warmer machine.
         for name in ("on", "off") if pair % 2 else ("off", "on"):
             seen, cost = sliced(servers[name], process, bodies, options)
             if seen.faults:

@@ -31,6 +31,9 @@ DEFAULT_RATE_BURST = 100
 RATE_LOWEST = 0.001
 RATE_HIGHEST = 1e6
 
+# Of Postgres' `integer`.
+MAX_ACCOUNT_ID = 2**31 - 1
+
 EARLIER = [limit for limit in LIMITS if limit.earlier_column]
 
 

@@ -1,7 +1,7 @@
 """Links with which a person sets a password once.
 
-Only whoever runs Luna makes them (`luna user link`): an admin of an account who could make one for any address could
-sign in as that person to other accounts.
+Only the administrators of Luna make them (`luna user link`): an admin of an account who could make one for any address
+could sign in as that person to other accounts.
 """
 
 import secrets

@@ -14,6 +14,7 @@ from typing import Any, Final
 import jwt
 
 from luna_store.accounts.api_keys import Peppers
+from luna_store.accounts.tables import MAX_ACCOUNT_ID
 from luna_store.people.roles import Role
 
 ALGORITHM: Final = "HS256"
@@ -24,7 +25,6 @@ LEEWAY_S: Final = 10
 # A token of ours has some 400 characters.
 MAX_CHARACTERS: Final = 2048
 REQUIRED: Final = ["iss", "aud", "exp", "iat", "sub", "account", "key"]
-MAX_ACCOUNT_ID: Final = 2**31 - 1
 
 
 class InvalidToken(Exception):

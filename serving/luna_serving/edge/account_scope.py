@@ -24,10 +24,11 @@ from luna_serving.access.credentials import Credential
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.edge.bodies import coding_of, header_map, read_in_time, require_json, unpacked
 from luna_serving.edge.openapi import ACCOUNT, LEAST, SECURITY, refusals
-from luna_serving.edge.paths import MAX_ACCOUNT_ID, PREFIX
+from luna_serving.edge.paths import PREFIX
 from luna_serving.edge.query import refuse_unknown_parameters
 from luna_serving.edge.recording import note_account, note_credential
 from luna_serving.wire import problems
+from luna_store.accounts.tables import MAX_ACCOUNT_ID
 from luna_store.audit.actors import Actor
 from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing

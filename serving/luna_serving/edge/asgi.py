@@ -39,7 +39,7 @@ from luna_serving.edge.bodies import (
 )
 from luna_serving.edge.operation import Asked, Exchange, Hot, Operation, Pieces, Query
 from luna_serving.edge.own_accounts import OwnAccounts
-from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID, asks_for_credentials
+from luna_serving.edge.paths import ACCOUNT_PATH, asks_for_credentials
 from luna_serving.edge.query import NO_QUERY, Parameters, read_query
 from luna_serving.edge.recording import Recorder, RequestRecord, pass_on, route_label
 from luna_serving.edge.refused_credentials import RefusedCredentials
@@ -47,6 +47,7 @@ from luna_serving.edge.route_table import Methods, RouteTable
 from luna_serving.edge.streaming import Counted, begun, respond, respond_in_pieces
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.accounts.tables import MAX_ACCOUNT_ID
 from luna_store.quota.debits import Debit, Decision, Standing
 
 log = logging.getLogger("luna.requests")

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from luna_serving.edge.operation import Hot
 from luna_serving.edge.paths import PREFIX
+from luna_store.accounts.tables import MAX_ACCOUNT_ID
 
 REFERENCE = "#/components/schemas/{model}"
 PROBLEM = {
@@ -77,7 +78,7 @@ ACCOUNT: dict[str, Any] = {
     "in": "path",
     "required": True,
     "description": "The credential's own account. The path without it means the same.",
-    "schema": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_ACCOUNT_ID},
 }
 
 

@@ -6,7 +6,6 @@ from typing import Final
 PREFIX: Final = "/api/v1"
 # An account's id has digits only, so a route's first segment must not.
 ACCOUNT_PATH: Final = re.compile(r"/api/v1/(?:(\d{1,10})/)?(.+)", re.ASCII)
-MAX_ACCOUNT_ID: Final = 2**31 - 1
 
 
 def asks_for_credentials(path: str) -> bool:

@@ -20,7 +20,7 @@ from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.edge.asgi import problem_response
 from luna_serving.edge.bodies import Receive, Scope, Send, header_map
 from luna_serving.edge.cors import SocketOrigins
-from luna_serving.edge.paths import ACCOUNT_PATH, MAX_ACCOUNT_ID
+from luna_serving.edge.paths import ACCOUNT_PATH
 from luna_serving.edge.query import read_query
 from luna_serving.edge.recording import UNKNOWN, RequestRecord, begin_context, note_account, request_id
 from luna_serving.edge.refused_credentials import RefusedCredentials
@@ -28,6 +28,7 @@ from luna_serving.edge.security_headers import secured
 from luna_serving.telemetry.metrics import RequestMetrics
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.accounts.tables import MAX_ACCOUNT_ID
 from luna_store.people.roles import Role
 from luna_store.quota.debits import Standing
 

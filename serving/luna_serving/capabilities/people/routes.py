@@ -194,9 +194,9 @@ class AuthRoutes:
             raise Problem("person-needed", 403, "Only a person has a password.", "Sign in: POST /api/v1/auth/login.")
         sent = read_body(PasswordChange, await self._body(request))
         attempt = await self._attempts.begin(Kind.PASSWORD, self._address(request), str(credential.user_id))
-        change = self._sign_in.change_password(credential.user_id, session, sent.current_password, sent.new_password)
+        passwords = sent.current_password, sent.new_password
         async with self._turns.of(self._address(request)):
-            await self._checked(attempt, change)
+            await self._checked(attempt, self._sign_in.change_password(credential.user_id, session, *passwords))
 
     async def set_password(self, request: Request) -> None:
         """POST /password/link."""

@@ -12,11 +12,11 @@ from luna_serving.wire.documents import read_object
 from luna_serving.wire.forms import F, read_form
 from luna_serving.wire.problems import FieldError
 from luna_serving.wire.strict import StrictModel
+from luna_store.accounts.tables import MAX_ACCOUNT_ID
 from luna_store.people.emails import InvalidEmail, normalised
 
 # Bytes of a body: an address, two passwords of four bytes a character, and room for escapes.
 MAX_BODY_BYTES = 32 * 1024
-MAX_ACCOUNT_ID = 2**31 - 1
 
 Email = Annotated[str, Field(min_length=1, max_length=320, description="An email address.", examples=["a@example.com"])]
 Password = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS, description="Never logged.")]

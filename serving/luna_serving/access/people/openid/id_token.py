@@ -19,7 +19,7 @@ TYPES: Final[Mapping[str, type[RSAKey | ECKey | OKPKey]]] = {"R": RSAKey, "P": R
 
 
 class InvalidIdToken(Exception):
-    """The ID token breaks a rule; says which. The sign-in has to be begun anew."""
+    """The ID token breaks a rule; says which. Begin the sign-in again."""
 
 
 class UnknownKey(Exception):

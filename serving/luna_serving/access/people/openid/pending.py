@@ -22,7 +22,7 @@ class Pending:
     account_id: int | None
     nonce: str
     verifier: str
-    """Of PKCE: only whoever began the sign-in can redeem its code."""
+    """Of PKCE: only the program that began the sign-in can redeem its code."""
     browser: str
     """SHA-256 of the cookie that the browser got."""
 

@@ -17,7 +17,7 @@ from luna_serving.capabilities.people.openid.wire import (
     ProvidersAnswer,
     cookie_header,
 )
-from luna_serving.capabilities.people.wire import MAX_ACCOUNT_ID, SessionAnswer
+from luna_serving.capabilities.people.wire import SessionAnswer
 from luna_serving.edge.bodies import header_map
 from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.openapi import refusals
@@ -26,6 +26,7 @@ from luna_serving.edge.recording import note_account, note_credential
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.accounts.tables import MAX_ACCOUNT_ID
 
 AUTH: Final = "/api/v1/auth"
 STORE: Final = "The user store"
