@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import text
 
 from luna_serving.access.credentials import Authenticator
+from luna_serving.access.holds import Holds
 from luna_serving.access.redis_outage import RedisOutage
 from luna_serving.access.request_log.wiring import request_log
 from luna_serving.access.throttle.attempts import Attempts
@@ -30,6 +31,8 @@ from luna_serving.edge.recording import Recorder
 from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.security_headers import StrictTransport
 from luna_serving.edge.sockets import Sockets
+from luna_serving.jobs.service import JobService
+from luna_serving.jobs.wake import Waker
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.health import Health
@@ -181,6 +184,7 @@ async def wire_platform(
         accounts=accounts,
         own_keys=OwnKeys(engine, secrets.peppers),
         charges=admitted.charges,
+        jobs=JobService(engine, Holds(engine, admitted.charges, timeout_s=ANSWER_S), Waker(redis), timeout_s=ANSWER_S),
         authorization=admitted.authorization,
         attempts=attempts,
         proxies=proxies,

@@ -23,6 +23,7 @@ from luna_serving.edge.sockets import SocketRoute
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.kinds import JobKind, Prepare
 from luna_serving.jobs.loops import Loop
+from luna_serving.jobs.service import JobService
 from luna_serving.settings import CapabilitySettings, PlatformSettings
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.accounts import Accounts
@@ -43,6 +44,7 @@ class Platform:
     accounts: Accounts
     own_keys: OwnKeys
     charges: Charges
+    jobs: JobService
     authorization: Authorization
     attempts: Attempts
     """Limits failed attempts to authenticate."""
