@@ -81,7 +81,15 @@ def workers(loops: Sequence[Loop[Background]], platform: PlatformSettings, board
         ray_actor_options={"num_cpus": settings.cpus},
         num_replicas=settings.replicas,
     )(WorkersReplica).bind(
-        partial(connect_workers, tuple(loops), platform.access.store_timeout_s, platform.log, platform.trace), board
+        partial(
+            connect_workers,
+            tuple(loops),
+            platform.access.store_timeout_s,
+            platform.objects,
+            platform.log,
+            platform.trace,
+        ),
+        board,
     )
 
 

@@ -22,6 +22,7 @@ from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.sockets import SocketRoute
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop
+from luna_serving.objects.client import ObjectStore
 from luna_serving.settings import CapabilitySettings, PlatformSettings
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.accounts import Accounts
@@ -39,6 +40,8 @@ class Platform:
     settings: PlatformSettings
     engine: AsyncEngine
     redis: Redis
+    objects: ObjectStore | None
+    """None without S3_ENDPOINT; `luna_serving.objects.wiring.needed` says the cure."""
     accounts: Accounts
     own_keys: OwnKeys
     charges: Charges
