@@ -28,13 +28,13 @@ async def worker(store: Store) -> AsyncIterator[JobWorker]:
 async def status_of(store: Store, job_id: uuid.UUID, wanted: str, within_s: float = 15.0) -> None:
     """Wait until the job has the status."""
     async with asyncio.timeout(within_s):
-        while await column(store, job_id, "status") != wanted:
+        while await column(store, job_id, "status") != wanted:  # noqa: ASYNC110  of another process
             await asyncio.sleep(0.02)
 
 
 async def becomes(condition: Callable[[], Awaitable[bool]], within_s: float = 15.0) -> None:
     async with asyncio.timeout(within_s):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110  of another process
             await asyncio.sleep(0.02)
 
 

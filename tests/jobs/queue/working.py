@@ -72,7 +72,8 @@ async def main(slots: int) -> None:
     """A worker of this process, under the servers that the environment names."""
     engine, leases = (async_engine(os.environ["DATABASE_URL"], actor="workers") for _ in range(2))
     redis = redis_client(os.environ["REDIS_URL"], timeout_s=1.0)
-    print("works", flush=True)
+    sys.stdout.write("works\n")
+    sys.stdout.flush()
     await worker(engine, leases, redis, f"process/{os.getpid()}", slots).run()
 
 
