@@ -33,6 +33,7 @@ from luna_serving.edge.security_headers import StrictTransport
 from luna_serving.edge.sockets import Sockets
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
+from luna_serving.jobs.webhooks import routes as webhook_routes
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.health import Health
@@ -93,6 +94,7 @@ async def connect(
         operations,
         [
             operations_routes.router(health, reporter, facts, system),
+            webhook_routes.router(platform.authorization, platform.engine),
             *(router for each in routes for router in each.routers),
         ],
         platform.refused.own_standing,
