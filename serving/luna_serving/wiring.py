@@ -36,6 +36,7 @@ from luna_serving.jobs.routes.parts import JobParts
 from luna_serving.jobs.routes.watching import Watching, WatchMetrics
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
+from luna_serving.jobs.webhooks import routes as webhook_routes
 from luna_serving.objects.wiring import object_store
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
@@ -102,6 +103,7 @@ async def connect(
         [
             operations_routes.router(health, reporter, facts, system),
             job_routes.router(job_parts(platform, routes)),
+            webhook_routes.router(platform.authorization, platform.engine),
             *(router for each in routes for router in each.routers),
         ],
         platform.refused.own_standing,
