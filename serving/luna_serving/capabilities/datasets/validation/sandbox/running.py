@@ -140,6 +140,8 @@ class _Server:
         try:
             async with asyncio.timeout(_START_S):
                 ready = json.loads(await server._reader.readuntil(b"\n"))
+            if failed := ready.get("failed"):
+                raise OSError(failed)
         except BaseException:
             await server.close()
             raise

@@ -43,8 +43,12 @@ class Server:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(told, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for module in preload:
-            importlib.import_module(module)
+        try:
+            for module in preload:
+                importlib.import_module(module)
+        except ImportError as error:
+            self._say({"failed": f"import: {error}"})
+            return
         self._say({"ready": True, "missing": _missing()})
         try:
             while self._step():
