@@ -20,9 +20,9 @@ def association(first: Sequence[str], second: Sequence[str]) -> Association:
     """Cramér's V with the bias correction of W. Bergsma.
 
     "A bias-correction for Cramér's V and Tschuprow's T", Journal of the Korean Statistical Society 42 (2013), 323-328,
-    section 3. With chi-squared over n as phi2 of an r x k table: phi2 - (k - 1)(r - 1)/(n - 1), not below 0, is divided by
-    the smaller of k' - 1 and r' - 1, where k' = k - (k - 1)^2/(n - 1) and r' likewise. Uncorrected, V of independent
-    variables grows with the number of levels and shrinks with n: many devices would look confounded in every small set.
+    section 3. With chi-squared over n as phi2 of an r x k table, phi2 - (k - 1)(r - 1)/(n - 1), not below 0, is divided
+    by the smaller of k' - 1 and r' - 1, where k' = k - (k - 1)^2/(n - 1) and r' likewise. Uncorrected, V of independent
+    variables grows with the number of levels and as n falls: many devices would look confounded in every small set.
     """
     from scipy.special import chdtrc
 

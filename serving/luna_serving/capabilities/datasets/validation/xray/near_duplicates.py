@@ -1,14 +1,13 @@
-"""Finds images that are nearly equal, in less than quadratic time.
+"""Groups images that are nearly equal, in less than quadratic time.
 
-Candidates are pairs whose 64-bit hashes differ in at most `RADIUS` bits. Multi-index hashing (M. Norouzi, A. Punjani,
+Candidates are images whose 64-bit hashes differ in at most `RADIUS` bits. Multi-index hashing (M. Norouzi, A. Punjani,
 D. J. Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", CVPR 2012): cut into RADIUS + 1 chunks, two such
-hashes agree in at least one chunk, so only images that share a chunk are compared. X-rays of one view are alike, and their
-hashes are too; thumbnails decide which candidates are the same image.
+hashes agree in at least one, so only images that share a chunk are compared. X-rays of one view are alike, and their
+hashes are, too: gradients of the thumbnails sort out most candidates, and their correlation decides.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,83 +15,118 @@ import numpy.typing as npt
 RADIUS: Final = 3
 _CHUNKS: Final = RADIUS + 1
 _CHUNK_BITS: Final = 64 // _CHUNKS
-# Pearson's correlation of thumbnails: below 0.999 for images of two patients, above for one that was compressed again.
-MIN_CORRELATION: Final = 0.999
-_BLOCK: Final = 1 << 20
+# Pearson's correlation of thumbnails. A lossy compression, a scaling or a shift of grey values leaves above 0.999.
+MIN_CORRELATION: Final = 0.995
+# Of the 240 horizontal gradients of a 16 x 16 thumbnail; unrelated images differ in about 120.
+_MAX_GRADIENTS: Final = 64
+# Thumbnails that are compared at once. Only sets made for it have more candidates of one image.
+_BLOCK: Final = 1_024
 
 Bits = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Nearly equal images, by index; each pair once."""
+class Group(NamedTuple):
+    """Images, by index, that are nearly equal to the first of them or to its negative."""
 
-    first: Indices
-    second: Indices
-    inverted: npt.NDArray[np.bool_]
-    """Whether one is nearly the negative of the other."""
+    first: int
+    copies: tuple[int, ...]
+    inverted: bool
 
 
-def near_pairs(hashes: Sequence[int], thumbnails: Sequence[str]) -> Pairs:
-    """Pairs of nearly equal images.
+def near_groups(hashes: Sequence[int], thumbnails: Sequence[str]) -> Iterator[Group]:
+    """Groups of nearly equal images; an image is a copy in one group at most.
+
+    Each image is compared with the first of its group only: n nearly equal images take n comparisons.
 
     Args:
         hashes: a 64-bit dHash for each image.
         thumbnails: for each image as many area means as bytes, in hexadecimal.
     """
     bits = np.array(hashes, np.uint64)
-    unit = _unit(thumbnails)
-    found: list[npt.NDArray[np.int64]] = []
-    for inverted, others in ((0, bits), (1, ~bits)):
-        for first, second in _candidates(bits, others):
-            close = np.einsum("ij,ij->i", unit[first], unit[second]) * (1 - 2 * inverted) >= MIN_CORRELATION
-            first, second = first[close], second[close]  # noqa: PLW2901
-            found.append(np.stack([first, second, np.full(len(first), inverted)]))
-    pairs = np.unique(np.concatenate(found, axis=1), axis=1) if found else np.zeros((3, 0), np.int64)
-    return Pairs(pairs[0], pairs[1], pairs[2].astype(np.bool_))
+    means = _means(thumbnails)
+    unit = _unit(means)
+    gradients = _gradients(means)
+    index = _Index(bits)
+    free = np.ones(len(bits), np.bool_)
+    for i in range(len(bits)):
+        if not free[i]:
+            continue
+        free[i] = False
+        for inverted, wanted in ((False, bits[i]), (True, ~bits[i])):
+            near = index.near(wanted, free)
+            own = ~gradients[i] if inverted else gradients[i]
+            apart = np.bitwise_count(gradients[near] ^ own).sum(axis=1, dtype=np.int64)
+            near = np.unique(near[apart <= _MAX_GRADIENTS])
+            copies = _copies(near, unit, -unit[i] if inverted else unit[i])
+            if len(copies):
+                free[copies] = False
+                yield Group(i, tuple(copies.tolist()), inverted)
 
 
-def _unit(thumbnails: Sequence[str]) -> npt.NDArray[np.float32]:
+def _copies(near: Indices, unit: npt.NDArray[np.float32], own: npt.NDArray[np.float32]) -> Indices:
+    """Those whose thumbnails correlate with an image's, in blocks, up to the first block that has none."""
+    found = [near[:0]]
+    for at in range(0, len(near), _BLOCK):
+        block = near[at : at + _BLOCK]
+        copies = block[unit[block] @ own >= MIN_CORRELATION]
+        if len(copies) == 0:
+            break
+        found.append(copies)
+    return np.concatenate(found)
+
+
+class _Index:
+    """Finds hashes by each of their chunks."""
+
+    def __init__(self, bits: Bits) -> None:
+        self._bits = bits
+        self._orders: list[Indices] = []
+        self._begins: list[Indices] = []
+        for chunk in range(_CHUNKS):
+            keys = self._key(bits, chunk)
+            order = np.argsort(keys, kind="stable")
+            self._orders.append(order)
+            self._begins.append(np.searchsorted(keys[order], np.arange((1 << _CHUNK_BITS) + 1, dtype=np.uint64)))
+
+    @staticmethod
+    def _key(bits: Bits, chunk: int) -> Bits:
+        return (bits >> np.uint64(chunk * _CHUNK_BITS)) & np.uint64((1 << _CHUNK_BITS) - 1)
+
+    def near(self, wanted: np.uint64, free: npt.NDArray[np.bool_]) -> Indices:
+        """Images that are free and at most `RADIUS` bits away; some several times."""
+        buckets = []
+        for chunk in range(_CHUNKS):
+            key = (int(wanted) >> (chunk * _CHUNK_BITS)) & ((1 << _CHUNK_BITS) - 1)
+            begins = self._begins[chunk]
+            buckets.append(self._orders[chunk][begins[key] : begins[key + 1]])
+        candidates = np.concatenate(buckets)
+        candidates = candidates[free[candidates]]
+        close = np.bitwise_count(self._bits[candidates] ^ wanted) <= RADIUS
+        found: Indices = candidates[close]
+        return found
+
+
+def _means(thumbnails: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Thumbnails as images x rows x columns."""
+    side = int((len(thumbnails[0]) // 2) ** 0.5) if thumbnails else 0
+    raw = np.frombuffer(bytes.fromhex("".join(thumbnails)), np.uint8)
+    return raw.reshape(len(thumbnails), side, side).astype(np.float32)
+
+
+def _unit(means: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Thumbnails without their mean, of length one: their product is Pearson's correlation."""
-    size = len(thumbnails[0]) // 2 if thumbnails else 0
-    raw = np.frombuffer(bytes.fromhex("".join(thumbnails)), np.uint8).reshape(len(thumbnails), size)
-    centred = raw.astype(np.float32)
-    centred -= centred.mean(axis=1, keepdims=True)
+    flat = means.reshape(len(means), -1)
+    centred = flat - flat.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    return centred / np.maximum(norms, 1e-6)
+    unit: npt.NDArray[np.float32] = centred / np.maximum(norms, np.float32(1e-6))
+    return unit
 
 
-def _candidates(bits: Bits, others: Bits) -> Iterator[tuple[Indices, Indices]]:
-    """Pairs i < j with `bits[i]` and `others[j]` at most `RADIUS` bits apart; some twice."""
-    for chunk in range(_CHUNKS):
-        shift = np.uint64(chunk * _CHUNK_BITS)
-        mask = np.uint64((1 << _CHUNK_BITS) - 1)
-        keys, keys_of_others = (bits >> shift) & mask, (others >> shift) & mask
-        order = np.argsort(keys_of_others, kind="stable")
-        ranked = keys_of_others[order]
-        begins, ends = np.searchsorted(ranked, keys, "left"), np.searchsorted(ranked, keys, "right")
-        yield from _compared(bits, others, order, begins, ends)
-
-
-def _compared(
-    bits: Bits, others: Bits, order: Indices, begins: Indices, ends: Indices
-) -> Iterator[tuple[Indices, Indices]]:
-    """Compare each hash with those of its bucket, about a million pairs at a time."""
-    sizes = ends - begins
-    edges = np.searchsorted(np.cumsum(sizes), np.arange(0, sizes.sum() + _BLOCK, _BLOCK))
-    for start, stop in zip(edges[:-1], np.minimum(edges[1:] + 1, len(bits)), strict=True):
-        for first in _ranges(start, stop, sizes):
-            counts = sizes[first]
-            left = np.repeat(first, counts)
-            within = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
-            right = order[np.repeat(begins[first], counts) + within]
-            close = (left < right) & (np.bitwise_count(bits[left] ^ others[right]) <= RADIUS)
-            if close.any():
-                yield left[close], right[close]
-
-
-def _ranges(start: int, stop: int, sizes: Indices) -> Iterator[Indices]:
-    del sizes
-    if start < stop:
-        yield np.arange(start, stop)
+def _gradients(means: npt.NDArray[np.float32]) -> Bits:
+    """Whether each of 16 x 15 means is less than its neighbour, in four words per image."""
+    images, side, _ = means.shape
+    small = means.reshape(images, 16, side // 16, 16, side // 16).sum(axis=(2, 4)) if images else np.zeros((0, 16, 16))
+    bits = np.zeros((images, 256), np.bool_)
+    bits[:, :240] = (small[:, :, 1:] > small[:, :, :-1]).reshape(images, 240)
+    return np.packbits(bits, axis=1).view(np.uint64)

@@ -15,7 +15,6 @@ from luna_serving.capabilities.datasets.validation.xray.report import Report
 from luna_serving.capabilities.datasets.validation.xray.statistics import check_statistics
 from luna_serving.capabilities.datasets.validation.xray.summary import Reduced
 
-
 Pixels = npt.NDArray[Any]
 """Rows x columns, integers."""
 
@@ -44,9 +43,7 @@ def decode(data: memoryview, element: Element, syntax: TransferSyntax, geometry:
         "pixel_keyword": "PixelData",
     }
     value = bytes(data[element.start : element.start + element.length])
-    array, _ = get_decoder(UID(syntax.uid)).as_array(
-        value, raw=True, decoding_plugin=syntax.plugin or "", **options
-    )
+    array, _ = get_decoder(UID(syntax.uid)).as_array(value, raw=True, decoding_plugin=syntax.plugin or "", **options)
     return array.reshape(geometry.rows, geometry.columns)
 
 
