@@ -42,7 +42,7 @@ def image(arguments: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
 
 
 def labels(arguments: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
-    """Read a labels file. `arguments`: `path`, `labels` of the contract, `salt`. Sends `labels`; returns their count."""
+    """Read a labels file. `arguments`: `path`, `labels` of the contract, `salt`. Sends `labels`, returns `rows`."""
     findings = Findings(lambda finding: emit(finding_message(finding)), listed=0)
     try:
         rows = read_labels(

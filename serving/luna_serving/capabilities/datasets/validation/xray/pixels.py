@@ -19,7 +19,9 @@ Pixels = npt.NDArray[Any]
 """Rows x columns, integers."""
 
 THUMBNAIL: Final = 32
-_HASH_BYTES: Final = 16
+_HASH_DIGITS: Final = 32
+# Enough pixels per side for the means of a thumbnail.
+_SAMPLED: Final = 512
 _UINT16_MAX: Final = 65_535
 
 
@@ -111,19 +113,20 @@ def canonical(stored: Pixels, scaling: Scaling, low: int, high: int) -> Pixels:
 
 def hash_of(pixels: Pixels, kept: tuple[float, float]) -> str:
     """Hash of canonical pixels: of their shape, the rescale that is not applied and their values."""
-    state = hashlib.blake2b(repr((pixels.shape, pixels.dtype.str, kept)).encode(), digest_size=_HASH_BYTES)
+    state = hashlib.sha256(repr((pixels.shape, pixels.dtype.str, kept)).encode())
     state.update(np.ascontiguousarray(pixels).data)
-    return state.hexdigest()
+    return state.hexdigest()[:_HASH_DIGITS]
 
 
 def reduce(pixels: Pixels) -> tuple[int, str]:
-    """DHash of 64 bits and thumbnail, both of area means, so that neither sees single pixels.
+    """DHash of 64 bits and thumbnail, both of means over areas, so that neither sees single pixels.
 
     The hash compares neighbours of 8 x 9 means from left to right (N. Krawetz, "Kind of like that", 2013): a change of
     window, a rescale or a compression leaves it nearly alone, an inversion turns every bit.
     """
-    rows = _edges(pixels.shape[0], THUMBNAIL)
-    sums = np.add.reduceat(pixels, rows[:-1], axis=0, dtype=np.int64)
+    sampled = pixels[:: max(pixels.shape[0] // _SAMPLED, 1), :: max(pixels.shape[1] // _SAMPLED, 1)]
+    rows = _edges(sampled.shape[0], THUMBNAIL)
+    sums = np.add.reduceat(sampled, rows[:-1], axis=0, dtype=np.int64)
     thumbnail = _columns(sums, THUMBNAIL) / np.diff(rows)[:, None]
     small = _columns(sums.reshape(8, THUMBNAIL // 8, -1).sum(axis=1), 9)
     gradients = (small[:, 1:] > small[:, :-1]).ravel()

@@ -1,8 +1,11 @@
 """Imports what the validation of images needs: a sandbox's server imports it once, its children inherit it."""
 
-import gdcm  # type: ignore[import-untyped]  # noqa: F401  pydicom imports it on the first JPEG
+import gdcm  # type: ignore[import-untyped]  # noqa: F401
 import jpeg_ls  # type: ignore[import-untyped]  # noqa: F401
 import openjpeg  # noqa: F401
+import PIL.PngImagePlugin  # noqa: F401
+import pydicom.datadict  # noqa: F401
+import pydicom.pixels.decoders  # noqa: F401
 import rle  # noqa: F401
 
 from luna_serving.capabilities.datasets.validation.xray import (  # noqa: F401
@@ -10,6 +13,7 @@ from luna_serving.capabilities.datasets.validation.xray import (  # noqa: F401
     deidentification,
     files,
     head,
+    labels,
     pixels,
     png,
 )
