@@ -22,8 +22,11 @@ up: $(INSTALLED) ## start Luna on this machine until Ctrl-C
 # Tests of the operator and the chart need an API server; one that the environment names need not be built.
 CLUSTER := $(if $(KUBECONFIG)$(KUBEBUILDER_ASSETS),,cluster-assets)
 
+# Tests empty the Redis that they are given, and compare all of a cluster's Accounts: two workers would meet there.
+WORKERS := $(if $(KUBECONFIG)$(LUNA_TEST_REDIS_URL),0,2)
+
 test: $(INSTALLED) $(CLUSTER) ## run the tests, but those that take minutes
-	@exec $(BIN)/pytest -m "not slow" $(ARGS)
+	@exec $(BIN)/pytest -m "not slow" -n $(WORKERS) $(ARGS)
 
 test-slow: $(INSTALLED) $(CLUSTER) ## run the tests that take minutes
 	@exec $(BIN)/pytest -m slow $(ARGS)
