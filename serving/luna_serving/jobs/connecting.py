@@ -15,6 +15,7 @@ from luna_serving.jobs.running.worker import JobWorker, Worker
 from luna_serving.jobs.webhooks.delivering import Deliverer
 from luna_serving.jobs.webhooks.metrics import WebhookMetrics
 from luna_serving.jobs.workers import ConnectedWorker, holder_name
+from luna_serving.objects.wiring import object_store
 from luna_serving.settings import PlatformSettings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.process import begin
@@ -50,6 +51,7 @@ async def connect_workers(
     stores = Background(
         async_engine(url, actor="workers"),
         redis_client(secrets.redis_url.get_secret_value(), timeout_s=platform.access.store_timeout_s),
+        object_store(platform.objects, telemetry.registry),
     )
     leases = async_engine(url, actor="workers", pool_size=LEASE_CONNECTIONS)
     holder = holder_name()
@@ -67,6 +69,8 @@ async def connect_workers(
     Reporter(board, telemetry.registry).start("workers")
 
     async def close() -> None:
+        if stores.objects is not None:
+            await stores.objects.close()
         await stores.redis.aclose()
         await stores.engine.dispose()
         await leases.dispose()
