@@ -96,12 +96,12 @@ def largest(kind: str) -> bytes:
     if kind == "rescaled":
         return making.dicom(elements | {0x00281052: making.text("DS", "-1024")})
     import jpeg_ls
-    import openjpeg
+    from openjpeg.utils import encode_array
 
     if kind == "jpeg-ls":
         stream = bytes(jpeg_ls.encode_array(ramp))
     else:
-        stream = bytes(openjpeg.encode_array(ramp, bits_stored=12, photometric_interpretation=2))
+        stream = bytes(encode_array(ramp, bits_stored=12, photometric_interpretation=2))
     syntax = making.JPEG_LS if kind == "jpeg-ls" else making.JPEG_2000
     return making.encapsulated(elements, syntax, stream + b"\0" * (len(stream) % 2))
 
