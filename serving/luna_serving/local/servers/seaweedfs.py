@@ -95,6 +95,16 @@ class SeaweedServer:
         return self._ports["s3.port"]
 
     @property
+    def ports(self) -> Ports:
+        """All that it listens on, by the names of the arguments, of the last start."""
+        return dict(self._ports)
+
+    @property
+    def folder(self) -> Path:
+        """Its data folder."""
+        return self._folder.path
+
+    @property
     def environment(self) -> dict[str, str]:
         """The variables by which Luna finds this store and its bucket."""
         return {
