@@ -2,13 +2,13 @@
 # ARGS goes on to the program: `make test ARGS="tests/kalman -k nile"`, `make up ARGS="--port 8123"`.
 
 PYTHON ?= python3
-EXTRAS ?= serving,operator,dev
+EXTRAS ?= serving,imaging,operator,dev
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-statespace pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-jobs bench-statespace bench-uploads pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +22,11 @@ up: $(INSTALLED) ## start Luna on this machine until Ctrl-C
 # Tests of the operator and the chart need an API server; one that the environment names need not be built.
 CLUSTER := $(if $(KUBECONFIG)$(KUBEBUILDER_ASSETS),,cluster-assets)
 
+# Tests empty the Redis that they are given, and compare all of a cluster's Accounts: two workers would meet there.
+WORKERS := $(if $(KUBECONFIG)$(LUNA_TEST_REDIS_URL),0,2)
+
 test: $(INSTALLED) $(CLUSTER) ## run the tests, but those that take minutes
-	@exec $(BIN)/pytest -m "not slow" $(ARGS)
+	@exec $(BIN)/pytest -m "not slow" -n $(WORKERS) $(ARGS)
 
 test-slow: $(INSTALLED) $(CLUSTER) ## run the tests that take minutes
 	@exec $(BIN)/pytest -m slow $(ARGS)
@@ -48,7 +51,13 @@ bench-accounts: $(INSTALLED) cluster-assets ## measure the operator, minutes; AR
 bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 	@exec $(BIN)/python -m benchmarks.http $(ARGS)
 
-# Peers that are not installed are left out: `make install EXTRAS=serving,operator,dev,bench` has them all.
+bench-jobs: $(INSTALLED) ## measure the queue of jobs, a minute or two
+	@exec $(BIN)/python -m benchmarks.jobs $(ARGS)
+
+bench-uploads: $(INSTALLED) ## measure teams that upload and validate at once, minutes; ARGS="--teams 6" is a short run
+	@exec $(BIN)/python -m benchmarks.uploads $(ARGS)
+
+# Peers that are not installed are left out: `make install EXTRAS=serving,imaging,operator,dev,bench` has them all.
 bench-statespace: $(INSTALLED) ## measure the filter beside its peers, minutes; ARGS=--quick is one
 	@exec $(BIN)/python -m benchmarks.statespace $(ARGS)
 
@@ -66,7 +75,7 @@ images: ## build the container images with podman or docker, minutes
 pins: $(BIN)/python ## renew requirements.txt; all to their newest with ARGS=--upgrade
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@cp requirements.txt .venv/pins.txt
-	$(BIN)/uv pip compile pyproject.toml --universal --extra serving --extra operator --extra dev --quiet \
+	$(BIN)/uv pip compile pyproject.toml --universal --extra serving --extra imaging --extra operator --extra dev --quiet \
 	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file .venv/pins.txt $(ARGS)
 	@{ echo "# Constraints: every dependency of all extras but gpu and bench, pinned for every platform."; \
 	   echo "# Renew with \`make pins\` after a change in pyproject.toml, with \`make pins ARGS=--upgrade\` for newer versions."; \
