@@ -26,6 +26,8 @@ from luna_serving.local.loopback.haproxy_answers import (
     REFUSALS,
 )
 from luna_serving.local.loopback.haproxy_pages import PAGES
+from luna_serving.objects.access import ObjectAccess
+from luna_serving.objects.metrics import ObjectMetrics
 from luna_serving.settings import variables
 from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_store.accounts.secrets import Secrets
@@ -53,6 +55,7 @@ def serving_metrics() -> list[Metric]:
         PeopleMetrics,
         DispatchMetrics,
         LoopMetrics,
+        ObjectMetrics,
         KalmanMetrics,
     ):
         metrics(registry)
@@ -73,7 +76,7 @@ def test_the_page_of_rules_lists_every_rule_of_validation() -> None:
     assert generate["with_rules"](page) == page, "run: python docs/generate.py"
 
 
-@pytest.mark.parametrize("name", Secrets.model_fields)
+@pytest.mark.parametrize("name", [*Secrets.model_fields, *ObjectAccess.model_fields])
 def test_every_secret_stands_in_the_configuration_page(name: str) -> None:
     assert f"| `{name.upper()}` |" in CONFIGURATION
 
