@@ -158,6 +158,7 @@ async def check_table(sandbox: Sandbox, file: SetFile, contract: Contract, progr
         [*outcome.result.get("coverage", ()), *([] if outcome.finished else [_UNFINISHED])],
         outcome.peak_bytes,
         outcome.wall_s,
+        outcome.cpu_s,
     )
 
 
