@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-statespace pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-imaging bench-statespace pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench-accounts: $(INSTALLED) cluster-assets ## measure the operator, minutes; AR
 
 bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 	@exec $(BIN)/python -m benchmarks.http $(ARGS)
+
+bench-imaging: $(INSTALLED) ## measure the validation of X-ray images beside their decoding, a minute
+	@exec $(BIN)/python -m benchmarks.imaging $(ARGS)
 
 # Peers that are not installed are left out: `make install EXTRAS=serving,imaging,operator,dev,bench` has them all.
 bench-statespace: $(INSTALLED) ## measure the filter beside its peers, minutes; ARGS=--quick is one
