@@ -2,13 +2,13 @@
 # ARGS goes on to the program: `make test ARGS="tests/kalman -k nile"`, `make up ARGS="--port 8123"`.
 
 PYTHON ?= python3
-EXTRAS ?= serving,operator,dev
+EXTRAS ?= serving,imaging,operator,dev
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-statespace bench-validation pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-imaging bench-statespace bench-validation pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +51,10 @@ bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 bench-validation: $(INSTALLED) ## measure the validation of tables beside pyarrow, a minute
 	@exec $(BIN)/python -m benchmarks.validation $(ARGS)
 
-# Peers that are not installed are left out: `make install EXTRAS=serving,operator,dev,bench` has them all.
+bench-imaging: $(INSTALLED) ## measure the validation of X-ray images beside their decoding, a minute
+	@exec $(BIN)/python -m benchmarks.imaging $(ARGS)
+
+# Peers that are not installed are left out: `make install EXTRAS=serving,imaging,operator,dev,bench` has them all.
 bench-statespace: $(INSTALLED) ## measure the filter beside its peers, minutes; ARGS=--quick is one
 	@exec $(BIN)/python -m benchmarks.statespace $(ARGS)
 
@@ -69,7 +72,7 @@ images: ## build the container images with podman or docker, minutes
 pins: $(BIN)/python ## renew requirements.txt; all to their newest with ARGS=--upgrade
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@cp requirements.txt .venv/pins.txt
-	$(BIN)/uv pip compile pyproject.toml --universal --extra serving --extra operator --extra dev --quiet \
+	$(BIN)/uv pip compile pyproject.toml --universal --extra serving --extra imaging --extra operator --extra dev --quiet \
 	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file .venv/pins.txt $(ARGS)
 	@{ echo "# Constraints: every dependency of all extras but gpu and bench, pinned for every platform."; \
 	   echo "# Renew with \`make pins\` after a change in pyproject.toml, with \`make pins ARGS=--upgrade\` for newer versions."; \

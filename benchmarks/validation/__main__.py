@@ -83,7 +83,7 @@ async def measure(rows: int, rounds: int, files: int) -> dict[str, object]:
         peak = 0
         async with Sandbox(preload=TABLE_PRELOAD) as sandbox:
             for name in (small, *[large] * rounds):
-                report = await check_table(sandbox, SetFile(name.name, name, size, ""), CONTRACT, lambda *_: None)
+                report = await check_table(sandbox, SetFile(name.name, name, size, ""), CONTRACT, lambda *_: None, b"")
                 if not report.summary.get("complete") or (report.findings and name is large):
                     raise SystemExit(f"The file is not valid: {report.findings}.")
                 if name is small:
