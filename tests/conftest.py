@@ -1,4 +1,4 @@
-"""Servers for every test: real Postgres, real Valkey, started once for a run.
+"""Servers for every test: real Postgres, Valkey and SeaweedFS, started once for a run.
 
 `LUNA_TEST_DATABASE_URL` (a role that may create databases) and `LUNA_TEST_REDIS_URL` (a logical database
 whose contents may be lost) point a run at servers that stand elsewhere.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,19 +19,43 @@ import pytest
 import redis
 from psycopg import sql
 from tests.cluster.fixture import kubernetes, luna_cluster, namespace, third_party_crds  # noqa: F401  likewise
+from tests.groups import GroupScheduling, file_of, hand_over
+from tests.objects.fixture import object_server, objects  # noqa: F401  likewise
 from tests.serving.people import people  # noqa: F401  a fixture for every folder
 from tests.serving.platform import platform  # noqa: F401  likewise
 from tests.store.stores import open_store, store  # noqa: F401  fixtures for every folder
 
 from luna_serving.local.servers.postgres import PostgresServer
 from luna_serving.local.servers.valkey import ValkeyServer
+from luna_store.platform.schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker of pytest-xdist where the groups go."""
+    node.workerinput["groups"] = str(file_of(node.config))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker, write which tests belong together."""
+    if given := getattr(config, "workerinput", None):
+        hand_over(Path(given["groups"]), given["workerid"], items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Distribute tests by their groups."""
+    return GroupScheduling(config, log)
+
 
 # What decides which servers a process speaks to.
-_SERVERS = ("KUBE", "LUNA_", "PG")
+_SERVERS = ("KUBE", "LUNA_", "PG", "S3_")
 
 
 @pytest.fixture(autouse=True)
@@ -72,13 +98,35 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def fresh_database(postgres_server: str) -> Iterator[str]:
     """URL of an empty database of the test's own; dropped afterwards, open connections or not."""
+    with _database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: str) -> Iterator[str]:
+    """Name of a database with this release's schema. Copying it takes a quarter of the time of its migrations."""
+    with _database(postgres_server) as url:
+        migrate(url)
+        yield urlsplit(url).path.removeprefix("/")
+
+
+@pytest.fixture
+def migrated_database(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """URL of a database of the test's own with this release's schema, and no rows."""
+    with _database(postgres_server, migrated_template) as url:
+        yield url
+
+
+@contextmanager
+def _database(server: str, template: str = "template1") -> Iterator[str]:
     name = f"luna_test_{secrets.token_hex(6)}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    with psycopg.connect(server, autocommit=True) as connection:
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
     try:
-        yield urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+        yield urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:
-        with psycopg.connect(postgres_server, autocommit=True) as connection:
+        with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-# An int32, as in the resources' schemas and the columns of earlier releases.
+# An int32, as in the columns of earlier releases.
 HIGHEST = 2**31 - 1
+# Of limits in bytes: a whole number that JSON and Lua keep exactly.
+HIGHEST_BYTES = 2**50
 
 
 class Checked(StrEnum):
@@ -24,6 +26,8 @@ class Checked(StrEnum):
     """Where something is stored, in the same transaction."""
     HISTORY = "history"
     """Where usage history is read."""
+    RUN = "run"
+    """Where a job is claimed, or while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,8 @@ class Limit:
     """One limit: a whole number that an Account or a Tier may set."""
 
     name: str
-    """Its name in snake_case, in Postgres, in Redis, in JSON and in the `amounts` of a debit."""
+    """Its name in snake_case, in Postgres, in Redis, in JSON and in the `amounts` of a debit. One of a capability or a
+    room begins with its name and a dot: `jobs.concurrent`."""
     unit: str
     what: str
     """What it bounds, as a phrase: "Points in one series at most"."""
@@ -50,7 +55,7 @@ class Limit:
     @property
     def field(self) -> str:
         """Its name in a custom resource: camelCase."""
-        first, *others = self.name.split("_")
+        first, *others = self.name.replace(".", "_").split("_")
         return first + "".join(word.capitalize() for word in others)
 
     @property
@@ -91,6 +96,61 @@ LIMITS: tuple[Limit, ...] = (
         otherwise="as much as the server keeps",
         highest=36_500,
         earlier_column=True,
+    ),
+    Limit(
+        name="jobs.concurrent",
+        unit="jobs",
+        what="Jobs that run at once at most",
+        checked=Checked.RUN,
+        default=4,
+        highest=10_000,
+    ),
+    Limit(
+        name="jobs.queued",
+        unit="jobs",
+        what="Jobs that wait in the queue at most",
+        checked=Checked.STORE,
+        default=10_000,
+    ),
+    Limit(
+        name="jobs.seconds",
+        unit="seconds",
+        what="Seconds that one attempt at a job may take",
+        checked=Checked.RUN,
+        default=3_600,
+        highest=432_000,
+    ),
+    Limit(
+        name="jobs.result_bytes",
+        unit="bytes",
+        what="Bytes of a job's result and artifacts at most",
+        checked=Checked.RUN,
+        default=64 * 2**20,
+        highest=HIGHEST_BYTES,
+    ),
+    Limit(
+        name="jobs.weight",
+        unit="shares",
+        what="Share of the workers while several accounts have jobs waiting",
+        checked=Checked.RUN,
+        default=1,
+        highest=1_000,
+    ),
+    Limit(
+        name="jobs.result_days",
+        unit="days",
+        what="Days that jobs and their results are kept",
+        checked=Checked.STORE,
+        default=30,
+        highest=3_650,
+    ),
+    Limit(
+        name="datasets.stored_bytes",
+        unit="bytes",
+        what="Bytes of all data sets at most, those that are being uploaded among them",
+        checked=Checked.STORE,
+        default=10 * 2**30,
+        highest=HIGHEST_BYTES,
     ),
 )
 

@@ -49,7 +49,7 @@ def _field(limit: limits.Limit, part: str, width: int) -> list[str]:
     return [
         f"{limit.field}:",
         "  type: integer",
-        "  format: int32",
+        f"  format: {'int32' if limit.highest <= limits.HIGHEST else 'int64'}",
         f"  minimum: {limit.lowest}",
         f"  maximum: {limit.highest}",
         "  description: >-",

@@ -50,7 +50,8 @@ def application(capabilities: Sequence[Capability], args: Mapping[str, Any] | No
     edge = settings.platform.edge
     loops = [loop for each in served for loop in each.loops(settings.platform, settings.capabilities[each.name])]
     loops.append(forgetting({each.name: each.forget for each in capabilities if each.forget is not None}))
-    workers = deployments.workers(loops, settings.platform, board)
+    kinds = [kind for each in served for kind in each.job_kinds(settings.capabilities[each.name])]
+    workers = deployments.workers(loops, kinds, settings.platform, board, handles)
     wire = partial(connect, served, settings)
     return deployments.ingress(edge, edge.request_timeout_s, wire, board, handles, workers)
 

@@ -11,6 +11,7 @@ from luna_serving.dispatch.host import ComputeHost
 from luna_serving.edge.deployment import IngressReplica
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.connecting import connect_workers
+from luna_serving.jobs.kinds import JobKind
 from luna_serving.jobs.loops import Loop
 from luna_serving.jobs.workers import STOP_S, WorkersReplica
 from luna_serving.settings import ONGOING_PER_INGRESS, PlatformSettings, ReplicaSettings, Scaled
@@ -70,8 +71,14 @@ def compute_host(
     )(ComputeHost).bind(board, name, dict(members), platform.log, platform.trace)
 
 
-def workers(loops: Sequence[Loop[Background]], platform: PlatformSettings, board: Any) -> Any:  # noqa: ANN401
-    """The processes of periodic work; a loop runs on one of them at a time."""
+def workers(
+    loops: Sequence[Loop[Background]],
+    kinds: Sequence[JobKind],
+    platform: PlatformSettings,
+    board: Any,  # noqa: ANN401  a bound deployment
+    hosts: Mapping[str, Any],
+) -> Any:  # noqa: ANN401
+    """The processes of background work: jobs, and loops, each of which runs on one of them at a time."""
     settings = platform.workers
     return serve.deployment(
         name="workers",
@@ -80,9 +87,7 @@ def workers(loops: Sequence[Loop[Background]], platform: PlatformSettings, board
         health_check_period_s=5.0,
         ray_actor_options={"num_cpus": settings.cpus},
         num_replicas=settings.replicas,
-    )(WorkersReplica).bind(
-        partial(connect_workers, tuple(loops), platform.access.store_timeout_s, platform.log, platform.trace), board
-    )
+    )(WorkersReplica).bind(partial(connect_workers, tuple(loops), tuple(kinds), platform), board, dict(hosts))
 
 
 def ingress(edge: Scaled, timeout_s: float, *arguments: Any) -> serve.Application:  # noqa: ANN401

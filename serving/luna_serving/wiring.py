@@ -1,7 +1,7 @@
 """Wires an ingress replica: stores, access, dispatch, and every capability's routes."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import text
 
 from luna_serving.access.credentials import Authenticator
+from luna_serving.access.holds import Holds
 from luna_serving.access.redis_outage import RedisOutage
 from luna_serving.access.request_log.wiring import request_log
 from luna_serving.access.throttle.attempts import Attempts
@@ -16,7 +17,7 @@ from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.access.throttle.redis_buckets import RedisBuckets
 from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import access
-from luna_serving.capabilities.contract import Capability, Platform
+from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.replica_call import on_replica
 from luna_serving.edge import operations_routes
@@ -30,6 +31,14 @@ from luna_serving.edge.recording import Recorder
 from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.security_headers import StrictTransport
 from luna_serving.edge.sockets import Sockets
+from luna_serving.jobs.routes import routes as job_routes
+from luna_serving.jobs.routes.parts import JobParts
+from luna_serving.jobs.routes.watching import Watching, WatchMetrics
+from luna_serving.jobs.service import JobService
+from luna_serving.jobs.wake import Waker
+from luna_serving.jobs.webhooks import routes as webhook_routes
+from luna_serving.jobs.webhooks.addresses import Allowed
+from luna_serving.objects.wiring import object_store
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.health import Health
@@ -42,6 +51,7 @@ from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.own_keys import OwnKeys
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.accounts.secrets import Secrets
+from luna_store.platform.idempotency import IdempotencyKeys
 from luna_store.platform.postgres import ANSWER_S, async_engine
 from luna_store.quota.redis_quota import RedisQuota, redis_client
 
@@ -74,7 +84,10 @@ async def connect(
             await connection.execute(text("SELECT 1"))
 
     pings = {name: partial(handle.ping.remote, name) for name, handle in hosts.items()}
-    health = Health({"redis": platform.redis.ping, "postgres": ask_postgres}, pings, {"workers": workers.ping.remote})
+    others: dict[str, Callable[[], Awaitable[object]]] = {"workers": workers.ping.remote}
+    if platform.objects is not None:
+        others["objects"] = platform.objects.ping
+    health = Health({"redis": platform.redis.ping, "postgres": ask_postgres}, pings, others)
 
     def facts() -> dict[str, Any]:
         return {"proxy": common.proxy, "debits_from": "postgres" if outage.gone else "redis"}
@@ -90,6 +103,8 @@ async def connect(
         operations,
         [
             operations_routes.router(health, reporter, facts, system),
+            job_routes.router(job_parts(platform, routes)),
+            webhook_routes.router(platform.authorization, platform.engine),
             *(router for each in routes for router in each.routers),
         ],
         platform.refused.own_standing,
@@ -132,16 +147,37 @@ async def connect(
         edge = StrictTransport(edge, common.edge.hsts_s)
 
     async def close() -> None:
+        await platform.watching.close()
         parser_pool.shutdown(wait=False, cancel_futures=True)
         await platform.charges.settle_refunds()
         if requests is not None:
             await requests.close()
+        if platform.objects is not None:
+            await platform.objects.close()
         await platform.redis.aclose()
         await platform.engine.dispose()
         if telemetry.traces is not None:
             await asyncio.to_thread(telemetry.traces.close)
 
     return Connected(edge, close)
+
+
+def job_parts(platform: Platform, routes: Sequence[Routes]) -> JobParts:
+    """What the routes of jobs are made of."""
+    edge, webhooks = platform.settings.edge, platform.settings.webhooks
+    return JobParts(
+        authorization=platform.authorization,
+        service=platform.jobs,
+        engine=platform.engine,
+        waker=Waker(platform.redis),
+        watching=platform.watching,
+        keys=IdempotencyKeys(platform.engine),
+        kinds={name: prepare for each in routes for name, prepare in each.jobs.items()},
+        webhooks=Allowed(http=webhooks.allow_http, networks=webhooks.networks),
+        objects=platform.objects,
+        max_body_bytes=edge.max_body_bytes,
+        timeout_s=edge.request_timeout_s,
+    )
 
 
 async def wire_platform(
@@ -178,9 +214,12 @@ async def wire_platform(
         settings=common,
         engine=engine,
         redis=redis,
+        objects=object_store(common.objects, telemetry.registry),
         accounts=accounts,
         own_keys=OwnKeys(engine, secrets.peppers),
         charges=admitted.charges,
+        jobs=JobService(engine, Holds(engine, admitted.charges, timeout_s=ANSWER_S), Waker(redis), timeout_s=ANSWER_S),
+        watching=Watching(engine, redis, WatchMetrics(telemetry.registry)),
         authorization=admitted.authorization,
         attempts=attempts,
         proxies=proxies,

@@ -20,7 +20,7 @@ def places(limit: Limit) -> set[str]:
         if path.suffix not in CODE or path.is_symlink() or "examples" in path.parts or ".venv" in path.parts:
             continue
         text = re.sub(r"# Generated from.*?# End of the generated lines", "", path.read_text(), flags=re.DOTALL)
-        if re.search(rf"\b({limit.name}|{limit.field})\b", text, re.IGNORECASE):
+        if re.search(rf"\b({re.escape(limit.name)}|{limit.field})\b", text, re.IGNORECASE):
             name = str(path.relative_to(ROOT))
             found.add(re.sub(r"(capabilities/\w+)/.*", r"\1", name))
     return found
@@ -37,16 +37,20 @@ def test_names_and_fields_are_written_as_each_side_writes_them() -> None:
     first = LIMITS[0]
     names = (first.name, first.field, first.path)
     assert names == ("max_series_length", "maxSeriesLength", "spec.limits.maxSeriesLength")
-    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", limit.name) for limit in LIMITS)
+    assert all(re.fullmatch(r"([a-z]+\.)?[a-z]+(_[a-z]+)*", limit.name) for limit in LIMITS)
     assert len({limit.name for limit in LIMITS}) == len(LIMITS)
-    assert all(1 <= limit.lowest <= limit.highest <= limits.HIGHEST for limit in LIMITS)
+    assert all(1 <= limit.lowest <= limit.highest <= limits.HIGHEST_BYTES for limit in LIMITS)
+    assert all(limit.highest <= limits.HIGHEST or limit.unit == "bytes" for limit in LIMITS)
+    of_a_room = next(limit for limit in LIMITS if limit.name == "datasets.stored_bytes")
+    assert of_a_room.path == "spec.limits.datasetsStoredBytes"
 
 
 def test_a_default_holds_unless_the_account_has_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     with_default = Limit("max_jobs", "jobs", "Jobs at once at most", Checked.STORE, default=10)
     monkeypatch.setattr(limits, "LIMITS", (*LIMITS, with_default))
-    assert limits.in_force({}) == {"max_jobs": 10}
-    assert limits.in_force({"max_jobs": 3, "history_days": 7}) == {"max_jobs": 3, "history_days": 7}
+    others = {limit.name: limit.default for limit in LIMITS if limit.default is not None}
+    assert limits.in_force({}) == others | {"max_jobs": 10}
+    assert limits.in_force({"max_jobs": 3, "history_days": 7}) == others | {"max_jobs": 3, "history_days": 7}
 
 
 @pytest.mark.parametrize(

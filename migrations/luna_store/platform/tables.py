@@ -15,6 +15,7 @@ OURS = (
     "luna_store.audit.tables",
     "luna_store.accounts.tables",
     "luna_store.ledger.tables",
+    "luna_store.jobs.tables",
     "luna_store.people.tables",
     "luna_store.requests.tables",
 )

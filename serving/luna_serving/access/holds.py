@@ -56,6 +56,14 @@ class Holds:
         await self.charge(hold, charge)
         return hold
 
+    async def check(self, charge: Charge) -> None:
+        """Check grant, limits and rate of a charge that costs nothing.
+
+        Raises:
+            Denied, Problem: as of `reserve`.
+        """
+        await self._charges.take(charge)
+
     async def charge(self, hold: Hold, charge: Charge) -> None:
         """Take the debit of a committed hold.
 

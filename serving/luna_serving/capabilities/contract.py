@@ -21,7 +21,11 @@ from luna_serving.edge.operation import Exchange, Operation, Query
 from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.sockets import SocketRoute
 from luna_serving.jobs.background import Background
+from luna_serving.jobs.kinds import JobKind, Prepare
 from luna_serving.jobs.loops import Loop
+from luna_serving.jobs.routes.watching import Watching
+from luna_serving.jobs.service import JobService
+from luna_serving.objects.client import ObjectStore
 from luna_serving.settings import CapabilitySettings, PlatformSettings
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.accounts import Accounts
@@ -39,9 +43,14 @@ class Platform:
     settings: PlatformSettings
     engine: AsyncEngine
     redis: Redis
+    objects: ObjectStore | None
+    """None without S3_ENDPOINT; `luna_serving.objects.wiring.needed` says the cure."""
     accounts: Accounts
     own_keys: OwnKeys
     charges: Charges
+    jobs: JobService
+    watching: Watching
+    """Notices changes of jobs, for those who wait for them."""
     authorization: Authorization
     attempts: Attempts
     """Limits failed attempts to authenticate."""
@@ -75,6 +84,8 @@ class Routes:
     """Hot routes, answered in front of FastAPI."""
     routers: Sequence[APIRouter] = ()
     sockets: Sequence[SocketRoute] = ()
+    jobs: Mapping[str, Prepare] = field(default_factory=dict)
+    """For each kind of job that callers may create, what checks its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,8 @@ class Capability:
     loops: Callable[[PlatformSettings, Any], tuple[Loop[Background], ...]] = lambda _, __: ()
     """Periodic work under the settings of the platform and of the capability, each loop under a lease of its own; on
     the workers."""
+    job_kinds: Callable[[Any], tuple[JobKind, ...]] = lambda _: ()
+    """The kinds of jobs that it runs on the workers, under its settings."""
     local: Mapping[str, str] = field(default_factory=dict)
     """Its settings in `luna up`, where nobody sets others: what one machine wants instead of the defaults."""
     forget: Callable[[Background, int], Awaitable[None]] | None = None

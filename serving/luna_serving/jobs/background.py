@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from luna_serving.objects.client import ObjectStore
+
 
 @dataclass(frozen=True, slots=True)
 class Background:
@@ -12,3 +14,5 @@ class Background:
 
     engine: AsyncEngine
     redis: Redis
+    objects: ObjectStore | None = None
+    """None without S3_ENDPOINT."""

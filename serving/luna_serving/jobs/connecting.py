@@ -1,13 +1,22 @@
 """Wires a worker in its own process, without importing anything that serves calls."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from luna_serving.dispatch.replica_call import on_replica
 from luna_serving.jobs.background import Background
+from luna_serving.jobs.kinds import JobKind
 from luna_serving.jobs.loops import Loop, Loops
 from luna_serving.jobs.metrics import LoopMetrics
+from luna_serving.jobs.running.metrics import JobMetrics
+from luna_serving.jobs.running.worker import JobWorker, Worker
+from luna_serving.jobs.webhooks.delivering import Deliverer
+from luna_serving.jobs.webhooks.metrics import WebhookMetrics
 from luna_serving.jobs.workers import ConnectedWorker, holder_name
-from luna_serving.settings import LogSettings, TraceSettings
+from luna_serving.objects.wiring import object_store
+from luna_serving.settings import PlatformSettings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.process import begin
 from luna_store.accounts.secrets import Secrets
@@ -15,39 +24,69 @@ from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
 # Connections for leases, in a separate engine: no renewal waits for a connection that a run holds.
-LEASE_CONNECTIONS = 2
+LEASE_CONNECTIONS = 3
 
 
 async def connect_workers(
     loops: Sequence[Loop[Background]],
-    store_timeout_s: float,
-    log: LogSettings,
-    trace: TraceSettings,
+    kinds: Sequence[JobKind],
+    platform: PlatformSettings,
     board: Any,  # noqa: ANN401  a DeploymentHandle
+    hosts: Mapping[str, Any],
 ) -> ConnectedWorker:
-    """Wire the loops and start to report metrics. Call it in the replica's process, on its event loop.
+    """Wire the loops, the jobs and the webhooks, and start to report metrics.
+
+    Call it in the replica's process, on its event loop.
 
     Args:
         loops: the loops of all capabilities that are served.
-        store_timeout_s: seconds that Redis has to answer.
-        log: how lines look.
-        trace: where spans go.
+        kinds: their kinds of jobs.
+        platform: the settings.
         board: the handle of the metrics board.
+        hosts: by capability, the handle of the deployment that computes for it.
     """
-    telemetry = begin("workers", log, trace)
+    telemetry = begin("workers", platform.log, platform.trace)
     secrets = Secrets.from_environment()
     url = secrets.database_url.get_secret_value()
     stores = Background(
         async_engine(url, actor="workers"),
-        redis_client(secrets.redis_url.get_secret_value(), timeout_s=store_timeout_s),
+        redis_client(secrets.redis_url.get_secret_value(), timeout_s=platform.access.store_timeout_s),
+        object_store(platform.objects, telemetry.registry),
     )
     leases = async_engine(url, actor="workers", pool_size=LEASE_CONNECTIONS)
-    worker = Loops(leases, stores, loops, holder=holder_name(), metrics=LoopMetrics(telemetry.registry))
+    holder = holder_name()
+    periodic = Loops(leases, stores, loops, holder=holder, metrics=LoopMetrics(telemetry.registry))
+    worker = Worker(
+        name=holder,
+        stores=stores,
+        leases=leases,
+        kinds={kind.name: kind for kind in kinds},
+        compute=computing(hosts, platform.workers.blocks),
+        metrics=JobMetrics(telemetry.registry),
+        slots=platform.workers.job_slots,
+    )
+    webhooks = Deliverer(stores.engine, platform.webhooks, WebhookMetrics(telemetry.registry))
     Reporter(board, telemetry.registry).start("workers")
 
     async def close() -> None:
+        if stores.objects is not None:
+            await stores.objects.close()
         await stores.redis.aclose()
         await stores.engine.dispose()
         await leases.dispose()
 
-    return ConnectedWorker((worker.run,), close)
+    return ConnectedWorker((periodic.run, JobWorker(worker).run, webhooks.run), close)
+
+
+def computing(
+    hosts: Mapping[str, Any], at_once: int
+) -> Callable[[str, Sequence[Any]], Coroutine[Any, Any, Sequence[Any]]]:
+    """Sends blocks of jobs to the replicas of a capability, so many at once that live calls keep their share."""
+    calls = {name: partial(handle.compute.remote, name) for name, handle in hosts.items()}
+    room = asyncio.Semaphore(at_once)
+
+    async def compute(capability: str, jobs: Sequence[Any]) -> Sequence[Any]:
+        async with room:
+            return await on_replica(calls[capability], jobs)
+
+    return compute

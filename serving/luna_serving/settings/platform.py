@@ -17,14 +17,25 @@ from luna_serving.settings.access import (
 from luna_serving.settings.cors import CorsSettings
 from luna_serving.settings.edge import DispatchSettings, EdgeSettings
 from luna_serving.settings.group import CapabilitySettings, Group, Scaled
+from luna_serving.settings.objects import ObjectsSettings
 from luna_serving.settings.openid import OidcSettings
 from luna_serving.settings.records import AuditSettings, LogSettings, RequestsSettings, TraceSettings
+from luna_serving.settings.webhooks import WebhookSettings
 
 
 class WorkersSettings(Group):
-    """The deployment that hosts periodic work: retention, housekeeping."""
+    """The deployment that hosts background work: jobs, retention, housekeeping."""
 
     replicas: int = Field(1, ge=1, description="Replicas; each takes a share of the loops, and all when others die.")
+    job_slots: int = Field(
+        16, ge=1, le=1000, description="Jobs that a replica runs at once. A job mostly waits for blocks of its work."
+    )
+    blocks: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="Blocks of jobs' work that a replica has computed at once; live calls have the rest.",
+    )
     cpus: float = Field(0.0, ge=0, description="CPU cores that Ray reserves for a replica; it mostly waits.")
 
 
@@ -43,6 +54,8 @@ class PlatformSettings(Group):
     requests: RequestsSettings = RequestsSettings()
     audit: AuditSettings = AuditSettings()
     workers: WorkersSettings = WorkersSettings()
+    objects: ObjectsSettings = ObjectsSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."
     )

@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Final
 
 from luna_serving.capabilities.contract import Capability, Platform, Routes
+from luna_serving.capabilities.kalman.job_kinds.preparing import preparing
+from luna_serving.capabilities.kalman.job_kinds.running import job_kinds
 from luna_serving.capabilities.kalman.lanes import kalman_lanes
 from luna_serving.capabilities.kalman.loops import loops
 from luna_serving.capabilities.kalman.models import routes as model_routes
@@ -35,7 +37,7 @@ def serve(platform: Platform, settings: KalmanSettings) -> Routes:
     lanes = kalman_lanes(
         platform.charges, platform.compute[NAME], platform.gate_limits, platform.dispatch_metrics.of(NAME)
     )
-    limits = SeriesLimits(settings.max_series_length, settings.max_series_per_request, settings.max_answer_numbers)
+    limits = series_limits(settings)
     streams = KalmanStreams(
         platform.engine,
         StreamLimits(
@@ -72,7 +74,13 @@ def serve(platform: Platform, settings: KalmanSettings) -> Routes:
             stream_routes.router(platform.authorization, streams),
         ],
         sockets=[SocketRoute(STREAM, stream_service.serve)],
+        jobs=preparing(limits, named),
     )
+
+
+def series_limits(settings: KalmanSettings) -> SeriesLimits:
+    """The server's own limits of a call, and of the parameters of a job."""
+    return SeriesLimits(settings.max_series_length, settings.max_series_per_request, settings.max_answer_numbers)
 
 
 KALMAN: Final = Capability(
@@ -84,6 +92,7 @@ KALMAN: Final = Capability(
     limits=(MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST),
     # Compiling all programs would delay the first call by a minute.
     local={"warm_states": "2"},
+    job_kinds=lambda settings: job_kinds(series_limits(settings)),
     loops=lambda _, settings: loops(timedelta(days=settings.stream_unused_days)),
     tables=(NamedModel, ModelVersion, KalmanStream, KalmanStreamAnswer),
 )

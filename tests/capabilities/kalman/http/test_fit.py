@@ -60,12 +60,13 @@ async def test_a_fit_that_is_too_large_for_its_deadline_answers_with_its_best_so
     caller = await platform.caller()
     levels = np.random.default_rng(5).normal(size=(200, 1000)).cumsum(axis=1)
     request = {"model": LEVEL, "observations": levels.tolist(), "starts": 20}
-    async with caller.client(**{"X-Request-Timeout-Seconds": "3"}) as client:
+    # Half of what all of it takes, and enough for a first estimate on a machine that is busy.
+    async with caller.client(**{"X-Request-Timeout-Seconds": "6"}) as client:
         begun = time.monotonic()
         answer = await client.post("/kalman/fit", json=request)
         took = time.monotonic() - begun
     assert answer.status_code == 200, answer.text
-    assert took < 3.5
+    assert took < 6.5
     results = answer.json()["results"]
     # Some of the 20 searches per series were not begun; the answer has what was found by then.
     assert any(each["starts"] < 20 for each in results)
@@ -76,7 +77,8 @@ async def test_no_filter_waits_for_a_fit(platform: Platform) -> None:
     caller = await platform.caller()
     levels = np.random.default_rng(6).normal(size=(300, 500)).cumsum(axis=1)
     long_fit = {"model": LEVEL, "observations": levels.tolist(), "starts": 20}
-    async with caller.client(**{"X-Request-Timeout-Seconds": "4"}) as client:
+    # Enough that a busy machine, too, comes to a first estimate of each series.
+    async with caller.client(**{"X-Request-Timeout-Seconds": "6"}) as client:
         fit = asyncio.create_task(client.post("/kalman/fit", json=long_fit))
         waits = []
         while not fit.done():
@@ -84,7 +86,7 @@ async def test_no_filter_waits_for_a_fit(platform: Platform) -> None:
             answer = await client.post("/kalman", json={"results": NILE})
             waits.append(time.monotonic() - begun)
             assert answer.status_code == 200
-        assert (await fit).status_code == 200
+        assert (await fit).status_code == 200, (await fit).text
     assert len(waits) > 10
     assert np.median(waits) < 0.2
 
