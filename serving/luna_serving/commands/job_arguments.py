@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from luna_serving.commands.jobs import JobCommands
-    from luna_serving.commands.stores import Answer
+    from luna_serving.commands.jobs import Answer, JobCommands
 
 EPILOG: Final = (
     "LUNA_URL and LUNA_API_KEY name the Luna and the account; by default those of the data folder. The exit status "
@@ -102,7 +101,6 @@ def run(arguments: argparse.Namespace) -> int:
             return _watched(commands, arguments.job, arguments)
         answer = _answer(commands, arguments)
         if getattr(arguments, "watch", False) and not getattr(arguments, "validate_only", False):
-            assert isinstance(answer.facts, dict)  # noqa: S101  one job
             return _watched(commands, answer.facts["id"], arguments)
         _print(answer.facts if arguments.json else answer.text)
         return 0

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from luna_serving.commands.errors import CommandFailed
-from luna_serving.commands.stores import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,16 @@ if TYPE_CHECKING:
 
 # Exit statuses of a job that was watched to its end.
 STATUSES: Final[Mapping[str, int]] = {"succeeded": 0, "failed": 3, "cancelled": 4, "expired": 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result of a command. Not that of `commands.stores`, which takes a second to import its clients of stores."""
+
+    facts: Any
+    """For `--json`."""
+    text: str
+    """For people."""
 
 
 @dataclass(frozen=True, slots=True)
