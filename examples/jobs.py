@@ -8,6 +8,7 @@ Needs httpx. Costs a unit per series.
 import json
 import random
 import sys
+import uuid
 from collections.abc import Iterator
 
 import httpx
@@ -18,7 +19,7 @@ MODEL = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.1}
 
 def walks(count: int) -> list[list[float]]:
     """Random walks, seen with noise."""
-    draw = random.Random(1)
+    draw = random.Random(1)  # noqa: S311  an example
     series = []
     for _ in range(count):
         level, values = 0.0, []
@@ -54,7 +55,7 @@ def main() -> None:
     body = {"kind": "kalman/fit", "parameters": {"model": MODEL, "observations": walks(count)}}
     with httpx.Client(headers=headers, timeout=60) as client:
         # Sent again with the same key, the call would create no second job.
-        answer = client.post(f"{url}/jobs/", json=body, headers={"Idempotency-Key": f"walks-{random.random()}"})
+        answer = client.post(f"{url}/jobs/", json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
         if answer.is_error:
             raise SystemExit(f"{answer.status_code} {answer.json()['detail']}")
         links = answer.json()["links"]
