@@ -17,6 +17,7 @@ from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.jobs.metrics import LoopMetrics
+from luna_serving.jobs.routes.watching import WatchMetrics
 from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
     MAX_HEADERS,
@@ -56,6 +57,7 @@ def serving_metrics() -> list[Metric]:
         DispatchMetrics,
         LoopMetrics,
         ObjectMetrics,
+        WatchMetrics,
         KalmanMetrics,
     ):
         metrics(registry)
