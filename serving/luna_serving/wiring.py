@@ -37,6 +37,7 @@ from luna_serving.jobs.routes.watching import Watching, WatchMetrics
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
 from luna_serving.jobs.webhooks import routes as webhook_routes
+from luna_serving.jobs.webhooks.addresses import Allowed
 from luna_serving.objects.wiring import object_store
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
@@ -163,7 +164,7 @@ async def connect(
 
 def job_parts(platform: Platform, routes: Sequence[Routes]) -> JobParts:
     """What the routes of jobs are made of."""
-    edge = platform.settings.edge
+    edge, webhooks = platform.settings.edge, platform.settings.webhooks
     return JobParts(
         authorization=platform.authorization,
         service=platform.jobs,
@@ -174,6 +175,7 @@ def job_parts(platform: Platform, routes: Sequence[Routes]) -> JobParts:
         kinds={name: prepare for each in routes for name, prepare in each.jobs.items()},
         max_body_bytes=edge.max_body_bytes,
         timeout_s=edge.request_timeout_s,
+        webhooks=Allowed(http=webhooks.allow_http, networks=webhooks.networks),
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from luna_serving.jobs.kinds import JobPlan, Prepare
 from luna_serving.jobs.routes.schemas import EXAMPLE_REQUEST
 from luna_serving.jobs.service import Options
+from luna_serving.jobs.webhooks.addresses import Allowed, UrlRefused, check_url
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.forms import read_form
@@ -83,13 +83,14 @@ class Wanted:
     options: Options
 
 
-def read_request(body: bytes, kinds: Mapping[str, object], now: datetime) -> Wanted:
+def read_request(body: bytes, kinds: Mapping[str, object], now: datetime, webhooks: Allowed) -> Wanted:
     """Read a body; call it in a thread if the body is large.
 
     Args:
         body: JSON.
         kinds: the kinds that there are, by name.
         now: deadlines lie after it.
+        webhooks: where their receivers may be.
 
     Raises:
         Problem: 422.
@@ -102,30 +103,14 @@ def read_request(body: bytes, kinds: Mapping[str, object], now: datetime) -> Wan
     deadline = None if form.deadline is None else datetime.fromisoformat(form.deadline.upper()).astimezone(UTC)
     if deadline is not None and deadline <= now:
         errors.append(FieldError("/deadline", "Must lie in the future."))
-    if form.webhook is not None and (wrong := wrong_url(form.webhook)) is not None:
-        errors.append(FieldError("/webhook", wrong))
+    if form.webhook is not None:
+        try:
+            check_url(form.webhook, webhooks)
+        except UrlRefused as e:
+            errors.append(FieldError("/webhook", str(e)))
     if errors:
         raise problems.invalid(*errors)
     return Wanted(form.kind, orjson.dumps(form.parameters), Options(form.priority, deadline, form.labels, form.webhook))
-
-
-def wrong_url(url: str) -> str | None:
-    """What is wrong with the URL of a webhook; None if it can be one. Its address is checked elsewhere."""
-    cure = "Must be a URL such as https://example.com/hooks/luna."
-    if not re.fullmatch(r"[\x21-\x7e]+", url):
-        return f"{cure} It may hold no spaces, and no characters beyond ASCII."
-    try:
-        parts = urlsplit(url)
-        known = parts.hostname and parts.port != 0
-    except ValueError:
-        return cure
-    if parts.scheme != "https":
-        return f"{cure} Only https is called."
-    if not known:
-        return cure
-    if parts.username is not None or parts.password is not None:
-        return f"{cure} It may hold no user and no password."
-    return f"{cure} It may have no fragment." if parts.fragment else None
 
 
 async def prepared(prepare: Prepare, account_id: int, parameters: bytes) -> JobPlan:

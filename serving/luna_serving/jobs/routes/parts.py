@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from fastapi import Response
@@ -15,6 +15,7 @@ from luna_serving.jobs.routes.watching import Watching
 from luna_serving.jobs.routes.wire import INLINE_BYTES
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
+from luna_serving.jobs.webhooks.addresses import Allowed
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.jobs.creating import JobIsLive, JobMissing
@@ -40,6 +41,8 @@ class JobParts:
     max_body_bytes: int
     timeout_s: float
     """Seconds that a call may take, streams of events excepted."""
+    webhooks: Allowed = field(default_factory=Allowed)
+    """Where the receivers of webhooks may be."""
     presigned: Callable[[str], Awaitable[str]] | None = None
     """Makes a URL from which a key of the object store can be read; None without an object store."""
 
