@@ -83,7 +83,11 @@ def line_chart(
         for i, each in enumerate(shown)
     ]
     keys = [(each.name, _colour(i), 1.0) for i, each in enumerate(shown)]
-    keys += [(each.name, _colour(0), 0.16 + 0.14 * i) for i, each in enumerate(bands)]
+    through = 1.0
+    for i, each in enumerate(bands):
+        # A band lies over the wider ones.
+        through *= 1.0 - (0.16 + 0.14 * i)
+        keys.append((each.name, _colour(0), 1.0 - through))
     return _svg(title, description, frame, drawn, keys if len(keys) > 1 else [], x_label, y_label)
 
 
@@ -238,7 +242,7 @@ def _svg(
     x = float(LEFT)
     for i, (name, colour, opacity) in enumerate(keys):
         text = name if len(name) <= KEY_LENGTH else name[: KEY_LENGTH - 1] + "…"
-        width = 24 + 7.2 * len(text)
+        width = 30 + 7.6 * len(text)
         if i == 0 or x + width > WIDTH:
             x, height = float(LEFT), height + 20
         parts.append(
