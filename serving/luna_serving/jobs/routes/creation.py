@@ -24,7 +24,6 @@ MOST_LABELS: Final = 16
 LONGEST_KEY: Final = 63
 LONGEST_VALUE: Final = 255
 PRIORITIES: Final = (-100, 100)
-LONGEST_URL: Final = 2048
 # RFC 3339, section 5.6.
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -69,9 +68,7 @@ class JobRequest(StrictModel):
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field(
         {}, max_length=MOST_LABELS, description="Lists can be filtered by them."
     )
-    webhook: str | None = Field(
-        None, max_length=LONGEST_URL, description="An https URL that is called when the job ends."
-    )
+    webhook: str | None = Field(None, description="An https URL that gets a signed message when the job ends.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +80,14 @@ class Wanted:
     options: Options
 
 
-def read_request(body: bytes, kinds: Mapping[str, object], now: datetime, webhooks: Allowed) -> Wanted:
+def read_request(body: bytes, kinds: Mapping[str, object], webhooks: Allowed, now: datetime) -> Wanted:
     """Read a body; call it in a thread if the body is large.
 
     Args:
         body: JSON.
         kinds: the kinds that there are, by name.
+        webhooks: where webhooks may go.
         now: deadlines lie after it.
-        webhooks: where their receivers may be.
 
     Raises:
         Problem: 422.
@@ -103,11 +100,11 @@ def read_request(body: bytes, kinds: Mapping[str, object], now: datetime, webhoo
     deadline = None if form.deadline is None else datetime.fromisoformat(form.deadline.upper()).astimezone(UTC)
     if deadline is not None and deadline <= now:
         errors.append(FieldError("/deadline", "Must lie in the future."))
-    if form.webhook is not None:
-        try:
+    try:
+        if form.webhook is not None:
             check_url(form.webhook, webhooks)
-        except UrlRefused as e:
-            errors.append(FieldError("/webhook", str(e)))
+    except UrlRefused as e:
+        errors.append(FieldError("/webhook", str(e)))
     if errors:
         raise problems.invalid(*errors)
     return Wanted(form.kind, orjson.dumps(form.parameters), Options(form.priority, deadline, form.labels, form.webhook))
