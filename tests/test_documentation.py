@@ -16,8 +16,11 @@ from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
+from luna_serving.jobs.housekeeping import BacklogMetrics
 from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.jobs.routes.watching import WatchMetrics
+from luna_serving.jobs.running.metrics import JobMetrics
+from luna_serving.jobs.webhooks.metrics import WebhookMetrics
 from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
     MAX_HEADERS,
@@ -56,8 +59,11 @@ def serving_metrics() -> list[Metric]:
         PeopleMetrics,
         DispatchMetrics,
         LoopMetrics,
+        BacklogMetrics,
+        JobMetrics,
         ObjectMetrics,
         WatchMetrics,
+        WebhookMetrics,
         KalmanMetrics,
     ):
         metrics(registry)
