@@ -1,7 +1,7 @@
 """Wires an ingress replica: stores, access, dispatch, and every capability's routes."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -33,6 +33,7 @@ from luna_serving.edge.security_headers import StrictTransport
 from luna_serving.edge.sockets import Sockets
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
+from luna_serving.objects.wiring import object_store
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.health import Health
@@ -77,7 +78,10 @@ async def connect(
             await connection.execute(text("SELECT 1"))
 
     pings = {name: partial(handle.ping.remote, name) for name, handle in hosts.items()}
-    health = Health({"redis": platform.redis.ping, "postgres": ask_postgres}, pings, {"workers": workers.ping.remote})
+    others: dict[str, Callable[[], Awaitable[object]]] = {"workers": workers.ping.remote}
+    if platform.objects is not None:
+        others["objects"] = platform.objects.ping
+    health = Health({"redis": platform.redis.ping, "postgres": ask_postgres}, pings, others)
 
     def facts() -> dict[str, Any]:
         return {"proxy": common.proxy, "debits_from": "postgres" if outage.gone else "redis"}
@@ -139,6 +143,8 @@ async def connect(
         await platform.charges.settle_refunds()
         if requests is not None:
             await requests.close()
+        if platform.objects is not None:
+            await platform.objects.close()
         await platform.redis.aclose()
         await platform.engine.dispose()
         if telemetry.traces is not None:
@@ -181,6 +187,7 @@ async def wire_platform(
         settings=common,
         engine=engine,
         redis=redis,
+        objects=object_store(common.objects, telemetry.registry),
         accounts=accounts,
         own_keys=OwnKeys(engine, secrets.peppers),
         charges=admitted.charges,

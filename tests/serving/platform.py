@@ -11,10 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -26,6 +27,7 @@ from tests.store.stores import as_data
 
 from luna_serving.local.data_folder.ports import free_port
 from luna_serving.local.servers.postgres import PostgresServer
+from luna_serving.local.servers.seaweedfs import SeaweedServer
 from luna_serving.local.servers.valkey import ValkeyServer
 from luna_store.accounts.accounts import Accounts, AccountSpec
 from luna_store.accounts.api_keys import ApiKey, Peppers
@@ -35,6 +37,7 @@ from luna_store.quota.redis_quota import redis_client
 
 PEPPERS = "test:" + "p" * 32
 READY_S = 150
+NO_OBJECTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -140,11 +143,18 @@ class Platform(Luna):
 
     postgres: PostgresServer
     valkey: ValkeyServer
+    objects: SeaweedServer
 
 
 @contextmanager
 def luna_on(
-    folder: Path, *, database_url: str, redis_url: str, peppers: str = PEPPERS, arguments: Sequence[str] = ()
+    folder: Path,
+    *,
+    database_url: str,
+    redis_url: str,
+    peppers: str = PEPPERS,
+    arguments: Sequence[str] = (),
+    objects: Mapping[str, str] = NO_OBJECTS,
 ) -> Iterator[Luna]:
     """Start Luna on these servers, in a Ray of its own; stop it, whatever happened.
 
@@ -154,6 +164,7 @@ def luna_on(
         redis_url: what it holds may be overwritten.
         peppers: as `LUNA_PEPPERS` has them.
         arguments: further arguments of `luna up`.
+        objects: the S3_ variables of a store; by default Luna starts its own.
     """
     port, data, log = free_port(), folder / "luna", folder / "luna.log"
     environment = os.environ | {
@@ -162,6 +173,7 @@ def luna_on(
         "LUNA_PEPPERS": peppers,
         "LUNA_EDGE_REPLICAS_MIN": "2",
         "LUNA_EDGE_REPLICAS_MAX": "2",
+        **objects,
     }
     command = [sys.executable, "-m", "luna_serving.cli", "up", "--port", str(port), "--data-dir", str(data), *arguments]
     with log.open("wb") as output:
@@ -189,6 +201,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     with (
         PostgresServer(folder / "postgres", folder) as postgres,
         ValkeyServer(folder / "valkey", folder) as valkey,
-        luna_on(folder, database_url=postgres.url, redis_url=valkey.url) as luna,
+        SeaweedServer(folder / "objects", folder) as objects,
+        luna_on(folder, database_url=postgres.url, redis_url=valkey.url, objects=objects.environment) as luna,
     ):
-        yield Platform(**vars(luna), postgres=postgres, valkey=valkey)
+        yield Platform(**vars(luna), postgres=postgres, valkey=valkey, objects=objects)

@@ -24,6 +24,7 @@ from luna_serving.jobs.background import Background
 from luna_serving.jobs.kinds import JobKind, Prepare
 from luna_serving.jobs.loops import Loop
 from luna_serving.jobs.service import JobService
+from luna_serving.objects.client import ObjectStore
 from luna_serving.settings import CapabilitySettings, PlatformSettings
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.accounts import Accounts
@@ -41,6 +42,8 @@ class Platform:
     settings: PlatformSettings
     engine: AsyncEngine
     redis: Redis
+    objects: ObjectStore | None
+    """None without S3_ENDPOINT; `luna_serving.objects.wiring.needed` says the cure."""
     accounts: Accounts
     own_keys: OwnKeys
     charges: Charges

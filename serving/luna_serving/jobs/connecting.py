@@ -13,6 +13,7 @@ from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.jobs.running.metrics import JobMetrics
 from luna_serving.jobs.running.worker import JobWorker, Worker
 from luna_serving.jobs.workers import ConnectedWorker, holder_name
+from luna_serving.objects.wiring import object_store
 from luna_serving.settings import PlatformSettings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.process import begin
@@ -46,6 +47,8 @@ async def connect_workers(
     stores = Background(
         async_engine(url, actor="workers"),
         redis_client(secrets.redis_url.get_secret_value(), timeout_s=platform.access.store_timeout_s),
+        object_store(platform.objects, telemetry.registry),
+        telemetry.registry,
     )
     leases = async_engine(url, actor="workers", pool_size=LEASE_CONNECTIONS)
     holder = holder_name()
@@ -62,6 +65,8 @@ async def connect_workers(
     Reporter(board, telemetry.registry).start("workers")
 
     async def close() -> None:
+        if stores.objects is not None:
+            await stores.objects.close()
         await stores.redis.aclose()
         await stores.engine.dispose()
         await leases.dispose()

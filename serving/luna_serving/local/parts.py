@@ -8,14 +8,17 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from luna_serving.local.data_folder.caches import cache_folder, keep_bytecode, keep_compiled_shapes
+from luna_serving.local.data_folder.errors import BinaryMissingError
 from luna_serving.local.data_folder.ports import LOOPBACK
 from luna_serving.local.data_folder.run_folder import MARK, RunFolder
 from luna_serving.local.loopback.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
 from luna_serving.local.servers.postgres import PostgresServer
 from luna_serving.local.servers.process import ServerProcess
+from luna_serving.local.servers.seaweedfs import SeaweedServer
 from luna_serving.local.servers.settlement_process import SettlementProcess
 from luna_serving.local.servers.valkey import ValkeyServer
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 # Together below the 10 s in which `luna up` promises to end; the servers need tenths of a second.
 _SERVE_STOP_S = 5.0
 _SETTLE_STOP_S = 2.0
+_OBJECTS_JOIN_S = 1.0
+S3 = ("S3_ENDPOINT", "S3_PUBLIC_ENDPOINT", "S3_BUCKET", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 
 
 class Parts:
@@ -39,6 +44,9 @@ class Parts:
         self.logs = folder.path / "logs"
         self._postgres: PostgresServer | None = None
         self._valkey: ValkeyServer | None = None
+        self._objects: SeaweedServer | None = None
+        self._objects_start: Future[dict[str, str]] | None = None
+        self._objects_thread: threading.Thread | None = None
         self._settlement: SettlementProcess | None = None
         self._serve: ServerProcess | None = None
         self._run = RunFolder.create(folder)
@@ -58,9 +66,14 @@ class Parts:
         return self._environment["REDIS_URL"]
 
     @property
+    def objects(self) -> dict[str, str]:
+        """The S3_ variables of the object store, embedded or external; empty without one."""
+        return {name: self._environment[name] for name in S3 if self._environment.get(name)}
+
+    @property
     def started(self) -> bool:
         """Whether any part was started."""
-        return any((self._postgres, self._valkey, self._settlement, self._serve))
+        return any((self._postgres, self._valkey, self._objects, self._settlement, self._serve))
 
     def start_postgres(self) -> None:
         """Start the embedded one."""
@@ -71,6 +84,29 @@ class Parts:
         """Start the embedded one."""
         self._valkey = ValkeyServer(self._folder.path / "valkey", self.logs)
         self._environment["REDIS_URL"] = self._valkey.start()
+
+    def begin_objects(self) -> None:
+        """Start the embedded object store in a thread: it takes as long as Postgres and migrations together."""
+        self._objects = SeaweedServer(self._folder.path / "objects", self.logs)
+        self._objects_start = Future()
+        self._objects_thread = threading.Thread(
+            target=_start_into, args=(self._objects, self._objects_start), name="luna-objects", daemon=True
+        )
+        self._objects_thread.start()
+
+    def finish_objects(self) -> None:
+        """Wait for the object store that `begin_objects` started; no effect if it started none.
+
+        Raises:
+            BinaryMissingError: there is none for this platform; Luna runs without it.
+            LocalServerError: it cannot start.
+        """
+        if self._objects_start is not None:
+            try:
+                self._environment |= self._objects_start.result()
+            except BinaryMissingError:
+                self._objects = None
+                raise
 
     def start_settlement(self) -> None:
         """Start `luna settle`."""
@@ -122,11 +158,20 @@ class Parts:
 
     def dead(self) -> str | None:
         """A message about a part that died and is not restarted; None while all run."""
-        for name, server in (("Postgres", self._postgres), ("Valkey", self._valkey)):
+        for name, server in (
+            ("Postgres", self._postgres),
+            ("Valkey", self._valkey),
+            ("The object store", self._objects),
+        ):
+            if server is self._objects and not self._objects_ready():
+                continue  # `finish_objects` says what became of it
             if server is not None and (status := server.poll()) is not None:
                 return f"{name} ended with status {status}. See {server.log_file}"
         died = self.serve_died()
         return str(died) if died else None
+
+    def _objects_ready(self) -> bool:
+        return self._objects_start is not None and self._objects_start.done()
 
     def keep_alive(self, tell: Callable[[str], object]) -> None:
         """Restart settlement if it died."""
@@ -151,12 +196,23 @@ class Parts:
         self._run.end_processes()
         kept = self._run.keep_logs(self.logs / "ray") if keep_ray_logs else None
         self._run.remove()
-        stops = [threading.Thread(target=s.stop) for s in (self._valkey, self._postgres) if s is not None]
+        stops = [
+            threading.Thread(target=s.stop) for s in (self._objects, self._valkey, self._postgres) if s is not None
+        ]
         for stop in stops:
             stop.start()
         for stop in stops:
             stop.join()
+        if self._objects_thread is not None:
+            self._objects_thread.join(_OBJECTS_JOIN_S)
         return kept
+
+
+def _start_into(server: SeaweedServer, outcome: Future[dict[str, str]]) -> None:
+    try:
+        outcome.set_result(server.start())
+    except BaseException as error:  # noqa: BLE001  raised where the start is waited for
+        outcome.set_exception(error)
 
 
 def _end(process: ServerProcess, grace_s: float, hurry: threading.Event) -> None:

@@ -2,7 +2,7 @@
 
 Environment variables that it reads (all optional):
 
-- DATABASE_URL, REDIS_URL: servers to use instead of the embedded ones.
+- DATABASE_URL, REDIS_URL, S3_ENDPOINT (and the other S3_ variables): servers to use instead of the embedded ones.
 - LUNA_PEPPERS: `name:secret[,name:secret]` instead of the pepper kept in the data folder.
 - LUNA_PROXY: `serve` uses Serve's own proxy even if HAProxy is installed.
 - LUNA_*: every field of `luna_serving.settings.Settings`.
@@ -23,7 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from luna_serving.local.data_folder import env_file
-from luna_serving.local.data_folder.errors import LocalServerError, PortInUseError
+from luna_serving.local.data_folder.errors import BinaryMissingError, LocalServerError, PortInUseError
 from luna_serving.local.data_folder.folder import DataFolder
 from luna_serving.local.data_folder.ports import LOOPBACK, free_port
 from luna_serving.local.data_folder.run_folder import RunFolder
@@ -117,7 +117,9 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
     begun = time.monotonic()
     _check_settings(options)
     port = _usable(options.port)
-    given = {name for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
+    given = {name for name in ("DATABASE_URL", "REDIS_URL", "S3_ENDPOINT") if os.environ.get(name)}
+    if "S3_ENDPOINT" not in given:
+        parts.begin_objects()
     if "DATABASE_URL" not in given:
         with progress.step("Postgres"):
             parts.start_postgres()
@@ -128,6 +130,8 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
     with progress.step("Migrations and the demo account"):
         account = _prepare(folder, parts, peppers, options.limits)
     parts.start_settlement()
+    if "S3_ENDPOINT" not in given:
+        _finish_objects(parts, progress)
     with progress.step(f"Ray Serve on {LOOPBACK}:{port}"):
         proxy = parts.start_serve(port, peppers, options.app)
         _wait_until_ready(parts, port)
@@ -144,6 +148,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
             "LUNA_PASSWORD": account.password,
             "DATABASE_URL": parts.database_url,
             "REDIS_URL": parts.redis_url,
+            **parts.objects,
         },
     )
     progress.say(f"Ready after {time.monotonic() - begun:.1f} s")
@@ -156,6 +161,14 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
         "Stop with Ctrl-C.\n"
     )
     sys.stdout.flush()
+
+
+def _finish_objects(parts: Parts, progress: Progress) -> None:
+    try:
+        with progress.step("Object store, started meanwhile"):
+            parts.finish_objects()
+    except BinaryMissingError as error:
+        progress.say(f"Without an object store: {error}")
 
 
 def _clear_left_over(folder: DataFolder, progress: Progress) -> None:

@@ -17,6 +17,7 @@ from luna_serving.settings.access import (
 from luna_serving.settings.cors import CorsSettings
 from luna_serving.settings.edge import ONGOING_PER_INGRESS, DispatchSettings, EdgeSettings
 from luna_serving.settings.group import CapabilitySettings, Group, Scaled
+from luna_serving.settings.objects import ObjectsSettings
 from luna_serving.settings.openid import OidcSettings
 from luna_serving.settings.platform import PlatformSettings, ReplicaSettings, Settings, WorkersSettings
 from luna_serving.settings.reading import OTHER_VARIABLES, misspelt, read_settings, variables
@@ -34,6 +35,7 @@ __all__ = [
     "EdgeSettings",
     "Group",
     "LogSettings",
+    "ObjectsSettings",
     "OidcSettings",
     "PlatformSettings",
     "ReplicaSettings",

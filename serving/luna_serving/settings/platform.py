@@ -17,6 +17,7 @@ from luna_serving.settings.access import (
 from luna_serving.settings.cors import CorsSettings
 from luna_serving.settings.edge import DispatchSettings, EdgeSettings
 from luna_serving.settings.group import CapabilitySettings, Group, Scaled
+from luna_serving.settings.objects import ObjectsSettings
 from luna_serving.settings.openid import OidcSettings
 from luna_serving.settings.records import AuditSettings, LogSettings, RequestsSettings, TraceSettings
 
@@ -52,6 +53,7 @@ class PlatformSettings(Group):
     requests: RequestsSettings = RequestsSettings()
     audit: AuditSettings = AuditSettings()
     workers: WorkersSettings = WorkersSettings()
+    objects: ObjectsSettings = ObjectsSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."
     )
