@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from luna_serving.commands import account_flags, user_arguments
+from luna_serving.commands import account_flags, data_arguments, user_arguments
 from luna_serving.commands.durations import duration
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.servers import Servers
@@ -224,6 +224,8 @@ def _parser() -> argparse.ArgumentParser:
     user = commands.add_parser("user", help="create people who sign in, and give them roles in accounts")
     actions = user.add_subparsers(required=True, dest="action", metavar="ACTION")
     user_arguments.add_user_commands(actions, folder, _user, _reference, _saying_why)
+    data = commands.add_parser("data", help="check data sets before they are uploaded")
+    data_arguments.add_data_commands(data.add_subparsers(required=True, dest="action", metavar="ACTION"))
     return parser
 
 
