@@ -15,8 +15,11 @@ from luna_operator.plan.event_notes import event_notes
 from luna_operator.plan.observation import ABSENT, Observation
 from luna_operator.plan.obstacles import Stage, unavailable
 from luna_operator.plan.status import patch, status_of
+from luna_store.limits import LIMITS
 
 MAX_AGE = timedelta(minutes=5)
+# Limits that hold where nobody sets them.
+DEFAULTS = {limit.field: limit.default for limit in LIMITS if limit.default is not None}
 examples = settings(deadline=None)
 
 
@@ -53,7 +56,7 @@ def test_the_whole_status_of_a_settled_account() -> None:
             "rateLimit": {"requestsPerSecond": 2.5, "burst": 9},
             "allowed": {"kalman": ["arima", "local_level"], "*": ["*"]},
             "allowedModels": ["arima", "local_level"],
-            "limits": {"historyDays": 30},
+            "limits": DEFAULTS | {"historyDays": 30},
         },
         "keys": [
             {"prefix": "luna_Current0", "createdAt": "2026-11-20T09:00:00Z", "state": "Active"},
