@@ -31,6 +31,14 @@ INSERT INTO dataset_objects (key, account_id, dataset_id, kind, bytes, sha256, v
 VALUES (:key, :account_id, :dataset_id, :kind, :bytes, :sha256, :verified)
 ON CONFLICT (key) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256, verified = excluded.verified
 """)
+_GIVEN = "jsonb_to_recordset(CAST(:objects AS jsonb)) AS g(key text, position int, bytes bigint, sha256 text)"
+_OBJECTS = text(f"""
+INSERT INTO dataset_objects (key, account_id, dataset_id, kind, bytes, sha256)
+SELECT g.key, :account_id, :id, 'file', g.bytes, g.sha256 FROM {_GIVEN}
+""")  # noqa: S608  constants
+_POINT_ALL = text(f"""
+UPDATE dataset_files f SET object_key = g.key FROM {_GIVEN} WHERE f.dataset_id = :id AND f.position = g.position
+""")  # noqa: S608  constants
 _POINT = text("UPDATE dataset_files SET object_key = :key WHERE dataset_id = :id AND position = :position")
 _UNRESERVE = text("UPDATE datasets SET reserved_bytes = greatest(0, reserved_bytes - :bytes) WHERE id = :id")
 _RESERVE = text("UPDATE datasets SET reserved_bytes = reserved_bytes + :bytes WHERE id = :id")
@@ -106,24 +114,24 @@ async def begin(connection: AsyncConnection, account_id: int, dataset_id: uuid.U
         raise NotNow(await find_on(connection, account_id, Reference(dataset_id)))
 
 
-async def claim_object(engine: AsyncEngine, attempt: Attempt, file: FileRecord, key: str) -> bool:
-    """Count a file's bytes as those of an object that is about to be written; False if the job has lost the set."""
+async def claim_objects(engine: AsyncEngine, attempt: Attempt, files: Sequence[tuple[FileRecord, str]]) -> bool:
+    """Count files' bytes as those of objects that are about to be written; False if the job has lost the set."""
+    given = [
+        {"key": key, "position": file.position, "bytes": file.bytes, "sha256": file.sha256} for file, key in files
+    ]
+    values = {
+        "objects": json.dumps(given),
+        "account_id": attempt.account_id,
+        "id": attempt.dataset_id,
+        "bytes": sum(file.bytes for file, _ in files),
+    }
     async with engine.begin() as connection:
         await lock_sets(connection, attempt.account_id)
         if not await _mine(connection, attempt):
             return False
-        values = {
-            "key": key,
-            "account_id": attempt.account_id,
-            "dataset_id": attempt.dataset_id,
-            "kind": Kind.FILE.value,
-            "bytes": file.bytes,
-            "sha256": file.sha256,
-            "verified": False,
-        }
-        await connection.execute(_OBJECT, values)
-        await connection.execute(_POINT, {"key": key, "id": attempt.dataset_id, "position": file.position})
-        await connection.execute(_UNRESERVE, {"bytes": file.bytes, "id": attempt.dataset_id})
+        await connection.execute(_OBJECTS, values)
+        await connection.execute(_POINT_ALL, values)
+        await connection.execute(_UNRESERVE, values)
         return True
 
 
@@ -134,7 +142,7 @@ async def verify_object(engine: AsyncEngine, key: str) -> None:
 
 
 async def drop_object(engine: AsyncEngine, attempt: Attempt, file: FileRecord, key: str) -> bool:
-    """Undo `claim_object`: the object is not what was declared. Delete it from the store afterwards."""
+    """Undo `claim_objects`: the object is not what was declared. Delete it from the store afterwards."""
     async with engine.begin() as connection:
         await lock_sets(connection, attempt.account_id)
         if not await _mine(connection, attempt):
