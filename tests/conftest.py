@@ -1,4 +1,4 @@
-"""Servers for every test: real Postgres, real Valkey, started once for a run.
+"""Servers for every test: real Postgres, Valkey and SeaweedFS, started once for a run.
 
 `LUNA_TEST_DATABASE_URL` (a role that may create databases) and `LUNA_TEST_REDIS_URL` (a logical database
 whose contents may be lost) point a run at servers that stand elsewhere.
@@ -17,6 +17,7 @@ import pytest
 import redis
 from psycopg import sql
 from tests.cluster.fixture import kubernetes, luna_cluster, namespace, third_party_crds  # noqa: F401  likewise
+from tests.objects.fixture import object_server, objects  # noqa: F401  likewise
 from tests.serving.people import people  # noqa: F401  a fixture for every folder
 from tests.serving.platform import platform  # noqa: F401  likewise
 from tests.store.stores import open_store, store  # noqa: F401  fixtures for every folder
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 # What decides which servers a process speaks to.
-_SERVERS = ("KUBE", "LUNA_", "PG")
+_SERVERS = ("KUBE", "LUNA_", "PG", "S3_")
 
 
 @pytest.fixture(autouse=True)

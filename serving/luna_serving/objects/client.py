@@ -17,8 +17,8 @@ from luna_serving.objects.presigning import PresignedRequest, Presigner
 from luna_serving.objects.values import BINARY, CHUNK, Listed, ObjectHead, Part, Reading
 from luna_serving.settings.objects import ObjectsSettings
 
-# S3's most keys in one DeleteObjects, and most bytes of one CopyObject.
-KEYS_PER_DELETE = 1000
+# S3's most keys in one DeleteObjects or ListObjectsV2, and most bytes of one CopyObject.
+KEYS_PER_CALL = 1000
 MOST_COPIED = 5 * 1024**3
 # Files above this size are sent in parts of it: a part is in memory, and is hashed on the event loop (10 ms).
 PART_BYTES = 16 * 1024**2
@@ -169,7 +169,7 @@ class ObjectStore:
         """
         rest = iter(keys)
         deleted = 0
-        while batch := list(islice(rest, KEYS_PER_DELETE)):
+        while batch := list(islice(rest, KEYS_PER_CALL)):
             async with self._s3.call("delete") as s3:
                 answer = await s3.delete_objects(
                     Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
@@ -179,13 +179,18 @@ class ObjectStore:
             deleted += len(batch)
         return deleted
 
-    async def list(self, prefix: str) -> AsyncIterator[Listed]:
-        """The objects whose keys begin with a prefix, in the order of their keys, a thousand per call."""
+    async def list(self, prefix: str, *, page_size: int = KEYS_PER_CALL) -> AsyncIterator[Listed]:
+        """The objects whose keys begin with a prefix, in the order of their keys.
+
+        Args:
+            prefix: of the keys.
+            page_size: objects per call to the store, at most 1000.
+        """
         token: dict[str, str] = {}
         more = True
         while more:
             async with self._s3.call("list") as s3:
-                page = await s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **token)
+                page = await s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=page_size, **token)
             for each in page.get("Contents", ()):
                 yield Listed(each["Key"], each["Size"], each["LastModified"], str(each.get("ETag", "")).strip('"'))
             more = bool(page.get("IsTruncated"))
