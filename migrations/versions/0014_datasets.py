@@ -26,9 +26,7 @@ TRIGGERS = (
 
 
 def instant(name: str, *, default: bool = False) -> sa.Column:
-    return sa.Column(
-        name, sa.DateTime(timezone=True), nullable=not default, server_default=NOW if default else None
-    )
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=not default, server_default=NOW if default else None)
 
 
 def of_account(*, primary_key: bool = False) -> sa.Column:

@@ -2,13 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+M = TypeVar("M")
 
 SECONDS: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 # Seconds after which gauges that nobody has read again are left out: another worker reads them now.
@@ -55,8 +57,8 @@ class _ReadGauges(Collector):
             yield family
 
 
-class DatasetMetrics:
-    """What the workers count of data sets."""
+class ValidationMetrics:
+    """What a worker counts of the sets that it validates."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._seconds = Histogram(
@@ -68,13 +70,7 @@ class DatasetMetrics:
         )
         self._uploads = _Count("s3_upload_count", "Files that were uploaded and verified.")
         self._bytes = _Count("s3_upload_bytes", "Bytes of files that were uploaded and verified.")
-        self._gauges = _ReadGauges(
-            {
-                "validation_queue_length": "Data sets whose validation waits for a worker.",
-                "concurrent_uploads": "Data sets that are being uploaded: with a call within the last 15 minutes.",
-            }
-        )
-        for collector in (self._uploads, self._bytes, self._gauges):
+        for collector in (self._uploads, self._bytes):
             registry.register(collector)
 
     def verified(self, size: int) -> None:
@@ -86,19 +82,33 @@ class DatasetMetrics:
         """A validation has ended."""
         self._seconds.labels(kind, state).observe(seconds)
 
+
+class SetGauges:
+    """What the worker that holds the loop reads from Postgres."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._gauges = _ReadGauges(
+            {
+                "validation_queue_length": "Data sets whose validation waits for a worker.",
+                "concurrent_uploads": "Data sets that are being uploaded: with a call within the last 15 minutes.",
+            }
+        )
+        registry.register(self._gauges)
+
     def read(self, *, queue: int, uploads: int) -> None:
         """What Postgres says now."""
         self._gauges.set({"validation_queue_length": queue, "concurrent_uploads": uploads})
 
 
-class MetricsOf:
-    """The metrics of a worker's registry, made once per process. Travels to the workers before there are any."""
+class Once(Generic[M]):
+    """Makes metrics in the registry of a worker, once. Travels to the workers before it has any."""
 
-    def __init__(self) -> None:
-        self._made: DatasetMetrics | None = None
+    def __init__(self, make: Callable[[CollectorRegistry], M]) -> None:
+        self._make = make
+        self._made: M | None = None
 
-    def __call__(self, registry: CollectorRegistry) -> DatasetMetrics:
+    def __call__(self, registry: CollectorRegistry) -> M:
         """The metrics in this registry."""
         if self._made is None:
-            self._made = DatasetMetrics(registry)
+            self._made = self._make(registry)
         return self._made

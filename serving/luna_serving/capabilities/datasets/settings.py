@@ -16,7 +16,9 @@ class DatasetsSettings(CapabilitySettings):
         description="Bytes of one file; a larger one is answered 422. S3 copies at most 5 GiB at once.",
     )
     max_sets: int = Field(
-        10_000, gt=0, description="Sets of one account in any state; another is answered 409, after which old ones may go."
+        10_000,
+        gt=0,
+        description="Sets of one account in any state; another is answered 409.",
     )
     part_bytes: int = Field(
         64 * 1024**2,
@@ -36,18 +38,20 @@ class DatasetsSettings(CapabilitySettings):
     sweep_s: float = Field(
         300.0, gt=0, description="Seconds between two comparisons of the object store with the tables."
     )
+    sweep_grace_s: float = Field(
+        3600.0,
+        ge=0,
+        description="Seconds that an object which belongs to nobody is left alone: longer than a job takes from its "
+        "artifact to its end.",
+    )
     files_at_once: int = Field(
         4, gt=0, le=64, description="Files of one set that are copied and read at once; each takes its size on disk."
     )
     validators: int = Field(
         2, gt=0, le=64, description="Files that a worker validates at once, each in a process of its own."
     )
-    validator_memory_bytes: int = Field(
-        320 * 1024**2,
-        ge=64 * 1024**2,
-        description="Bytes of memory that a validator may use for one file, beyond about 100 MB for its libraries.",
-    )
-    validator_s: float = Field(600.0, gt=0, description="Seconds that a validator may take for one file.")
     series_cache_bytes: int = Field(
-        64 * 1024**2, gt=0, description="Bytes of series of data sets that an ingress replica keeps in memory, by digest."
+        64 * 1024**2,
+        gt=0,
+        description="Bytes of series of data sets that an ingress replica keeps in memory, by digest.",
     )

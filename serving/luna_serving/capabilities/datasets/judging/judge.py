@@ -14,7 +14,7 @@ import orjson
 
 from luna_serving.capabilities.datasets.judging.sandboxes import Sandboxes
 from luna_serving.capabilities.datasets.judging.sealing import Brought, Lost, Sealing
-from luna_serving.capabilities.datasets.metrics import DatasetMetrics, MetricsOf
+from luna_serving.capabilities.datasets.metrics import Once, ValidationMetrics
 from luna_serving.capabilities.datasets.report.document import Logs, document_of
 from luna_serving.capabilities.datasets.store import validating
 from luna_serving.capabilities.datasets.store.reading import Reference, find_with_files
@@ -46,7 +46,7 @@ class Judge:
 
     files_at_once: int
     sandboxes: Sandboxes
-    metrics: MetricsOf
+    metrics: Once[ValidationMetrics]
 
     async def run(self, running: Running) -> Finished:
         """Validate the set that the job names.
@@ -82,7 +82,7 @@ class Judge:
         attempt: Attempt,
         record: SetRecord,
         files: Sequence[FileRecord],
-        metrics: DatasetMetrics,
+        metrics: ValidationMetrics,
     ) -> None:
         logs = Logs()
         contract = contract_of(SetType(record.type), record.contract)
@@ -105,7 +105,7 @@ class Judge:
             counts = {severity.value: count for severity, count in report.findings.counts.items()}
             logs.add(f"Verdict: {'valid' if report.valid else 'invalid'}. " + _counted(counts))
             document = document_of(record, report, logs, datetime.now(UTC))
-            await _kept(running, store, attempt, folder, document)
+            await _kept(running, store, attempt, folder)
         verdict = Verdict(
             State.VALID if report.valid else State.INVALID,
             report.digest if report.valid else None,
@@ -153,9 +153,7 @@ class Judge:
         return [task.result() for task in tasks]
 
 
-async def _kept(
-    running: Running, store: ObjectStore, attempt: Attempt, folder: Path, document: Mapping[str, Any]
-) -> None:
+async def _kept(running: Running, store: ObjectStore, attempt: Attempt, folder: Path) -> None:
     """Store what the set's owner may download."""
     findings = folder / "findings.ndjson"
     size = findings.stat().st_size
@@ -203,5 +201,3 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _finished(result: Mapping[str, Any], units: int | None = None) -> Finished:
     return Finished(orjson.dumps(dict(result)), units=units)
-
-

@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from luna_serving.capabilities.datasets.metrics import DatasetMetrics
+from luna_serving.capabilities.datasets.metrics import ValidationMetrics
 from luna_serving.capabilities.datasets.store import validating
 from luna_serving.capabilities.datasets.store.records import FileRecord
 from luna_serving.capabilities.datasets.store.validating import Attempt
@@ -39,7 +40,7 @@ class Sealing:
     """The files of one attempt."""
 
     def __init__(
-        self, engine: AsyncEngine, store: ObjectStore, attempt: Attempt, metrics: DatasetMetrics, folder: Path
+        self, engine: AsyncEngine, store: ObjectStore, attempt: Attempt, metrics: ValidationMetrics, folder: Path
     ) -> None:
         self._engine = engine
         self._store = store
@@ -70,11 +71,9 @@ class Sealing:
         upload = upload_key(self._attempt.account_id, self._attempt.dataset_id, file.position)
         place = Path(tempfile.mktemp(dir=self._folder))  # noqa: S306  the folder is this attempt's own
         if not file.verified:
-            try:
+            # An attempt before this one may have sealed it and deleted the upload; if not, reading raises the same.
+            with suppress(ObjectMissing):
                 await self._store.copy(upload, key)
-            except ObjectMissing:
-                # An attempt before this one has sealed it and deleted the upload; if not, reading raises the same.
-                pass
         as_declared = await self._read(key, file, place)
         if not file.verified:
             await self._noted(file, key, upload, as_declared=as_declared)

@@ -1,7 +1,7 @@
 """The state of a set, which follows from its row and from its job.
 
-A job may end without a verdict: it failed too often, was cancelled, or took too long. The set is then `failed`, from that
-instant on, whether or not a loop has written it into the row yet.
+A job may end without a verdict: it failed too often, was cancelled, or took too long. The set is then `failed` from
+that instant on, whether or not a loop has written it into the row yet.
 """
 
 from collections.abc import Mapping

@@ -39,7 +39,7 @@ def wrong_state(record: SetRecord) -> Problem:
     """409 or 410: the state of the set does not allow it."""
     extra = {"dataset_id": str(record.id), "state": record.state.value}
     if record.state is State.EXPIRED:
-        detail = f"{record.reference} was not completed in time, and its files are deleted. Start it again: POST /upload/start."
+        detail = f"{record.reference} was not completed in time. Start it again: POST /upload/start."
         return Problem("upload-expired", 410, "The upload has expired.", detail, extra=extra)
     if record.state.has_report:
         detail = f"{record.reference} is {record.state}. GET {set_url(record)} shows it."
@@ -60,7 +60,9 @@ MEANINGS: Final[dict[type[Exception], Callable[[Any], Problem]]] = {
     NotNow: lambda e: wrong_state(e.record),
     NoRoom: storage_full,
     TooManySets: lambda e: problems.limit_reached(str(e)),
-    ObjectMissing: lambda _: problems.not_found("The object store no longer has it. Delete the data set and send it again."),
+    ObjectMissing: lambda _: problems.not_found(
+        "The object store no longer has it. Delete the data set and send it again."
+    ),
     StoreGone: lambda _: problems.dependencies_gone(OBJECTS),
     StoreRefused: _refused,
 }

@@ -55,7 +55,7 @@ def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore
         own: Own,
         state: Annotated[State | None, Query()] = None,
         type: Annotated[SetType | None, Query()] = None,  # noqa: A002  the parameter's name
-        name: Annotated[str | None, Query(pattern=f"^{SET_NAME.pattern}$", description="All versions of a name.")] = None,
+        name: Annotated[str | None, Query(pattern=f"^{SET_NAME.pattern}$", description="All its versions.")] = None,
         limit: Limit = PAGE,
         cursor: Cursor = None,
     ) -> Response:

@@ -11,7 +11,9 @@ _WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,4})\"?\s*(?:;[^,]*)?(?
 
 PreferHeader = Annotated[
     str | None,
-    Header(alias="Prefer", description=f"`wait=20`: answer when the state is final, or after 20 s (at most {LONGEST_S:g})."),
+    Header(
+        alias="Prefer", description=f"`wait=20`: answer when the state is final, or after 20 s; {LONGEST_S:g} at most."
+    ),
 ]
 
 

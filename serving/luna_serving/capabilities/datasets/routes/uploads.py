@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -84,8 +84,8 @@ class UploadRoutes:
         @routes.post(
             "/upload/complete",
             summary="Validate a data set whose files are sent",
-            description="Costs one unit, which is given back where the validation fails on our side. May be repeated: a "
-            "set is validated once. While files are missing it answers 409 with `missing` and fresh URLs.",
+            description="Costs one unit, which is given back where the validation fails on our side. May be repeated: "
+            "a set is validated once. While files are missing it answers 409 with `missing` and fresh URLs.",
             status_code=202,
             response_model=CompleteAnswer,
             responses=refusals(408, 409, 413, 415),

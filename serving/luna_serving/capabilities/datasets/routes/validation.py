@@ -38,15 +38,13 @@ def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore
         engine: where the rows are.
         store: where all findings are.
     """
-    routes = AccountRoutes(
-        authorization, "validation", tags=["datasets"], responses=refusals(401, 403, 404, 422, 503)
-    )
+    routes = AccountRoutes(authorization, "validation", tags=["datasets"], responses=refusals(401, 403, 404, 422, 503))
     Own = Annotated[Owner, Depends(routes.own)]  # noqa: N806  a type
 
     @routes.get(
         "/validation/{dataset_id}/status",
         summary="The verdict on a data set, or how far it is",
-        description="`invalid` means the caller's data, with every reason. `failed` means our side: nothing is charged, "
+        description="`invalid` means the caller's data, with every reason. `failed` means our side: nothing is charged "
         "and the upload may be completed again. While it is open, `Retry-After` says when to ask again.",
         response_model=StatusAnswer,
     )

@@ -116,9 +116,7 @@ async def begin(connection: AsyncConnection, account_id: int, dataset_id: uuid.U
 
 async def claim_objects(engine: AsyncEngine, attempt: Attempt, files: Sequence[tuple[FileRecord, str]]) -> bool:
     """Count files' bytes as those of objects that are about to be written; False if the job has lost the set."""
-    given = [
-        {"key": key, "position": file.position, "bytes": file.bytes, "sha256": file.sha256} for file, key in files
-    ]
+    given = [{"key": key, "position": file.position, "bytes": file.bytes, "sha256": file.sha256} for file, key in files]
     values = {
         "objects": json.dumps(given),
         "account_id": attempt.account_id,

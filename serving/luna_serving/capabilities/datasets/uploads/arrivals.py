@@ -111,4 +111,3 @@ async def _parts(
 def whole(file: FileRecord, parts: Sequence[Part], sizes: PartSizes) -> bool:
     """Whether all parts of a file have arrived."""
     return file.upload_id is not None and len(parts) == len(sizes.of(file.bytes))
-

@@ -46,9 +46,7 @@ class Offers:
             StoreGone, StoreRefused: a multipart upload could not be begun.
         """
         missing = {each.position for each in arrivals.missing(files)}
-        wanted = [
-            each for each in files if each.position in missing and (signed is None or each.path in signed)
-        ]
+        wanted = [each for each in files if each.position in missing and (signed is None or each.path in signed)]
         uploads = {each.position: await self._upload(record, each, arrivals) for each in wanted}
 
         def render() -> list[Shown]:

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -119,10 +120,8 @@ class Uploads:
             parameters=orjson.dumps({"dataset_id": str(dataset_id)}),
             manifest={"dataset": record.reference},
         )
-        try:
+        with suppress(NotNow):  # A concurrent call was first.
             await self._jobs.create(caller, VALIDATION, plan, within=begin)
-        except NotNow:
-            pass  # a concurrent call was first
         return await find(self._engine, caller.account_id, reference)
 
     async def _joined(self, record: SetRecord, files: Sequence[FileRecord]) -> Arrivals:

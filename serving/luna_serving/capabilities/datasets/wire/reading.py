@@ -225,5 +225,3 @@ _CHECKS: Final[dict[str, Callable[[object, Limits], str | None]]] = {
 def _sentence(fault: str) -> str:
     text = fault[:1].upper() + fault[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-

@@ -39,7 +39,8 @@ class StartRequest(BaseModel):
     type: SetType
     files: list[FileToSend] = Field(min_length=1)
     contract: dict[str, Any] = Field(
-        default_factory=dict, description="What the files hold, by type: columns, frequency, ranges, or the labels' file."
+        default_factory=dict,
+        description="What the files hold, by type: columns, frequency, ranges, or the labels' file.",
     )
 
 

@@ -4,7 +4,7 @@ import gdcm  # type: ignore[import-untyped]  # noqa: F401
 import jpeg_ls  # type: ignore[import-untyped]  # noqa: F401
 import openjpeg  # noqa: F401
 import PIL.PngImagePlugin  # noqa: F401
-import pydicom.datadict  # noqa: F401
+import pydicom.datadict
 import pydicom.pixels.decoders  # noqa: F401
 import rle  # noqa: F401
 
