@@ -2,7 +2,7 @@
 # ARGS goes on to the program: `make test ARGS="tests/kalman -k nile"`, `make up ARGS="--port 8123"`.
 
 PYTHON ?= python3
-EXTRAS ?= serving,operator,dev
+EXTRAS ?= serving,imaging,operator,dev
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -48,7 +48,7 @@ bench-accounts: $(INSTALLED) cluster-assets ## measure the operator, minutes; AR
 bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 	@exec $(BIN)/python -m benchmarks.http $(ARGS)
 
-# Peers that are not installed are left out: `make install EXTRAS=serving,operator,dev,bench` has them all.
+# Peers that are not installed are left out: `make install EXTRAS=serving,imaging,operator,dev,bench` has them all.
 bench-statespace: $(INSTALLED) ## measure the filter beside its peers, minutes; ARGS=--quick is one
 	@exec $(BIN)/python -m benchmarks.statespace $(ARGS)
 
@@ -66,7 +66,7 @@ images: ## build the container images with podman or docker, minutes
 pins: $(BIN)/python ## renew requirements.txt; all to their newest with ARGS=--upgrade
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@cp requirements.txt .venv/pins.txt
-	$(BIN)/uv pip compile pyproject.toml --universal --extra serving --extra operator --extra dev --quiet \
+	$(BIN)/uv pip compile pyproject.toml --universal --extra serving --extra imaging --extra operator --extra dev --quiet \
 	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file .venv/pins.txt $(ARGS)
 	@{ echo "# Constraints: every dependency of all extras but gpu and bench, pinned for every platform."; \
 	   echo "# Renew with \`make pins\` after a change in pyproject.toml, with \`make pins ARGS=--upgrade\` for newer versions."; \

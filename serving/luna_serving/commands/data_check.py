@@ -15,9 +15,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from luna_serving.capabilities.datasets.validation.check import VALIDATORS, CheckFailed, check_set
+from luna_serving.capabilities.datasets.validation.check import VALIDATORS, check_set
 from luna_serving.capabilities.datasets.validation.contract import Contract, ContractError, SetType
 from luna_serving.capabilities.datasets.validation.contract_reading import contract_of
+from luna_serving.capabilities.datasets.validation.endings import CheckFailed
 from luna_serving.capabilities.datasets.validation.findings import Finding, Severity
 from luna_serving.capabilities.datasets.validation.guessing import CannotGuess, guess
 from luna_serving.capabilities.datasets.validation.manifest import SetFile, sha256_of

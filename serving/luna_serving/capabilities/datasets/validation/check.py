@@ -1,24 +1,26 @@
 """Checks a set: each file in the sandbox, then the files together. The same in a job and on a laptop."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from luna_serving.capabilities.datasets.validation import set_rules
 from luna_serving.capabilities.datasets.validation.contract import Contract, SetType, contract_json
-from luna_serving.capabilities.datasets.validation.findings import Finding, Findings, Rule, of
+from luna_serving.capabilities.datasets.validation.endings import UNFINISHED, ending
+from luna_serving.capabilities.datasets.validation.findings import Finding, Findings, Rule
 from luna_serving.capabilities.datasets.validation.manifest import SetFile, digest_of
 from luna_serving.capabilities.datasets.validation.readiness import readiness
-from luna_serving.capabilities.datasets.validation.reports import FileReport, Report
-from luna_serving.capabilities.datasets.validation.sandbox.limits import Ending, Limits, Outcome
+from luna_serving.capabilities.datasets.validation.reports import FileReport, Progress, Report
+from luna_serving.capabilities.datasets.validation.sandbox.limits import Limits
 from luna_serving.capabilities.datasets.validation.sandbox.messages import finding_of
 from luna_serving.capabilities.datasets.validation.sandbox.running import Sandbox
 from luna_serving.capabilities.datasets.validation.sets import check_names, check_tables, summary_of
 from luna_serving.capabilities.datasets.validation.tables import rules as table_rules
-
-Progress = Callable[[str, int], None]
-"""Takes a file's name and its rows so far."""
+from luna_serving.capabilities.datasets.validation.xray import rules as xray_rules
+from luna_serving.capabilities.datasets.validation.xray.in_child import PRELOAD as XRAY_PRELOAD
+from luna_serving.capabilities.datasets.validation.xray.validator import check_xray_file, check_xray_set
 
 TABLE_PRELOAD: Final = (
     "pyarrow.csv",
@@ -28,20 +30,15 @@ TABLE_PRELOAD: Final = (
 )
 _TABLE_VALIDATOR: Final = "luna_serving.capabilities.datasets.validation.tables.validator:validate"
 _TABLE_RULES: Final = {rule.id: rule for rule in table_rules.RULES}
-_RESOURCES: Final = frozenset({Ending.MEMORY, Ending.CPU, Ending.WALL_CLOCK, Ending.OUTPUT})
-
-
-class CheckFailed(Exception):
-    """The check could not be made; not the data's fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetValidator:
     """How sets of one type are checked."""
 
-    check_file: Callable[[Sandbox, SetFile, Contract, Progress], Awaitable[FileReport]]
-    check_together: Callable[[Sequence[FileReport], Contract], Sequence[Finding]]
-    summary: Callable[[Sequence[FileReport]], Mapping[str, Any]]
+    check_file: Callable[[Sandbox, SetFile, Contract, Progress, bytes], Awaitable[FileReport]]
+    check_together: Callable[[Sequence[FileReport], Contract, Findings], Mapping[str, Any]]
+    """Adds findings about the files together, and returns the summary of the set."""
     preload: tuple[str, ...]
     """Modules that the sandbox's server imports."""
 
@@ -55,6 +52,7 @@ async def check_set(
     done: Callable[[FileReport], None] = lambda _: None,
     progress: Progress = lambda _path, _rows: None,
     guessed: Sequence[str] = (),
+    salt: bytes | None = None,
 ) -> Report:
     """Check a set.
 
@@ -66,19 +64,21 @@ async def check_set(
         done: called with each file's report when it is there.
         progress: called while a file is read.
         guessed: sentences about what the owner did not say; passed on to the report.
+        salt: the set's secret, for hashes of values that are not shown; default: one of this call.
 
     Raises:
         CheckFailed: our side.
     """
     validator = VALIDATORS[contract.type]
+    salt = secrets.token_bytes() if salt is None else salt
     if sandbox is None:
         async with Sandbox(preload=validator.preload) as own:
             return await check_set(
-                files, contract, sandbox=own, each=each, done=done, progress=progress, guessed=guessed
+                files, contract, sandbox=own, each=each, done=done, progress=progress, guessed=guessed, salt=salt
             )
 
     async def check(file: SetFile) -> FileReport:
-        report = await validator.check_file(sandbox, file, contract, progress)
+        report = await validator.check_file(sandbox, file, contract, progress, salt)
         done(report)
         return report
 
@@ -109,9 +109,9 @@ def report_of(
     for file in files:
         for finding in file.findings:
             findings.add(finding)
-    for finding in (*check_names(files), *validator.check_together(files, contract)):
+    for finding in check_names(files):
         findings.add(finding)
-    summary = validator.summary(files)
+    summary = validator.check_together(files, contract, findings)
     coverage: list[Mapping[str, Any]] = [{"path": f.path, **gap} for f in files for gap in f.coverage]
     coverage += [{"check": "isolation of the validator", "reason": reason} for reason in missing]
     return Report(
@@ -126,12 +126,15 @@ def report_of(
     )
 
 
-async def check_table(sandbox: Sandbox, file: SetFile, contract: Contract, progress: Progress) -> FileReport:
-    """Check one table in the sandbox.
+async def check_table(
+    sandbox: Sandbox, file: SetFile, contract: Contract, progress: Progress, salt: bytes
+) -> FileReport:
+    """Check one table in the sandbox; `salt` is not needed: values of tables may be shown.
 
     Raises:
         CheckFailed: our side.
     """
+    del salt
     found: list[Finding] = []
 
     def message(sent: Mapping[str, Any]) -> None:
@@ -155,29 +158,25 @@ async def check_table(sandbox: Sandbox, file: SetFile, contract: Contract, progr
         file.sha256,
         tuple(found),
         outcome.result,
-        [*outcome.result.get("coverage", ()), *([] if outcome.finished else [_UNFINISHED])],
+        [*outcome.result.get("coverage", ()), *([] if outcome.finished else [UNFINISHED])],
         outcome.peak_bytes,
         outcome.wall_s,
     )
 
 
-_UNFINISHED: Final = {"check": "the rest of the file", "reason": "the validator was stopped"}
+def _check_tables_together(files: Sequence[FileReport], contract: Contract, findings: Findings) -> Mapping[str, Any]:
+    del contract
+    for finding in check_tables(files):
+        findings.add(finding)
+    return summary_of(files)
 
 
-def ending(outcome: Outcome, path: str, resources: Rule, crashed: Rule) -> Finding | None:
-    """The finding about how a run ended; None if the validator came to its end.
-
-    Raises:
-        CheckFailed: the run did not begin.
-    """
-    if outcome.finished:
-        return None
-    if outcome.ending is Ending.REFUSED:
-        raise CheckFailed(outcome.detail)
-    return of(resources if outcome.ending in _RESOURCES else crashed, outcome.detail, path=path)
-
-
-_TABLES: Final = SetValidator(check_table, lambda files, _: list(check_tables(files)), summary_of, TABLE_PRELOAD)
-VALIDATORS: Final[Mapping[SetType, SetValidator]] = {SetType.SERIES: _TABLES, SetType.OHLCV: _TABLES}
-RULES: Final[tuple[Rule, ...]] = (*set_rules.RULES, *table_rules.RULES)
+_TABLES: Final = SetValidator(check_table, _check_tables_together, TABLE_PRELOAD)
+_XRAY: Final = SetValidator(check_xray_file, check_xray_set, XRAY_PRELOAD)
+VALIDATORS: Final[Mapping[SetType, SetValidator]] = {
+    SetType.SERIES: _TABLES,
+    SetType.OHLCV: _TABLES,
+    SetType.XRAY: _XRAY,
+}
+RULES: Final[tuple[Rule, ...]] = (*set_rules.RULES, *table_rules.RULES, *xray_rules.RULES)
 """All that a report may name; docs/datasets/rules.md lists them."""

@@ -1,11 +1,17 @@
 """What a check came to: of one file, and of a set. JSON, since a set's files are checked in several places."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from luna_serving.capabilities.datasets.validation.contract import Contract, contract_json
 from luna_serving.capabilities.datasets.validation.findings import Finding, Findings
+
+Progress = Callable[[str, int], None]
+"""Takes a file's name and its rows so far."""
+
+# Members of a file's summary that the checks of the set need, and nobody else.
+_NOT_SHOWN: Final = frozenset({"series", "coverage", "kept"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class FileReport:
 
     def to_json(self) -> dict[str, Any]:
         """As in a report; series are left to the set."""
-        summary = {name: value for name, value in self.summary.items() if name not in {"series", "coverage"}}
+        summary = {name: value for name, value in self.summary.items() if name not in _NOT_SHOWN}
         return {"path": self.path, "bytes": self.bytes, "sha256": self.sha256, **summary}
 
 

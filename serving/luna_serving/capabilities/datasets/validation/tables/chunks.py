@@ -19,6 +19,8 @@ class Chunk:
     """0-based data row of each in the file. Rows that could not be read are missing here, and counted."""
     columns: Mapping[str, pa.Array]
     """Times as timestamps, dates, numbers or text; series and enums as dictionaries of text; values as float64."""
+    bad: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """Cells by column that could not be parsed, and were reported: null in `columns`, but not missing."""
 
 
 @dataclass(slots=True)

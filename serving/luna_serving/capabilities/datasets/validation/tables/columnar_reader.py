@@ -65,7 +65,10 @@ class ColumnarReader:
     def _opened(self) -> pa.Schema:
         match self._kind:
             case Format.PARQUET:
-                self._file = pq.ParquetFile(self._path, memory_map=False, pre_buffer=False)
+                names = {self._contract.series_column or "", *self._contract.enums} - {""}
+                self._file = pq.ParquetFile(
+                    self._path, memory_map=False, pre_buffer=False, read_dictionary=sorted(names) or None
+                )
                 self._stated = self._file.metadata.num_rows
                 return self._file.schema_arrow
             case Format.ARROW_FILE:

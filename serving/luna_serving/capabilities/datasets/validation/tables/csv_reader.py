@@ -163,20 +163,30 @@ class CsvReader:
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         for name, column in columns.items():
             self.shape.nulls[name] += column.null_count
-        if self._as_text:
-            columns = {name: self._parsed(name, column, rows) for name, column in columns.items()}
-        return Chunk(rows, columns)
+        if not self._as_text:
+            return Chunk(rows, columns)
+        parsed = {name: self._parsed(name, column, rows) for name, column in columns.items()}
+        return Chunk(
+            rows,
+            {name: each.values for name, each in parsed.items()},
+            {name: each.bad for name, each in parsed.items()},
+        )
 
-    def _parsed(self, name: str, cells: pa.Array, rows: NDArray[np.int64]) -> pa.Array:
+    def _parsed(self, name: str, cells: pa.Array, rows: NDArray[np.int64]) -> text.Parsed:
         decoded = text.utf8(cells)
         self._report(rules.BAD_ENCODING, "is not UTF-8", name, cells, decoded.bad, rows)
         if name == self._contract.series_column or name in self._contract.enums:
-            return pc.dictionary_encode(decoded.values)
-        if name not in self._numeric:
-            return decoded.values
-        found = text.numbers(decoded.values)
+            return text.Parsed(pc.dictionary_encode(decoded.values), decoded.bad)
+        if name not in self._numeric and name != self._contract.time_column:
+            return decoded
+        # No number and no time has two lines: a quotation mark before is not closed.
+        plain = text.single_lines(decoded.values)
+        self._report(rules.QUOTES, "begins with a quotation mark that is not closed", name, cells, plain.bad, rows)
+        if name == self._contract.time_column:
+            return text.Parsed(plain.values, decoded.bad | plain.bad)
+        found = text.numbers(plain.values)
         self._report(rules.WRONG_TYPE, "is no number", name, cells, found.bad, rows)
-        return found.values
+        return text.Parsed(found.values, decoded.bad | plain.bad | found.bad)
 
     def _report(
         self, rule: Rule, what: str, name: str, cells: pa.Array, bad: text.Cells, rows: NDArray[np.int64]

@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 MOST_SERIES: Final = 1_000_000
+LONGEST_NAME: Final = 255
+"""Characters."""
 
 
 @dataclass(slots=True)
@@ -17,6 +19,7 @@ class SeriesNames:
 
     names: list[str] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
+    _unusable: list[str] = field(default_factory=list)
 
     def numbers(self, column: pa.Array) -> NDArray[np.int32]:
         """The number of each row's series; -1 where it is missing. New series are added."""
@@ -29,6 +32,11 @@ class SeriesNames:
             indices = indices.fill_null(len(known))
         numbers: NDArray[np.int32] = lookup[indices.to_numpy(zero_copy_only=False)]
         return numbers
+
+    def take_unusable(self) -> list[str]:
+        """The beginnings of names that are too long, each once."""
+        taken, self._unusable = self._unusable, []
+        return taken
 
     def single(self, count: int) -> NDArray[np.int32]:
         """Numbers for rows of a file that is one series."""
@@ -44,6 +52,8 @@ class SeriesNames:
             return self._numbers.get("", -1)
         number = self._numbers.get(name)
         if number is None:
+            if len(name) > LONGEST_NAME:
+                self._unusable.append(name[:LONGEST_NAME])
             number = self._numbers[name] = len(self.names)
             self.names.append(name)
         return number

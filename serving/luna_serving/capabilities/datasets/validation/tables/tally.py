@@ -71,7 +71,7 @@ class Tally:
 
     def now(self, rule: Rule, message: str, **place: object) -> None:
         """Report one finding at once."""
-        self._report(of(rule, message, path=self._path, **place))
+        self._report(of(rule, message if message.endswith((".", "?")) else f"{message}.", path=self._path, **place))
 
     def clear(self) -> None:
         """Forget what was added up."""

@@ -35,6 +35,14 @@ def utf8(column: pa.Array) -> Parsed:
         return _each(column, lambda cell: cell.as_py().decode(), pa.string())
 
 
+def single_lines(column: pa.Array) -> Parsed:
+    """The same text, without cells of several lines."""
+    several = pc.fill_null(pc.match_substring(column, "\n"), False)
+    if not pc.any(several).as_py():
+        return Parsed(column, np.zeros(len(column), bool))
+    return Parsed(pc.if_else(several, pa.scalar(None, column.type), column), several.to_numpy(zero_copy_only=False))
+
+
 def numbers(column: pa.Array) -> Parsed:
     """Numbers from text."""
     trimmed = pc.utf8_trim_whitespace(column)

@@ -40,11 +40,12 @@ class TimeColumn:
         self.kind: str | None = None
         """How they are written, for the summary."""
 
-    def instants(self, column: pa.Array, rows: NDArray[np.int64]) -> Instants:
-        """The times of a chunk."""
+    def instants(self, column: pa.Array, rows: NDArray[np.int64], bad: NDArray[np.bool_] | None = None) -> Instants:
+        """The times of a chunk; `bad` marks cells that are null because they were reported already."""
         missing = column.is_null().to_numpy(zero_copy_only=False)
         if missing.any():
-            self._tally.rows(rules.NO_TIME, f"Column {self._name!r} is empty.", rows[missing], column=self._name)
+            empty = missing if bad is None else missing & ~bad
+            self._tally.rows(rules.NO_TIME, f"Column {self._name!r} is empty.", rows[empty], column=self._name)
         kind = column.type
         if pa.types.is_dictionary(kind):
             column, kind = column.dictionary_decode(), kind.value_type
@@ -68,10 +69,12 @@ class TimeColumn:
         parsed, zoned = text.times(cells)
         self._unreadable(cells, parsed.bad, rows)
         valid = parsed.values.is_valid().to_numpy(zero_copy_only=False)
-        for has_zone in (True, False):
-            of_kind = valid & (zoned == has_zone)
-            if of_kind.any():
-                self._see_zone(has_zone, rows[of_kind])
+        if valid.any():
+            usual = bool(zoned[valid][0]) if self.zoned is None else self.zoned
+            for has_zone in (usual, not usual):
+                of_kind = valid & (zoned == has_zone)
+                if of_kind.any():
+                    self._see_zone(has_zone, rows[of_kind])
         return _integers(parsed.values.cast(pa.int64())), valid
 
     def _from_digits(

@@ -17,10 +17,15 @@ from luna_serving.capabilities.datasets.validation.tables.chunks import Chunk, R
 from luna_serving.capabilities.datasets.validation.tables.columnar_reader import ColumnarReader
 from luna_serving.capabilities.datasets.validation.tables.csv_reader import CsvReader
 from luna_serving.capabilities.datasets.validation.tables.formats import Format
-from luna_serving.capabilities.datasets.validation.tables.grouping import MOST_SERIES, SeriesNames, together
+from luna_serving.capabilities.datasets.validation.tables.grouping import (
+    LONGEST_NAME,
+    MOST_SERIES,
+    SeriesNames,
+    together,
+)
 from luna_serving.capabilities.datasets.validation.tables.recognising import Recognised, recognised
 from luna_serving.capabilities.datasets.validation.tables.schedule import Schedule, Times
-from luna_serving.capabilities.datasets.validation.tables.tally import Stopped, Tally
+from luna_serving.capabilities.datasets.validation.tables.tally import Stopped, Tally, shortened
 from luna_serving.capabilities.datasets.validation.tables.times import TimeColumn, iso
 from luna_serving.capabilities.datasets.validation.tables.values import EnumColumn, ValueColumn
 
@@ -119,17 +124,22 @@ class _Check:
         if not rows.size:
             return
         columns = chunk.columns
-        values = {name: each.check(columns[name], rows) for name, each in self._values.items() if name in columns}
+        values = {
+            name: each.check(columns[name], rows, chunk.bad.get(name))
+            for name, each in self._values.items()
+            if name in columns
+        }
         for enum in self._enums:
             enum.check(chunk.columns[enum.name], rows)
         if isinstance(contract, OhlcvContract):
             check_bars(contract, values, rows, self._tally)
-        instants = self._time.instants(chunk.columns[contract.time_column], rows)
+        instants = self._time.instants(columns[contract.time_column], rows, chunk.bad.get(contract.time_column))
         series, usable = self._series(chunk), instants.valid
         if contract.series_column is not None and series.min() < 0:
             unnamed = series < 0
+            reported = chunk.bad.get(contract.series_column, np.zeros(rows.size, bool))
             message = f"Column {contract.series_column!r} is empty."
-            self._tally.rows(rules.NO_SERIES, message, rows[unnamed], column=contract.series_column)
+            self._tally.rows(rules.NO_SERIES, message, rows[unnamed & ~reported], column=contract.series_column)
             usable = usable & ~unnamed
         us = instants.us
         if not usable.all():
@@ -151,6 +161,9 @@ class _Check:
         if name is None:
             return self._names.single(chunk.rows.size)
         numbers = self._names.numbers(chunk.columns[name])
+        for bad in self._names.take_unusable():
+            message = f"Column {name!r} has a name of more than {LONGEST_NAME} characters."
+            self._tally.now(rules.LONG_NAME, message, column=name, value=shortened(bad))
         if len(self._names.names) > MOST_SERIES:
             message = f"Column {name!r} names more than {MOST_SERIES:,} series."
             self._tally.now(rules.TOO_LARGE, message, column=name, row=int(chunk.rows[0]))

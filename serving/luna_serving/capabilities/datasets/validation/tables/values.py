@@ -39,9 +39,15 @@ class ValueColumn:
     _length: Rows = field(default_factory=lambda: np.empty(0, np.int64))
     _began: Rows = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def check(self, column: pa.Array, rows: Rows) -> Floats:
-        """Check values in the file's order; returns them with NaN where they are missing."""
-        values = self._without_missing(column, rows)
+    def check(self, column: pa.Array, rows: Rows, bad: NDArray[np.bool_] | None = None) -> Floats:
+        """Check values in the file's order; returns them with NaN where they are missing.
+
+        Args:
+            column: of float64.
+            rows: of the values.
+            bad: cells that are null because they were reported already.
+        """
+        values = self._without_missing(column, rows, bad)
         # Both bounds at once, and NaN and infinity with them, in two passes.
         least, greatest = _bounds(values)
         if np.isnan(least) or np.isinf(least) or np.isinf(greatest):
@@ -58,9 +64,11 @@ class ValueColumn:
             self._add(rules.DIGITS, "has more digits than float64", large, values, rows)
         return values
 
-    def _without_missing(self, column: pa.Array, rows: Rows) -> Floats:
+    def _without_missing(self, column: pa.Array, rows: Rows, bad: NDArray[np.bool_] | None) -> Floats:
         if column.null_count:
             missing = column.is_null().to_numpy(zero_copy_only=False)
+            if bad is not None:
+                missing = missing & ~bad
             self._missing(missing, rows, "is empty")
             column = column.fill_null(np.nan)
         values: Floats = column.to_numpy(zero_copy_only=False)

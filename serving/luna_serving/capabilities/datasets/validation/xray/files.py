@@ -54,7 +54,7 @@ def libraries_are_there(findings: Findings) -> bool:
     return not missing
 
 
-def check_file(path: Path, name: str, findings: Findings, *, salt: bytes) -> Summary | None:
+def check_file(path: Path, name: str, findings: Findings, *, salt: bytes, digest: str | None = None) -> Summary | None:
     """Validate an image, cheapest checks first.
 
     Args:
@@ -62,6 +62,7 @@ def check_file(path: Path, name: str, findings: Findings, *, salt: bytes) -> Sum
         name: the file's name in the set.
         findings: where findings go.
         salt: the set's secret; hashes of two sets with different salts cannot be linked.
+        digest: SHA-256 of the file, if it is known.
 
     Returns:
         What the checks of the set need; None if the file is no image.
@@ -74,7 +75,8 @@ def check_file(path: Path, name: str, findings: Findings, *, salt: bytes) -> Sum
             report.add(rules.TOO_LARGE, f"The file has {len(data):,} bytes, more than {MAX_FILE_BYTES:,}.")
             return None
         try:
-            return _check(data, name, report)
+            summary = _check(data, name, report)
+            return replace(summary, digest=digest or hashlib.sha256(data).hexdigest())
         except Unreadable as end:
             report.add(end.rule, end.message, tag=end.tag)
     return None
@@ -90,7 +92,7 @@ def _mapped(path: Path) -> Iterator[memoryview]:
         yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _check(data: memoryview, name: str, report: Report) -> Summary | None:
+def _check(data: memoryview, name: str, report: Report) -> Summary:
     from luna_serving.capabilities.datasets.validation.xray.png import SIGNATURE
 
     if len(data) == 0:
@@ -120,9 +122,7 @@ def _check_dicom(data: memoryview, name: str, report: Report) -> Summary:
     opened = open_dicom(data, report)
     head = check_head(opened, report)
     check_identity(opened, report)
-    summary = Summary(
-        name, "dicom", _digest(data), instance=head.instance, patient=head.patient, acquisition=head.acquisition
-    )
+    summary = Summary(name, "dicom", instance=head.instance, patient=head.patient, acquisition=head.acquisition)
     if head.geometry is None:
         return summary
     element = opened.values.by_tag[PIXELS]
@@ -134,7 +134,7 @@ def _check_png(data: memoryview, name: str, report: Report) -> Summary:
     from luna_serving.capabilities.datasets.validation.xray.pixels import check_stored
     from luna_serving.capabilities.datasets.validation.xray.png import check_png, decode_png
 
-    summary = Summary(name, "png", _digest(data))
+    summary = Summary(name, "png")
     geometry = check_png(data, report)
     if geometry is None:
         return summary
@@ -146,10 +146,6 @@ def _check_png(data: memoryview, name: str, report: Report) -> Summary:
         report.add(rules.UNDECODABLE, f"The decoder of PNG fails with {type(error).__name__}.")
         return _with_pixels(summary, geometry, None)
     return _with_pixels(summary, geometry, check_stored(stored, geometry, report, tag=None))
-
-
-def _digest(data: memoryview) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _with_pixels(summary: Summary, geometry: "Geometry", reduced: Reduced | None) -> Summary:

@@ -28,11 +28,23 @@ class Stopped(Exception):
 
 
 def image(arguments: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
-    """Validate an image. `arguments`: `path`, `name`, `salt` in hexadecimal. Returns `summary`, null for no image."""
+    """Validate an image.
+
+    Args:
+        arguments: `file`, its place on this machine; `path`, its name in the set; `sha256`; `salt` in hexadecimal.
+        emit: takes findings.
+
+    Returns:
+        `summary`, null for a file that is no image.
+    """
     findings = Findings(lambda finding: emit(finding_message(finding)), listed=0)
     try:
         summary = check_file(
-            Path(arguments["path"]), arguments["name"], findings, salt=bytes.fromhex(arguments["salt"])
+            Path(arguments["file"]),
+            arguments["path"],
+            findings,
+            salt=bytes.fromhex(arguments["salt"]),
+            digest=arguments["sha256"],
         )
     except MemoryError:
         raise
@@ -42,11 +54,19 @@ def image(arguments: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
 
 
 def labels(arguments: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
-    """Read a labels file. `arguments`: `path`, `labels` of the contract, `salt`. Sends `labels`, returns `rows`."""
+    """Read a labels file.
+
+    Args:
+        arguments: `file` and `salt` as for an image; `labels`, those of the contract.
+        emit: takes findings and `labels`, rows as the arguments of `Label`.
+
+    Returns:
+        `rows`, their number.
+    """
     findings = Findings(lambda finding: emit(finding_message(finding)), listed=0)
     try:
         rows = read_labels(
-            Path(arguments["path"]), Labels(**arguments["labels"]), findings, salt=bytes.fromhex(arguments["salt"])
+            Path(arguments["file"]), Labels(**arguments["labels"]), findings, salt=bytes.fromhex(arguments["salt"])
         )
     except MemoryError:
         raise

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,15 @@ class Label:
     def to_json(self) -> dict[str, Any]:
         """As a JSON object: the arguments of `Label`."""
         return asdict(self)
+
+    @classmethod
+    def of_json(cls, given: Mapping[str, Any]) -> "Label":
+        """From a JSON object; raises TypeError or ValueError for one that is no label."""
+        label = cls(**given)
+        texts = (label.file, label.label, label.split or "", label.patient or "")
+        if type(label.row) is not int or any(not isinstance(t, str) or len(t) > LONGEST_CELL for t in texts):
+            raise ValueError("no label")
+        return label
 
 
 def read_labels(path: Path, contract: Labels, findings: Findings, *, salt: bytes) -> list[Label]:

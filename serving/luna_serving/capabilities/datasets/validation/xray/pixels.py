@@ -13,12 +13,11 @@ from luna_serving.capabilities.datasets.validation.xray.elements import PIXELS, 
 from luna_serving.capabilities.datasets.validation.xray.geometry import Geometry, Scaling
 from luna_serving.capabilities.datasets.validation.xray.report import Report
 from luna_serving.capabilities.datasets.validation.xray.statistics import check_statistics
-from luna_serving.capabilities.datasets.validation.xray.summary import Reduced
+from luna_serving.capabilities.datasets.validation.xray.summary import THUMBNAIL, Reduced
 
 Pixels = npt.NDArray[Any]
 """Rows x columns, integers."""
 
-THUMBNAIL: Final = 32
 _HASH_DIGITS: Final = 32
 # Enough pixels per side for the means of a thumbnail.
 _SAMPLED: Final = 512

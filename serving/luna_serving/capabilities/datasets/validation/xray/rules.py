@@ -154,6 +154,13 @@ BORDERS: Final = Rule("PIX009", _W, "Wide constant borders", "Crop the image to 
 LOSSY: Final = Rule(
     "PIX010", _W, "Lossy compression", "Use lossless images where you can, and one way for all classes."
 )
+RESOURCES: Final = Rule(
+    "PIX011",
+    _E,
+    "Needs more than a validator may use",
+    "Export the image again, uncompressed; it may be made to do harm.",
+)
+CRASHED: Final = Rule("PIX012", _E, "A library crashes on the file", _EXPORT)
 
 # The set. SET001 to SET099 are those of tables.
 NO_DECODERS: Final = Rule(
@@ -162,7 +169,6 @@ NO_DECODERS: Final = Rule(
     "The imaging libraries are not installed",
     "Install the extra: pip install 'luna[imaging]'.",
 )
-SAME_BYTES: Final = Rule("SET102", _E, "The same file twice", "Keep one of them.")
 SAME_PIXELS: Final = Rule("SET103", _W, "The same pixels in several files", "Keep one of them.")
 NEAR_PIXELS: Final = Rule("SET104", _W, "Nearly the same image", "Keep one of them, or all on one side of the split.")
 INVERTED_COPY: Final = Rule("SET105", _W, "An inverted copy", "Keep one of them, or all on one side of the split.")

@@ -103,8 +103,7 @@ def _check_copies(
     def add(rule: Rule, message: str, names: Sequence[str]) -> None:
         findings.add(of(rule, message, paths=tuple(names[:_LISTED_PATHS]), count=len(names) - 1))
 
-    for group in _groups(summaries, lambda s: s.digest):
-        add(rules.SAME_BYTES, f"{len(group)} files have the same bytes.", [s.name for s in group])
+    # Copies byte by byte are reported for sets of every type.
     firsts = list({s.digest: s for s in reversed(summaries)}.values())
     for group in _groups(firsts, lambda s: s.instance):
         add(rules.SAME_INSTANCE, f"{len(group)} different files share a SOP Instance UID.", [s.name for s in group])

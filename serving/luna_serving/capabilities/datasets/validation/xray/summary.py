@@ -1,8 +1,13 @@
 """What is kept of a file for the checks of the set: numbers and hashes, no text of the file."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
+
+THUMBNAIL: Final = 32
+"""Pixels per side."""
+_THUMBNAIL: Final = re.compile(f"[0-9a-f]{{{2 * THUMBNAIL**2}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class Summary:
     name: str
     format: str
     """`dicom` or `png`."""
-    digest: str
+    digest: str = ""
     """SHA-256 of the file."""
     rows: int = 0
     """0, as `columns` and `bits`, if the head forbids to decode."""
@@ -45,5 +50,19 @@ class Summary:
 
     @classmethod
     def of_json(cls, given: Mapping[str, Any]) -> "Summary":
-        """From a JSON object."""
-        return cls(**{**given, "pixels": Reduced(**given["pixels"])})
+        """From a JSON object; raises TypeError or ValueError for one that is no summary."""
+        pixels = Reduced(**given["pixels"])
+        summary = cls(**{**given, "pixels": pixels})
+        texts = (summary.name, summary.format, summary.digest, summary.photometric, *summary.acquisition.values())
+        hashes = (summary.instance, summary.patient, pixels.pixel_hash)
+        numbers = (summary.rows, summary.columns, summary.bits, pixels.gradient_hash or 0)
+        sound = (
+            all(isinstance(text, str) for text in texts)
+            and all(text is None or isinstance(text, str) for text in hashes)
+            and all(type(number) is int and 0 <= number < 1 << 64 for number in numbers)
+            and (pixels.thumbnail is None or _THUMBNAIL.fullmatch(pixels.thumbnail) is not None)
+            and (pixels.thumbnail is None) == (pixels.gradient_hash is None)
+        )
+        if not sound:
+            raise ValueError("no summary")
+        return summary
