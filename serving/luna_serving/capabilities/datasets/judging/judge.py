@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import secrets
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
@@ -125,6 +126,8 @@ class Judge:
     ) -> list[FileReport]:
         turns = asyncio.Semaphore(self.files_at_once)
         check = VALIDATORS[contract.type].check_file
+        # Of this attempt: hashes of values that are not shown cannot be linked between sets.
+        salt = secrets.token_bytes()
         done = 0
 
         async def one(file: FileRecord) -> FileReport:
@@ -134,7 +137,7 @@ class Judge:
                 try:
                     if brought.as_declared:
                         whole = SetFile(file.path, brought.place, file.bytes, file.sha256)
-                        report = await check(sandbox, whole, contract, lambda _path, _rows: None)
+                        report = await check(sandbox, whole, contract, lambda _path, _rows: None, salt)
                     else:
                         report = _another(file)
                 finally:
