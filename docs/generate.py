@@ -1,6 +1,7 @@
 """Writes what other files decide: `python docs/generate.py`; a test compares.
 
-The table of docs/configuration.md comes from the settings, the one of docs/decisions/README.md from the decisions.
+The table of docs/configuration.md comes from the settings, the one of docs/decisions/README.md from the decisions, and
+the one of docs/validation-rules.md from the rules of validation.
 """
 
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from luna_serving.app import CAPABILITIES
+from luna_serving.capabilities.datasets.validation.check import RULES
 from luna_serving.settings import variables
 
 PAGE = Path(__file__).parent / "configuration.md"
@@ -15,6 +17,8 @@ DECISIONS = Path(__file__).parent / "decisions"
 INDEX = DECISIONS / "README.md"
 BEGIN, END = "<!-- settings: python docs/generate.py -->", "<!-- end of settings -->"
 FIRST, LAST = "<!-- decisions: python docs/generate.py -->", "<!-- end of decisions -->"
+RULES_PAGE = Path(__file__).parent / "validation-rules.md"
+RULES_BEGIN, RULES_END = "<!-- rules: python docs/generate.py -->", "<!-- end of rules -->"
 HEAD = re.compile(r"# (\d{4}): (.+)\n\n\*\*Status\.\*\* ((?:.+\n)+)")
 
 
@@ -55,6 +59,17 @@ def with_decisions(page: str) -> str:
     return re.sub(f"{FIRST}.*{LAST}", lambda _: "\n".join([FIRST, *table, LAST]), page, flags=re.DOTALL)
 
 
+def with_rules(page: str) -> str:
+    """The page, with a line for each rule between the marks."""
+    table = ["| rule | severity | what is wrong | remedy |", "|---|---|---|---|"]
+    rules = sorted(RULES, key=lambda rule: rule.id)
+    table += [f"| {rule.id} | {rule.severity} | {rule.title} | {rule.remedy} |".replace("<=", "≤") for rule in rules]
+    return re.sub(
+        f"{RULES_BEGIN}.*{RULES_END}", lambda _: "\n".join([RULES_BEGIN, *table, RULES_END]), page, flags=re.DOTALL
+    )
+
+
 if __name__ == "__main__":
     PAGE.write_text(with_settings(PAGE.read_text()))
     INDEX.write_text(with_decisions(INDEX.read_text()))
+    RULES_PAGE.write_text(with_rules(RULES_PAGE.read_text()))

@@ -67,6 +67,12 @@ def test_the_configuration_page_says_of_settings_what_the_code_says() -> None:
     assert generate["with_settings"](CONFIGURATION) == CONFIGURATION, "run: python docs/generate.py"
 
 
+def test_the_page_of_rules_lists_every_rule_of_validation() -> None:
+    generate = runpy.run_path(str(DOCS / "generate.py"))
+    page = (DOCS / "validation-rules.md").read_text()
+    assert generate["with_rules"](page) == page, "run: python docs/generate.py"
+
+
 @pytest.mark.parametrize("name", Secrets.model_fields)
 def test_every_secret_stands_in_the_configuration_page(name: str) -> None:
     assert f"| `{name.upper()}` |" in CONFIGURATION

@@ -25,7 +25,7 @@ class SeriesNames:
         """The number of each row's series; -1 where it is missing. New series are added."""
         if not pa.types.is_dictionary(column.type):
             column = pc.dictionary_encode(column)
-        known = [self._number(name) for name in column.dictionary.cast(pa.string()).to_pylist()]
+        known = [self.number(name) for name in column.dictionary.cast(pa.string()).to_pylist()]
         lookup = np.asarray([*known, -1], np.int32)
         indices = column.indices
         if indices.null_count:
@@ -40,10 +40,11 @@ class SeriesNames:
 
     def single(self, count: int) -> NDArray[np.int32]:
         """Numbers for rows of a file that is one series."""
-        self._number("")
+        self.number("")
         return np.zeros(count, np.int32)
 
-    def _number(self, name: str | None) -> int:
+    def number(self, name: str | None) -> int:
+        """The number of a name, which is added if it is new; -1 for none."""
         # An empty text in a file that keeps it apart from a missing value is as good as missing.
         if not name:
             if name == "" and not self.names:
