@@ -109,7 +109,7 @@ def check_geometry(walk: Walk, values: Values, syntax: TransferSyntax, report: R
         report.add(rules.REQUIRED, f"Pixel Data {shown(PIXELS)} is missing.", tag=PIXELS)
     if report.errors > before:
         return None
-    padding = values.integer(_PADDING) if values.has(_PADDING) else None
+    padding = values.integer(_PADDING)
     geometry = Geometry(rows, columns, allocated, stored, bool(sign), photometric, slope, intercept, padding)
     _check_length(walk, values, syntax, geometry, report)
     if syntax.lossy or values.text(_LOSSY) == "01":

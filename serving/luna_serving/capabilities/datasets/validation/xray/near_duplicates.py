@@ -43,6 +43,8 @@ def near_groups(hashes: Sequence[int], thumbnails: Sequence[str]) -> Iterator[Gr
         hashes: a 64-bit dHash for each image.
         thumbnails: for each image as many area means as bytes, in hexadecimal.
     """
+    if not hashes:
+        return
     bits = np.array(hashes, np.uint64)
     means = _means(thumbnails)
     unit = _unit(means)
@@ -109,7 +111,7 @@ class _Index:
 
 def _means(thumbnails: Sequence[str]) -> npt.NDArray[np.float32]:
     """Thumbnails as images x rows x columns."""
-    side = int((len(thumbnails[0]) // 2) ** 0.5) if thumbnails else 0
+    side = int((len(thumbnails[0]) // 2) ** 0.5)
     raw = np.frombuffer(bytes.fromhex("".join(thumbnails)), np.uint8)
     return raw.reshape(len(thumbnails), side, side).astype(np.float32)
 
@@ -126,7 +128,7 @@ def _unit(means: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _gradients(means: npt.NDArray[np.float32]) -> Bits:
     """Whether each of 16 x 15 means is less than its neighbour, in four words per image."""
     images, side, _ = means.shape
-    small = means.reshape(images, 16, side // 16, 16, side // 16).sum(axis=(2, 4)) if images else np.zeros((0, 16, 16))
+    small = means.reshape(images, 16, side // 16, 16, side // 16).sum(axis=(2, 4))
     bits = np.zeros((images, 256), np.bool_)
     bits[:, :240] = (small[:, :, 1:] > small[:, :, :-1]).reshape(images, 240)
     return np.packbits(bits, axis=1).view(np.uint64)

@@ -15,6 +15,7 @@ from luna_serving.capabilities.datasets.validation.xray.report import Report, Un
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES: Final = 13
 _MAX_CHUNKS: Final = 100_000
+_INFLATED_AT_ONCE: Final = 1 << 20
 _GRAY: Final = 0
 _COLOURS: Final = {2: "true colour", 3: "a palette", 4: "grayscale with alpha", 6: "true colour with alpha"}
 _TEXTS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME"})
@@ -104,13 +105,37 @@ def _chunks(data: memoryview, report: Report) -> Iterator[_Chunk]:
     raise Unreadable(rules.PNG_STRUCTURE, f"The file has more than {_MAX_CHUNKS:,} chunks.")
 
 
+class RowsMissing(Exception):
+    """The compressed data end before the last row."""
+
+
 def decode_png(data: memoryview, geometry: Geometry) -> Pixels:
-    """Pixels of a grayscale PNG; may raise anything that Pillow raises."""
+    """Pixels of a grayscale PNG; may raise anything that Pillow raises, and `RowsMissing`."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         image.load()
         pixels = np.asarray(image)
+        interlaced = image.info.get("interlace", 0)
+    # Pillow leaves rows black that the data do not reach.
+    if not interlaced and not pixels[-1].any():
+        wanted = geometry.rows * (1 + geometry.columns * geometry.bits_stored // 8)
+        if _inflated(data, wanted) < wanted:
+            raise RowsMissing
     return pixels.reshape(geometry.rows, geometry.columns).astype(
         np.uint8 if geometry.bits_stored == 8 else np.uint16, copy=False
     )
+
+
+def _inflated(data: memoryview, most: int) -> int:
+    """Bytes that the IDAT chunks inflate to, counted up to `most`."""
+    inflate, size, at = zlib.decompressobj(), 0, len(SIGNATURE)
+    while size < most and not inflate.eof and at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4])
+        if bytes(data[at + 4 : at + 8]) == b"IDAT":
+            pending = bytes(data[at + 8 : at + 8 + length])
+            while pending and size < most and not inflate.eof:
+                size += len(inflate.decompress(pending, _INFLATED_AT_ONCE))
+                pending = inflate.unconsumed_tail
+        at += length + 12
+    return size
