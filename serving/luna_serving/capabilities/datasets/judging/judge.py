@@ -1,7 +1,6 @@
 """One attempt at a validation, from the rows of a set to its verdict."""
 
 import asyncio
-import hashlib
 import secrets
 import tempfile
 import uuid
@@ -22,12 +21,13 @@ from luna_serving.capabilities.datasets.store.reading import Reference, find_wit
 from luna_serving.capabilities.datasets.store.records import FileRecord, Kind, SetNotFound, SetRecord, State
 from luna_serving.capabilities.datasets.store.validating import Attempt, Made, Verdict
 from luna_serving.capabilities.datasets.uploads.keys import made_key
+from luna_serving.capabilities.datasets.validation.canonical.building import write_copy
 from luna_serving.capabilities.datasets.validation.check import VALIDATORS, report_of
-from luna_serving.capabilities.datasets.validation.contract import Contract, SetType
+from luna_serving.capabilities.datasets.validation.contract import Contract, SetType, XrayContract
 from luna_serving.capabilities.datasets.validation.contract_reading import contract_of
-from luna_serving.capabilities.datasets.validation.findings import Finding, of
-from luna_serving.capabilities.datasets.validation.manifest import SetFile
-from luna_serving.capabilities.datasets.validation.reports import FileReport
+from luna_serving.capabilities.datasets.validation.findings import of
+from luna_serving.capabilities.datasets.validation.manifest import SetFile, sha256_of
+from luna_serving.capabilities.datasets.validation.reports import FileReport, Report
 from luna_serving.capabilities.datasets.validation.sandbox.running import Sandbox
 from luna_serving.capabilities.datasets.validation.set_rules import OTHER_DIGEST
 from luna_serving.jobs.kinds import Finished, Running
@@ -36,6 +36,7 @@ from luna_serving.objects.errors import StoreGone
 from luna_serving.objects.wiring import needed
 
 NDJSON: Final = "application/x-ndjson"
+PARQUET: Final = "application/vnd.apache.parquet"
 # Seconds until a store that is out of reach is asked again, doubled each time: half a minute in all.
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 16.0
@@ -66,12 +67,16 @@ class Judge:
         if record.state is not State.VALIDATING or record.job_id != attempt.job_id:
             return _finished(_told(record))
         metrics = self.metrics(running.stores.registry)
+        judged = True
         try:
             await self._judged(running, store, attempt, record, files, metrics)
+        except Lost:
+            judged = False
+        try:
             record = await validating.record_of(engine, attempt)
-        except (Lost, SetNotFound):
+        except SetNotFound:
             return _finished({"dataset_id": str(dataset_id), "state": "deleted"}, units=0)
-        if record.completed_at is not None and record.validated_at is not None:
+        if judged and record.completed_at is not None and record.validated_at is not None:
             seconds = (record.validated_at - record.completed_at).total_seconds()
             metrics.judged(record.type, record.state, seconds)
         return _finished(_told(record))
@@ -94,19 +99,21 @@ class Judge:
             await sealing.claim(files)
             validator = VALIDATORS[contract.type]
             async with self.sandboxes.of(validator.preload) as sandbox:
-                checked = await self._checked(running, sealing, sandbox, contract, files, logs)
+                brought: list[SetFile] = []
+                checked = await self._checked(running, sealing, sandbox, contract, files, logs, brought)
                 missing = sandbox.missing
-            await sealing.tidy()
-            with (folder / "findings.ndjson").open("wb") as lines:
-
-                def each(finding: Finding) -> None:
-                    lines.write(orjson.dumps(finding.to_json(), option=orjson.OPT_APPEND_NEWLINE))
-
-                report = await asyncio.to_thread(report_of, checked, contract, each=each, missing=missing)
+                await sealing.tidy()
+                report, findings = await _reported(checked, contract, missing, folder)
+                made = [Product(Kind.FINDINGS, findings, NDJSON)]
+                if report.valid and not isinstance(contract, XrayContract):
+                    copy = folder / "copy.parquet"
+                    written = await write_copy(sandbox, sorted(brought, key=lambda f: f.path), contract, copy)
+                    logs.add(f"The canonical copy has {written.rows:,} rows of {written.series:,} series.")
+                    made.append(Product(Kind.TABLE, copy, PARQUET))
+                await _kept(running, store, attempt, made)
             counts = {severity.value: count for severity, count in report.findings.counts.items()}
             logs.add(f"Verdict: {'valid' if report.valid else 'invalid'}. " + _counted(counts))
             document = document_of(record, report, logs, datetime.now(UTC))
-            await _kept(running, store, attempt, folder)
         verdict = Verdict(
             State.VALID if report.valid else State.INVALID,
             report.digest if report.valid else None,
@@ -123,9 +130,11 @@ class Judge:
         contract: Contract,
         files: Sequence[FileRecord],
         logs: Logs,
+        brought: list[SetFile],
     ) -> list[FileReport]:
         turns = asyncio.Semaphore(self.files_at_once)
         check = VALIDATORS[contract.type].check_file
+        tables = not isinstance(contract, XrayContract)
         # Of this attempt: hashes of values that are not shown cannot be linked between sets.
         salt = secrets.token_bytes()
         done = 0
@@ -133,15 +142,17 @@ class Judge:
         async def one(file: FileRecord) -> FileReport:
             nonlocal done
             async with turns:
-                brought = await _patiently(sealing, file)
-                try:
-                    if brought.as_declared:
-                        whole = SetFile(file.path, brought.place, file.bytes, file.sha256)
-                        report = await check(sandbox, whole, contract, lambda _path, _rows: None, salt)
-                    else:
-                        report = _another(file)
-                finally:
-                    await asyncio.to_thread(brought.place.unlink, missing_ok=True)
+                here = await _patiently(sealing, file)
+                whole = SetFile(file.path, here.place, file.bytes, file.sha256)
+                if here.as_declared:
+                    report = await check(sandbox, whole, contract, lambda _path, _rows: None, salt)
+                else:
+                    report = _another(file)
+                if tables:
+                    # The canonical copy is made of all files.
+                    brought.append(whole)
+                else:
+                    await asyncio.to_thread(here.place.unlink, missing_ok=True)
             done += 1
             running.report(done)
             logs.file(file.path, len(report.findings), report.seconds)
@@ -156,16 +167,48 @@ class Judge:
         return [task.result() for task in tasks]
 
 
-async def _kept(running: Running, store: ObjectStore, attempt: Attempt, folder: Path) -> None:
-    """Store what the set's owner may download."""
-    findings = folder / "findings.ndjson"
-    size = findings.stat().st_size
-    digest = await asyncio.to_thread(lambda: hashlib.sha256(findings.read_bytes()).hexdigest())
-    key = made_key(attempt.account_id, attempt.dataset_id, Kind.FINDINGS)
-    made = [Made(key, Kind.FINDINGS, size, digest)]
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a validation makes, on this machine."""
+
+    kind: Kind
+    place: Path
+    media_type: str
+
+
+async def _reported(
+    checked: Sequence[FileReport], contract: Contract, missing: Sequence[str], folder: Path
+) -> tuple[Report, Path]:
+    """The report, and a file with every finding."""
+    place = folder / "findings.ndjson"
+
+    def report() -> Report:
+        with place.open("wb") as lines:
+            return report_of(
+                checked,
+                contract,
+                each=lambda f: _ignored(lines.write(orjson.dumps(f.to_json(), option=orjson.OPT_APPEND_NEWLINE))),
+                missing=missing,
+            )
+
+    return await asyncio.to_thread(report), place
+
+
+def _ignored(written: int) -> None:
+    del written
+
+
+async def _kept(running: Running, store: ObjectStore, attempt: Attempt, products: Sequence[Product]) -> None:
+    """Store what a validation has made: first the rows, then the objects."""
+    made = []
+    for each in products:
+        digest = await asyncio.to_thread(sha256_of, each.place)
+        key = made_key(attempt.account_id, attempt.dataset_id, each.kind)
+        made.append(Made(key, each.kind, each.place.stat().st_size, digest))
     if not await validating.claim_made(running.stores.engine, attempt, made):
         raise Lost
-    await store.put_file(key, findings, NDJSON)
+    for each, row in zip(products, made, strict=True):
+        await store.put_file(row.key, each.place, each.media_type)
 
 
 async def _patiently(sealing: Sealing, file: FileRecord) -> Brought:
