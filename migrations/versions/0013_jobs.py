@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 
+from luna_store.audit.triggers import AuditTrigger
+
 revision: str = "0013"
 down_revision: str | None = "0012"
 branch_labels: str | Sequence[str] | None = None
@@ -19,6 +21,9 @@ NOW = sa.text("now()")
 CLOCK = sa.text("clock_timestamp()")
 EMPTY = sa.text("'{}'")
 ZERO = sa.text("0")
+ROTATED = AuditTrigger(
+    "webhook_secrets", "webhook-secret.rotated", "UPDATE", subject="account_id", columns=("rotated_at",)
+)
 
 
 def instant(name: str, default: sa.TextClause | None = None, *, nullable: bool = False) -> sa.Column:
@@ -134,6 +139,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.Integer, nullable=False),
         sa.Column("url", sa.Text, nullable=False),
         sa.Column("event", sa.Text, nullable=False),
+        sa.Column("data", JSONB, nullable=False),
         instant("created_at", CLOCK),
         sa.Column("tries", sa.Integer, nullable=False, server_default=ZERO),
         instant("next_at", CLOCK, nullable=True),
@@ -147,8 +153,17 @@ def upgrade() -> None:
         postgresql_where=sa.text("next_at IS NOT NULL"),
     )
     op.create_index("ix_webhook_deliveries_job_id", "webhook_deliveries", ["job_id"])
+    op.create_table(
+        "webhook_secrets",
+        sa.Column("account_id", sa.Integer, sa.ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("previous", sa.Text, nullable=True),
+        instant("rotated_at", NOW),
+    )
+    op.execute(ROTATED.create)
 
 
 def downgrade() -> None:
-    for table in ("webhook_deliveries", "job_artifacts", "job_events", "job_attempts", "job_lanes", "job_data", "jobs"):
+    tables = ("job_artifacts", "job_events", "job_attempts", "job_lanes", "job_data", "jobs")
+    for table in ("webhook_secrets", "webhook_deliveries", *tables):
         op.drop_table(table)

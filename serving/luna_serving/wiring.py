@@ -17,7 +17,7 @@ from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.access.throttle.redis_buckets import RedisBuckets
 from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import access
-from luna_serving.capabilities.contract import Capability, Platform
+from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.replica_call import on_replica
 from luna_serving.edge import operations_routes
@@ -31,8 +31,12 @@ from luna_serving.edge.recording import Recorder
 from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.security_headers import StrictTransport
 from luna_serving.edge.sockets import Sockets
+from luna_serving.jobs.routes import routes as job_routes
+from luna_serving.jobs.routes.parts import JobParts
+from luna_serving.jobs.routes.watching import Watching, WatchMetrics
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
+from luna_serving.jobs.webhooks import routes as webhook_routes
 from luna_serving.objects.wiring import object_store
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
@@ -46,6 +50,7 @@ from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.own_keys import OwnKeys
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.accounts.secrets import Secrets
+from luna_store.platform.idempotency import IdempotencyKeys
 from luna_store.platform.postgres import ANSWER_S, async_engine
 from luna_store.quota.redis_quota import RedisQuota, redis_client
 
@@ -97,6 +102,8 @@ async def connect(
         operations,
         [
             operations_routes.router(health, reporter, facts, system),
+            job_routes.router(job_parts(platform, routes)),
+            webhook_routes.router(platform.authorization, platform.engine),
             *(router for each in routes for router in each.routers),
         ],
         platform.refused.own_standing,
@@ -139,6 +146,7 @@ async def connect(
         edge = StrictTransport(edge, common.edge.hsts_s)
 
     async def close() -> None:
+        await platform.watching.close()
         parser_pool.shutdown(wait=False, cancel_futures=True)
         await platform.charges.settle_refunds()
         if requests is not None:
@@ -151,6 +159,22 @@ async def connect(
             await asyncio.to_thread(telemetry.traces.close)
 
     return Connected(edge, close)
+
+
+def job_parts(platform: Platform, routes: Sequence[Routes]) -> JobParts:
+    """What the routes of jobs are made of."""
+    edge = platform.settings.edge
+    return JobParts(
+        authorization=platform.authorization,
+        service=platform.jobs,
+        engine=platform.engine,
+        waker=Waker(platform.redis),
+        watching=platform.watching,
+        keys=IdempotencyKeys(platform.engine),
+        kinds={name: prepare for each in routes for name, prepare in each.jobs.items()},
+        max_body_bytes=edge.max_body_bytes,
+        timeout_s=edge.request_timeout_s,
+    )
 
 
 async def wire_platform(
@@ -192,6 +216,7 @@ async def wire_platform(
         own_keys=OwnKeys(engine, secrets.peppers),
         charges=admitted.charges,
         jobs=JobService(engine, Holds(engine, admitted.charges, timeout_s=ANSWER_S), Waker(redis), timeout_s=ANSWER_S),
+        watching=Watching(engine, redis, WatchMetrics(telemetry.registry)),
         authorization=admitted.authorization,
         attempts=attempts,
         proxies=proxies,

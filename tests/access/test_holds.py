@@ -21,8 +21,8 @@ AT_ONCE = 6
 
 
 @pytest.fixture
-async def ends(store: Store, fresh_database: str, fresh_redis: str) -> AsyncIterator[Ends]:
-    ends = Ends(fresh_database, fresh_redis)
+async def ends(store: Store, migrated_database: str, fresh_redis: str) -> AsyncIterator[Ends]:
+    ends = Ends(migrated_database, fresh_redis)
     yield ends
     await ends.close()
 
@@ -236,11 +236,11 @@ async def test_what_is_given_back_of_an_earlier_window_does_not_count_in_this_on
 
 
 async def test_without_redis_holds_are_reserved_and_closed_in_postgres(
-    open_store: Callable[[str], Store], fresh_database: str, tmp_path: Path
+    open_store: Callable[[str], Store], migrated_database: str, tmp_path: Path
 ) -> None:
     server = ValkeyServer(tmp_path / "data", tmp_path)
     await asyncio.to_thread(server.start)
-    store, ends = open_store(server.url), Ends(fresh_database, server.url)
+    store, ends = open_store(server.url), Ends(migrated_database, server.url)
     try:
         caller = await store.account()
         before = await ends.holds.reserve(charge_of(caller), an_owner(), MINUTE)

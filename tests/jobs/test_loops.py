@@ -23,9 +23,8 @@ Run = Callable[[AsyncEngine, Lease], Awaitable[None]]
 
 
 @pytest.fixture
-async def engine(fresh_database: str) -> AsyncIterator[AsyncEngine]:
-    migrate(fresh_database)
-    engine = async_engine(fresh_database)
+async def engine(migrated_database: str) -> AsyncIterator[AsyncEngine]:
+    engine = async_engine(migrated_database)
     yield engine
     await engine.dispose()
 

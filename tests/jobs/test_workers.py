@@ -17,7 +17,6 @@ from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.jobs.workers import ConnectedWorker, WorkersReplica, WorkStopped, holder_name
 from luna_store.platform.leases import Lease
 from luna_store.platform.postgres import async_engine
-from luna_store.platform.schema import migrate
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -49,9 +48,8 @@ async def replica(*work: Work) -> AsyncIterator[tuple[WorkersReplica, list[str]]
             await WorkersReplica.__del__(made)
 
 
-async def test_its_loops_run_and_their_leases_are_free_when_it_has_stopped(fresh_database: str) -> None:
-    migrate(fresh_database)
-    engine = async_engine(fresh_database)
+async def test_its_loops_run_and_their_leases_are_free_when_it_has_stopped(migrated_database: str) -> None:
+    engine = async_engine(migrated_database)
     ran = asyncio.Event()
 
     async def run(_: AsyncEngine, lease: Lease) -> None:

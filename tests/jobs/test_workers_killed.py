@@ -15,7 +15,6 @@ import pytest
 from tests.jobs.competitor import NAME, SCHEMA
 
 from luna_store.platform.leases import FENCED_IDLE_S
-from luna_store.platform.schema import migrate
 
 COMPETITOR = Path(__file__).with_name("competitor.py")
 LEASE_S = 1.0
@@ -63,11 +62,10 @@ class Workers:
 
 
 @pytest.fixture
-async def workers(fresh_database: str) -> AsyncIterator[Workers]:
-    migrate(fresh_database)
-    with psycopg.connect(fresh_database, autocommit=True) as connection:
+async def workers(migrated_database: str) -> AsyncIterator[Workers]:
+    with psycopg.connect(migrated_database, autocommit=True) as connection:
         connection.execute(SCHEMA)
-    workers = Workers(fresh_database)
+    workers = Workers(migrated_database)
     yield workers
     for name in list(workers.running):
         await workers.kill(name)

@@ -49,10 +49,10 @@ def restored_bytecode_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def luna(
-    fresh_database: str, fresh_redis: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    migrated_database: str, fresh_redis: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Luna:
     """Run a command against a migrated database."""
-    monkeypatch.setenv("DATABASE_URL", fresh_database)
+    monkeypatch.setenv("DATABASE_URL", migrated_database)
     monkeypatch.setenv("REDIS_URL", fresh_redis)
     monkeypatch.setenv("LUNA_PEPPERS", PEPPERS)
 
@@ -61,7 +61,6 @@ def luna(
         out, err = capsys.readouterr()
         return Ran(status, out, err)
 
-    assert run("migrate").status == 0
     return run
 
 
@@ -280,10 +279,17 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         duration(text)
 
 
+def test_an_empty_database_is_migrated(luna: Luna, fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", fresh_database)
+    assert luna("account", "list").status == 1
+    assert luna("migrate").status == 0
+    assert luna("account", "list").status == 0
+
+
 def test_an_unmigrated_database_is_told_with_its_cure(
-    luna: Luna, fresh_database: str, monkeypatch: pytest.MonkeyPatch
+    luna: Luna, migrated_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with psycopg.connect(fresh_database, autocommit=True) as connection:
+    with psycopg.connect(migrated_database, autocommit=True) as connection:
         connection.execute("DROP TABLE accounts, api_keys, usage_events CASCADE")
     refused = luna("account", "list")
     assert refused.status == 1
@@ -311,11 +317,11 @@ def test_a_missing_setting_is_named_with_the_ways_to_give_it(
 
 
 def test_settings_that_the_environment_lacks_come_from_the_data_folder(
-    luna: Luna, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fresh_database: str, fresh_redis: str
+    luna: Luna, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, migrated_database: str, fresh_redis: str
 ) -> None:
     for name in ("DATABASE_URL", "REDIS_URL", "LUNA_PEPPERS"):
         monkeypatch.delenv(name)
-    (tmp_path / "env").write_text(f"LUNA_URL=x\nDATABASE_URL={fresh_database}\nREDIS_URL={fresh_redis}\n")
+    (tmp_path / "env").write_text(f"LUNA_URL=x\nDATABASE_URL={migrated_database}\nREDIS_URL={fresh_redis}\n")
     (tmp_path / "peppers").write_text(PEPPERS + "\n")
     made = luna("account", "create", "team/web", "--json", "--data-dir", str(tmp_path))
     assert made.status == 0, made.err
@@ -323,7 +329,7 @@ def test_settings_that_the_environment_lacks_come_from_the_data_folder(
 
 
 def test_settlement_books_what_is_left_when_it_is_told_to_stop(
-    luna: Luna, fresh_redis: str, fresh_database: str
+    luna: Luna, fresh_redis: str, migrated_database: str
 ) -> None:
     account_id, key = create(luna)
     settler = subprocess.Popen([sys.executable, "-m", "luna_serving.cli", "settle", "--json"], stderr=subprocess.PIPE)
@@ -334,7 +340,7 @@ def test_settlement_books_what_is_left_when_it_is_told_to_stop(
     _, said = settler.communicate(timeout=10)
     assert settler.returncode == 0
     assert all(json.loads(line)["level"] == "info" for line in said.splitlines())
-    with psycopg.connect(fresh_database) as connection:
+    with psycopg.connect(migrated_database) as connection:
         used = connection.execute("SELECT quota_used FROM accounts").fetchone()
     assert used == (3,)
 

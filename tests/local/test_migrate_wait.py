@@ -55,8 +55,7 @@ def test_a_database_out_of_reach_is_waited_for_without_showing_the_password() ->
     assert "secret" not in err
 
 
-def test_a_release_runs_on_the_schema_of_a_newer_one(fresh_database: str) -> None:
-    migrate(fresh_database)
-    with psycopg.connect(fresh_database, autocommit=True) as connection:
+def test_a_release_runs_on_the_schema_of_a_newer_one(migrated_database: str) -> None:
+    with psycopg.connect(migrated_database, autocommit=True) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    assert serves(fresh_database)
+    assert serves(migrated_database)

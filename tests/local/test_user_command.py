@@ -25,7 +25,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
-def test_a_user_with_a_password_and_a_role(luna: Luna, monkeypatch: pytest.MonkeyPatch, fresh_database: str) -> None:  # noqa: F811
+def test_a_user_with_a_password_and_a_role(luna: Luna, monkeypatch: pytest.MonkeyPatch, migrated_database: str) -> None:  # noqa: F811
     account = luna("account", "create", "team/web", "--json").facts["id"]
     typed(monkeypatch, PASSWORD + "\n")
     made = luna(
@@ -34,7 +34,7 @@ def test_a_user_with_a_password_and_a_role(luna: Luna, monkeypatch: pytest.Monke
     assert made.facts["email"] == "ann@team.test"
     assert made.facts["has_password"] is True
     assert made.facts["accounts"] == [{"account_id": account, "role": "admin"}]
-    with psycopg.connect(fresh_database) as sql:
+    with psycopg.connect(migrated_database) as sql:
         (stored,) = sql.execute("SELECT password_hash FROM users").fetchone() or ("",)
     assert stored.startswith("$argon2id$")
     assert PASSWORD not in stored

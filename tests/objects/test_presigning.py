@@ -71,7 +71,7 @@ CASES = {
         "GET",
         "https://s3.example.com",
         "/luna/a",
-        {"response-content-disposition": disposition("größe \"1\" + 2.csv"), "response-content-type": "text/csv"},
+        {"response-content-disposition": disposition('größe "1" + 2.csv'), "response-content-type": "text/csv"},
         {},
     ),
     "a head": ("HEAD", "https://s3.example.com", "/luna", {}, {}),

@@ -199,7 +199,9 @@ async def test_a_url_for_a_get_neither_writes_nor_deletes(objects, key, request_
     assert await stored(objects, key) == BODY
 
 
-@pytest.mark.parametrize("path", ["", "/luna", "/luna/", "/luna?list-type=2", "/luna?uploads", "/luna?policy", "/luna?acl"])
+@pytest.mark.parametrize(
+    "path", ["", "/luna", "/luna/", "/luna?list-type=2", "/luna?uploads", "/luna?policy", "/luna?acl"]
+)
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
 def test_nobody_without_a_signature_does_anything(object_server, path, method):
     request = PresignedRequest(method, object_server.url + path, {}, datetime.now(UTC))

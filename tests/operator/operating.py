@@ -20,6 +20,10 @@ from luna_serving.local.servers.process import ServerProcess, wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
+# An address of this process's own, where all of 127.0.0.0/8 are the machine's: a port is not reserved between finding
+# and binding it, and of two test runs beside each other one would lose its port to the other.
+_PID = os.getpid()
+HOST = f"127.{64 + _PID // 65536 % 64}.{_PID // 256 % 256}.{_PID % 256}" if sys.platform == "linux" else LOOPBACK
 PEPPERS = "test:a-pepper-of-the-tests-0123456789"
 URL = "http://luna.example:8000"
 
@@ -48,7 +52,7 @@ class Operator:
         self.health_port, self.metrics_port = free_port(), free_port()
         given = {
             "public_url": URL,
-            "host": LOOPBACK,
+            "host": HOST,
             "health_port": self.health_port,
             "metrics_port": self.metrics_port,
             **settings,
@@ -135,7 +139,7 @@ class Operator:
 
     def _get(self, path: str) -> str | None:
         try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.metrics_port}/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{HOST}:{self.metrics_port}/{path}", timeout=5) as answer:
                 return answer.read().decode()
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             return None

@@ -17,7 +17,6 @@ from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.grants import Grants
 from luna_store.platform.postgres import async_engine
-from luna_store.platform.schema import migrate
 from luna_store.quota.debits import Debit, Grant
 from luna_store.quota.redis_quota import RedisQuota, redis_client
 from luna_store.settlement.settlement import Settler
@@ -91,9 +90,8 @@ class Caller:
 
 
 @pytest.fixture
-async def open_store(fresh_database: str) -> AsyncIterator[Callable[[str], Store]]:
-    migrate(fresh_database)
-    engine = async_engine(fresh_database)
+async def open_store(migrated_database: str) -> AsyncIterator[Callable[[str], Store]]:
+    engine = async_engine(migrated_database)
     clients: list[Redis] = []
 
     def build(redis_url: str) -> Store:

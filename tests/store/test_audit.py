@@ -34,7 +34,6 @@ from luna_store.people.roles import Role
 from luna_store.people.sessions import Sessions, TokenReused, UnknownToken, digest
 from luna_store.people.users import Users
 from luna_store.platform.postgres import async_engine
-from luna_store.platform.schema import migrate
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "audit.md").read_text()
@@ -299,9 +298,11 @@ async def test_a_request_names_itself_for_its_transaction_only(store: Store) -> 
     assert who == [(f"user:{person}", "request-1"), (f"key:{caller.key.prefix}", None), ("luna", None)]
 
 
-async def test_another_client_is_shown_by_its_role_whatever_its_search_path(store: Store, fresh_database: str) -> None:
+async def test_another_client_is_shown_by_its_role_whatever_its_search_path(
+    store: Store, migrated_database: str
+) -> None:
     await store.account()
-    with psycopg.connect(fresh_database, application_name="psql") as connection:
+    with psycopg.connect(migrated_database, application_name="psql") as connection:
         connection.execute("SET timezone = 'Asia/Tokyo'")
         connection.execute("SET search_path = pg_catalog")
         connection.execute("UPDATE public.accounts SET expires_at = '2030-01-01T00:00:00Z'")
@@ -445,9 +446,8 @@ async def test_entries_are_found_by_what_when_and_whom(store: Store) -> None:
     assert paged[::-1] == everything
 
 
-def test_the_page_lists_every_action_that_is_recorded_and_no_other(fresh_database: str) -> None:
-    migrate(fresh_database)
-    with psycopg.connect(fresh_database) as sql:
+def test_the_page_lists_every_action_that_is_recorded_and_no_other(migrated_database: str) -> None:
+    with psycopg.connect(migrated_database) as sql:
         arguments = sql.execute(
             "SELECT tgargs, proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
             " WHERE NOT tgisinternal AND proname LIKE 'audit\\_%'"

@@ -14,15 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from luna_store.platform import leases
 from luna_store.platform.leases import Lease, LeaseLost, acquire, check_fence, fenced, release, renew
 from luna_store.platform.postgres import async_engine
-from luna_store.platform.schema import migrate
 
 NAME = "test"
 
 
 @pytest.fixture
-async def engine(fresh_database: str) -> AsyncIterator[AsyncEngine]:
-    migrate(fresh_database)
-    engine = async_engine(fresh_database)
+async def engine(migrated_database: str) -> AsyncIterator[AsyncEngine]:
+    engine = async_engine(migrated_database)
     async with engine.begin() as connection:
         await connection.execute(text("CREATE TABLE written (id bigserial PRIMARY KEY, token bigint)"))
     yield engine

@@ -35,16 +35,15 @@ def test_an_empty_database_is_refused_with_the_cure(fresh_database: str) -> None
 
 @pytest.mark.parametrize("revision", [f"{int(head() or 0) + 1:04}", "9999"])
 def test_a_schema_of_a_newer_release_is_served_and_left_alone(
-    fresh_database: str, revision: str, caplog: pytest.LogCaptureFixture
+    migrated_database: str, revision: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    migrate(fresh_database)
-    with psycopg.connect(fresh_database) as connection:
+    with psycopg.connect(migrated_database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
-    require_current(fresh_database)
+    require_current(migrated_database)
     assert f"revision {revision}, newer than" in caplog.text
-    assert serves(fresh_database)
-    migrate(fresh_database)
-    with psycopg.connect(fresh_database) as connection:
+    assert serves(migrated_database)
+    migrate(migrated_database)
+    with psycopg.connect(migrated_database) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
 
 
@@ -56,12 +55,11 @@ def test_an_older_schema_is_refused_with_the_cure(fresh_database: str) -> None:
 
 
 @pytest.mark.parametrize("revision", ["ae1027a6acf4", "00051", "v2", "0005a"])
-def test_a_schema_of_another_program_is_refused(fresh_database: str, revision: str) -> None:
-    migrate(fresh_database)
-    with psycopg.connect(fresh_database) as connection:
+def test_a_schema_of_another_program_is_refused(migrated_database: str, revision: str) -> None:
+    with psycopg.connect(migrated_database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
     with pytest.raises(SchemaMismatch, match="none of Luna's: check DATABASE_URL"):
-        require_current(fresh_database)
+        require_current(migrated_database)
 
 
 async def test_two_releases_that_start_together_migrate_once(fresh_database: str) -> None:
@@ -72,11 +70,10 @@ async def test_two_releases_that_start_together_migrate_once(fresh_database: str
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(head(),)]
 
 
-async def test_partitions_are_made_ahead_and_a_late_month_stays_in_the_default(fresh_database: str) -> None:
-    migrate(fresh_database)
-    engine = async_engine(fresh_database)
+async def test_partitions_are_made_ahead_and_a_late_month_stays_in_the_default(migrated_database: str) -> None:
+    engine = async_engine(migrated_database)
     insert = "INSERT INTO usage_events VALUES ('{}', '{}', gen_random_uuid(), 1, 1, 'r')"
-    with psycopg.connect(fresh_database, autocommit=True) as sql:
+    with psycopg.connect(migrated_database, autocommit=True) as sql:
         sql.execute(insert.format("late", "2031-02-03"))
         for _ in range(2):
             async with engine.begin() as connection:
@@ -87,15 +84,14 @@ async def test_partitions_are_made_ahead_and_a_late_month_stays_in_the_default(f
     assert rows == [("usage_events_y2031m03", "early"), ("usage_events_default", "late")]
 
 
-async def test_a_partition_waits_for_what_is_being_booked_into_its_month(fresh_database: str) -> None:
-    migrate(fresh_database)
-    engine = async_engine(fresh_database)
+async def test_a_partition_waits_for_what_is_being_booked_into_its_month(migrated_database: str) -> None:
+    engine = async_engine(migrated_database)
 
     async def make() -> None:
         async with engine.begin() as connection:
             await ensure_partitions(connection, "usage_events", datetime(2031, 1, 15, tzinfo=UTC))
 
-    with psycopg.connect(fresh_database) as booking:
+    with psycopg.connect(migrated_database) as booking:
         booking.execute("INSERT INTO usage_events VALUES ('early', '2031-02-03', gen_random_uuid(), 1, 1, 'r')")
         making = asyncio.create_task(make())
         await asyncio.sleep(0.5)

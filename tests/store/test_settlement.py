@@ -339,7 +339,7 @@ async def settle_until_quiet(store: Store, account_id: int) -> int:
 
 
 async def test_settlement_killed_at_random_moments_and_valkey_restarted_loses_and_doubles_nothing(
-    open_store: Callable[[str], Store], fresh_database: str, tmp_path: Path
+    open_store: Callable[[str], Store], migrated_database: str, tmp_path: Path
 ) -> None:
     with ValkeyServer(tmp_path / "valkey", tmp_path) as server:
         store = open_store(server.url)
@@ -347,7 +347,7 @@ async def test_settlement_killed_at_random_moments_and_valkey_restarted_loses_an
         done = asyncio.Event()
         callers = [asyncio.create_task(call_through_outages(store, caller, done)) for _ in range(4)]
         for round_ in range(10):
-            settler = await asyncio.create_subprocess_exec(sys.executable, "-c", SETTLE, fresh_database, server.url)
+            settler = await asyncio.create_subprocess_exec(sys.executable, "-c", SETTLE, migrated_database, server.url)
             await asyncio.sleep(random.uniform(0.4, 1.2))
             settler.kill()
             await settler.wait()

@@ -25,8 +25,8 @@ WITH j AS (
 ), events AS (
     INSERT INTO job_events (job_id, account_id, event, data) SELECT id, account_id, status, {SNAPSHOT} FROM j
 ), outbox AS (
-    INSERT INTO webhook_deliveries (job_id, account_id, url, event)
-    SELECT id, account_id, webhook_url, 'job.' || status FROM j WHERE webhook_url IS NOT NULL
+    INSERT INTO webhook_deliveries (job_id, account_id, url, event, data)
+    SELECT id, account_id, webhook_url, 'job.' || status, {SNAPSHOT} FROM j WHERE webhook_url IS NOT NULL
 )
 SELECT id, account_id, debit_id, units_reserved, units_used, route, queued_at FROM j
 """  # noqa: S608  constants

@@ -67,6 +67,8 @@ def owner_of(job_id: uuid.UUID) -> str:
     return f"job/{job_id}"
 
 
+# First, as everywhere: the foreign key of the new row locks it in any case.
+_ACCOUNT = text("SELECT FROM accounts WHERE id = :account_id FOR KEY SHARE")
 _LANE = text("""
 INSERT INTO job_lanes (account_id, pass)
 SELECT :account_id, coalesce((
@@ -111,6 +113,7 @@ async def create(connection: AsyncConnection, job: NewJob, *, most_queued: int, 
         IntegrityError: the account is gone.
     """
     account_id = job.debit.account_id
+    await connection.execute(_ACCOUNT, {"account_id": account_id})
     await connection.execute(_LANE, {"account_id": account_id})
     await lock_events(connection, [account_id])
     if (await connection.scalar(_QUEUED, {"account_id": account_id}) or 0) >= most_queued:
@@ -187,6 +190,7 @@ async def retry(
         QueueFull: nothing is changed.
         JobIsLive: another call has queued it.
     """
+    await connection.execute(_ACCOUNT, {"account_id": debit.account_id})
     await connection.execute(_LANE, {"account_id": debit.account_id})
     await lock_events(connection, [debit.account_id])
     if (await connection.scalar(_QUEUED, {"account_id": debit.account_id}) or 0) >= most_queued:

@@ -87,8 +87,9 @@ WITH given AS (
 ), events AS (
     INSERT INTO job_events (job_id, account_id, event, data) SELECT id, account_id, status, {SNAPSHOT} FROM j
 ), outbox AS (
-    INSERT INTO webhook_deliveries (job_id, account_id, url, event)
-    SELECT id, account_id, webhook_url, 'job.' || status FROM j WHERE webhook_url IS NOT NULL AND status <> 'queued'
+    INSERT INTO webhook_deliveries (job_id, account_id, url, event, data)
+    SELECT id, account_id, webhook_url, 'job.' || status, {SNAPSHOT} FROM j
+    WHERE webhook_url IS NOT NULL AND status <> 'queued'
 )
 SELECT id, account_id, status, debit_id, units_reserved, units_used, route, queued_at FROM j
 """)  # noqa: S608  constants

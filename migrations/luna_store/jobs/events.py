@@ -69,3 +69,16 @@ async def last_event(engine: AsyncEngine, account_id: int) -> int:
     query = text("SELECT coalesce(max(id), 0) FROM job_events WHERE account_id = :account_id")
     async with engine.connect() as connection:
         return int(await connection.scalar(query, {"account_id": account_id}) or 0)
+
+
+_NEWEST = text("""
+SELECT a.account_id, (SELECT max(e.id) FROM job_events e WHERE e.account_id = a.account_id) AS newest
+FROM unnest(CAST(:account_ids AS int[])) AS a(account_id)
+""")
+
+
+async def newest_events(engine: AsyncEngine, account_ids: Sequence[int]) -> dict[int, int]:
+    """The ids of the newest events of accounts; those without events are left out."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(_NEWEST, {"account_ids": list(account_ids)})
+        return {row.account_id: row.newest for row in rows if row.newest is not None}

@@ -1,7 +1,7 @@
 """Reads jobs for their owners."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -109,6 +109,14 @@ async def find(engine: AsyncEngine, account_id: int, job_id: uuid.UUID, *, inlin
         attempts = tuple(Attempt(*each) for each in await connection.execute(_ATTEMPTS, {"id": job_id}))
         artifacts = tuple(ArtifactEntry(*each) for each in await connection.execute(_ARTIFACTS, {"id": job_id}))
         return JobDetail(_job(row), row.result, row.result_bytes, row.queue_position, attempts, artifacts)
+
+
+async def jobs_of(engine: AsyncEngine, account_id: int, job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Job]:
+    """Those of these jobs that the account has, by id."""
+    query = text(f"SELECT {_COLUMNS} FROM jobs j WHERE j.id = ANY(:ids) AND j.account_id = :account_id")  # noqa: S608
+    async with engine.connect() as connection:
+        rows = await connection.execute(query, {"ids": list(set(job_ids)), "account_id": account_id})
+        return {row.id: _job(row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

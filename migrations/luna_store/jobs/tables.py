@@ -196,9 +196,24 @@ class WebhookDelivery(Table):
     account_id: Mapped[int]
     url: Mapped[str]
     event: Mapped[str]
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """The members of the job that change, as they were when it ended: every try sends the same."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     tries: Mapped[int] = mapped_column(server_default=text("0"))
     next_at: Mapped[datetime | None] = mapped_column(server_default=func.clock_timestamp())
     """When it is tried next; null once it was delivered or given up."""
     delivered_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
+
+
+class WebhookSecret(Table):
+    """What signs the messages of an account; made when it is first needed."""
+
+    __tablename__ = "webhook_secrets"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    secret: Mapped[str]
+    """`whsec_` and base64, as its owner sees it: both sides of a shared secret need its text."""
+    previous: Mapped[str | None]
+    """The one before, which signs as well for a day after a rotation."""
+    rotated_at: Mapped[datetime] = mapped_column(server_default=func.now())

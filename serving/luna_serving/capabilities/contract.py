@@ -23,6 +23,7 @@ from luna_serving.edge.sockets import SocketRoute
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.kinds import JobKind, Prepare
 from luna_serving.jobs.loops import Loop
+from luna_serving.jobs.routes.watching import Watching
 from luna_serving.jobs.service import JobService
 from luna_serving.objects.client import ObjectStore
 from luna_serving.settings import CapabilitySettings, PlatformSettings
@@ -48,6 +49,8 @@ class Platform:
     own_keys: OwnKeys
     charges: Charges
     jobs: JobService
+    watching: Watching
+    """Notices changes of jobs, for those who wait for them."""
     authorization: Authorization
     attempts: Attempts
     """Limits failed attempts to authenticate."""

@@ -14,6 +14,7 @@ from starlette.routing import Match, Route
 from luna_serving.access.denied import Denied
 from luna_serving.edge.asgi import problem_response
 from luna_serving.edge.bodies import ASGIApp, Disconnected, Message, Receive, Scope, Send, header_map
+from luna_serving.edge.event_stream import HEAD
 from luna_serving.edge.openapi import document
 from luna_serving.edge.operation import Hot
 from luna_serving.edge.paths import PREFIX
@@ -109,7 +110,7 @@ class HeadAsGet:
                 message = {**message, "body": b""}
             await send(message)
 
-        as_get = {**scope, "method": "GET"}
+        as_get = {**scope, "method": "GET", HEAD: True}
         try:
             await self._app(as_get, receive, head_alone)
         finally:

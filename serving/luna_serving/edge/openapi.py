@@ -48,7 +48,8 @@ REFUSALS = {
 COMPUTED = (401, 403, 404, 408, 413, 415, 422, 429, 503)
 # Errors of routes that change something, not of those that compute.
 CONFLICTS = {
-    409: "Storage limit reached.",
+    409: "Storage limit reached, or the present state does not allow it.",
+    410: "It is deleted.",
     412: "The stored version is not the one that If-Match or If-None-Match expects.",
 }
 SECURITY: list[dict[str, list[str]]] = [{"apiKey": []}, {"bearer": []}]

@@ -20,6 +20,8 @@ MAX_ECHO: Final = 64
 MAX_ERRORS: Final = 10
 # Far more than any route takes.
 MAX_PARAMETERS: Final = 64
+# A documented parameter with this end stands for all whose names begin as it does; the endpoint reads them itself.
+FAMILY: Final = "{key}"
 NUMBER: Final = re.compile(r"\s*[-+]?[\d.]+(?:e[-+]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
 
@@ -83,7 +85,11 @@ def refuse_unknown_parameters(request: Request) -> None:
         return
     route = request.scope["route"]
     assert isinstance(route, APIRoute)  # noqa: S101  dependencies run on FastAPI's own routes
-    refuse_unknown(request.query_params, _taken(route.dependant))
+    families = _families(route)
+    sent = (
+        [name for name in request.query_params if not name.startswith(families)] if families else request.query_params
+    )
+    refuse_unknown(sent, _taken(route.dependant))
 
 
 def refuse_unknown(sent: Iterable[str], known: Iterable[str]) -> None:
@@ -98,6 +104,13 @@ def refuse_unknown(sent: Iterable[str], known: Iterable[str]) -> None:
         cure = f"Use {', '.join(names)}." if names else "This route takes none; leave it out."
         cause = f"Is no query parameter of this route. {cure}"
         raise problems.invalid(*(FieldError(f"/query/{_escaped(name)}", cause) for name in unknown[:MAX_ERRORS]))
+
+
+def _families(route: APIRoute) -> tuple[str, ...]:
+    """What the names of open families of parameters begin with: `label.` where the route documents `label.{key}`."""
+    documented = (route.openapi_extra or {}).get("parameters", ())
+    names = (each["name"] for each in documented if each["in"] == "query")
+    return tuple(name.removesuffix(FAMILY) for name in names if name.endswith(FAMILY))
 
 
 def _taken(dependant: Dependant) -> Iterator[str]:

@@ -55,7 +55,7 @@ def page_policy(page: bytes) -> bytes:
 
 
 class PagePolicy:
-    """Puts its own policy on each HTML page; around routes whose pages hold nothing of a caller's."""
+    """Puts its own policy on each HTML page that has none; around pages that hold nothing of a caller's."""
 
     def __init__(self, app: _App) -> None:
         self._app = app
@@ -69,6 +69,7 @@ class PagePolicy:
             if (
                 message["type"] == "http.response.start"
                 and (b"content-type", b"text/html; charset=utf-8") in message["headers"]
+                and DATA_POLICY[0] not in dict(message["headers"])
             ):
                 start = message
                 return

@@ -12,6 +12,8 @@ from luna_serving.jobs.loops import Loop, Loops
 from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.jobs.running.metrics import JobMetrics
 from luna_serving.jobs.running.worker import JobWorker, Worker
+from luna_serving.jobs.webhooks.delivering import Deliverer
+from luna_serving.jobs.webhooks.metrics import WebhookMetrics
 from luna_serving.jobs.workers import ConnectedWorker, holder_name
 from luna_serving.objects.wiring import object_store
 from luna_serving.settings import PlatformSettings
@@ -32,7 +34,9 @@ async def connect_workers(
     board: Any,  # noqa: ANN401  a DeploymentHandle
     hosts: Mapping[str, Any],
 ) -> ConnectedWorker:
-    """Wire the loops and the jobs, and start to report metrics. Call it in the replica's process, on its event loop.
+    """Wire the loops, the jobs and the webhooks, and start to report metrics.
+
+    Call it in the replica's process, on its event loop.
 
     Args:
         loops: the loops of all capabilities that are served.
@@ -62,6 +66,7 @@ async def connect_workers(
         metrics=JobMetrics(telemetry.registry),
         slots=platform.workers.job_slots,
     )
+    webhooks = Deliverer(stores.engine, platform.webhooks, WebhookMetrics(telemetry.registry))
     Reporter(board, telemetry.registry).start("workers")
 
     async def close() -> None:
@@ -71,7 +76,7 @@ async def connect_workers(
         await stores.engine.dispose()
         await leases.dispose()
 
-    return ConnectedWorker((periodic.run, JobWorker(worker).run), close)
+    return ConnectedWorker((periodic.run, JobWorker(worker).run, webhooks.run), close)
 
 
 def computing(

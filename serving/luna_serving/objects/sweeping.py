@@ -69,9 +69,7 @@ async def sweep(store: ObjectStore, prefix: str, known: Known, *, before: dateti
     return SweepReport(objects, total, deleted, freed, waiting, aborted)
 
 
-def unknown(
-    listed: Iterable[Listed], named: Collection[str], before: datetime
-) -> tuple[list[Listed], list[Listed]]:
+def unknown(listed: Iterable[Listed], named: Collection[str], before: datetime) -> tuple[list[Listed], list[Listed]]:
     """The objects that no row names: those to delete, and those that are too young."""
     strangers = [each for each in listed if each.key not in named]
     return [e for e in strangers if e.modified < before], [e for e in strangers if e.modified >= before]

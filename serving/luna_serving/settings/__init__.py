@@ -22,6 +22,7 @@ from luna_serving.settings.openid import OidcSettings
 from luna_serving.settings.platform import PlatformSettings, ReplicaSettings, Settings, WorkersSettings
 from luna_serving.settings.reading import OTHER_VARIABLES, misspelt, read_settings, variables
 from luna_serving.settings.records import AuditSettings, LogSettings, RequestsSettings, TraceSettings
+from luna_serving.settings.webhooks import WebhookSettings
 
 __all__ = [
     "ONGOING_PER_INGRESS",
@@ -46,6 +47,7 @@ __all__ = [
     "ThrottleSettings",
     "TokenSettings",
     "TraceSettings",
+    "WebhookSettings",
     "WorkersSettings",
     "misspelt",
     "read_settings",

@@ -20,6 +20,7 @@ from luna_serving.settings.group import CapabilitySettings, Group, Scaled
 from luna_serving.settings.objects import ObjectsSettings
 from luna_serving.settings.openid import OidcSettings
 from luna_serving.settings.records import AuditSettings, LogSettings, RequestsSettings, TraceSettings
+from luna_serving.settings.webhooks import WebhookSettings
 
 
 class WorkersSettings(Group):
@@ -54,6 +55,7 @@ class PlatformSettings(Group):
     audit: AuditSettings = AuditSettings()
     workers: WorkersSettings = WorkersSettings()
     objects: ObjectsSettings = ObjectsSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."
     )

@@ -22,7 +22,7 @@ OTHER_FORMS: Final = {form: {"schema": {"type": "string", "format": "binary"}} f
 FORMULA: Final = r"^[=+\-@\t\r]"
 
 
-def acceptable(accept: str) -> str:
+def acceptable(accept: str, forms: Sequence[str] = FORMS) -> str:
     """The offered form that the caller prefers, by quality (RFC 9110, 12.5.1).
 
     Raises:
@@ -33,10 +33,10 @@ def acceptable(accept: str) -> str:
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         ranges.append((name, _quality(next((p[2:] for p in parameters if p.startswith("q=")), "1"))))
     for name, weight in sorted(ranges, key=lambda r: -r[1]):
-        for form in FORMS:
+        for form in forms:
             if weight > 0 and name in {form, form.split("/")[0] + "/*", "*/*"}:
                 return form
-    raise problems.not_acceptable(FORMS)
+    raise problems.not_acceptable(forms)
 
 
 def rendered(rows: Sequence[dict[str, Any]], schema: pa.Schema, form: str) -> bytes:

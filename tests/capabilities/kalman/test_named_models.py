@@ -293,10 +293,10 @@ async def served(store: Store, models: Models, headers: dict[str, str], path: st
 
 
 async def test_only_an_accounts_own_caller_makes_us_ask_for_its_models(
-    store: Store, fresh_database: str, models: Models
+    store: Store, migrated_database: str, models: Models
 ) -> None:
     ours, theirs = await store.account(), await store.account()
-    engine = async_engine(fresh_database)
+    engine = async_engine(migrated_database)
     apart = Models(engine, ROOM)
     await put(models, ours.account_id, "m", 1.0)
 

@@ -67,14 +67,13 @@ def chain(url: str, session_id: object) -> tuple[int, int]:
     return int(used), int(unused)
 
 
-async def test_a_process_that_is_killed_while_it_refreshes_leaves_one_token(fresh_database: str) -> None:
-    migrate(fresh_database)
-    engine = async_engine(fresh_database)
+async def test_a_process_that_is_killed_while_it_refreshes_leaves_one_token(migrated_database: str) -> None:
+    engine = async_engine(migrated_database)
     user, account_id = await person(engine)
     for _ in range(8):
         session, first = await sessions_of(engine).begin(user.id, account_id)
         here, there = SPAWN.Pipe(duplex=False)
-        process = SPAWN.Process(target=rotating, args=(fresh_database, first, there))
+        process = SPAWN.Process(target=rotating, args=(migrated_database, first, there))
         process.start()
         answered = [first, await asyncio.to_thread(here.recv)]
         time.sleep(random.uniform(0, 0.05))  # noqa: ASYNC251  nothing else runs, and no secret depends on it
@@ -83,7 +82,7 @@ async def test_a_process_that_is_killed_while_it_refreshes_leaves_one_token(fres
         process.join()
         while here.poll():
             answered.append(here.recv())
-        used, unused = chain(fresh_database, session.id)
+        used, unused = chain(migrated_database, session.id)
         assert unused == 1
         # The answer to the last refresh may have been lost with the process; no other was.
         assert used + 1 - len(answered) in {0, 1}

@@ -224,3 +224,16 @@ async def test_events_of_an_account_are_seen_in_the_order_of_their_ids(store: St
     await asyncio.wait_for(watching, 20)
     assert seen == sorted(seen)
     assert await store.scalar("SELECT count(*) FROM job_events") == 90
+
+
+async def test_creating_and_ending_jobs_of_one_account_at_once_never_deadlocks(store: Store) -> None:
+    caller = await store.account(limits={"jobs.concurrent": 100})
+    for _ in range(10):
+        await queued(store, caller, units=1)
+    for _ in range(5):
+        jobs = await claimed(store, 10)
+        await asyncio.gather(
+            *(end(store.engine, [ended(job)]) for job in jobs),
+            *(queued(store, caller, units=1) for _ in range(10)),
+        )
+    assert await store.scalar("SELECT count(*) FROM jobs WHERE status = 'succeeded'") == 50

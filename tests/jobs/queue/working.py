@@ -17,6 +17,7 @@ from luna_serving.jobs.background import Background
 from luna_serving.jobs.kinds import Finished, JobInvalid, JobKind, Running
 from luna_serving.jobs.running.metrics import JobMetrics
 from luna_serving.jobs.running.worker import JobWorker, Worker
+from luna_store.jobs.claiming import LEASE_S
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
@@ -48,11 +49,13 @@ async def _no_replica(capability: str, jobs: Sequence[Any]) -> Sequence[Any]:
     raise ReplicaUnavailable(capability)
 
 
-def worker(engine: AsyncEngine, leases: AsyncEngine, redis: Redis, name: str, slots: int = 16) -> JobWorker:
+def worker(
+    engine: AsyncEngine, leases: AsyncEngine, redis: Redis, name: str, slots: int = 16, lease_s: float = LEASE_S
+) -> JobWorker:
     """A worker that runs `work`."""
     kinds = {KIND: JobKind(KIND, "Works.", work)}
     metrics = JobMetrics(CollectorRegistry())
-    return JobWorker(Worker(name, Background(engine, redis), leases, kinds, _no_replica, metrics, slots))
+    return JobWorker(Worker(name, Background(engine, redis), leases, kinds, _no_replica, metrics, slots, lease_s))
 
 
 @asynccontextmanager
@@ -68,14 +71,14 @@ async def working(engine: AsyncEngine, redis: Redis, name: str = "here", slots: 
             await task
 
 
-async def main(slots: int) -> None:
+async def main(slots: int, lease_s: float) -> None:
     """A worker of this process, under the servers that the environment names."""
     engine, leases = (async_engine(os.environ["DATABASE_URL"], actor="workers") for _ in range(2))
     redis = redis_client(os.environ["REDIS_URL"], timeout_s=1.0)
     sys.stdout.write("works\n")
     sys.stdout.flush()
-    await worker(engine, leases, redis, f"process/{os.getpid()}", slots).run()
+    await worker(engine, leases, redis, f"process/{os.getpid()}", slots, lease_s).run()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else LEASE_S))

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
-from tests.operator.operating import eventually
-
-from luna_serving.local.data_folder.ports import LOOPBACK
+from tests.operator.operating import HOST, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +23,7 @@ ROW = re.compile(r"^\| `(luna_(?:operator|settlement)_\w+)` \| (\w+) \| ([\w, ]*
 
 
 def exported(installation: Installation) -> Iterator[Metric]:
-    page = httpx.get(f"http://{LOOPBACK}:{installation.operator.metrics_port}/metrics").text
+    page = httpx.get(f"http://{HOST}:{installation.operator.metrics_port}/metrics").text
     yield from text_string_to_metric_families(page)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.operator.operating import URL, eventually
+from tests.operator.operating import HOST, URL, eventually
 from tests.operator.resilience.forked import ForkedOperator, ForkedProcess
 
 from luna_serving.local.data_folder.ports import LOOPBACK, free_port
@@ -40,7 +40,7 @@ def environment(installation: Installation, tmp_path: Path) -> dict[str, str]:
         "REDIS_URL": installation.luna.redis_url,
         "LUNA_PEPPERS": installation.luna.peppers,
         "LUNA_OPERATOR_PUBLIC_URL": URL,
-        "LUNA_OPERATOR_HOST": LOOPBACK,
+        "LUNA_OPERATOR_HOST": HOST,
         "LUNA_OPERATOR_HEALTH_PORT": str(free_port()),
         "LUNA_OPERATOR_METRICS_PORT": str(free_port()),
     }
@@ -160,8 +160,8 @@ def test_the_leader_ends_in_seconds_on_sigterm_and_another_takes_over(installati
 
 def test_probes_and_metrics_answer_on_their_ports(installation: Installation) -> None:
     operator = installation.operator
-    health = f"http://{LOOPBACK}:{operator.health_port}"
-    metrics = f"http://{LOOPBACK}:{operator.metrics_port}"
+    health = f"http://{HOST}:{operator.health_port}"
+    metrics = f"http://{HOST}:{operator.metrics_port}"
     alive = httpx.get(f"{health}/healthz")
     assert alive.status_code == 200
     assert alive.json()["loops"].keys() >= {"leadership", "sweep", "usage"}

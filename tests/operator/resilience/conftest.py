@@ -11,8 +11,6 @@ from tests.operator.resilience.exact import Exactness
 from tests.operator.resilience.history import History
 from tests.operator.resilience.kube_api import KubeApi
 
-from luna_store.platform.schema import migrate
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,10 +18,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def around(luna_cluster: Kubernetes, fresh_database: str, fresh_redis: str) -> Surroundings:
+def around(luna_cluster: Kubernetes, migrated_database: str, fresh_redis: str) -> Surroundings:
     """The run's cluster, a migrated database and an empty Redis."""
-    migrate(fresh_database)
-    return Surroundings(luna_cluster.kubeconfig, fresh_database, fresh_redis)
+    return Surroundings(luna_cluster.kubeconfig, migrated_database, fresh_redis)
 
 
 @pytest.fixture

@@ -13,15 +13,13 @@ import psutil
 import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixture import LUNA_CRDS, programs
-from tests.operator.operating import Operator, eventually
+from tests.operator.operating import HOST, Operator, eventually
 from tests.operator.resilience.calls import call
 from tests.operator.resilience.exact import Exactness
 from tests.operator.resilience.forked import ForkedOperator
 from tests.operator.resilience.kube_api import KubeApi
 from tests.operator.resilience.logs import errors
 from tests.operator.resilience.stores import OwnStores, own_stores
-
-from luna_serving.local.data_folder.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +56,7 @@ def operator(stores: OwnStores, tmp_path: Path) -> Iterator[Operator]:
 
 def alive(operator: Operator) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{operator.health_port}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{HOST}:{operator.health_port}/healthz", timeout=5) as answer:
             return answer.status == 200
     except urllib.error.HTTPError:
         return False

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from tests.operator.operating import Surroundings, eventually
+from tests.operator.operating import HOST, Surroundings, eventually
 from tests.operator.resilience.changes import Changes
 from tests.operator.resilience.exact import Exactness
 from tests.operator.resilience.forked import ForkedOperator
 from tests.operator.resilience.kube_api import KubeApi
 from tests.operator.resilience.logs import errors
-
-from luna_serving.local.data_folder.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +42,7 @@ def leads(operator: Operator) -> bool:
 
 def loops(operator: Operator) -> dict[str, float]:
     """What /healthz watches: seconds since the last round of each loop."""
-    with urllib.request.urlopen(f"http://{LOOPBACK}:{operator.health_port}/healthz", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{HOST}:{operator.health_port}/healthz", timeout=5) as answer:
         return json.load(answer)["loops"]
 
 

@@ -20,7 +20,7 @@ from luna_serving.jobs.running.endings import Endings
 from luna_serving.jobs.running.metrics import JobMetrics
 from luna_serving.jobs.wake import Heard, Waker, listen
 from luna_store.jobs.cancelling import expire_overdue
-from luna_store.jobs.claiming import ClaimedJob, claim
+from luna_store.jobs.claiming import LEASE_S, ClaimedJob, claim
 from luna_store.jobs.leases import Beat, beat, hand_back, keep_checkpoint, requeue_lost
 
 log = logging.getLogger("luna.jobs")
@@ -50,6 +50,8 @@ class Worker:
     metrics: JobMetrics
     slots: int
     """Jobs at once."""
+    lease_s: float = LEASE_S
+    """Seconds that a job's lease lasts without a heartbeat."""
 
 
 class JobWorker:
@@ -88,7 +90,9 @@ class JobWorker:
             if free > 0:
                 self._look.clear()
                 try:
-                    jobs = await claim(worker.leases, worker.name, kinds, min(free, CLAIMED_AT_ONCE))
+                    jobs = await claim(
+                        worker.leases, worker.name, kinds, min(free, CLAIMED_AT_ONCE), lease_s=worker.lease_s
+                    )
                 except OUTAGES as e:
                     log.warning("no jobs can be claimed: %s", e)
             for job in jobs:
@@ -141,7 +145,7 @@ class JobWorker:
         changed = {a.job.id: a.progress for a in attempts if a.progress != a.progress_sent}
         beats = [Beat(a.job.id, a.job.fence, changed.get(a.job.id)) for a in attempts]
         accounts = {a.job.account_id for a in attempts if a.job.id in changed}
-        heard = await beat(self._worker.leases, beats, sorted(accounts))
+        heard = await beat(self._worker.leases, beats, sorted(accounts), lease_s=self._worker.lease_s)
         for attempt in attempts:
             job = attempt.job
             if job.id not in heard:

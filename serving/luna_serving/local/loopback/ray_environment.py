@@ -76,6 +76,9 @@ def ray_environment(
         "LUNA_HOSTS": '{"compute": ["*"]}',
         # People read them here.
         "LUNA_LOG_FORMAT": "text",
+        # A receiver of webhooks that somebody tries out listens on this machine.
+        "LUNA_WEBHOOKS_ALLOW_HTTP": "true",
+        "LUNA_WEBHOOKS_ALLOW_NETWORKS": "127.0.0.0/8,::1/128",
         # Ray's default is 15: other programs on the machine would run first (docs/decisions/0005).
         "RAY_worker_niceness": "0",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

@@ -76,7 +76,8 @@ async def test_no_filter_waits_for_a_fit(platform: Platform) -> None:
     caller = await platform.caller()
     levels = np.random.default_rng(6).normal(size=(300, 500)).cumsum(axis=1)
     long_fit = {"model": LEVEL, "observations": levels.tolist(), "starts": 20}
-    async with caller.client(**{"X-Request-Timeout-Seconds": "4"}) as client:
+    # Enough that a busy machine, too, comes to a first estimate of each series.
+    async with caller.client(**{"X-Request-Timeout-Seconds": "6"}) as client:
         fit = asyncio.create_task(client.post("/kalman/fit", json=long_fit))
         waits = []
         while not fit.done():
@@ -84,7 +85,7 @@ async def test_no_filter_waits_for_a_fit(platform: Platform) -> None:
             answer = await client.post("/kalman", json={"results": NILE})
             waits.append(time.monotonic() - begun)
             assert answer.status_code == 200
-        assert (await fit).status_code == 200
+        assert (await fit).status_code == 200, (await fit).text
     assert len(waits) > 10
     assert np.median(waits) < 0.2
 

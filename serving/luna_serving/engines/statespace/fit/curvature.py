@@ -59,6 +59,8 @@ def settle_curvature(
 
 
 def _informed(multistarts: Sequence[Multistart], out_of_time: OutOfTime) -> list[Information | None]:
+    if out_of_time():
+        return [None] * len(multistarts)
     ends = [(multistart.objective, multistart.best.x) for multistart in multistarts if multistart.best is not None]
     points = [[(objective, x) for x in stencil(objective, best)[1]] for objective, best in ends]
     worth = iter(evaluations([point for some in points for point in some], out_of_time))

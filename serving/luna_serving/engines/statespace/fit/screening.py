@@ -5,6 +5,7 @@ neighbourhood all end in the same one. A place costs one pass of the filter, a s
 """
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -65,20 +66,23 @@ def search_widely(
         tolerance: see `minimise`.
         max_iterations: of one search.
     """
+    if out_of_time():
+        # Places that no search will begin at: of hundreds of series they cost a second.
+        return []
     begun: list[tuple[Multistart, bool, Objective]] = []
+    others: dict[Multistart, list[int]] = {}
     for multistart, places in zip(multistarts, _ranked(multistarts, starts, out_of_time), strict=True):
         begun += [(multistart, True, multistart.whole())] if own else []
+        others[multistart] = list(range(len(begun), len(begun) + len(places)))
         begun += [(multistart, False, multistart.whole(x)) for x in places]
 
     kept: set[int] = set()
 
     def keep(traces: Sequence[Trace]) -> set[int]:
         kept.update(number for number, (_, first, _) in enumerate(begun) if first)
-        for multistart in multistarts:
-            others = [number for number, (each, first, _) in enumerate(begun) if each is multistart and not first]
-            others.sort(key=lambda number: _value(traces[number]))
-            same = SAME / multistart.objective.observations
-            kept.update(_unlike([(number, _value(traces[number])) for number in others], same, starts - 1))
+        for multistart, numbers in others.items():
+            ranked = sorted(((number, _value(traces[number])) for number in numbers), key=itemgetter(1))
+            kept.update(_unlike(ranked, SAME / multistart.objective.observations, starts - 1))
         return kept
 
     searches = [

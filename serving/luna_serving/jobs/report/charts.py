@@ -1,0 +1,264 @@
+"""Charts as SVG: pure functions from numbers to markup, whose size does not grow with the data.
+
+Colours are variables of the page (`page.css`) with values of their own for an SVG that stands alone. Every chart has a
+title and a description, which screen readers say; the latter should tell what a reader sees.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final, NewType
+
+from luna_serving.jobs.report.numbers import labels, number, ticks
+
+Svg = NewType("Svg", str)
+"""Markup that is safe to put into a page."""
+Number = float | None
+
+WIDTH: Final = 440
+HEIGHT: Final = 270
+LEFT: Final = 62
+RIGHT: Final = 14
+TOP: Final = 30
+BOTTOM: Final = 48
+COLOURS: Final = ("#1f6fc5", "#b4540a", "#0f7b57", "#7a4fb5", "#a8324e", "#5d6b00")
+# Horizontal positions at which a line is drawn at most; more points are drawn as the span of those that fall together.
+COLUMNS: Final = 240
+MOST_BARS: Final = 40
+MOST_SERIES: Final = len(COLOURS)
+GRID: Final = "var(--grid, #dde1e6)"
+# Characters of a name in the legend.
+KEY_LENGTH: Final = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line. Missing and infinite values leave gaps."""
+
+    name: str
+    y: Sequence[Number]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """An area between two lines, such as the middle 80 % of paths."""
+
+    name: str
+    low: Sequence[Number]
+    high: Sequence[Number]
+
+
+def line_chart(
+    title: str,
+    description: str,
+    x: Sequence[float],
+    series: Sequence[Series],
+    *,
+    bands: Sequence[Band] = (),
+    x_label: str = "",
+    y_label: str = "",
+) -> Svg:
+    """Lines over a common axis, with bands behind them: a fan chart if these are quantiles.
+
+    Args:
+        title: what is shown.
+        description: what a reader sees in it.
+        x: increasing.
+        series: at most `MOST_SERIES` lines, each with a value per `x`.
+        bands: the widest first.
+        x_label: the quantity and unit of `x`.
+        y_label: those of the values.
+    """
+    shown = series[:MOST_SERIES]
+    values = [v for each in shown for v in each.y] + [v for each in bands for v in (*each.low, *each.high)]
+    frame = _Frame.of(_span(x), _span(values))
+    drawn = [
+        f'<path class="band" fill="{_colour(0)}" fill-opacity="{0.16 + 0.14 * i:.2f}" d="{_area(frame, x, band)}"/>'
+        for i, band in enumerate(bands)
+    ]
+    drawn += [
+        f'<path fill="none" stroke="{_colour(i)}" stroke-width="2" stroke-linejoin="round" '
+        f'stroke-dasharray="{_dashes(i)}" d="{_line(frame, x, each.y)}"/>'
+        for i, each in enumerate(shown)
+    ]
+    keys = [(each.name, _colour(i), 1.0) for i, each in enumerate(shown)]
+    keys += [(each.name, _colour(0), 0.16 + 0.14 * i) for i, each in enumerate(bands)]
+    return _svg(title, description, frame, drawn, keys if len(keys) > 1 else [], x_label, y_label)
+
+
+def histogram(
+    title: str, description: str, values: Sequence[Number], *, x_label: str = "", y_label: str = "count"
+) -> Svg:
+    """How often values fall into bins of equal width with round bounds (about as many as Sturges' rule says)."""
+    known = [v for v in values if v is not None and math.isfinite(v)]
+    low, high = _span(known)
+    bounds = ticks(low, high, min(MOST_BARS, 1 + math.ceil(math.log2(max(1, len(known))))))
+    step = bounds[1] - bounds[0]
+    counts = [0] * (len(bounds) - 1)
+    for value in known:
+        counts[min(len(counts) - 1, max(0, math.floor((value - bounds[0]) / step)))] += 1
+    frame = _Frame.of((bounds[0], bounds[-1]), (0.0, float(max(counts, default=1) or 1)), whole=True)
+    edges = labels(bounds)
+    bars = [
+        _bar(frame, bounds[i], bounds[i + 1], float(count), f"{edges[i]} to {edges[i + 1]}: {number(count)}")
+        for i, count in enumerate(counts)
+        if count
+    ]
+    return _svg(title, description, frame, bars, [], x_label, y_label)
+
+
+def bar_chart(title: str, description: str, bars: Sequence[tuple[str, float]], *, x_label: str = "") -> Svg:
+    """Horizontal bars with their names and values; at most `MOST_BARS`, not negative."""
+    shown = [(name, max(0.0, value)) for name, value in bars[:MOST_BARS] if math.isfinite(value)]
+    most = max((value for _, value in shown), default=0.0) or 1.0
+    row, left, right = 30, 150, 60
+    top = 4
+    height = top + row * max(1, len(shown)) + (24 if x_label else 4)
+    parts = []
+    for i, (name, value) in enumerate(shown):
+        y = top + i * row
+        width = max(1.0, (WIDTH - left - right) * value / most)
+        parts.append(
+            f'<text x="{left - 8}" y="{y + 19}" text-anchor="end">{_short(name, 20)}</text>'
+            f'<rect x="{left}" y="{y + 4}" width="{width:.1f}" height="{row - 10}" rx="2" fill="{_colour(0)}"/>'
+            f'<text x="{left + width + 6:.1f}" y="{y + 19}">{number(value)}</text>'
+        )
+    if x_label:
+        parts.append(f'<text x="{left}" y="{height - 6}" class="label">{escape(x_label)}</text>')
+    return _wrapped(title, description, height, "".join(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """The plane of a chart: from values to pixels."""
+
+    x: tuple[float, float]
+    y_ticks: tuple[float, ...]
+
+    @classmethod
+    def of(cls, x: tuple[float, float], y: tuple[float, float], *, whole: bool = False) -> "_Frame":
+        marks = ticks(*y, 5)
+        if whole:
+            marks = [each for each in marks if each == int(each)]
+        return cls(x if x[1] > x[0] else (x[0] - 0.5, x[0] + 0.5), tuple(marks))
+
+    def across(self, value: float) -> float:
+        low, high = self.x
+        return LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low)
+
+    def down(self, value: float) -> float:
+        low, high = self.y_ticks[0], self.y_ticks[-1]
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low)
+
+
+def _span(values: Sequence[Number]) -> tuple[float, float]:
+    known = [v for v in values if v is not None and math.isfinite(v)]
+    return (min(known), max(known)) if known else (0.0, 1.0)
+
+
+def _columns(count: int) -> list[tuple[int, int]]:
+    """Ranges of indices that are drawn together."""
+    if count <= COLUMNS:
+        return [(i, i + 1) for i in range(count)]
+    return [(i * count // COLUMNS, (i + 1) * count // COLUMNS) for i in range(COLUMNS)]
+
+
+def _line(frame: _Frame, x: Sequence[float], y: Sequence[Number]) -> str:
+    path, broken = [], True
+    for begin, end in _columns(min(len(x), len(y))):
+        known = [v for v in y[begin:end] if v is not None and math.isfinite(v)]
+        if not known:
+            broken = True
+            continue
+        across = frame.across(x[begin])
+        # Where points fall together the line spans them, so that no peak is lost.
+        points = [known[0]] if len(known) == 1 else [known[0], min(known), max(known), known[-1]]
+        if broken:
+            path.append(f"M{across:.1f} {frame.down(points[0]):.1f}h.1")
+        path += [f"L{across:.1f} {frame.down(v):.1f}" for v in points[0 if not broken else 1 :]]
+        broken = False
+    return "".join(path)
+
+
+def _area(frame: _Frame, x: Sequence[float], band: Band) -> str:
+    upper, lower = [], []
+    for begin, end in _columns(min(len(x), len(band.low), len(band.high))):
+        pairs = list(zip(band.low[begin:end], band.high[begin:end], strict=True))
+        known = [(a, b) for a, b in pairs if a is not None and b is not None and math.isfinite(a) and math.isfinite(b)]
+        if known:
+            across = f"{frame.across(x[begin]):.1f}"
+            lower.append(f"{across} {frame.down(min(a for a, _ in known)):.1f}")
+            upper.append(f"{across} {frame.down(max(b for _, b in known)):.1f}")
+    return f"M{'L'.join(upper + lower[::-1])}Z" if upper else ""
+
+
+def _bar(frame: _Frame, low: float, high: float, value: float, text: str) -> str:
+    x, top, bottom = frame.across(low), frame.down(value), frame.down(0.0)
+    width = max(1.0, frame.across(high) - x - 1.5)
+    return (
+        f'<rect x="{x + 0.75:.1f}" y="{top:.1f}" width="{width:.1f}" height="{bottom - top:.1f}" fill="{_colour(0)}">'
+        f"<title>{escape(text)}</title></rect>"
+    )
+
+
+def _svg(
+    title: str,
+    description: str,
+    frame: _Frame,
+    drawn: Sequence[str],
+    keys: Sequence[tuple[str, str, float]],
+    x_label: str,
+    y_label: str,
+) -> Svg:
+    parts = []
+    for mark, text in zip(frame.y_ticks, labels(frame.y_ticks), strict=True):
+        y = frame.down(mark)
+        parts.append(f'<path class="grid" stroke="{GRID}" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
+    marks = [each for each in ticks(*frame.x, 5) if frame.x[0] <= each <= frame.x[1]]
+    for mark, text in zip(marks, labels(marks), strict=True):
+        parts.append(
+            f'<text x="{frame.across(mark):.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{text}</text>'
+        )
+    parts += drawn
+    if y_label:
+        parts.append(f'<text class="label" x="4" y="14">{escape(y_label)}</text>')
+    if x_label:
+        parts.append(
+            f'<text class="label" x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(x_label)}</text>'
+        )
+    height = HEIGHT
+    x = float(LEFT)
+    for i, (name, colour, opacity) in enumerate(keys):
+        text = name if len(name) <= KEY_LENGTH else name[: KEY_LENGTH - 1] + "…"
+        width = 24 + 7.2 * len(text)
+        if i == 0 or x + width > WIDTH:
+            x, height = float(LEFT), height + 20
+        parts.append(
+            f'<rect x="{x:.0f}" y="{height - 16}" width="12" height="12" rx="2" fill="{colour}" '
+            f'fill-opacity="{opacity:.2f}"/><text x="{x + 17:.0f}" y="{height - 6}">{escape(text)}</text>'
+        )
+        x += width
+    return _wrapped(title, description, height + (4 if keys else 0), "".join(parts))
+
+
+def _wrapped(title: str, description: str, height: int, parts: str) -> Svg:
+    return Svg(
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {WIDTH} {height}" font-size="13" '
+        f'font-family="system-ui, sans-serif" fill="var(--ink, #1c2126)">'
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>{parts}</svg>"
+    )
+
+
+def _colour(i: int) -> str:
+    return f"var(--series-{i + 1}, {COLOURS[i]})"
+
+
+def _dashes(i: int) -> str:
+    # Not by colour alone.
+    return ("none", "6 3", "2 3", "8 3 2 3", "12 4", "1 4")[i]
+
+
+def _short(text: str, most: int) -> str:
+    return escape(text if len(text) <= most else text[: most - 1] + "…")
