@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-statespace pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-jobs bench-statespace bench-uploads pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +22,11 @@ up: $(INSTALLED) ## start Luna on this machine until Ctrl-C
 # Tests of the operator and the chart need an API server; one that the environment names need not be built.
 CLUSTER := $(if $(KUBECONFIG)$(KUBEBUILDER_ASSETS),,cluster-assets)
 
+# Tests empty the Redis that they are given, and compare all of a cluster's Accounts: two workers would meet there.
+WORKERS := $(if $(KUBECONFIG)$(LUNA_TEST_REDIS_URL),0,2)
+
 test: $(INSTALLED) $(CLUSTER) ## run the tests, but those that take minutes
-	@exec $(BIN)/pytest -m "not slow" $(ARGS)
+	@exec $(BIN)/pytest -m "not slow" -n $(WORKERS) $(ARGS)
 
 test-slow: $(INSTALLED) $(CLUSTER) ## run the tests that take minutes
 	@exec $(BIN)/pytest -m slow $(ARGS)
@@ -47,6 +50,12 @@ bench-accounts: $(INSTALLED) cluster-assets ## measure the operator, minutes; AR
 
 bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 	@exec $(BIN)/python -m benchmarks.http $(ARGS)
+
+bench-jobs: $(INSTALLED) ## measure the queue of jobs, a minute or two
+	@exec $(BIN)/python -m benchmarks.jobs $(ARGS)
+
+bench-uploads: $(INSTALLED) ## measure teams that upload and validate at once, minutes; ARGS="--teams 6" is a short run
+	@exec $(BIN)/python -m benchmarks.uploads $(ARGS)
 
 # Peers that are not installed are left out: `make install EXTRAS=serving,imaging,operator,dev,bench` has them all.
 bench-statespace: $(INSTALLED) ## measure the filter beside its peers, minutes; ARGS=--quick is one

@@ -7,16 +7,21 @@ Every other module goes to the worker that is free.
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
 from collections import defaultdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-HERE: Final = Path(__file__).parent
+FILE: Final = pytest.StashKey[Path]()
 # The first whose fixtures a module takes, by itself or through others.
 SHARED: Final = {
     "ray": frozenset({"platform"}),
@@ -25,27 +30,57 @@ SHARED: Final = {
 }
 # Modules that start Ray themselves: beside the platform's, but not two of them at once.
 STARTS_RAY: Final = (
-    "capabilities/people/openid/test_whole_luna.py",
-    "capabilities/third/test_third.py",
-    "local/test_up.py",
-    "telemetry/test_end_to_end.py",
-    "threats/",
+    "tests/capabilities/people/openid/test_whole_luna.py",
+    "tests/capabilities/third/test_third.py",
+    "tests/local/test_up.py",
+    "tests/telemetry/test_end_to_end.py",
+    "tests/threats/",
 )
 
 
-def name_groups(items: Iterable[pytest.Item]) -> None:
-    """Mark every test with its group."""
-    modules: dict[str, list[pytest.Item]] = defaultdict(list)
+def groups_of(items: Iterable[pytest.Item]) -> dict[str, str]:
+    """The group of each module that is in one."""
+    taken: dict[str, set[str]] = defaultdict(set)
     for item in items:
-        modules[item.path.relative_to(HERE).as_posix()].append(item)
-    for module, tests in modules.items():
-        mark = pytest.mark.xdist_group(_group(module, tests))
-        for test in tests:
-            test.add_marker(mark)
+        taken[_module(item.nodeid)].update(item.fixturenames if isinstance(item, pytest.Function) else ())
+    found = {module: _group(module, names) for module, names in taken.items()}
+    return {module: group for module, group in found.items() if group is not None}
 
 
-def _group(module: str, tests: Iterable[pytest.Item]) -> str:
+def _group(module: str, fixtures: set[str]) -> str | None:
     if module.startswith(STARTS_RAY):
         return "ray"
-    taken = {name for test in tests if isinstance(test, pytest.Function) for name in test.fixturenames}
-    return next((name for name, fixtures in SHARED.items() if fixtures & taken), module)
+    return next((name for name, some in SHARED.items() if some & fixtures), None)
+
+
+def _module(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+def file_of(config: pytest.Config) -> Path:
+    """Where workers write their groups for the run's scheduler, which knows nothing of a test but its name."""
+    if FILE not in config.stash:
+        config.stash[FILE] = Path(tempfile.mkdtemp(prefix="luna-test-groups-")) / "groups.json"
+    return config.stash[FILE]
+
+
+def hand_over(file: Path, worker: str, items: Iterable[pytest.Item]) -> None:
+    """Write the groups, as every worker does."""
+    own = file.with_name(worker)
+    own.write_text(json.dumps(groups_of(items)))
+    own.replace(file)
+
+
+class GroupScheduling(LoadScopeScheduling):
+    """Gives a worker a whole group, or a whole module that is in none."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = _module(nodeid)
+        return self._groups.get(module, module)
+
+    @cached_property
+    def _groups(self) -> dict[str, str]:
+        file = file_of(self.config)
+        groups: dict[str, str] = json.loads(file.read_text())
+        shutil.rmtree(file.parent)
+        return groups

@@ -197,7 +197,7 @@ def test_no_file_can_hide_a_make_target():
     ("target", "arguments", "command"),
     [
         ("up", "--port 8123", "luna up --port 8123"),
-        ("test", "tests/kalman -k nile", 'pytest -m "not slow" tests/kalman -k nile'),
+        ("test", "tests/kalman -k nile", 'pytest -m "not slow" -n 2 tests/kalman -k nile'),
         ("test-slow", "-x", "pytest -m slow -x"),
         ("bench-http", "--help", "python -m benchmarks.http --help"),
         ("bench-statespace", "--quick", "python -m benchmarks.statespace --quick"),

@@ -39,7 +39,7 @@ async def test_what_was_acknowledged_survives_a_kill_in_the_middle_of_puts(serve
                 written[key] = body
 
         writers = [asyncio.create_task(write()) for _ in range(WRITERS)]
-        while len(written) < 100:
+        while len(written) < 100:  # noqa: ASYNC110  of the writers
             await asyncio.sleep(0.01)
         server.kill()
         await asyncio.gather(*writers)
@@ -90,7 +90,7 @@ async def test_a_body_that_stops_half_way_is_gone_within_the_timeout(server):
     key = sealed_key(3)
     async with store_on(server, QUICK) as store:
         await store.put_bytes(key, bytes(32 * 1024**2))
-        with pytest.raises(StoreGone):
+        with pytest.raises(StoreGone):  # noqa: PT012  it stops in between
             async with store.open(key) as reading:
                 await anext(reading.chunks)
                 os.kill(server.pid, signal.SIGSTOP)

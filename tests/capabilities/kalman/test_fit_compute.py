@@ -59,8 +59,9 @@ def test_a_fit_that_is_too_large_for_its_time_answers_in_time_with_its_best() ->
     fit_jobs([job(NILE)], TimeAllowed(time.monotonic()))
     series = np.random.default_rng(1).normal(size=(60, 1500)).cumsum(axis=1)
     begun = time.monotonic()
-    results = answer(job(*series, starts=20, seconds=1.0))["results"]
-    assert time.monotonic() - begun < 2.0
+    # A third of what all of it takes, and enough for a first estimate on a machine that is busy.
+    results = answer(job(*series, starts=20, seconds=3.0))["results"]
+    assert time.monotonic() - begun < 4.0
     assert any(each["starts"] < 20 for each in results)
     assert all(each["model"] is not None for each in results if each["loglike"] is not None)
 

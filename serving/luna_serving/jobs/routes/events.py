@@ -54,6 +54,7 @@ def add(routes: AccountRoutes, parts: JobParts) -> None:
         summary="Changes of the account's jobs, as they happen",
         description="Server-sent events: `id` increases, `event` is a status or `progress`, `data` the job without "
         "parameters and result. Begins with the next change, or after `Last-Event-ID`. A comment comes every 15 s.",
+        status_code=200,
         response_class=EventStream,
         responses=ANSWER,
     )
@@ -70,6 +71,7 @@ def add(routes: AccountRoutes, parts: JobParts) -> None:
         summary="Changes of a job, as they happen",
         description="Server-sent events, as of all jobs, from the job's creation on; the last one holds the result, if "
         "it is small. The stream ends with the job. 204: it has ended, and its last event is known.",
+        status_code=200,
         response_class=EventStream,
         responses={204: {"description": "There are no more events."}, **ANSWER},
     )

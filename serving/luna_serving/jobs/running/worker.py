@@ -78,7 +78,8 @@ class JobWorker:
         await listen(self._worker.stores.redis, Heard(wake=self._look.set, cancel=self._cancel))
 
     def _cancel(self, job_id: uuid.UUID) -> None:
-        if (attempt := self._attempts.get(job_id)) is not None:
+        # One whose work is done is not cancelled any more.
+        if (attempt := self._attempts.get(job_id)) is not None and not self._endings.has(job_id):
             attempt.cancel(Why.CANCEL)
 
     async def _claim(self) -> None:
@@ -155,7 +156,7 @@ class JobWorker:
                     self._worker.metrics.lost(job)
                     attempt.cancel(Why.LOST)
             elif heard[job.id].cancel:
-                attempt.cancel(Why.CANCEL)
+                self._cancel(job.id)
             if job.id in changed:
                 attempt.progress_sent = changed[job.id]
                 await self._waker.event(job.account_id, job.id)

@@ -60,12 +60,13 @@ async def test_a_fit_that_is_too_large_for_its_deadline_answers_with_its_best_so
     caller = await platform.caller()
     levels = np.random.default_rng(5).normal(size=(200, 1000)).cumsum(axis=1)
     request = {"model": LEVEL, "observations": levels.tolist(), "starts": 20}
-    async with caller.client(**{"X-Request-Timeout-Seconds": "3"}) as client:
+    # Half of what all of it takes, and enough for a first estimate on a machine that is busy.
+    async with caller.client(**{"X-Request-Timeout-Seconds": "6"}) as client:
         begun = time.monotonic()
         answer = await client.post("/kalman/fit", json=request)
         took = time.monotonic() - begun
     assert answer.status_code == 200, answer.text
-    assert took < 3.5
+    assert took < 6.5
     results = answer.json()["results"]
     # Some of the 20 searches per series were not begun; the answer has what was found by then.
     assert any(each["starts"] < 20 for each in results)
