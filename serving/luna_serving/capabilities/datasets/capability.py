@@ -4,6 +4,8 @@ from typing import Final
 
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.capabilities.datasets.job_kinds import job_kinds
+from luna_serving.capabilities.datasets.library.copies import Copies
+from luna_serving.capabilities.datasets.library.series import SetSeries
 from luna_serving.capabilities.datasets.loops import forget, loops
 from luna_serving.capabilities.datasets.routes import library, validation
 from luna_serving.capabilities.datasets.routes.uploads import UploadRoutes
@@ -32,6 +34,7 @@ def serve(platform: Platform, settings: DatasetsSettings) -> Routes:
     sizes = PartSizes(settings.part_bytes, MOST_PARTS)
     uploads = Uploads(platform.engine, store, platform.jobs, sizes, most_sets=settings.max_sets)
     edge = platform.settings.edge
+    platform.series.provide(SetSeries(platform.engine, Copies(store, settings.series_cache_bytes)))
     return Routes(
         routers=[
             UploadRoutes(
@@ -42,7 +45,7 @@ def serve(platform: Platform, settings: DatasetsSettings) -> Routes:
                 max_body_bytes=edge.max_body_bytes,
                 timeout_s=edge.request_timeout_s,
             ).router(),
-            validation.router(platform.authorization, platform.engine, store),
+            validation.router(platform.authorization, platform.engine, store, timeout_s=edge.request_timeout_s),
             library.router(platform.authorization, platform.engine, store),
         ]
     )

@@ -51,7 +51,7 @@ class DatasetsSettings(CapabilitySettings):
         2, gt=0, le=64, description="Files that a worker validates at once, each in a process of its own."
     )
     series_cache_bytes: int = Field(
-        64 * 1024**2,
+        1024**3,
         gt=0,
-        description="Bytes of series of data sets that an ingress replica keeps in memory, by digest.",
+        description="Bytes on disk of canonical copies that an ingress replica keeps, for requests that name series.",
     )

@@ -1,5 +1,6 @@
 """`/datasets`: the library of sets. The routes cost no units."""
 
+import asyncio
 import logging
 from contextlib import suppress
 from datetime import datetime
@@ -14,7 +15,14 @@ from luna_serving.access.authorization import Authorization
 from luna_serving.capabilities.datasets.report.form import HTML, JSON, form_of
 from luna_serving.capabilities.datasets.report.page import page_of
 from luna_serving.capabilities.datasets.routes.answering import answered, rows, wrong_state
-from luna_serving.capabilities.datasets.store.reading import Filter, file_of, find, find_with_files, page, report_of
+from luna_serving.capabilities.datasets.store.reading import (
+    Filter,
+    file_of,
+    find,
+    find_with_files,
+    report_of,
+)
+from luna_serving.capabilities.datasets.store.reading import page as page_of_sets
 from luna_serving.capabilities.datasets.store.records import State
 from luna_serving.capabilities.datasets.store.removing import delete
 from luna_serving.capabilities.datasets.uploads.keys import incoming_of
@@ -26,6 +34,7 @@ from luna_serving.capabilities.datasets.wire.schemas import SetDetail, SetPage
 from luna_serving.edge.account_scope import AccountRoutes, Owner
 from luna_serving.edge.cursors import PAGE, Cursor, Cursors, Limit
 from luna_serving.edge.openapi import refusals
+from luna_serving.jobs.report.page import CONTENT_SECURITY_POLICY
 from luna_serving.objects.client import ObjectStore
 from luna_serving.objects.errors import StoreGone, StoreRefused
 from luna_serving.wire import problems
@@ -60,7 +69,7 @@ def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore
         cursor: Cursor = None,
     ) -> Response:
         which = Filter(state, type.value if type else None, name)
-        found = await rows(page(engine, own.account_id, which, NEWEST.read(cursor), limit + 1))
+        found = await rows(page_of_sets(engine, own.account_id, which, NEWEST.read(cursor), limit + 1))
         shown = found[:limit]
         more = NEWEST.write((shown[-1].created_at, shown[-1].id)) if len(found) > limit else None
         return Response(written({"items": [set_json(each) for each in shown], "next_cursor": more}), media_type=JSON)
@@ -127,6 +136,7 @@ def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore
         headers = {"Vary": "Accept"}
         if form == JSON:
             return Response(report, media_type=JSON, headers=headers)
-        return Response(page_of(report), media_type=HTML, headers=headers)
+        page = await asyncio.to_thread(page_of, report)
+        return Response(page, media_type=HTML, headers=headers | {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     return routes

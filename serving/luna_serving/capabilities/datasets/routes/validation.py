@@ -4,18 +4,19 @@ import asyncio
 import time
 from typing import Annotated, Any, Final
 
-import orjson
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.access.authorization import Authorization
-from luna_serving.capabilities.datasets.library.states import Status, status_of
+from luna_serving.capabilities.datasets.library.states import status_of
 from luna_serving.capabilities.datasets.routes.answering import answered, rows, wrong_state
+from luna_serving.capabilities.datasets.routes.events import Streams
 from luna_serving.capabilities.datasets.routes.prefer import PreferHeader, wait_s
+from luna_serving.capabilities.datasets.routes.showing import shown
 from luna_serving.capabilities.datasets.store.reading import Reference, find, object_of
 from luna_serving.capabilities.datasets.store.records import Kind
-from luna_serving.capabilities.datasets.wire.answers import status_json, written
+from luna_serving.capabilities.datasets.wire.answers import written
 from luna_serving.capabilities.datasets.wire.reading import read_id
 from luna_serving.capabilities.datasets.wire.schemas import StatusAnswer
 from luna_serving.edge.account_scope import AccountRoutes, Owner
@@ -30,13 +31,14 @@ LOOK_S: Final = 0.25
 RETRY_AFTER_S: Final = 1
 
 
-def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore) -> APIRouter:
+def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore, *, timeout_s: float) -> APIRouter:
     """Build the routes.
 
     Args:
         authorization: recognises callers.
         engine: where the rows are.
         store: where all findings are.
+        timeout_s: seconds that a caller of a stream may read nothing.
     """
     routes = AccountRoutes(authorization, "validation", tags=["datasets"], responses=refusals(401, 403, 404, 422, 503))
     Own = Annotated[Owner, Depends(routes.own)]  # noqa: N806  a type
@@ -79,6 +81,7 @@ def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore
         head, chunks = await answered(_opened(store, key))
         return StreamingResponse(chunks, media_type=NDJSON, headers={"Content-Length": str(head)})
 
+    Streams(engine, stall_s=timeout_s).add(routes)
     return routes
 
 
@@ -95,9 +98,3 @@ async def _opened(store: ObjectStore, key: str) -> tuple[int, Any]:
             await opened.__aexit__(None, None, None)
 
     return reading.head.bytes, chunks()
-
-
-def shown(status: Status) -> dict[str, Any]:
-    """The answer of the status."""
-    report = orjson.loads(status.report) if status.report is not None else {}
-    return status_json(status.record, report, status.progress, status.error)
