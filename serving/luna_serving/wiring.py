@@ -38,6 +38,7 @@ from luna_serving.jobs.routes.watching import Watching, WatchMetrics
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
 from luna_serving.jobs.webhooks import routes as webhook_routes
+from luna_serving.jobs.webhooks.addresses import Allowed
 from luna_serving.objects.wiring import object_store
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
@@ -164,7 +165,7 @@ async def connect(
 
 def job_parts(platform: Platform, routes: Sequence[Routes]) -> JobParts:
     """What the routes of jobs are made of."""
-    edge = platform.settings.edge
+    edge, webhooks = platform.settings.edge, platform.settings.webhooks
     return JobParts(
         authorization=platform.authorization,
         service=platform.jobs,
@@ -173,6 +174,8 @@ def job_parts(platform: Platform, routes: Sequence[Routes]) -> JobParts:
         watching=platform.watching,
         keys=IdempotencyKeys(platform.engine),
         kinds={name: prepare for each in routes for name, prepare in each.jobs.items()},
+        webhooks=Allowed(http=webhooks.allow_http, networks=webhooks.networks),
+        objects=platform.objects,
         max_body_bytes=edge.max_body_bytes,
         timeout_s=edge.request_timeout_s,
     )

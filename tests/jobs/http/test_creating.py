@@ -131,7 +131,9 @@ async def test_an_unknown_kind_is_answered_with_the_kinds(platform: Platform) ->
     ("content", "type_", "status"),
     [(b"{", "application/json", 422), (b"[]", "application/json", 422), (b"{}", "text/plain", 415)],
 )
-async def test_what_is_not_a_json_object_is_refused(platform: Platform, content: bytes, type_: str, status: int) -> None:
+async def test_what_is_not_a_json_object_is_refused(
+    platform: Platform, content: bytes, type_: str, status: int
+) -> None:
     caller = await platform.caller()
     async with caller.client() as client:
         answer = await client.post(JOBS, content=content, headers={"Content-Type": type_})

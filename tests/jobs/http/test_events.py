@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-import json
 import re
 import time
+from datetime import datetime
 
 import httpx
 import pytest
 from tests.jobs.http.jobs import Event, created, ended, events, finished, fit, simulation
-from tests.serving.platform import Caller, Platform
+from tests.serving.platform import Platform
 
 LIVE = {"queued", "running", "progress"}
 
@@ -121,8 +121,6 @@ async def test_changes_arrive_as_they_happen(platform: Platform) -> None:
 
 
 def created_at(job: dict[str, str]) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(job["created_at"]).timestamp()
 
 
@@ -157,20 +155,3 @@ async def watchers(platform: Platform, wanted: object) -> float:
                 return count
             await asyncio.sleep(0.1)
     raise AssertionError(count)
-
-
-async def test_an_account_has_a_bound_of_streams(platform: Platform) -> None:
-    caller: Caller = await platform.caller()
-    limits = httpx.Limits(max_connections=300)
-    async with httpx.AsyncClient(
-        base_url=caller.url, headers={"X-API-Key": caller.key.secret}, timeout=60, limits=limits
-    ) as client:
-        async with contextlib.AsyncExitStack() as streams:
-            for _ in range(230):
-                answer = await streams.enter_async_context(client.stream("GET", "/jobs/events"))
-                if answer.status_code != 200:
-                    break
-            assert answer.status_code == 429
-            problem = json.loads(await answer.aread())
-            assert problem["type"].endswith("/too-many-streams")
-            assert int(answer.headers["retry-after"]) > 0

@@ -71,7 +71,7 @@ async def test_a_live_job_says_when_to_look_again_and_its_place_in_the_queue(pla
 
 
 async def until_running(client: httpx.AsyncClient, job_id: str) -> None:
-    while (await client.get(f"/jobs/{job_id}")).json()["status"] == "queued":
+    while (await client.get(f"/jobs/{job_id}")).json()["status"] == "queued":  # noqa: ASYNC110  it polls
         await asyncio.sleep(0.05)
 
 

@@ -86,7 +86,7 @@ async def _body(parts: JobParts, request: Request) -> bytes:
 async def _planned(parts: JobParts, account_id: int, body: bytes) -> tuple[Wanted, JobPlan]:
     now = datetime.now(UTC)
     if len(body) > ASIDE_BYTES:
-        wanted = await asyncio.to_thread(read_request, body, parts.kinds, now)
+        wanted = await asyncio.to_thread(read_request, body, parts.kinds, parts.webhooks, now)
     else:
-        wanted = read_request(body, parts.kinds, now)
+        wanted = read_request(body, parts.kinds, parts.webhooks, now)
     return wanted, await prepared(parts.kinds[wanted.kind], account_id, wanted.parameters)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from luna_serving.jobs.kinds import JobPlan, Prepare
 from luna_serving.jobs.routes.schemas import EXAMPLE_REQUEST
 from luna_serving.jobs.service import Options
+from luna_serving.jobs.webhooks.addresses import Allowed, UrlRefused, check_url
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.forms import read_form
@@ -24,7 +24,6 @@ MOST_LABELS: Final = 16
 LONGEST_KEY: Final = 63
 LONGEST_VALUE: Final = 255
 PRIORITIES: Final = (-100, 100)
-LONGEST_URL: Final = 2048
 # RFC 3339, section 5.6.
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -69,9 +68,7 @@ class JobRequest(StrictModel):
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field(
         {}, max_length=MOST_LABELS, description="Lists can be filtered by them."
     )
-    webhook: str | None = Field(
-        None, max_length=LONGEST_URL, description="An https URL that is called when the job ends."
-    )
+    webhook: str | None = Field(None, description="An https URL that gets a signed message when the job ends.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +80,13 @@ class Wanted:
     options: Options
 
 
-def read_request(body: bytes, kinds: Mapping[str, object], now: datetime) -> Wanted:
+def read_request(body: bytes, kinds: Mapping[str, object], webhooks: Allowed, now: datetime) -> Wanted:
     """Read a body; call it in a thread if the body is large.
 
     Args:
         body: JSON.
         kinds: the kinds that there are, by name.
+        webhooks: where webhooks may go.
         now: deadlines lie after it.
 
     Raises:
@@ -102,30 +100,14 @@ def read_request(body: bytes, kinds: Mapping[str, object], now: datetime) -> Wan
     deadline = None if form.deadline is None else datetime.fromisoformat(form.deadline.upper()).astimezone(UTC)
     if deadline is not None and deadline <= now:
         errors.append(FieldError("/deadline", "Must lie in the future."))
-    if form.webhook is not None and (wrong := wrong_url(form.webhook)) is not None:
-        errors.append(FieldError("/webhook", wrong))
+    try:
+        if form.webhook is not None:
+            check_url(form.webhook, webhooks)
+    except UrlRefused as e:
+        errors.append(FieldError("/webhook", str(e)))
     if errors:
         raise problems.invalid(*errors)
     return Wanted(form.kind, orjson.dumps(form.parameters), Options(form.priority, deadline, form.labels, form.webhook))
-
-
-def wrong_url(url: str) -> str | None:
-    """What is wrong with the URL of a webhook; None if it can be one. Its address is checked elsewhere."""
-    cure = "Must be a URL such as https://example.com/hooks/luna."
-    if not re.fullmatch(r"[\x21-\x7e]+", url):
-        return f"{cure} It may hold no spaces, and no characters beyond ASCII."
-    try:
-        parts = urlsplit(url)
-        known = parts.hostname and parts.port != 0
-    except ValueError:
-        return cure
-    if parts.scheme != "https":
-        return f"{cure} Only https is called."
-    if not known:
-        return cure
-    if parts.username is not None or parts.password is not None:
-        return f"{cure} It may hold no user and no password."
-    return f"{cure} It may have no fragment." if parts.fragment else None
 
 
 async def prepared(prepare: Prepare, account_id: int, parameters: bytes) -> JobPlan:

@@ -1,7 +1,7 @@
 """What the routes of jobs share: the stores, how long a call may take, and the problems of jobs."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,8 @@ from luna_serving.jobs.routes.watching import Watching
 from luna_serving.jobs.routes.wire import INLINE_BYTES
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
+from luna_serving.jobs.webhooks.addresses import Allowed
+from luna_serving.objects.client import ObjectStore
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.jobs.creating import JobIsLive, JobMissing
@@ -37,11 +39,13 @@ class JobParts:
     keys: IdempotencyKeys
     kinds: Mapping[str, Prepare]
     """What checks the parameters, by the kind's name."""
+    webhooks: Allowed
+    """Where webhooks may go."""
     max_body_bytes: int
     timeout_s: float
     """Seconds that a call may take, streams of events excepted."""
-    presigned: Callable[[str], Awaitable[str]] | None = None
-    """Makes a URL from which a key of the object store can be read; None without an object store."""
+    objects: ObjectStore | None = None
+    """Holds large artifacts."""
 
     async def job(self, account_id: int, job_id: uuid.UUID, *, inline_bytes: int = INLINE_BYTES) -> JobDetail:
         """A job of the account.

@@ -1,16 +1,16 @@
 """Claims about broken images: each ends in an error that says where it is, what rule it breaks and what to do."""
 
 import pytest
-
-from luna_serving.capabilities.datasets.validation.findings import Severity
-from luna_serving.capabilities.datasets.validation.manifest import SetFile, sha256_of
-from luna_serving.capabilities.datasets.validation.contract import XrayContract
-from luna_serving.capabilities.datasets.validation.sandbox.running import Sandbox
-from luna_serving.capabilities.datasets.validation.xray import in_child, rules
-from luna_serving.capabilities.datasets.validation.xray.validator import check_xray_file
 from tests.capabilities.datasets.validation.xray import making
 from tests.capabilities.datasets.validation.xray.broken import BROKEN
 from tests.capabilities.datasets.validation.xray.checking import checked
+
+from luna_serving.capabilities.datasets.validation.contract import XrayContract
+from luna_serving.capabilities.datasets.validation.findings import Severity
+from luna_serving.capabilities.datasets.validation.manifest import SetFile, sha256_of
+from luna_serving.capabilities.datasets.validation.sandbox.running import Sandbox
+from luna_serving.capabilities.datasets.validation.xray import in_child, rules
+from luna_serving.capabilities.datasets.validation.xray.validator import check_xray_file
 
 RULES = {rule.id: rule for rule in rules.RULES}
 
@@ -48,6 +48,6 @@ async def test_every_broken_image_ends_in_an_error_with_place_rule_and_remedy(sa
 def test_a_file_may_be_cut_at_any_byte(tmp_path):
     data = making.dicom(making.clean())
     heads = len(data) - 2 * 64 * 64
-    for size in (*range(0, heads + 12), *range(heads + 12, len(data) - 1, 997)):
+    for size in (*range(heads + 12), *range(heads + 12, len(data) - 1, 997)):
         found, _ = checked(tmp_path, data[:size])
         assert any(f.severity is Severity.ERROR for f in found), size

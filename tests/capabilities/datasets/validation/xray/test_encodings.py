@@ -8,7 +8,6 @@ import pydicom
 import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
-
 from tests.capabilities.datasets.validation.xray import making
 from tests.capabilities.datasets.validation.xray.checking import checked, ids
 from tests.capabilities.datasets.validation.xray.making import changed, dicom, png, text, us

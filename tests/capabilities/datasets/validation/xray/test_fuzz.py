@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.capabilities.datasets.validation.xray import making
 from tests.capabilities.datasets.validation.xray.checking import checked
 from tests.capabilities.datasets.validation.xray.making import dicom, png, text

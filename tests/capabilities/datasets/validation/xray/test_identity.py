@@ -1,11 +1,11 @@
 """Claims about de-identification: what identifies a person is found, and never shown."""
 
 import pytest
-
-from luna_serving.capabilities.datasets.validation.xray.profile import REMOVED, REPLACED
 from tests.capabilities.datasets.validation.xray import making
 from tests.capabilities.datasets.validation.xray.checking import checked, ids
 from tests.capabilities.datasets.validation.xray.making import changed, dicom, element, item, text
+
+from luna_serving.capabilities.datasets.validation.xray.profile import REMOVED, REPLACED
 
 IDENTIFYING = {
     0x00080090: ("PN", "Grey^Meredith", "PHI001"),

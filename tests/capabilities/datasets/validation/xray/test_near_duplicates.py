@@ -4,10 +4,10 @@ import time
 
 import numpy as np
 import pytest
+from tests.capabilities.datasets.validation.xray import making
 
 from luna_serving.capabilities.datasets.validation.xray.near_duplicates import RADIUS, near_groups
 from luna_serving.capabilities.datasets.validation.xray.pixels import reduce
-from tests.capabilities.datasets.validation.xray import making
 
 
 def reduced(images):

@@ -1,6 +1,8 @@
 """What the sandbox's children run."""
 
-from collections.abc import Callable, Mapping
+import errno
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +29,19 @@ class Stopped(Exception):
     """The validator stopped; tells the type of the error only, for the error's text may quote the file."""
 
 
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Errors lose their text, which may quote the file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  any error's text may quote the file
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise MemoryError from None
+        raise Stopped(type(error).__name__) from None
+
+
 def image(arguments: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
     """Validate an image.
 
@@ -38,7 +53,7 @@ def image(arguments: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
         `summary`, null for a file that is no image.
     """
     findings = Findings(lambda finding: emit(finding_message(finding)), listed=0)
-    try:
+    with _silenced():
         summary = check_file(
             Path(arguments["file"]),
             arguments["path"],
@@ -46,10 +61,6 @@ def image(arguments: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
             salt=bytes.fromhex(arguments["salt"]),
             digest=arguments["sha256"],
         )
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001  any error's text may quote the file
-        raise Stopped(type(error).__name__) from None
     return {"summary": None if summary is None else summary.to_json()}
 
 
@@ -64,14 +75,10 @@ def labels(arguments: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
         `rows`, their number.
     """
     findings = Findings(lambda finding: emit(finding_message(finding)), listed=0)
-    try:
+    with _silenced():
         rows = read_labels(
             Path(arguments["file"]), Labels(**arguments["labels"]), findings, salt=bytes.fromhex(arguments["salt"])
         )
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001  any error's text may quote the file
-        raise Stopped(type(error).__name__) from None
     for at in range(0, len(rows), _ROWS_PER_MESSAGE):
         emit({"labels": [row.to_json() for row in rows[at : at + _ROWS_PER_MESSAGE]]})
     return {"rows": len(rows)}

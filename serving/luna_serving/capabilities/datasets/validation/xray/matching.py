@@ -65,14 +65,14 @@ def _index(names: Sequence[str], folder: PurePosixPath) -> Mapping[str, str]:
 
 
 def check_classes(labels: Mapping[str, Label], contract: Labels, findings: Findings) -> Counter[str]:
-    """Count the images of each class, and report what hinders training."""
+    """Count the images of each class, and report what hinders training. Empty if labels look like identifiers."""
     counts = Counter(label.label for label in labels.values())
     if not counts:
         return counts
     if len(labels) >= _MIN_ROWS and len(labels) < _MIN_PER_CLASS * len(counts):
         message = f"{len(counts)} labels for {len(labels)} images."
         findings.add(of(rules.LIKE_IDENTIFIERS, message, path=contract.path, column=contract.label_column))
-        return counts
+        return Counter()
     if len(counts) == 1:
         message = f"All {len(labels)} images have the same label."
         findings.add(of(rules.ONE_CLASS, message, path=contract.path, column=contract.label_column))

@@ -72,11 +72,11 @@ def check_set(
         findings.add(of(rules.MIXED_SCALES, f"The set has {names}."))
     return SetSummary(
         images=len(summaries),
-        formats=Counter(s.format for s in summaries),
-        photometric=photometric,
+        formats=dict(Counter(s.format for s in summaries)),
+        photometric=dict(photometric),
         sizes=dict(Counter(f"{s.rows}x{s.columns}" for s in summaries if s.rows).most_common(_LISTED_PATHS)),
         patients=patients,
-        parts=Counter(parts.values()),
+        parts=dict(Counter(parts.values())),
         classes=dict(classes.most_common(100)) if len(classes) <= 100 else {},
         confounders=_check_confounders(summaries, matched, findings),
     )
@@ -97,6 +97,14 @@ def _groups(summaries: Iterable[Summary], key: Callable[[Summary], str | None]) 
     return [group for group in grouped.values() if len(group) > 1]
 
 
+def _firsts(summaries: Iterable[Summary], key: Callable[[Summary], str | None]) -> list[Summary]:
+    """The first of those with equal keys."""
+    firsts: dict[str | None, Summary] = {}
+    for summary in summaries:
+        firsts.setdefault(key(summary), summary)
+    return list(firsts.values())
+
+
 def _check_copies(
     summaries: Sequence[Summary], labels: Mapping[str, Label], parts: Mapping[str, str], findings: Findings
 ) -> None:
@@ -104,7 +112,7 @@ def _check_copies(
         findings.add(of(rule, message, paths=tuple(names[:_LISTED_PATHS]), count=len(names) - 1))
 
     # Copies byte by byte are reported for sets of every type.
-    firsts = list({s.digest: s for s in reversed(summaries)}.values())
+    firsts = _firsts(summaries, lambda s: s.digest)
     for group in _groups(firsts, lambda s: s.instance):
         add(rules.SAME_INSTANCE, f"{len(group)} different files share a SOP Instance UID.", [s.name for s in group])
     for group in _groups(firsts, lambda s: s.pixels.pixel_hash):
@@ -115,7 +123,7 @@ def _check_copies(
             add(rules.CONTRADICTION, f"{len(group)} files with the same pixels have different labels.", names)
         if len(within := {parts[n] for n in names if n in parts}) > 1:
             add(rules.IMAGE_LEAK, f"The same pixels are in {len(within)} parts of the split.", names)
-    images = [s for s in {s.pixels.pixel_hash: s for s in reversed(summaries)}.values() if s.pixels.thumbnail]
+    images = [s for s in _firsts(summaries, lambda s: s.pixels.pixel_hash) if s.pixels.thumbnail]
     for near in near_groups([s.pixels.gradient_hash or 0 for s in images], [s.pixels.thumbnail or "" for s in images]):
         names = [images[i].name for i in (near.first, *near.copies)]
         message = f"{len(names)} images are {'negatives of each other' if near.inverted else 'nearly the same'}"
