@@ -1,5 +1,7 @@
 """Uploads over HTTP, on a real object store."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import TYPE_CHECKING
 
