@@ -16,7 +16,11 @@ from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
+from luna_serving.jobs.housekeeping import BacklogMetrics
 from luna_serving.jobs.metrics import LoopMetrics
+from luna_serving.jobs.routes.watching import WatchMetrics
+from luna_serving.jobs.running.metrics import JobMetrics
+from luna_serving.jobs.webhooks.metrics import WebhookMetrics
 from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
     MAX_HEADERS,
@@ -26,6 +30,8 @@ from luna_serving.local.loopback.haproxy_answers import (
     REFUSALS,
 )
 from luna_serving.local.loopback.haproxy_pages import PAGES
+from luna_serving.objects.access import ObjectAccess
+from luna_serving.objects.metrics import ObjectMetrics
 from luna_serving.settings import variables
 from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_store.accounts.secrets import Secrets
@@ -53,6 +59,11 @@ def serving_metrics() -> list[Metric]:
         PeopleMetrics,
         DispatchMetrics,
         LoopMetrics,
+        BacklogMetrics,
+        JobMetrics,
+        ObjectMetrics,
+        WatchMetrics,
+        WebhookMetrics,
         KalmanMetrics,
     ):
         metrics(registry)
@@ -73,7 +84,7 @@ def test_the_page_of_rules_lists_every_rule_of_validation() -> None:
     assert generate["with_rules"](page) == page, "run: python docs/generate.py"
 
 
-@pytest.mark.parametrize("name", Secrets.model_fields)
+@pytest.mark.parametrize("name", [*Secrets.model_fields, *ObjectAccess.model_fields])
 def test_every_secret_stands_in_the_configuration_page(name: str) -> None:
     assert f"| `{name.upper()}` |" in CONFIGURATION
 

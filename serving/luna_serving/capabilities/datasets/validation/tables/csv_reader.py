@@ -216,6 +216,8 @@ class CsvReader:
         if not self._as_text and re.search(r"conversion error", message):
             raise Restart from error
         self._report_ragged()
+        if "Empty CSV file" in message:
+            return
         if "straddl" in message or "block boundaries" in message:
             what = f"A row is longer than {BLOCK_BYTES:,} bytes: a quotation mark is not closed there or before."
             self._tally.now(rules.QUOTES, what, row=row)
