@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from luna_serving.app import CAPABILITIES
-from luna_serving.settings import Group, PlatformSettings, ReplicaSettings, Scaled, WorkersSettings
+from luna_serving.settings import Group, PlatformSettings, ReplicaSettings, Scaled
 
 SCHEMA = Path(__file__).parent / "luna" / "values.schema.json"
-# Scaling has values of its own: `replicas`, `cpus` and `gpus`.
-SCALING = frozenset({*Scaled.model_fields, *ReplicaSettings.model_fields, *WorkersSettings.model_fields})
+# Scaling has values of its own: `replicas`, `cpus` and `gpus`; that of the workers is `serving.background`.
+OF_WORKERS = frozenset({"replicas", "replicas_max", "job_slots", "cpus"})
+SCALING = frozenset({*Scaled.model_fields, *ReplicaSettings.model_fields, *OF_WORKERS})
 
 
 def with_settings(schema: dict[str, Any]) -> dict[str, Any]:

@@ -14,13 +14,16 @@ from luna_serving.jobs.connecting import connect_workers
 from luna_serving.jobs.kinds import JobKind
 from luna_serving.jobs.loops import Loop
 from luna_serving.jobs.workers import STOP_S, WorkersReplica
-from luna_serving.settings import ONGOING_PER_INGRESS, PlatformSettings, ReplicaSettings, Scaled
+from luna_serving.settings import ONGOING_PER_INGRESS, PlatformSettings, ReplicaSettings, Scaled, WorkersSettings
 from luna_serving.telemetry.board_deployment import MetricsReplica
 
 # Serve's queue is not where calls wait: the gates' queues are, which know deadlines and refunds.
 UNBOUNDED = 100_000
 # Serve's default looks every 2 s whether calls are still under way: a stop would take that long at least.
 SHUTDOWN_LOOK_S = 0.1
+# Seconds over which Serve's autoscaler averages the demand for workers; each of them reports it every ten seconds.
+LOOK_BACK_S = 20.0
+POLICY = "luna_serving.jobs.scaling:BacklogPolicy"
 OTHERS = "*"
 # Deployments of other kinds.
 RESERVED = ("ingress", "metrics", "workers")
@@ -86,8 +89,24 @@ def workers(
         graceful_shutdown_timeout_s=STOP_S + 2,
         health_check_period_s=5.0,
         ray_actor_options={"num_cpus": settings.cpus},
-        num_replicas=settings.replicas,
+        **worker_replicas(settings),
     )(WorkersReplica).bind(partial(connect_workers, tuple(loops), tuple(kinds), platform), board, dict(hosts))
+
+
+def worker_replicas(settings: WorkersSettings) -> dict[str, Any]:
+    """How many workers there are: a number, or by the jobs that could run."""
+    if settings.replicas_max <= settings.replicas:
+        return {"num_replicas": settings.replicas}
+    policy = {"policy_function": POLICY, "policy_kwargs": {"slots": settings.job_slots}}
+    config = {
+        "min_replicas": settings.replicas,
+        "max_replicas": settings.replicas_max,
+        "policy": policy,
+        "look_back_period_s": LOOK_BACK_S,
+        "upscale_delay_s": settings.scale_up_s,
+        "downscale_delay_s": settings.scale_down_s,
+    }
+    return {"autoscaling_config": config}
 
 
 def ingress(edge: Scaled, timeout_s: float, *arguments: Any) -> serve.Application:  # noqa: ANN401
@@ -111,7 +130,9 @@ def _replicas(low: int, high: int, target: float) -> dict[str, Any]:
 
 def cores_reserved(platform: PlatformSettings, hosts: Sequence[Sequence[ReplicaSettings]]) -> float:
     """CPU cores that all deployments reserve at most, with every replica running."""
-    scaled = [(platform.edge.replicas_max, platform.edge.cpus), (platform.workers.replicas, platform.workers.cpus)]
+    workers = platform.workers
+    scaled = [(platform.edge.replicas_max, platform.edge.cpus)]
+    scaled.append((max(workers.replicas, workers.replicas_max), workers.cpus))
     scaled += [(max(m.replicas_max for m in host), max(m.cpus for m in host)) for host in hosts]
     return sum(count * cpus for count, cpus in scaled)
 

@@ -13,6 +13,7 @@ from luna_serving.capabilities.account.requests.loops import retention
 from luna_serving.capabilities.kalman.loops import loops as kalman_loops
 from luna_serving.capabilities.people.loops import LOOPS as people_loops  # noqa: N811
 from luna_serving.jobs.forgetting import forgetting
+from luna_serving.jobs.housekeeping import BacklogMetrics, housekeeping
 from luna_serving.jobs.loops import ASK_EVERY_S, FAILURES_IN_A_ROW, LEASE_S, LONGEST_BACKOFF_S
 from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.jobs.workers import STOP_S
@@ -20,13 +21,15 @@ from luna_store.platform.leases import FENCED_IDLE_S
 
 PAGE = (Path(__file__).parents[2] / "docs" / "background.md").read_text()
 METRICS = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
-PERIODS = {"30 seconds": 30.0, "10 seconds": 10.0, "hour": 3600.0, "day": 86400.0}
+PERIODS = {"5 seconds": 5.0, "30 seconds": 30.0, "10 seconds": 10.0, "hour": 3600.0, "day": 86400.0}
 
 
 def test_the_page_lists_every_loop_with_its_period_and_no_other() -> None:
     listed = {
         name: PERIODS[period]
-        for name, period in re.findall(r"^\| `([\w.]+)` \| (10 seconds|30 seconds|hour|day) \|", PAGE, re.MULTILINE)
+        for name, period in re.findall(
+            r"^\| `([\w.]+)` \| (5 seconds|10 seconds|30 seconds|hour|day) \|", PAGE, re.MULTILINE
+        )
     }
     declared = (
         *LOOPS,
@@ -35,6 +38,7 @@ def test_the_page_lists_every_loop_with_its_period_and_no_other() -> None:
         retention(30),
         audit_retention(400),
         *people_loops,
+        *housekeeping(BacklogMetrics(CollectorRegistry())),
     )
     assert listed == {loop.name: loop.every_s for loop in declared}
 

@@ -54,7 +54,7 @@ applications:
       {{- $served := list }}
       {{- $groups := deepCopy $serving.settings }}
       {{- $_ := set $groups "edge" (merge (include "luna.scaled" $serving.ingress | fromYaml) (get $groups "edge" | default dict)) }}
-      {{- $_ := set $groups "workers" (merge (dict "replicas" (int $serving.background.replicas) "cpus" $serving.background.cpus) (get $groups "workers" | default dict)) }}
+      {{- $_ := set $groups "workers" (merge (include "luna.background" $serving.background | fromYaml) (get $groups "workers" | default dict)) }}
       {{- range $name, $capability := $serving.capabilities }}
       {{- if $capability.enabled }}
       {{- $served = append $served $name }}
@@ -78,6 +78,14 @@ applications:
 {{- define "luna.scaled" -}}
 replicas_min: {{ int .replicas.min }}
 replicas_max: {{ int .replicas.max }}
+cpus: {{ .cpus }}
+{{- end -}}
+
+{{/* The same for the workers of jobs and loops. Takes serving.background. */}}
+{{- define "luna.background" -}}
+replicas: {{ int .replicas }}
+replicas_max: {{ max (int .replicas) (int .replicasMax) }}
+job_slots: {{ int .slots }}
 cpus: {{ .cpus }}
 {{- end -}}
 
@@ -195,6 +203,9 @@ template:
           {{- end }}
           {{- include "luna.rayEnv" $root | nindent 10 }}
           {{- include "luna.secretsEnv" $root | nindent 10 }}
+          {{- with include "luna.objectsEnv" $root }}
+          {{- . | nindent 10 }}
+          {{- end }}
           {{- with $root.Values.clientSecrets }}
           {{- if .existingSecret }}
           - name: LUNA_CLIENT_SECRETS

@@ -102,3 +102,10 @@ async def settle(
     }
     async with engine.begin() as connection:
         return bool((await connection.execute(_SETTLE, values)).rowcount)
+
+
+async def waiting(engine: AsyncEngine) -> int:
+    """Messages that are still to be delivered, those to be tried again included."""
+    query = text("SELECT count(*) FROM webhook_deliveries WHERE next_at IS NOT NULL")
+    async with engine.connect() as connection:
+        return int(await connection.scalar(query) or 0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from luna_serving.dispatch.replica_call import on_replica
 from luna_serving.jobs.background import Background
+from luna_serving.jobs.housekeeping import BacklogMetrics, housekeeping
 from luna_serving.jobs.kinds import JobKind
 from luna_serving.jobs.loops import Loop, Loops
 from luna_serving.jobs.metrics import LoopMetrics
@@ -20,6 +21,7 @@ from luna_serving.settings import PlatformSettings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.process import begin
 from luna_store.accounts.secrets import Secrets
+from luna_store.jobs.demand import demand
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
@@ -52,10 +54,12 @@ async def connect_workers(
         async_engine(url, actor="workers"),
         redis_client(secrets.redis_url.get_secret_value(), timeout_s=platform.access.store_timeout_s),
         object_store(platform.objects, telemetry.registry),
+        telemetry.registry,
     )
     leases = async_engine(url, actor="workers", pool_size=LEASE_CONNECTIONS)
     holder = holder_name()
-    periodic = Loops(leases, stores, loops, holder=holder, metrics=LoopMetrics(telemetry.registry))
+    own = housekeeping(BacklogMetrics(telemetry.registry))
+    periodic = Loops(leases, stores, (*loops, *own), holder=holder, metrics=LoopMetrics(telemetry.registry))
     worker = Worker(
         name=holder,
         stores=stores,
@@ -75,7 +79,7 @@ async def connect_workers(
         await stores.engine.dispose()
         await leases.dispose()
 
-    return ConnectedWorker((periodic.run, JobWorker(worker).run, webhooks.run), close)
+    return ConnectedWorker((periodic.run, JobWorker(worker).run, webhooks.run), close, partial(demand, leases))
 
 
 def computing(

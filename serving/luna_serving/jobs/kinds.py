@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from luna_serving.jobs.background import Background
+from luna_serving.jobs.report.of_job import Sections
 from luna_serving.wire.problems import FieldError
 from luna_store.jobs.ending import Artifact
 from luna_store.quota.debits import Grant
@@ -137,5 +138,7 @@ class JobKind:
     run: Run
     parameters: type[BaseModel] | None = None
     """The schema of its parameters, for the documentation."""
+    sections: Sections | None = None
+    """What `report.html` shows of a job of this kind beside its head; None for the head alone."""
     public: bool = True
     """Whether callers may create it; jobs of other kinds are created by routes of their capability."""

@@ -51,6 +51,8 @@ class Loop(Generic[P_contra]):
     """One run. It writes in transactions of `luna_store.platform.leases.fenced`; a lost lease cancels it."""
     timeout_s: float = 300.0
     """Longest run in seconds; a longer one is cancelled and counts as failed."""
+    released: Callable[[], None] = lambda: None
+    """Called when the worker holds the lease no longer, by its will or not: the loop shows nothing more."""
 
 
 class Loops(Generic[P]):
@@ -134,6 +136,7 @@ class Loops(Generic[P]):
             await _cancel(kept)
             self._held -= 1
             self._metrics.free(loop.name)
+            loop.released()
             with suppress(*UNREACHABLE):
                 async with asyncio.timeout(RELEASE_S):
                     await release(self._engine, lease)

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from luna_serving.jobs.scaling import DEMAND
+
 log = logging.getLogger("luna.workers")
 
 # Seconds to cancel runs and release leases; after that Serve kills the process.
@@ -26,6 +28,8 @@ class ConnectedWorker:
     """Tasks that run until they are cancelled, such as `Loops.run`."""
     close: Callable[[], Awaitable[None]]
     """Closes the stores and stops the reporter, after all tasks have ended."""
+    demand: Callable[[], Awaitable[float]] | None = None
+    """Jobs that could run now, for Serve's autoscaler."""
 
 
 class WorkersReplica:
@@ -47,6 +51,10 @@ class WorkersReplica:
 
     async def ping(self) -> None:
         """Answer, which shows that the process and its event loop run."""
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """What Serve's autoscaler asks for every few seconds, where there is one; see `scaling`."""
+        return {} if self._connected.demand is None else {DEMAND: await self._connected.demand()}
 
     async def check_health(self) -> None:
         """Serve calls this every few seconds and replaces a replica that raises or does not answer.

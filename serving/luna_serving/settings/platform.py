@@ -26,7 +26,22 @@ from luna_serving.settings.webhooks import WebhookSettings
 class WorkersSettings(Group):
     """The deployment that hosts background work: jobs, retention, housekeeping."""
 
-    replicas: int = Field(1, ge=1, description="Replicas; each takes a share of the loops, and all when others die.")
+    replicas: int = Field(
+        1, ge=1, description="Replicas that always run; each takes a share of the loops, and all when others die."
+    )
+    replicas_max: int = Field(
+        1,
+        ge=1,
+        description="Replicas while many jobs wait, one per `job_slots` that could run; at `replicas` or below, none "
+        "are added.",
+    )
+    scale_up_s: float = Field(5.0, ge=0, description="Seconds that jobs wait before replicas are added.")
+    scale_down_s: float = Field(
+        300.0,
+        ge=0,
+        description="Seconds without need before replicas go. The jobs of one that goes continue elsewhere, from their "
+        "checkpoints.",
+    )
     job_slots: int = Field(
         16, ge=1, le=1000, description="Jobs that a replica runs at once. A job mostly waits for blocks of its work."
     )

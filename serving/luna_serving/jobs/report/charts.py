@@ -83,7 +83,11 @@ def line_chart(
         for i, each in enumerate(shown)
     ]
     keys = [(each.name, _colour(i), 1.0) for i, each in enumerate(shown)]
-    keys += [(each.name, _colour(0), 0.16 + 0.14 * i) for i, each in enumerate(bands)]
+    through = 1.0
+    for i, each in enumerate(bands):
+        # A band lies over the wider ones.
+        through *= 1.0 - (0.16 + 0.14 * i)
+        keys.append((each.name, _colour(0), 1.0 - through))
     return _svg(title, description, frame, drawn, keys if len(keys) > 1 else [], x_label, y_label)
 
 
@@ -98,7 +102,7 @@ def histogram(
     counts = [0] * (len(bounds) - 1)
     for value in known:
         counts[min(len(counts) - 1, max(0, math.floor((value - bounds[0]) / step)))] += 1
-    frame = _Frame.of((bounds[0], bounds[-1]), (0.0, float(max(counts, default=1) or 1)), whole=True)
+    frame = _Frame.of_bins(bounds, max(counts))
     edges = labels(bounds)
     bars = [
         _bar(frame, bounds[i], bounds[i + 1], float(count), f"{edges[i]} to {edges[i + 1]}: {number(count)}")
@@ -112,17 +116,17 @@ def bar_chart(title: str, description: str, bars: Sequence[tuple[str, float]], *
     """Horizontal bars with their names and values; at most `MOST_BARS`, not negative."""
     shown = [(name, max(0.0, value)) for name, value in bars[:MOST_BARS] if math.isfinite(value)]
     most = max((value for _, value in shown), default=0.0) or 1.0
-    row, left, right = 30, 150, 60
-    top = 4
-    height = top + row * max(1, len(shown)) + (24 if x_label else 4)
+    row, left, right = 42, 4, 70
+    height = row * max(1, len(shown)) + (22 if x_label else 4)
     parts = []
     for i, (name, value) in enumerate(shown):
-        y = top + i * row
+        y = i * row
         width = max(1.0, (WIDTH - left - right) * value / most)
+        # The name above its bar: there it has room.
         parts.append(
-            f'<text x="{left - 8}" y="{y + 19}" text-anchor="end">{_short(name, 20)}</text>'
-            f'<rect x="{left}" y="{y + 4}" width="{width:.1f}" height="{row - 10}" rx="2" fill="{_colour(0)}"/>'
-            f'<text x="{left + width + 6:.1f}" y="{y + 19}">{number(value)}</text>'
+            f'<text x="{left}" y="{y + 15}">{_short(name, 54)}</text>'
+            f'<rect x="{left}" y="{y + 20}" width="{width:.1f}" height="16" rx="2" fill="{_colour(0)}"/>'
+            f'<text x="{left + width + 6:.1f}" y="{y + 33}">{number(value)}</text>'
         )
     if x_label:
         parts.append(f'<text x="{left}" y="{height - 6}" class="label">{escape(x_label)}</text>')
@@ -134,14 +138,21 @@ class _Frame:
     """The plane of a chart: from values to pixels."""
 
     x: tuple[float, float]
+    x_ticks: tuple[float, ...]
     y_ticks: tuple[float, ...]
 
     @classmethod
-    def of(cls, x: tuple[float, float], y: tuple[float, float], *, whole: bool = False) -> "_Frame":
-        marks = ticks(*y, 5)
-        if whole:
-            marks = [each for each in marks if each == int(each)]
-        return cls(x if x[1] > x[0] else (x[0] - 0.5, x[0] + 0.5), tuple(marks))
+    def of(cls, x: tuple[float, float], y: tuple[float, float]) -> "_Frame":
+        low, high = x if x[1] > x[0] else (x[0] - 0.5, x[0] + 0.5)
+        marks = [each for each in ticks(low, high, 5) if low <= each <= high]
+        return cls((low, high), tuple(marks), tuple(ticks(*y, 5)))
+
+    @classmethod
+    def of_bins(cls, bounds: Sequence[float], most: int) -> "_Frame":
+        """For counts of bins, whose bounds are the ticks, as many as have room."""
+        every = math.ceil((len(bounds) - 1) / 6)
+        counts = [each for each in ticks(0.0, float(max(1, most)), 5) if each == int(each)]
+        return cls((bounds[0], bounds[-1]), tuple(bounds[::every]), tuple(counts))
 
     def across(self, value: float) -> float:
         low, high = self.x
@@ -216,8 +227,7 @@ def _svg(
         y = frame.down(mark)
         parts.append(f'<path class="grid" stroke="{GRID}" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
-    marks = [each for each in ticks(*frame.x, 5) if frame.x[0] <= each <= frame.x[1]]
-    for mark, text in zip(marks, labels(marks), strict=True):
+    for mark, text in zip(frame.x_ticks, labels(frame.x_ticks), strict=True):
         parts.append(
             f'<text x="{frame.across(mark):.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{text}</text>'
         )
@@ -232,7 +242,7 @@ def _svg(
     x = float(LEFT)
     for i, (name, colour, opacity) in enumerate(keys):
         text = name if len(name) <= KEY_LENGTH else name[: KEY_LENGTH - 1] + "…"
-        width = 24 + 7.2 * len(text)
+        width = 30 + 7.6 * len(text)
         if i == 0 or x + width > WIDTH:
             x, height = float(LEFT), height + 20
         parts.append(

@@ -203,6 +203,6 @@ def _table(table: Table) -> str:
     label = escape(table.caption[:MOST_CHARACTERS])
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
-        f"<caption>{_text(table.caption)}{note}</caption>"
+        f"<caption><span>{_text(table.caption)}{note}</span></caption>"
         f"<thead><tr>{names}</tr></thead><tbody>{rows}</tbody></table></div>"
     )

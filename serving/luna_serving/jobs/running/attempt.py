@@ -5,12 +5,14 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Final
 
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.kinds import Finished, JobInvalid, JobKind
+from luna_serving.jobs.report.of_job import Times, report_of
 from luna_store.jobs.claiming import RESULT_BYTES, SECONDS, ClaimedJob
 from luna_store.jobs.ending import Ended
 from luna_store.jobs.states import JobStatus
@@ -111,6 +113,28 @@ class Attempt:
 
     async def run(self) -> Ended | None:
         """Run to its end; None where another attempt has the job, or it is to be handed back."""
+        began = datetime.now(UTC)
+        ended = await self._run()
+        return ended and await self._with_report(ended, Times(began, datetime.now(UTC)))
+
+    async def _with_report(self, ended: Ended, times: Times) -> Ended:
+        try:
+            report = await asyncio.to_thread(report_of, self.job, ended, times, self.kind.sections)
+        except asyncio.CancelledError:
+            # The work is done: it ends as it would have, without the page.
+            if self.why is None:
+                raise
+            return ended
+        except Exception:
+            # A page for people is no reason to lose a result.
+            log.exception("job %s has no report", self.job.id)
+            return ended
+        size = len(ended.result or b"") + sum(each.size for each in ended.artifacts)
+        if report is None or size + report.size > self.job.limits[RESULT_BYTES]:
+            return ended
+        return replace(ended, artifacts=(*ended.artifacts, report))
+
+    async def _run(self) -> Ended | None:
         limit_s, deadline_s = float(self.job.limits[SECONDS]), max(0.0, self.job.deadline_in_s)
         try:
             async with asyncio.timeout(min(limit_s, deadline_s)) as clock:

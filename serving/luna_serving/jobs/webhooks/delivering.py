@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.jobs.webhooks.addresses import Allowed
-from luna_serving.jobs.webhooks.message import Describe, body_of, described
+from luna_serving.jobs.webhooks.message import body_of
 from luna_serving.jobs.webhooks.metrics import WebhookMetrics
 from luna_serving.jobs.webhooks.sending import Outcome, Sender, Tried
 from luna_serving.jobs.webhooks.signing import headers_of
@@ -52,7 +52,6 @@ class Deliverer:
         metrics: WebhookMetrics,
         *,
         sender: Sender | None = None,
-        describe: Describe = described,
     ) -> None:
         """Wire it.
 
@@ -61,14 +60,12 @@ class Deliverer:
             settings: of webhooks.
             metrics: counts tries.
             sender: by default one under the settings.
-            describe: writes a job.
         """
         self._engine = engine
         self._settings = settings
         self._metrics = metrics
         allowed = Allowed(http=settings.allow_http, networks=settings.networks)
         self._sender = sender or Sender(allowed, timeout_s=settings.timeout_s)
-        self._describe = describe
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[int] = Counter()
         self._look = asyncio.Event()
@@ -126,7 +123,7 @@ class Deliverer:
             secrets = await secrets_of(self._engine, delivery.account_id)
         except (IntegrityError, LookupError):
             return None
-        body = body_of(delivery, found.job, self._describe)
+        body = body_of(delivery, found.job)
         headers = headers_of(str(delivery.id), int(time.time()), body, secrets.valid)
         return await self._sender.send(delivery.url, {"Content-Type": "application/json", **headers}, body)
 

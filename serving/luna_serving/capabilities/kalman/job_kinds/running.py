@@ -13,6 +13,7 @@ from luna_serving.capabilities.kalman.fits.job import FitJob
 from luna_serving.capabilities.kalman.fits.schemas import FitRequest
 from luna_serving.capabilities.kalman.fits.wire import parse_fit
 from luna_serving.capabilities.kalman.job_kinds.preparing import FIT, SIMULATE
+from luna_serving.capabilities.kalman.job_kinds.reporting import fit_sections, simulate_sections
 from luna_serving.capabilities.kalman.simulations.schemas import SimulateRequest
 from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
 from luna_serving.capabilities.kalman.wire.calls import NamedCall
@@ -43,12 +44,14 @@ def job_kinds(limits: SeriesLimits) -> tuple[JobKind, ...]:
             "Estimates a model's parameters from each of many series, as `POST /kalman/fit`, without its deadline.",
             partial(_fit, limits),
             FitRequest,
+            sections=fit_sections,
         ),
         JobKind(
             SIMULATE,
             "Draws paths from a model, as `POST /kalman/simulate`, without its deadline.",
             partial(_simulate, limits),
             SimulateRequest,
+            sections=simulate_sections,
         ),
     )
 
