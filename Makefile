@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-jobs bench-statespace bench-uploads pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-imaging bench-jobs bench-statespace bench-uploads bench-validation pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ bench-accounts: $(INSTALLED) cluster-assets ## measure the operator, minutes; AR
 
 bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 	@exec $(BIN)/python -m benchmarks.http $(ARGS)
+
+bench-validation: $(INSTALLED) ## measure the validation of tables beside pyarrow, a minute
+	@exec $(BIN)/python -m benchmarks.validation $(ARGS)
+
+bench-imaging: $(INSTALLED) ## measure the validation of X-ray images beside their decoding, a minute
+	@exec $(BIN)/python -m benchmarks.imaging $(ARGS)
 
 bench-jobs: $(INSTALLED) ## measure the queue of jobs, a minute or two
 	@exec $(BIN)/python -m benchmarks.jobs $(ARGS)

@@ -19,7 +19,7 @@ import pytest
 import redis
 from psycopg import sql
 from tests.cluster.fixture import kubernetes, luna_cluster, namespace, third_party_crds  # noqa: F401  likewise
-from tests.groups import GroupScheduling, file_of, hand_over
+from tests.groups import GroupScheduling, file_of, hand_over, remove_file
 from tests.objects.fixture import object_server, objects  # noqa: F401  likewise
 from tests.serving.people import people  # noqa: F401  a fixture for every folder
 from tests.serving.platform import platform  # noqa: F401  likewise
@@ -52,6 +52,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
     """Distribute tests by their groups."""
     return GroupScheduling(config, log)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no file behind."""
+    remove_file(config)
 
 
 # What decides which servers a process speaks to.

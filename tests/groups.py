@@ -64,6 +64,12 @@ def file_of(config: pytest.Config) -> Path:
     return config.stash[FILE]
 
 
+def remove_file(config: pytest.Config) -> None:
+    """At the end of the run: a worker that replaces one that died writes its groups, too."""
+    if FILE in config.stash:
+        shutil.rmtree(config.stash[FILE].parent, ignore_errors=True)
+
+
 def hand_over(file: Path, worker: str, items: Iterable[pytest.Item]) -> None:
     """Write the groups, as every worker does."""
     own = file.with_name(worker)
@@ -80,7 +86,5 @@ class GroupScheduling(LoadScopeScheduling):
 
     @cached_property
     def _groups(self) -> dict[str, str]:
-        file = file_of(self.config)
-        groups: dict[str, str] = json.loads(file.read_text())
-        shutil.rmtree(file.parent)
+        groups: dict[str, str] = json.loads(file_of(self.config).read_text())
         return groups

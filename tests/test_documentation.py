@@ -15,6 +15,7 @@ from luna_serving.access.people.metrics import PeopleMetrics
 from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
+from luna_serving.capabilities.datasets.metrics import SetGauges, ValidationMetrics
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.jobs.housekeeping import BacklogMetrics
 from luna_serving.jobs.metrics import LoopMetrics
@@ -30,6 +31,8 @@ from luna_serving.local.loopback.haproxy_answers import (
     REFUSALS,
 )
 from luna_serving.local.loopback.haproxy_pages import PAGES
+from luna_serving.objects.access import ObjectAccess
+from luna_serving.objects.metrics import ObjectMetrics
 from luna_serving.settings import variables
 from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_store.accounts.secrets import Secrets
@@ -59,9 +62,12 @@ def serving_metrics() -> list[Metric]:
         LoopMetrics,
         BacklogMetrics,
         JobMetrics,
+        ObjectMetrics,
         WatchMetrics,
         WebhookMetrics,
         KalmanMetrics,
+        SetGauges,
+        ValidationMetrics,
     ):
         metrics(registry)
     return list(registry.collect())
@@ -81,7 +87,7 @@ def test_the_page_of_rules_lists_every_rule_of_validation() -> None:
     assert generate["with_rules"](page) == page, "run: python docs/generate.py"
 
 
-@pytest.mark.parametrize("name", Secrets.model_fields)
+@pytest.mark.parametrize("name", [*Secrets.model_fields, *ObjectAccess.model_fields])
 def test_every_secret_stands_in_the_configuration_page(name: str) -> None:
     assert f"| `{name.upper()}` |" in CONFIGURATION
 
@@ -91,15 +97,20 @@ def test_the_configuration_page_names_no_setting_that_is_none() -> None:
     assert set(re.findall(r"`(LUNA_[A-Z0-9_]+)`", CONFIGURATION)) == {*known, "LUNA_PEPPERS", "LUNA_CLIENT_SECRETS"}
 
 
+# Counters whose users know them without `_total`.
+PLAIN = {"s3_upload_count", "s3_upload_bytes"}
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_metric_stands_in_the_metrics_page_with_its_kind(name: str) -> None:
     metric = FAMILIES[name]
-    full = f"{name}_total" if metric.type == "counter" else name
+    full = f"{name}_total" if metric.type == "counter" and name not in PLAIN else name
     assert f"| `{full}` | {metric.type} |" in METRICS
 
 
 def test_the_metrics_page_names_no_metric_that_is_none() -> None:
-    assert {n.removesuffix("_total") for n in re.findall(r"\| `((?:luna|http)_\w+)`", METRICS)} == set(FAMILIES)
+    named = re.findall(r"\| `((?:luna|http|validation|s3|concurrent)_\w+)`", METRICS)
+    assert {name.removesuffix("_total") for name in named} == set(FAMILIES)
 
 
 @pytest.mark.parametrize("name", OperatorSettings.model_fields)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from luna_serving.commands import account_flags, data_arguments, user_arguments
+from luna_serving.commands import account_flags, data_arguments, job_arguments, user_arguments
 from luna_serving.commands.durations import duration
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.servers import Servers
@@ -184,6 +184,7 @@ _quota = _number(int, 0, 2**31 - 1)
 _rate = _number(float, 0, 1e6, above=True)
 _burst = _number(int, 1, 2**31 - 1)
 _last = _number(int, 1, 10_000)
+_listed = _number(int, 1, job_arguments.MOST_LISTED)
 _patience = _number(float, 0, 86_400)
 
 
@@ -224,6 +225,10 @@ def _parser() -> argparse.ArgumentParser:
     user = commands.add_parser("user", help="create people who sign in, and give them roles in accounts")
     actions = user.add_subparsers(required=True, dest="action", metavar="ACTION")
     user_arguments.add_user_commands(actions, folder, _user, _reference, _saying_why)
+    jobs = commands.add_parser("jobs", help="submit, list, watch, cancel and retry jobs of a running Luna")
+    actions = jobs.add_subparsers(required=True, dest="action", metavar="ACTION")
+    labelled = _saying_why(job_arguments.label)
+    job_arguments.add_job_commands(actions, folder, job_arguments.run, _listed, labelled)
     data = commands.add_parser("data", help="check data sets before they are uploaded")
     data_arguments.add_data_commands(data.add_subparsers(required=True, dest="action", metavar="ACTION"))
     return parser

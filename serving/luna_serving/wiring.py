@@ -20,6 +20,7 @@ from luna_serving.access.wiring import access
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.dispatch.gate import GateLimits
 from luna_serving.dispatch.replica_call import on_replica
+from luna_serving.dispatch.series import SeriesSources
 from luna_serving.edge import operations_routes
 from luna_serving.edge.asgi import Edge
 from luna_serving.edge.bodies import ASGIApp
@@ -230,6 +231,7 @@ async def wire_platform(
         registry=telemetry.registry,
         ceilings={n: most for c in capabilities for n, most in settings.capabilities[c.name].ceilings().items()},
         compute={name: partial(on_replica, partial(handle.compute.remote, name)) for name, handle in hosts.items()},
+        series=SeriesSources(),
         gate_limits=GateLimits(
             **common.dispatch.model_dump(),
             request_timeout_s=common.edge.request_timeout_s,

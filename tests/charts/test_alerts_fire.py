@@ -68,3 +68,10 @@ def test_a_storm_of_refused_attempts_is_seen_once_per_kind_and_a_few_are_not() -
 
     evaluator = Evaluator([*shown("login", 20), *shown("key", 0.1), *shown("refresh", 20, until=6000)])
     assert evaluator.firing(REFUSED, at=7200) == {frozenset({("kind", "login")})}
+
+
+@pytest.mark.parametrize(("failing", "fires"), [(0.0, False), (0.02, False), (0.5, True)])
+def test_an_object_store_that_fails_is_told_and_a_single_failure_is_not(failing: float, fires: bool) -> None:
+    fails = next(rule for rule in rules() if rule["alert"] == "LunaObjectStoreFails")
+    both = [counter("luna_objects_failures_total", failing, operation="put", instance=w) for w in ("a", "b")]
+    assert bool(Evaluator(both).firing(fails, at=3600)) is fires

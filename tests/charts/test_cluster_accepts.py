@@ -105,7 +105,7 @@ def test_secrets_survive_upgrades_and_an_uninstall(cluster: Kubernetes, namespac
     with cluster_wide_objects_removed(cluster, namespace):
         cluster.helm("install", *chart)
         first = secrets(cluster, namespace)
-        assert first.keys() == {"luna-peppers", "luna-database", "luna-redis"}
+        assert first.keys() == {"luna-peppers", "luna-database", "luna-redis", "luna-objects"}
         rotated = {"data": {"LUNA_PEPPERS": "cDI6bmV3ZXJuZXdlcm5ld2VybmV3ZXI="}}
         cluster.kubectl("patch", "secret", "luna-peppers", *where, "--type=merge", "--patch", json.dumps(rotated))
         first["luna-peppers"] = rotated["data"]

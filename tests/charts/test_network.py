@@ -14,6 +14,7 @@ TRAFFIC = {
     ("ray-head", "ray-worker", 10002),
     ("ray-worker", "postgres", 5432),
     ("ray-worker", "valkey", 6379),
+    ("ray-worker", "seaweedfs", 8333),
     ("ray-head", "valkey", 6379),
     ("operator", "postgres", 5432),
     ("operator", "valkey", 6379),
@@ -29,8 +30,12 @@ FORBIDDEN = {
     ("postgres", "valkey", 6379),
     ("valkey", "operator", 9090),
     ("ray-worker", "operator", 8080),
+    ("ray-worker", "seaweedfs", 8888),
+    ("ray-head", "seaweedfs", 8333),
+    ("operator", "seaweedfs", 8333),
+    ("seaweedfs", "postgres", 5432),
 }
-COMPONENTS = ("ray-head", "ray-worker", "operator", "migrate", "postgres", "valkey", "test")
+COMPONENTS = ("ray-head", "ray-worker", "operator", "migrate", "postgres", "valkey", "seaweedfs", "test")
 
 
 class Policies:

@@ -140,6 +140,7 @@ def test_images_are_named_as_the_values_say() -> None:
         f"{registry}/luna-operator:{version}",
         f"{registry}/docker.io/library/postgres:18",
         f"{registry}/docker.io/valkey/valkey:9.1",
+        f"{registry}/docker.io/chrislusf/seaweedfs:4.48",
     }
 
 

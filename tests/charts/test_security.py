@@ -135,6 +135,7 @@ def expected_secrets(case: str, pod: str, container: str) -> set[str]:
             return needed
         case "ray-worker":
             # Of the OpenID providers; where there are none, none.
+            needed |= {"S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"}
             return needed | {"LUNA_CLIENT_SECRETS"} if case == "everything" else needed
         case "wait-for-schema" | "migrate":
             return {"DATABASE_URL"}
@@ -143,17 +144,21 @@ def expected_secrets(case: str, pod: str, container: str) -> set[str]:
         case "valkey":
             return {"VALKEYCLI_AUTH", "REDISCLI_AUTH"}
         # The head runs no replica of Luna: KubeRay gives it the password of Ray's Redis.
-        case "ray-head" | "ready" | "account":
+        # SeaweedFS reads its files; it has none in its environment.
+        case "ray-head" | "ready" | "account" | "seaweedfs":
             return set()
     raise AssertionError(f"{pod}/{container} is new: which Secrets does it need?")
+
+
+OBJECTS = ("S3_SECRET_ACCESS_KEY", "key.pem", "security.toml")
 
 
 def test_no_password_stands_in_anything_but_a_secret() -> None:
     manifests = rendered("default")
     passwords: list[str] = []
     for secret in of_kind(manifests, "Secret").values():
-        passwords += [value for name, value in secret["data"].items() if name in {"password", "LUNA_PEPPERS"}]
-    assert len(passwords) == 3
+        passwords += [value for name, value in secret["data"].items() if name in {"password", "LUNA_PEPPERS", *OBJECTS}]
+    assert len(passwords) == 6
     others = str([manifest for manifest in manifests if manifest["kind"] != "Secret"])
     decoded = [b64decode(password).decode() for password in passwords]
     assert not any(password in others for password in [*passwords, *decoded])

@@ -88,6 +88,13 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(field: str, value: Any) 
         ({"valkey.enabled": False, "serving.gcsFaultTolerance.enabled": False}, "redis.existingSecret must name a"),
         ({"database.existingSecret": "mine"}, "set postgres.enabled to false"),
         ({"redis.existingSecret": "mine"}, "set valkey.enabled to false"),
+        ({"objects.endpoint": "https://s3.example.com"}, "set seaweedfs.enabled to false"),
+        ({"objects.existingSecret": "mine"}, "set seaweedfs.enabled to false"),
+        (
+            {"seaweedfs.enabled": False, "objects.endpoint": "https://s3.example.com"},
+            "objects.existingSecret must name a Secret",
+        ),
+        ({"seaweedfs.enabled": False, "objects.existingSecret": "mine"}, "set objects.endpoint to its URL"),
         ({"serving.ingress.replicas.min": 9}, r"serving.ingress.replicas.min \(9\) must not exceed"),
         (
             {"serving.capabilities.kalman.replicas.min": 9},

@@ -19,7 +19,17 @@ from tests.serving.platform import Caller, Platform
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # Not a call by itself: the Python examples import it.
 IMPORTED = {"connection.py"}
-TESTED = {"kalman.sh", "kalman.py", "account.sh", "account.py", "people.sh", "people.py", "stream.py"}
+TESTED = {
+    "kalman.sh",
+    "kalman.py",
+    "account.sh",
+    "account.py",
+    "people.sh",
+    "people.py",
+    "stream.py",
+    "jobs.sh",
+    "jobs.py",
+}
 
 
 @dataclass
@@ -157,6 +167,22 @@ async def test_stream_py_loses_and_doubles_nothing_when_connections_break(platfo
     assert ran.output == expected
     assert way.connections > 3
     assert platform.used(caller.id) == len(values)
+
+
+async def test_jobs_sh_follows_a_fit_to_its_result(platform: Platform) -> None:
+    caller = await platform.caller()
+    *told, result = (await run("jobs.sh", env=variables(caller))).output.splitlines()
+    assert (told[0], told[-1]) == ("event: queued", "event: succeeded")
+    assert json.loads(result)["results"][0]["converged"] is True
+    assert platform.used(caller.id) == 1
+
+
+async def test_jobs_py_prints_the_estimates_of_each_series_and_the_progress_aside(platform: Platform) -> None:
+    caller = await platform.caller()
+    ran = await run("jobs.py", "5", env=variables(caller))
+    assert len(ran.output.splitlines()) == 5
+    assert ran.errors.splitlines()[-1] == "succeeded 5/5 series"
+    assert platform.used(caller.id) == 5
 
 
 @dataclass

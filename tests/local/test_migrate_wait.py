@@ -32,7 +32,7 @@ def test_it_ends_when_somebody_else_has_migrated(fresh_database: str) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(2)
     migrate(fresh_database)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (0, "")
     assert f"revision {head()}" in out
 
@@ -41,7 +41,7 @@ def test_it_ends_when_somebody_else_has_migrated(fresh_database: str) -> None:
 def test_it_changes_nothing_and_gives_up_in_time_with_the_cure(fresh_database: str, at: str | None) -> None:
     if at is not None:
         migrate(fresh_database, at)
-    _, err = (process := waiting(fresh_database, 0)).communicate(timeout=30)
+    _, err = (process := waiting(fresh_database, 0)).communicate(timeout=90)
     assert process.returncode == 1
     assert "older schema" in err
     assert "Run `luna migrate`" in err
@@ -49,7 +49,7 @@ def test_it_changes_nothing_and_gives_up_in_time_with_the_cure(fresh_database: s
 
 
 def test_a_database_out_of_reach_is_waited_for_without_showing_the_password() -> None:
-    _, err = (process := waiting("postgresql://luna:secret@127.0.0.1:1/luna", 0)).communicate(timeout=30)
+    _, err = (process := waiting("postgresql://luna:secret@127.0.0.1:1/luna", 0)).communicate(timeout=90)
     assert process.returncode == 1
     assert "refused" in err
     assert "secret" not in err

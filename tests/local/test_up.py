@@ -29,6 +29,7 @@ from luna_serving.local.data_folder.ports import free_port
 pytestmark = pytest.mark.timeout(900)
 
 NAMES = ["LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", "LUNA_EMAIL", "LUNA_PASSWORD", "DATABASE_URL", "REDIS_URL"]
+OBJECTS = ["S3_ENDPOINT", "S3_PUBLIC_ENDPOINT", "S3_BUCKET", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"]
 NILE = [1120, 1160, 963, 1210, 1160]
 # 12 s on two idle cores; 95 s have been measured while benchmarks ran.
 READY_S = 240
@@ -41,7 +42,7 @@ class Up:
         self.data_dir = data_dir
         self.out = data_dir.with_suffix(".out")
         self.err = data_dir.with_suffix(".err")
-        kept = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL", "LUNA_PEPPERS"}}
+        kept = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL", "LUNA_PEPPERS", *OBJECTS}}
         command = [sys.executable, "-m", "luna_serving.cli", "up", "--data-dir", str(data_dir), "--port", str(port)]
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen([*command, *options], stdout=out, stderr=err, env=kept | environment)
@@ -158,9 +159,9 @@ def luna(starts: Callable[..., Up]) -> Up:
     return run
 
 
-def test_the_env_file_holds_five_names_one_a_line_for_its_owner_alone(luna: Up) -> None:
+def test_the_env_file_holds_its_names_one_a_line_for_its_owner_alone(luna: Up) -> None:
     file = luna.data_dir / "env"
-    assert [line.split("=", 1)[0] for line in file.read_text().splitlines()] == NAMES
+    assert [line.split("=", 1)[0] for line in file.read_text().splitlines()] == [*NAMES, *OBJECTS]
     assert all(luna.env.values())
     for name in ("env", "peppers", "demo-key"):
         assert stat.S_IMODE((luna.data_dir / name).stat().st_mode) == 0o600
@@ -189,6 +190,14 @@ def test_calls_are_settled_to_postgres(luna: Up) -> None:
 def test_haproxy_stands_in_front_where_it_is_installed(luna: Up) -> None:
     with urllib.request.urlopen(f"{luna.env['LUNA_URL']}/health/detailed", timeout=10) as answer:
         assert json.load(answer)["proxy"] == ("haproxy" if sys.platform == "linux" else "serve")
+
+
+def test_the_embedded_object_store_is_up_and_its_keys_are_in_no_command_line(luna: Up) -> None:
+    with urllib.request.urlopen(f"{luna.env['LUNA_URL']}/health/detailed", timeout=10) as answer:
+        assert json.load(answer)["dependencies"]["objects"] == "up"
+    secret = luna.env["S3_SECRET_ACCESS_KEY"]
+    children = psutil.Process(luna.process.pid).children(recursive=True)
+    assert [child.pid for child in children if secret in " ".join(child.cmdline())] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not let us see others' sockets")

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,15 +14,22 @@ import pytest
 
 from luna_serving.local.data_folder.caches import cache_folder, keep_compiled_shapes
 from luna_serving.local.data_folder.env_file import local_peppers, read_env, write_env
+from luna_serving.local.data_folder.errors import BinaryMissingError
 from luna_serving.local.data_folder.folder import DataFolder
 from luna_serving.local.data_folder.run_folder import MARK, RunFolder
 from luna_serving.local.greeting import curl
 from luna_serving.local.loopback.haproxy_answers import UNAVAILABLE
 from luna_serving.local.loopback.haproxy_on_loopback import closed
 from luna_serving.local.loopback.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
+from luna_serving.local.parts import S3, Parts
+from luna_serving.local.progress import Progress
+from luna_serving.local.servers import seaweedfs
 from luna_serving.local.servers.settlement_process import SettlementProcess
 from luna_serving.local.signals import Signals, StopRequested
+from luna_serving.local.up import finish_objects
 from luna_store.accounts.api_keys import Peppers
+
+from .conftest import runs
 
 # HAProxy appends `.<pid>.tmp` while it opens the socket; Linux allows 107 bytes.
 LONGEST_SOCKET = 107
@@ -229,3 +237,36 @@ def test_a_jax_cache_that_the_caller_chose_stays(tmp_path: Path) -> None:
     chosen = {"JAX_COMPILATION_CACHE_DIR": "/elsewhere"}
     keep_compiled_shapes(tmp_path, chosen)
     assert chosen["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"
+
+
+def test_where_there_is_no_object_store_for_the_platform_luna_says_so_and_goes_on(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing() -> Path:
+        raise BinaryMissingError("There is no embedded object store here: set S3_ENDPOINT.")
+
+    for name in S3:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(seaweedfs, "seaweedfs_binary", missing)
+    parts = Parts(folder)
+    try:
+        parts.begin_objects()
+        finish_objects(parts, Progress())
+        assert "Without an object store: There is no embedded object store here" in capsys.readouterr().err
+        assert parts.dead() is None
+        assert parts.objects == {}
+    finally:
+        parts.stop(threading.Event(), keep_ray_logs=False)
+
+
+def test_an_object_store_that_is_stopped_while_it_starts_leaves_no_process(folder: DataFolder) -> None:
+    parts = Parts(folder)
+    parts.begin_objects()
+    pid = folder.path / "objects" / "pid"
+    deadline = time.monotonic() + 30
+    while not pid.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    begun = time.monotonic()
+    parts.stop(threading.Event(), keep_ray_logs=False)
+    assert time.monotonic() - begun < 10
+    assert not runs(int(pid.read_text()))

@@ -152,11 +152,13 @@ async def test_an_endpoint_that_nothing_listens_on_is_gone(object_server):
 
 async def test_wrong_keys_and_wrong_buckets_are_refused_with_the_cure(object_server):
     async with store_on(object_server, s3_secret_access_key="wrong") as store:
-        with pytest.raises(StoreRefused, match="S3_SECRET_ACCESS_KEY"):
-            await store.get_bytes("a")
+        for question in (store.ping(), store.get_bytes("a")):
+            with pytest.raises(StoreRefused, match="S3_SECRET_ACCESS_KEY"):
+                await question
     async with store_on(object_server, s3_bucket="elsewhere") as store:
-        with pytest.raises(StoreRefused, match="S3_BUCKET"):
-            await store.get_bytes("a")
+        for question in (store.ping(), store.get_bytes("a")):
+            with pytest.raises(StoreRefused, match="S3_BUCKET"):
+                await question
 
 
 async def test_a_missing_object_is_no_failure_of_the_store(object_server, account):

@@ -36,7 +36,7 @@ from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
 PEPPERS = "test:" + "p" * 32
-READY_S = 150
+READY_S = 240
 NO_OBJECTS: Mapping[str, str] = MappingProxyType({})
 
 

@@ -203,6 +203,9 @@ template:
           {{- end }}
           {{- include "luna.rayEnv" $root | nindent 10 }}
           {{- include "luna.secretsEnv" $root | nindent 10 }}
+          {{- with include "luna.objectsEnv" $root }}
+          {{- . | nindent 10 }}
+          {{- end }}
           {{- with $root.Values.clientSecrets }}
           {{- if .existingSecret }}
           - name: LUNA_CLIENT_SECRETS

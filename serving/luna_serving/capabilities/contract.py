@@ -16,6 +16,7 @@ from luna_serving.access.throttle.attempts import Attempts
 from luna_serving.access.tokens import Tokens
 from luna_serving.dispatch.gate import Gate, GateLimits
 from luna_serving.dispatch.host import Replica
+from luna_serving.dispatch.series import SeriesSources
 from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.operation import Exchange, Operation, Query
 from luna_serving.edge.refused_credentials import RefusedCredentials
@@ -67,6 +68,8 @@ class Platform:
     """The server's own limits, of all capabilities, by the limit's name."""
     compute: Mapping[str, Compute]
     """By the capability's name; only those that have replicas."""
+    series: SeriesSources
+    """Series that requests name; a capability that keeps series provides the source."""
     gate_limits: GateLimits
     dispatch_metrics: DispatchMetrics
 

@@ -94,16 +94,16 @@ def files_of(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 async def _report(options: CheckOptions, console: Console) -> Report:
     named = list(files_of(options.paths))
     kind = None if options.kind is None else SetType(options.kind)
-    contract = None if options.contract is None else _contract(options.contract, kind)
+    contract = None if options.contract is None else read_contract(options.contract, kind)
     with ExitStack() as stack:
         progress = stack.enter_context(_progress(console))
         hashing = progress.add_task("reading", total=len(named))
         files = []
         for path, file in named:
-            files.append(await asyncio.to_thread(_set_file, path, file))
+            files.append(await asyncio.to_thread(set_file, path, file))
             progress.advance(hashing)
         every = None if options.every is None else _lines(stack, options.every)
-        async with Sandbox(preload=_preload(kind), at_once=max(2, os.cpu_count() or 1)) as sandbox:
+        async with Sandbox(preload=preload(kind), at_once=max(2, os.cpu_count() or 1)) as sandbox:
             guessed: Sequence[str] = ()
             if contract is None:
                 try:
@@ -123,16 +123,23 @@ async def _report(options: CheckOptions, console: Console) -> Report:
             )
 
 
-def _preload(kind: SetType | None) -> Sequence[str]:
+def preload(kind: SetType | None) -> Sequence[str]:
+    """The modules that the sandbox of a type imports."""
     chosen = VALIDATORS.get(kind or SetType.SERIES)
     return () if chosen is None else chosen.preload
 
 
-def _set_file(path: str, file: Path) -> SetFile:
+def set_file(path: str, file: Path) -> SetFile:
+    """A file on this machine with its size and digest."""
     return SetFile(path, file, file.stat().st_size, sha256_of(file))
 
 
-def _contract(file: Path, kind: SetType | None) -> Contract:
+def read_contract(file: Path, kind: SetType | None) -> Contract:
+    """The contract in a JSON file, whose type may be a member `type` of it.
+
+    Raises:
+        Misuse: the file or a member cannot be used.
+    """
     try:
         given: Any = orjson.loads(file.read_bytes())
     except (OSError, ValueError) as error:

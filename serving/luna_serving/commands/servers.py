@@ -1,7 +1,7 @@
-"""Finds the Postgres, the Redis and the peppers that a command uses.
+"""Finds the servers that a command uses: Postgres, Redis and the peppers, or a running Luna and a key.
 
-Each of DATABASE_URL, REDIS_URL and LUNA_PEPPERS comes from the environment or, if it is not set there, from the data
-folder of a running `luna up`: its files `env` and `peppers`.
+Each of DATABASE_URL, REDIS_URL, LUNA_PEPPERS, LUNA_URL and LUNA_API_KEY comes from the environment or, if it is not set
+there, from the data folder of a running `luna up`: its files `env` and `peppers`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,16 @@ class Servers:
     def peppers(self) -> str:
         """The peppers as `name:secret[,name:secret]`."""
         return self._find("LUNA_PEPPERS")
+
+    @property
+    def luna_url(self) -> str:
+        """The URL of a running Luna."""
+        return self._find("LUNA_URL").rstrip("/")
+
+    @property
+    def api_key(self) -> str:
+        """The key of the account as which its routes are called."""
+        return self._find("LUNA_API_KEY")
 
     def _find(self, name: str) -> str:
         """The value of a variable.

@@ -54,6 +54,7 @@ async def connect_workers(
         async_engine(url, actor="workers"),
         redis_client(secrets.redis_url.get_secret_value(), timeout_s=platform.access.store_timeout_s),
         object_store(platform.objects, telemetry.registry),
+        telemetry.registry,
     )
     leases = async_engine(url, actor="workers", pool_size=LEASE_CONNECTIONS)
     holder = holder_name()

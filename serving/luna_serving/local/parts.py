@@ -190,17 +190,20 @@ class Parts:
         """
         if self._serve is not None:
             _end(self._serve, _SERVE_STOP_S, hurry)
+        stops = [
+            threading.Thread(target=s.stop) for s in (self._objects, self._valkey, self._postgres) if s is not None
+        ]
+        if self._objects is not None:
+            stops[0].start()  # nothing but Serve uses it
         if self._settlement is not None:
             # After Serve: it books the debits of the last calls.
             self._settlement.stop(0.0 if hurry.is_set() else _SETTLE_STOP_S)
         self._run.end_processes()
         kept = self._run.keep_logs(self.logs / "ray") if keep_ray_logs else None
         self._run.remove()
-        stops = [
-            threading.Thread(target=s.stop) for s in (self._objects, self._valkey, self._postgres) if s is not None
-        ]
         for stop in stops:
-            stop.start()
+            if stop.ident is None:
+                stop.start()
         for stop in stops:
             stop.join()
         if self._objects_thread is not None:

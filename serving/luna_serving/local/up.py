@@ -131,7 +131,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
         account = _prepare(folder, parts, peppers, options.limits)
     parts.start_settlement()
     if "S3_ENDPOINT" not in given:
-        _finish_objects(parts, progress)
+        finish_objects(parts, progress)
     with progress.step(f"Ray Serve on {LOOPBACK}:{port}"):
         proxy = parts.start_serve(port, peppers, options.app)
         _wait_until_ready(parts, port)
@@ -163,7 +163,8 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
     sys.stdout.flush()
 
 
-def _finish_objects(parts: Parts, progress: Progress) -> None:
+def finish_objects(parts: Parts, progress: Progress) -> None:
+    """Wait for the embedded object store; without a program for it, say so."""
     try:
         with progress.step("Object store, started meanwhile"):
             parts.finish_objects()

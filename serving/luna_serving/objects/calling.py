@@ -1,10 +1,12 @@
 """One S3 client per process, made at its first call, and what its errors mean."""
 
 import asyncio
+import http.client
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from luna_serving.objects.access import ObjectAccess
 from luna_serving.objects.errors import ObjectExists, ObjectMissing, StoreGone, StoreRefused
@@ -15,6 +17,10 @@ MISSING = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
 TAKEN = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 BUSY = frozenset({"429", "SlowDown", "RequestTimeout", "TooManyRequests"})
 SERVER_ERROR = 500
+REFUSED = (
+    "The object store refused the call ({}). Check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_REGION and what the key "
+    "may do."
+)
 # What the store does on its own before it answers.
 SLOW = frozenset({"copy", "complete"})
 # Bytes per second that a connection to the store makes at least.
@@ -47,13 +53,28 @@ class S3:
             StoreRefused: the store does not accept the call.
         """
         client = self._made or await self._client()
-        begun = time.perf_counter()
-        try:
-            with self._meanings(operation):
-                async with asyncio.timeout(self._seconds(operation, size)):
-                    yield client
-        finally:
-            self._metrics.seconds.labels(operation).observe(time.perf_counter() - begun)
+        with self._timed(operation), self._meanings(operation):
+            async with asyncio.timeout(self._seconds(operation, size)):
+                yield client
+
+    async def ping(self, url: str) -> None:
+        """Ask for the bucket by a presigned URL: health checks make no client, which takes 1 s and 50 MB.
+
+        Raises:
+            StoreGone: no connection, no answer in time, or the store is overloaded.
+            StoreRefused: the store does not accept the call.
+        """
+        with self._timed("ping"), self._meanings("ping"):
+            try:
+                status = await asyncio.to_thread(head_status, url, self._settings.connect_timeout_s)
+            except (OSError, http.client.HTTPException) as error:
+                raise self._gone(type(error).__name__) from error
+            if status >= SERVER_ERROR or status == http.HTTPStatus.TOO_MANY_REQUESTS:
+                raise self._gone(f"HTTP {status}")
+            if status == http.HTTPStatus.NOT_FOUND:
+                raise self._no_bucket()
+            if status != http.HTTPStatus.OK:
+                raise StoreRefused(REFUSED.format(f"HTTP {status}"))
 
     async def chunks(self, body: Any, size: int) -> AsyncIterator[bytes]:  # noqa: ANN401  aiobotocore's
         """The body of an answer in pieces of at most `size` bytes.
@@ -68,6 +89,14 @@ class S3:
             if not chunk:
                 return
             yield chunk
+
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._metrics.seconds.labels(operation).observe(time.perf_counter() - begun)
 
     @contextmanager
     def _meanings(self, operation: str) -> Iterator[None]:
@@ -111,34 +140,49 @@ class S3:
             return self._made
 
     def _meant(self, error: Exception) -> Exception | None:
+        if isinstance(error, (ObjectMissing, ObjectExists, StoreGone, StoreRefused)):
+            return None
         import aiohttp
         from botocore.exceptions import BotoCoreError, ClientError
 
-        if isinstance(error, (ObjectMissing, ObjectExists, StoreGone, StoreRefused)):
-            return None
         if isinstance(error, ClientError):
             return self._answered(error)
         if isinstance(error, (BotoCoreError, aiohttp.ClientError, TimeoutError, OSError)):
-            return StoreGone(f"The object store at {self._access.endpoint} is out of reach: {type(error).__name__}.")
+            return self._gone(type(error).__name__)
         return None
+
+    def _gone(self, why: str) -> StoreGone:
+        return StoreGone(f"The object store at {self._access.endpoint} is out of reach: {why}.")
+
+    def _no_bucket(self) -> StoreRefused:
+        return StoreRefused(
+            f"The bucket {self._access.s3_bucket!r} does not exist: create it, or set S3_BUCKET to one that does."
+        )
 
     def _answered(self, error: Any) -> Exception:  # noqa: ANN401  a ClientError, whose class is imported late
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if code == "NoSuchBucket":
-            return StoreRefused(
-                f"The bucket {self._access.s3_bucket!r} does not exist: create it, or set S3_BUCKET to one that does."
-            )
+            return self._no_bucket()
         if code in MISSING:
             return ObjectMissing(str(error))
         if code in TAKEN:
             return ObjectExists(str(error))
         if status >= SERVER_ERROR or code in BUSY:
-            return StoreGone(f"The object store at {self._access.endpoint} answered {status} {code}.")
-        return StoreRefused(
-            f"The object store refused the call ({status} {code}). Check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, "
-            "S3_REGION and what the key may do."
-        )
+            return self._gone(f"HTTP {status} {code}")
+        return StoreRefused(REFUSED.format(f"HTTP {status} {code}"))
+
+
+def head_status(url: str, timeout_s: float) -> int:
+    """The status of a HEAD request, by a connection of its own."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=timeout_s)
+    try:
+        connection.request("HEAD", f"{parts.path}?{parts.query}")
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def _session(settings: ObjectsSettings) -> tuple[Any, Any]:

@@ -42,6 +42,7 @@ class ObjectStore:
         self.bucket = access.s3_bucket
         self._s3 = S3(access, settings, metrics)
         self._settings = settings
+        self._own_signer = Presigner(access.credentials, access.endpoint, access.s3_bucket, settings)
         self._presigner = Presigner(access.credentials, access.public_endpoint, access.s3_bucket, settings)
         self.multipart = Multipart(self._s3, access.s3_bucket)
 
@@ -198,8 +199,7 @@ class ObjectStore:
 
     async def ping(self) -> None:
         """Return if the bucket answers."""
-        async with self._s3.call("ping") as s3:
-            await s3.head_bucket(Bucket=self.bucket)
+        await self._s3.ping(self._own_signer.bucket())
 
     def presigned_put(self, key: str, size: int, media_type: str, sha256: str) -> PresignedRequest:
         """A PUT that stores exactly these bytes once; see `Presigner.put`."""

@@ -40,7 +40,8 @@ class Presigner:
 
     credentials: Credentials = field(repr=False)
     endpoint: str
-    bucket: str
+    name: str
+    """Of the bucket."""
     settings: ObjectsSettings
 
     def put(
@@ -112,6 +113,10 @@ class Presigner:
             query["response-content-type"] = media_type
         return self._signed("GET", key, query, {}, at)
 
+    def bucket(self, *, at: datetime | None = None) -> str:
+        """The URL of a HEAD of the bucket."""
+        return self._signed("HEAD", "", {}, {}, at).url
+
     def _checksum(self, digests: Mapping[Checksum, bytes]) -> dict[str, str]:
         algorithm = self.settings.checksum
         if algorithm == "none" or algorithm not in digests:
@@ -123,9 +128,9 @@ class Presigner:
         self, method: str, key: str, query: Mapping[str, str], headers: dict[str, str], at: datetime | None
     ) -> PresignedRequest:
         now = at or datetime.now(UTC)
-        endpoint, path = self.endpoint, f"/{self.bucket}/{key}"
+        endpoint, path = self.endpoint, f"/{self.name}/{key}"
         if self.settings.addressing == "virtual":
-            endpoint, path = endpoint.replace("://", f"://{self.bucket}.", 1), f"/{key}"
+            endpoint, path = endpoint.replace("://", f"://{self.name}.", 1), f"/{key}"
         url = presigned_url(
             self.credentials,
             method,

@@ -166,3 +166,18 @@ async def test_an_account_gets_no_more_at_once_than_it_may_and_others_are_not_de
     assert asyncio.get_running_loop().time() - begun < 2.0
     running = "SELECT count(*) FROM jobs WHERE account_id = :id AND status = 'running'"
     assert await store.scalar(running, id=busy.account_id) == 2
+
+
+async def test_an_ending_that_postgres_refuses_holds_up_no_other(
+    store: Store, caller: Caller, worker: JobWorker
+) -> None:
+    await store.execute(
+        'ALTER TABLE job_data ADD CONSTRAINT refused CHECK (result <> CAST(\'{"steps": 3, "from": 0}\' AS bytea))'
+    )
+    refused = await queued(store, caller, units=3, parameters=parameters(units=3))
+    fine = await queued(store, caller, units=2, parameters=parameters(units=2))
+    await status_of(store, fine, "succeeded")
+    assert await column(store, refused, "status") == "running"
+    # Nobody renews its lease any more, and it goes the way of a lost worker's jobs.
+    await store.execute("UPDATE jobs SET lease_until = now() WHERE id = :id", id=refused)
+    await status_of(store, refused, "queued", within_s=10)

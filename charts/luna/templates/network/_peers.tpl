@@ -47,6 +47,19 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Nothing without an object store. */}}
+{{- define "luna.toObjects" -}}
+{{- if .Values.seaweedfs.enabled -}}
+- ports: [{port: 8333, protocol: TCP}]
+  to:
+    - podSelector:
+        matchLabels:
+          {{- include "luna.selector" (list $ "seaweedfs") | nindent 10 }}
+{{- else if .Values.objects.endpoint -}}
+{{- include "luna.toOutside" (list .Values.networkPolicy.objects.to .Values.networkPolicy.objects.ports) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A selector of several components. Takes (list $ "one" "other"...). */}}
 {{- define "luna.anyOf" -}}
 matchLabels:

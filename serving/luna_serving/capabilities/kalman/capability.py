@@ -21,6 +21,7 @@ from luna_serving.capabilities.kalman.store.tables import KalmanStream, KalmanSt
 from luna_serving.capabilities.kalman.streams import routes as stream_routes
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules
 from luna_serving.capabilities.kalman.streams.session import SessionLimits, StreamService
+from luna_serving.capabilities.kalman.wire.from_dataset import NamedSeries
 from luna_serving.capabilities.kalman.wire.series import MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST, SeriesLimits
 from luna_serving.edge.sockets import SocketRoute
 from luna_serving.engines.statespace.api.description import KINDS
@@ -38,6 +39,7 @@ def serve(platform: Platform, settings: KalmanSettings) -> Routes:
         platform.charges, platform.compute[NAME], platform.gate_limits, platform.dispatch_metrics.of(NAME)
     )
     limits = series_limits(settings)
+    series = NamedSeries(platform.series, limits)
     streams = KalmanStreams(
         platform.engine,
         StreamLimits(
@@ -63,7 +65,7 @@ def serve(platform: Platform, settings: KalmanSettings) -> Routes:
         SessionLimits(settings.stream_idle_s, settings.stream_max_message_bytes, common.edge.request_timeout_s),
     )
     return Routes(
-        operations=operations(lanes, limits, named),
+        operations=operations(lanes, limits, named, series),
         routers=[
             model_routes.router(
                 platform.authorization,
@@ -74,7 +76,7 @@ def serve(platform: Platform, settings: KalmanSettings) -> Routes:
             stream_routes.router(platform.authorization, streams),
         ],
         sockets=[SocketRoute(STREAM, stream_service.serve)],
-        jobs=preparing(limits, named),
+        jobs=preparing(limits, named, series),
     )
 
 

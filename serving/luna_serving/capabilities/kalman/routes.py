@@ -1,6 +1,6 @@
 """The operations of the Kalman routes, with their OpenAPI descriptions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -9,6 +9,8 @@ from luna_serving.capabilities.kalman.fits.wire import parse_fit
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.simulations.schemas import SimulateAnswer, SimulateRequest
 from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
+from luna_serving.capabilities.kalman.wire.calls import NamedCall
+from luna_serving.capabilities.kalman.wire.from_dataset import NamedSeries
 from luna_serving.capabilities.kalman.wire.requests import Wire
 from luna_serving.capabilities.kalman.wire.schemas import (
     FilterRequest,
@@ -22,15 +24,20 @@ from luna_serving.capabilities.kalman.wire.schemas import (
 )
 from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.dispatch.lanes import Gateway
+from luna_serving.dispatch.work import Unresolved, Work
 from luna_serving.edge.openapi import describe
 from luna_serving.edge.operation import Operation
 
 KALMAN: Final = "kalman"
 
 
-def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels) -> list[Operation]:
+def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels, series: NamedSeries) -> list[Operation]:
     """The routes below `/api/v1/{account_id}/`."""
     wire = Wire(limits)
+
+    def resolving(parse: Callable[[bytes], Work | NamedCall]) -> Callable[[bytes], Work | Unresolved]:
+        return series.resolving(named.resolving(parse))
+
     original = describe(
         "Filter one series",
         "The filtered mean of a series, by default of a local level. Costs 1 unit.",
@@ -86,10 +93,16 @@ def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels) -> li
         operation("kalman", parse=named.resolving(wire.parse_original), openapi=original),
         *(
             operation(
-                f"kalman/{schema.TASK}", parse=named.resolving(partial(wire.parse_series, schema)), openapi=openapi
+                f"kalman/{schema.TASK}",
+                parse=resolving(partial(wire.parse_series, schema)),
+                openapi=openapi,
             )
             for schema, openapi in many
         ),
-        operation("kalman/simulate", parse=named.resolving(partial(parse_simulate, limits)), openapi=simulate),
-        operation("kalman/fit", parse=named.resolving(partial(parse_fit, limits)), openapi=fit),
+        operation(
+            "kalman/simulate",
+            parse=resolving(partial(parse_simulate, limits)),
+            openapi=simulate,
+        ),
+        operation("kalman/fit", parse=resolving(partial(parse_fit, limits)), openapi=fit),
     ]

@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.jobs.wake import Waker
@@ -16,6 +17,8 @@ log = logging.getLogger("luna.jobs")
 
 AT_ONCE: Final = 32
 RETRY_S: Final = 0.5
+# What may pass by itself: a server that is gone, starts, or stands by; a deadlock.
+OUTAGES: Final = (OperationalError, InterfaceError, InternalError, PoolTimeout, OSError, TimeoutError)
 
 
 class Endings:
@@ -50,20 +53,22 @@ class Endings:
             batch = [ended for ended, _ in list(self._waiting.values())[:AT_ONCE]]
             try:
                 await self._commit(batch)
-            except (IntegrityError, DataError):
+            except OUTAGES as e:
+                log.warning("%d jobs cannot be ended: %s", len(batch), e)
+                await asyncio.sleep(RETRY_S)
+            except Exception:
                 # One that Postgres refuses must not hold up the others.
                 log.exception("jobs could not be ended together")
                 for ended in batch:
                     await self._alone(ended)
-            except (SQLAlchemyError, OSError, TimeoutError) as e:
-                log.warning("%d jobs cannot be ended: %s", len(batch), e)
-                await asyncio.sleep(RETRY_S)
         self._some.clear()
 
     async def _alone(self, ended: Ended) -> None:
         try:
             await self._commit([ended])
-        except (IntegrityError, DataError):
+        except OUTAGES as e:
+            log.warning("job %s cannot be ended yet: %s", ended.job_id, e)
+        except Exception:
             log.exception("job %s cannot be ended; its lease ends instead", ended.job_id)
             self._settle(ended.job_id, committed=False)
 

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luna_serving.capabilities.datasets.validation.contract import ContractError, SetType, contract_json
@@ -88,6 +88,7 @@ def test_a_refusal_names_the_member_and_the_cure(kind, given, pointer, cure):
     assert cure in refused.value.message
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)

@@ -16,7 +16,7 @@ MOST_BYTES = 300 << 20
 async def peak_of(file: Path) -> int:
     async with Sandbox(preload=TABLE_PRELOAD) as sandbox:
         report = await check_table(
-            sandbox, SetFile("a.csv", file, 1, hashlib.sha256(b"").hexdigest()), CONTRACT, lambda *_: None
+            sandbox, SetFile("a.csv", file, 1, hashlib.sha256(b"").hexdigest()), CONTRACT, lambda *_: None, b""
         )
     assert report.summary["complete"]
     return report.peak_bytes

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from luna_serving.capabilities.datasets.validation import set_rules
 from luna_serving.capabilities.datasets.validation.contract import Contract, SetType, contract_json
-from luna_serving.capabilities.datasets.validation.endings import UNFINISHED, ending
+from luna_serving.capabilities.datasets.validation.endings import UNFINISHED, CheckFailed, ending
 from luna_serving.capabilities.datasets.validation.findings import Finding, Findings, Rule
 from luna_serving.capabilities.datasets.validation.manifest import SetFile, digest_of
 from luna_serving.capabilities.datasets.validation.readiness import readiness
@@ -82,8 +82,12 @@ async def check_set(
         done(report)
         return report
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(check(file)) for file in files]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(check(file)) for file in files]
+    except* CheckFailed as failed:
+        # One is as good as all: the sandbox is the same.
+        raise CheckFailed(str(failed.exceptions[0])) from failed
     return report_of([task.result() for task in tasks], contract, each=each, guessed=guessed, missing=sandbox.missing)
 
 
@@ -161,6 +165,7 @@ async def check_table(
         [*outcome.result.get("coverage", ()), *([] if outcome.finished else [UNFINISHED])],
         outcome.peak_bytes,
         outcome.wall_s,
+        outcome.cpu_s,
     )
 
 
@@ -179,4 +184,4 @@ VALIDATORS: Final[Mapping[SetType, SetValidator]] = {
     SetType.XRAY: _XRAY,
 }
 RULES: Final[tuple[Rule, ...]] = (*set_rules.RULES, *table_rules.RULES, *xray_rules.RULES)
-"""All that a report may name; docs/datasets/rules.md lists them."""
+"""All that a report may name; docs/validation-rules.md lists them."""

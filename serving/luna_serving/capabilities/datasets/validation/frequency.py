@@ -27,6 +27,8 @@ _ALIASES: Final = {
     "MS": "M", "ME": "M", "QS": "Q", "QE": "Q", "YS": "Y", "YE": "Y", "A": "Y", "AS": "Y",
 }  # fmt: skip
 _FORM: Final = re.compile(r"([1-9]\d{0,5})?([A-Za-z]+)")
+GREATEST_COUNT: Final = 999_999
+"""Of units in one step: what the form takes."""
 MICROSECONDS: Final = {
     Unit.MILLISECOND: 1_000,
     Unit.SECOND: 1_000_000,

@@ -28,6 +28,7 @@ class FileReport:
     """`check` and `reason` of what was not checked."""
     peak_bytes: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As in a report; series are left to the set."""

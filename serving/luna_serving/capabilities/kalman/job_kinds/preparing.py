@@ -13,8 +13,10 @@ from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.simulations.job import SimulateJob
 from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
 from luna_serving.capabilities.kalman.wire.calls import NamedCall
+from luna_serving.capabilities.kalman.wire.from_dataset import NamedSeries
 from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.capabilities.kalman.wire.work import KalmanWork
+from luna_serving.dispatch.series import Origin
 from luna_serving.jobs.kinds import JobPlan, Prepare
 from luna_serving.wire.json_values import loads
 
@@ -22,29 +24,31 @@ FIT: Final = "kalman/fit"
 SIMULATE: Final = "kalman/simulate"
 
 
-def preparing(limits: SeriesLimits, named: NamedModels) -> dict[str, Prepare]:
+def preparing(limits: SeriesLimits, named: NamedModels, series: NamedSeries) -> dict[str, Prepare]:
     """What checks the parameters of each kind of job, by its name."""
 
     async def fit(account_id: int, parameters: bytes) -> JobPlan:
         def parse(body: bytes) -> KalmanWork[FitJob] | NamedCall:
             return parse_fit(limits, body)
 
+        parameters, origin = await series.filled(account_id, parameters)
         work, filled = await _parsed(named, account_id, parameters, parse)
         job: FitJob = work.job
         plan = {"series": len(job.series), "starts": job.starts, "method": job.method}
-        return _plan(work, filled, len(job.series), "series", plan, {})
+        return _plan(work, filled, len(job.series), "series", plan, _of(origin))
 
     async def simulation(account_id: int, parameters: bytes) -> JobPlan:
         def parse(body: bytes) -> KalmanWork[SimulateJob] | NamedCall:
             return parse_simulate(limits, body)
 
+        parameters, origin = await series.filled(account_id, parameters)
         work, filled = await _parsed(named, account_id, parameters, parse)
         job: SimulateJob = work.job
         document = loads(filled)
         if document.get("seed") is None:
             filled = orjson.dumps(document | {"seed": job.seed})
         plan = {"draws": job.draws, "periods": job.periods}
-        return _plan(work, filled, 1, "calls", plan, {"seed": job.seed})
+        return _plan(work, filled, 1, "calls", plan, {"seed": job.seed} | _of(origin))
 
     return {FIT: fit, SIMULATE: simulation}
 
@@ -61,6 +65,10 @@ async def _parsed(
     if not isinstance(work, KalmanWork):
         raise TypeError(f"{type(work).__name__} is no work of a job")
     return work, orjson.dumps(loads(parameters) | {"model": described(spec)})
+
+
+def _of(origin: Origin | None) -> dict[str, Any]:
+    return {} if origin is None else {"dataset": origin.as_dict()}
 
 
 def described(spec: ModelSpec) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from luna_serving.capabilities.kalman.jobs.job import Job, Precision, Task
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.output_sizes import FILTERED, FORECASTS, SMOOTHED
 from luna_serving.capabilities.kalman.jobs.saved_states import SavedState
+from luna_serving.capabilities.kalman.wire.from_dataset import DatasetSeries
 from luna_serving.capabilities.kalman.wire.kind_schemas import LocalLevel
 from luna_serving.capabilities.kalman.wire.model import ModelForm, ModelOrName
 from luna_serving.capabilities.kalman.wire.outputs import description
@@ -36,7 +37,10 @@ class Results(BaseModel):
 class Observations(BaseModel):
     """The series of the other routes."""
 
-    observations: list[Series] = Field(min_length=1, examples=[[EXAMPLE, [1.0, 2.0]]])
+    observations: (
+        Annotated[list[Series], Field(min_length=1)]
+        | Annotated[dict[str, object], WithJsonSchema(DatasetSeries.model_json_schema())]
+    ) = Field(examples=[[EXAMPLE, [1.0, 2.0]]], description="Series, or those of a data set of the account.")
 
 
 class KalmanRequest(ModelForm):

@@ -17,10 +17,10 @@ class Limits:
     file_bytes: int = 0
     """The largest file that it may write; 0: it may write none."""
     open_files: int = 64
-    output_bytes: int = 16 << 20
+    output_bytes: int = 32 << 20
     """Of all JSON lines together."""
-    line_bytes: int = 256 << 10
-    """Of one JSON line."""
+    line_bytes: int = 24 << 20
+    """Of one JSON line. The last one holds what is known of each series or image."""
 
 
 class Ending(StrEnum):

@@ -1,7 +1,7 @@
 """The beginning of a CSV file: its encoding, delimiter and header."""
 
 import csv
-import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +56,9 @@ def head_of(beginning: bytes, contract_columns: Sequence[str], tally: Tally) -> 
         raise Stopped
     delimiter = _delimiter(line, contract_columns)
     try:
-        header = tuple(next(csv.reader(io.StringIO(text), delimiter=delimiter), ()))
+        # Empty lines before it are no rows, for Arrow neither. csv wants its lines one by one, whatever ends them.
+        lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n|$)", text)
+        header = tuple(next(filter(None, csv.reader(lines, delimiter=delimiter)), ()))
     except csv.Error as error:
         tally.now(rules.BAD_HEADER, f"The header cannot be read: {error}.")
         raise Stopped from None

@@ -74,7 +74,9 @@ class CsvReader:
         kept = 0
         try:
             types = self._text_types() if self._as_text else self._suggested()
-            with closing(ahead(self._reader(source, types))) as batches:
+            reader = self._reader(source, types)
+            self._check_names(reader.schema.names)
+            with closing(ahead(iter(reader))) as batches:
                 for batch in batches:
                     rows = self._rows(kept, batch.num_rows)
                     kept += batch.num_rows
@@ -85,22 +87,27 @@ class CsvReader:
             source.close()
         self._report_ragged()
 
-    def _reader(self, source: Bounded, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
-        return iter(
-            arrow_csv.open_csv(
-                source.for_arrow(),
-                # One thread: only then rows with a wrong number of fields have a number.
-                read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-                parse_options=arrow_csv.ParseOptions(
-                    delimiter=self._head.delimiter, newlines_in_values=True, invalid_row_handler=self._ragged
-                ),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types=types,
-                    null_values=list(NULLS),
-                    strings_can_be_null=True,
-                    check_utf8=not self._as_text,
-                ),
-            )
+    def _check_names(self, names: list[str]) -> None:
+        """The header as Arrow reads it: quotation marks in odd places mean different things to different readers."""
+        if tuple(names) != self._head.header:
+            message = f"The header can be read in several ways: {shortened(', '.join(names))}."
+            self._tally.now(rules.BAD_HEADER, message)
+            raise Stopped
+
+    def _reader(self, source: Bounded, types: dict[str, pa.DataType]) -> arrow_csv.CSVStreamingReader:
+        return arrow_csv.open_csv(
+            source.for_arrow(),
+            # One thread: only then rows with a wrong number of fields have a number.
+            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=self._head.delimiter, newlines_in_values=True, invalid_row_handler=self._ragged
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=types,
+                null_values=list(NULLS),
+                strings_can_be_null=True,
+                check_utf8=not self._as_text,
+            ),
         )
 
     def _suggested(self) -> dict[str, pa.DataType]:
@@ -209,6 +216,8 @@ class CsvReader:
         if not self._as_text and re.search(r"conversion error", message):
             raise Restart from error
         self._report_ragged()
+        if "Empty CSV file" in message:
+            return
         if "straddl" in message or "block boundaries" in message:
             what = f"A row is longer than {BLOCK_BYTES:,} bytes: a quotation mark is not closed there or before."
             self._tally.now(rules.QUOTES, what, row=row)

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luna_serving.capabilities.datasets.validation.frequency import MICROSECONDS, Frequency, Unit
+from luna_serving.capabilities.datasets.validation.frequency import GREATEST_COUNT, MICROSECONDS, Frequency, Unit
 
 DAY_US: Final = 86_400_000_000
 REGULAR: Final = 0.5
@@ -69,7 +69,8 @@ def guess(distances: Mapping[int, int], *, weekends: bool) -> Frequency | None:
 
 def _named(distance: int) -> Frequency | None:
     units = (Unit.WEEK, Unit.DAY, Unit.HOUR, Unit.MINUTE, Unit.SECOND, Unit.MILLISECOND)
-    return next((Frequency(distance // MICROSECONDS[u], u) for u in units if distance % MICROSECONDS[u] == 0), None)
+    found = next((Frequency(distance // MICROSECONDS[u], u) for u in units if distance % MICROSECONDS[u] == 0), None)
+    return found if found is not None and found.count <= GREATEST_COUNT else None
 
 
 def weekend(us: Times) -> bool:

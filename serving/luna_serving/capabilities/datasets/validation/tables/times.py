@@ -103,7 +103,7 @@ class TimeColumn:
             here = valid & (magnitude >= low) & (magnitude < high)
             if here.any():
                 self._see_epoch(unit, rows[here])
-                us[here] = np.round(values[here] * factor) if factor else values[here] / 1000
+                us[here] = np.round(values[here] * factor if factor else values[here] / 1000)
                 fits |= here
         self._unreadable(cells, valid & ~fits, rows)
         if fits.any():

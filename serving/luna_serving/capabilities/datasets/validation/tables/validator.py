@@ -30,7 +30,7 @@ from luna_serving.capabilities.datasets.validation.tables.times import TimeColum
 from luna_serving.capabilities.datasets.validation.tables.values import EnumColumn, ValueColumn
 
 SELF: Final = f"{__name__}:validate"
-MOST_SERIES_SHOWN: Final = 20_000
+MOST_SERIES_SHOWN: Final = 10_000
 """Series whose times a summary lists, for checks of the whole set."""
 _PROGRESS_ROWS: Final = 500_000
 
@@ -182,6 +182,9 @@ class _Check:
             reason = "the contract does not name them"
             coverage.append({"check": f"values of {', '.join(others[:10])}", "reason": reason})
         shown = there[:MOST_SERIES_SHOWN]
+        if there.size > shown.size:
+            reason = f"only the first {MOST_SERIES_SHOWN:,} of {there.size:,} series of a file are compared"
+            coverage.append({"check": "series across files", "reason": reason})
         return {
             "checked": True,
             "complete": complete,

@@ -1,0 +1,1 @@
+"""The routes of data sets: uploads, validation, and the library of sets."""
