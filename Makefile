@@ -67,7 +67,7 @@ bench-uploads: $(INSTALLED) ## measure teams that upload and validate at once, m
 bench-statespace: $(INSTALLED) ## measure the filter beside its peers, minutes; ARGS=--quick is one
 	@exec $(BIN)/python -m benchmarks.statespace $(ARGS)
 
-# Further options of the build go in IMAGE_ARGS: --build-arg EXTRAS=serving,gpu, --build-arg BASE_IMAGE=..., --network host.
+# Further options of the build go in IMAGE_ARGS: --build-arg EXTRAS=serving,imaging,gpu, --build-arg BASE_IMAGE=..., --network host.
 ENGINE ?= $(notdir $(shell command -v podman || command -v docker))
 TAG ?= $(shell awk -F '"' '/^version = / { print $$2; exit }' pyproject.toml)
 IMAGE_ARGS ?=

@@ -58,11 +58,12 @@ class Evaluator:
                 return self.vector(node.expr, at)
             case promql.VectorSelector():
                 return {labels(s): s.value(at) for s in self.matching(node)}
-            case promql.Call() if node.func.name == "rate":
+            case promql.Call() if node.func.name in {"rate", "increase"}:
                 (range_,) = node.args
                 width = range_.range.total_seconds()
                 chosen = self.matching(range_.vector_selector)
-                return {labels(s): max(0.0, s.value(at) - s.value(at - width)) / width for s in chosen}
+                per = width if node.func.name == "rate" else 1.0
+                return {labels(s): max(0.0, s.value(at) - s.value(at - width)) / per for s in chosen}
             case promql.AggregateExpr():
                 return self._aggregated(node, at)
             case promql.BinaryExpr():

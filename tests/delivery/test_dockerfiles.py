@@ -76,7 +76,7 @@ def test_both_images_are_built_alike():
     serving, operator = (Dockerfile.of(part).stages["builder"].instructions for part in PARTS)
     only_serving = [line for line in serving if line not in operator]
     only_operator = [line for line in operator if line not in serving]
-    assert ("ARG", "EXTRAS=serving") in only_serving
+    assert ("ARG", "EXTRAS=serving,imaging") in only_serving
     assert ("ARG", "EXTRAS=operator") in only_operator
     assert ("COPY", "operator/luna_operator operator/luna_operator") in only_operator
     # The last of each packs the wheel; serving's removes the program whose package it has not.

@@ -118,6 +118,14 @@ class JobService:
         await self._queued(charge, job_id, queue)
         return job_id
 
+    async def check(self, caller: Caller, kind: str, plan: JobPlan, *, pointer: str = "/parameters") -> None:
+        """Check the account's grants, limits and rate as `create` does; charges nothing.
+
+        Raises:
+            Denied, Problem: as of `create`, except for the quota.
+        """
+        await self._holds.check(_charge(caller, kind, 0, plan, pointer))
+
     async def retry(self, caller: Caller, job_id: uuid.UUID) -> None:
         """Queue a failed or cancelled job again under the same id, charged anew.
 

@@ -164,7 +164,18 @@ async def test_a_refused_job_leaves_the_quota_alone(platform: Platform) -> None:
 async def test_a_model_that_is_not_allowed_is_refused(platform: Platform) -> None:
     caller = await platform.caller(allowed={"kalman": ["arima"]})
     async with caller.client() as client:
-        assert (await client.post(JOBS, json=simulation())).status_code == 403
+        for query in ({}, {"validate_only": "true"}):
+            assert (await client.post(JOBS, params=query, json=simulation())).status_code == 403
+
+
+async def test_a_limit_of_the_account_points_into_the_parameters(platform: Platform) -> None:
+    caller = await platform.caller(limits={"max_series_per_request": 2})
+    async with caller.client() as client:
+        for query in ({}, {"validate_only": "true"}):
+            answer = await client.post(JOBS, params=query, json=fit(3))
+            assert answer.status_code == 422, answer.text
+            assert answer.json()["errors"][0]["pointer"] == "/parameters/observations"
+        assert (await client.post(JOBS, params={"validate_only": "true"}, json=fit(2))).status_code == 200
 
 
 async def test_a_named_model_is_filled_in_when_the_job_is_created(platform: Platform) -> None:

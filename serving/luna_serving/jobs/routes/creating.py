@@ -35,7 +35,8 @@ def caller_of(own: Owner) -> Caller:
 
 async def checked(parts: JobParts, request: Request, own: Owner) -> Response:
     """Answer what a job would cost and how it would run; charge nothing."""
-    _, plan = await _planned(parts, own.account_id, await _body(parts, request))
+    wanted, plan = await _planned(parts, own.account_id, await _body(parts, request))
+    await parts.service.check(caller_of(own), wanted.kind, plan)
     return answered(dumped({"units": plan.units, "plan": dict(plan.plan)}))
 
 

@@ -11,6 +11,7 @@ import time
 import psutil
 import pytest
 
+from luna_serving.capabilities.datasets.validation.check import TABLE_PRELOAD
 from luna_serving.capabilities.datasets.validation.sandbox.limits import Ending, Limits
 from luna_serving.capabilities.datasets.validation.sandbox.running import Sandbox
 
@@ -154,9 +155,21 @@ asyncio.run(main())
 
 
 async def test_a_validator_of_tables_imports_no_framework_and_no_store():
-    async with Sandbox(preload=["pyarrow.parquet", "pyarrow.csv"]) as sandbox:
+    async with Sandbox(preload=TABLE_PRELOAD) as sandbox:
         outcome = await sandbox.run(f"{HERE}:modules", {})
-    forbidden = {"fastapi", "starlette", "ray", "jax", "sqlalchemy", "redis", "psycopg", "pydantic", "uvicorn"}
+    forbidden = {
+        "pandas",
+        "fastapi",
+        "starlette",
+        "ray",
+        "jax",
+        "sqlalchemy",
+        "redis",
+        "psycopg",
+        "pydantic",
+        "uvicorn",
+    }
+    assert "pyarrow" in outcome.result["modules"]
     assert forbidden & set(outcome.result["modules"]) == set()
 
 

@@ -73,6 +73,12 @@ def rle(*segments: int, size: int = 200) -> bytes:
     return struct.pack("<16I", len(segments), *segments, *[0] * (15 - len(segments))) + bytes(size)
 
 
+def rle_past_the_end() -> bytes:
+    """Segments of 33 runs of 128 bytes where 32 fill the image: the decoder, in Rust, panics."""
+    segment = bytes([129, 7]) * 33
+    return compressed(making.RLE, struct.pack("<16I", 2, 64, 64 + len(segment), *[0] * 13) + segment + segment)
+
+
 BROKEN: dict[str, Broken] = {
     # Files.
     "empty": (lambda: b"", "DCM005", None),
@@ -171,6 +177,7 @@ BROKEN: dict[str, Broken] = {
     "RLE of 15 segments": (lambda: compressed(making.RLE, rle(*range(64, 79))), "PIX004", "(7FE0,0010)"),
     "RLE out of its bytes": (lambda: compressed(making.RLE, rle(64, 9_999)), "PIX004", "(7FE0,0010)"),
     "RLE of too few bytes": (lambda: compressed(making.RLE, rle(64, 128)), "PIX001", "(7FE0,0010)"),
+    "RLE that runs past the end": (rle_past_the_end, "PIX001", "(7FE0,0010)"),
     "constant": (lambda: dicom(flat(700)), "PIX005", "(7FE0,0010)"),
     "beyond the bits stored": (lambda: dicom(making.clean(making.image(bits=16))), "PIX007", "(7FE0,0010)"),
     # PNG.

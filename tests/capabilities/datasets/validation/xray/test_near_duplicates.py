@@ -3,7 +3,6 @@
 import time
 
 import numpy as np
-import pytest
 from tests.capabilities.datasets.validation.xray import making
 
 from luna_serving.capabilities.datasets.validation.xray.near_duplicates import RADIUS, near_groups
@@ -46,13 +45,12 @@ def test_every_pair_within_the_radius_is_a_candidate():
         assert found == (len(apart) <= RADIUS)
 
 
-@pytest.mark.parametrize("alike", [False, True])
-def test_ten_thousand_images_take_seconds(alike):
+def test_ten_thousand_images_take_seconds():
     rng = np.random.default_rng(0)
     thumbnails = [rng.integers(0, 256, 1024, dtype=np.uint8).tobytes().hex() for _ in range(10_000)]
-    hashes = [int(h) for h in rng.integers(0, 1 << 63, 10_000)]
-    if alike:  # X-rays of one view: hashes a few bits apart.
-        hashes = [hashes[0] ^ (1 << i % 61) ^ (1 << i % 47) ^ (1 << i % 29) for i in range(10_000)]
+    # X-rays of one view: hashes a few bits apart.
+    one_view = int(rng.integers(0, 1 << 63))
+    hashes = [one_view ^ (1 << i % 61) ^ (1 << i % 47) ^ (1 << i % 29) for i in range(10_000)]
     thumbnails[7_000], hashes[7_000] = thumbnails[5], hashes[5]
     start = time.process_time()
     groups = list(near_groups(hashes, thumbnails))

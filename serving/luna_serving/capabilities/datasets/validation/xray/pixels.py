@@ -72,9 +72,10 @@ def check_pixels(
             return None
     try:
         stored = decode(data, element, syntax, geometry)
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # noqa: BLE001  decoders raise what they like, and their texts may quote the file
+    # Decoders raise what they like, and their texts may quote the file. A panic of Rust's is no Exception.
+    except BaseException as error:  # noqa: BLE001
         message = f"The decoder of {syntax.name} fails with {type(error).__name__}."
         report.add(rules.UNDECODABLE, message, tag=PIXELS)
         return None
