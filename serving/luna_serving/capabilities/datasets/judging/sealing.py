@@ -47,6 +47,7 @@ class Sealing:
         self._attempt = attempt
         self._metrics = metrics
         self._folder = folder
+        self._sealed: list[str] = []
         self._uploads: list[str] = []
 
     async def claim(self, files: Sequence[FileRecord]) -> None:
@@ -80,8 +81,10 @@ class Sealing:
         return Brought(place, as_declared)
 
     async def tidy(self) -> None:
-        """Delete the uploads that are sealed."""
+        """Note which files are verified, and delete their uploads: in this order, so that each can be read again."""
+        sealed, self._sealed = self._sealed, []
         uploads, self._uploads = self._uploads, []
+        await validating.verify_objects(self._engine, sealed)
         await self._store.delete_many(uploads)
 
     async def _read(self, key: str, file: FileRecord, place: Path) -> bool:
@@ -98,7 +101,7 @@ class Sealing:
 
     async def _noted(self, file: FileRecord, key: str, upload: str, *, as_declared: bool) -> None:
         if as_declared:
-            await validating.verify_object(self._engine, key)
+            self._sealed.append(key)
             self._metrics.verified(file.bytes)
         else:
             if not await validating.drop_object(self._engine, self._attempt, file, key):

@@ -42,7 +42,7 @@ UPDATE dataset_files f SET object_key = g.key FROM {_GIVEN} WHERE f.dataset_id =
 _POINT = text("UPDATE dataset_files SET object_key = :key WHERE dataset_id = :id AND position = :position")
 _UNRESERVE = text("UPDATE datasets SET reserved_bytes = greatest(0, reserved_bytes - :bytes) WHERE id = :id")
 _RESERVE = text("UPDATE datasets SET reserved_bytes = reserved_bytes + :bytes WHERE id = :id")
-_VERIFIED = text("UPDATE dataset_objects SET verified = true WHERE key = :key")
+_VERIFIED = text("UPDATE dataset_objects SET verified = true WHERE key = ANY(:keys)")
 _DROP = text("DELETE FROM dataset_objects WHERE key = :key")
 _END = text("""
 UPDATE datasets SET state = :state, digest = :digest, error = CAST(:error AS jsonb), validated_at = now(),
@@ -133,10 +133,10 @@ async def claim_objects(engine: AsyncEngine, attempt: Attempt, files: Sequence[t
         return True
 
 
-async def verify_object(engine: AsyncEngine, key: str) -> None:
-    """Note that an object's bytes have the declared digest: other sets may use it from now on."""
+async def verify_objects(engine: AsyncEngine, keys: Sequence[str]) -> None:
+    """Note that the bytes of objects have the declared digests: other sets may use them from now on."""
     async with engine.begin() as connection:
-        await connection.execute(_VERIFIED, {"key": key})
+        await connection.execute(_VERIFIED, {"keys": list(keys)})
 
 
 async def drop_object(engine: AsyncEngine, attempt: Attempt, file: FileRecord, key: str) -> bool:
