@@ -22,7 +22,7 @@ CLOCK = sa.text("clock_timestamp()")
 EMPTY = sa.text("'{}'")
 ZERO = sa.text("0")
 ROTATED = AuditTrigger(
-    "webhook_secrets", "webhook-secret.rotated", "UPDATE", subject="account_id", columns=("rotated_at",)
+    "webhook_secrets", "webhook.secret-rotated", "UPDATE", subject="account_id", columns=("rotated_at",)
 )
 
 

@@ -1,7 +1,8 @@
 """Server-sent events (WHATWG HTML, section 9.2): an answer that goes on until its work or its caller ends.
 
 The routes' own deadline does not hold for such an answer. Nothing is left of one whose caller has vanished: the
-iterator is closed as soon as the server has noticed, or when the caller reads nothing for `stall_s` seconds.
+iterator is closed as soon as the server has noticed, or when the caller reads nothing for `stall_s` seconds. A server
+that stops ends its streams; callers connect again, elsewhere, and go on after the last event.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ HEARTBEAT: Final = b": heartbeat\n\n"
 RETRY: Final = b"retry: 2000\n\n"
 # `edge.fastapi_app.HeadAsGet` marks requests that get no body.
 HEAD: Final = "luna.head"
+# In the state of the connection's scope: an event, which `edge.http_protocol` sets when the server stops.
+STOPPING: Final = "luna.stopping"
 LARGEST_ID: Final = 2**63 - 1
 _ID: Final = re.compile(r"\d{1,19}", re.ASCII)
 OPENAPI: Final[Mapping[str, Any]] = {MEDIA_TYPE: {"schema": {"type": "string"}}}
@@ -75,14 +78,19 @@ class EventStream(Response):
                 return
             sending = asyncio.create_task(self._send(send), name="event stream")
             watching = asyncio.create_task(_hung_up(receive), name="caller of an event stream")
+            stopping = scope.setdefault("state", {})[STOPPING] = asyncio.Event()
+            stopped = asyncio.create_task(stopping.wait(), name="end of an event stream's server")
+            tasks: set[asyncio.Task[Any]] = {sending, watching, stopped}
             try:
-                await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in (sending, watching):
+                for task in tasks:
                     task.cancel()
-                await asyncio.wait({sending, watching})
+                await asyncio.wait(tasks)
             if not sending.cancelled():
                 _raise_but_stalls(sending)
+            elif stopping.is_set():
+                await send({"type": "http.response.body", "body": b""})
         finally:
             await self._frames.aclose()
 

@@ -1,5 +1,7 @@
 """Uvicorn's HTTP protocol, with a problem for requests that it cannot parse, and without a `Server` header.
 
+When the server stops, it ends streams of events (`event_stream`), which would otherwise hold it up.
+
 HAProxy passes on some requests that uvicorn's parser refuses, such as control characters in a header. Uvicorn answers
 these in plain text, before the application runs.
 """
@@ -11,6 +13,7 @@ from typing import Any
 import uvicorn.config
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from luna_serving.edge.event_stream import STOPPING
 from luna_serving.edge.security_headers import OF_DATA
 from luna_serving.wire import problems
 
@@ -39,6 +42,13 @@ class ProblemProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # a 
         )
         self.transport.write(b"\r\n".join((*head, b"", body)))
         self.transport.close()
+
+    def shutdown(self) -> None:
+        """Serve what is under way, then close the connection; uvicorn calls this when the server stops."""
+        scope = getattr(self, "scope", None)
+        if scope is not None and STOPPING in scope["state"]:
+            scope["state"][STOPPING].set()
+        super().shutdown()
 
 
 def install() -> None:

@@ -119,12 +119,18 @@ class JobService:
         return job_id
 
     async def check(self, caller: Caller, kind: str, plan: JobPlan, *, pointer: str = "/parameters") -> None:
-        """Check the account's grants, limits and rate as `create` does; charges nothing.
+        """Check the account's grants and limits as `create` does; charges nothing.
 
         Raises:
-            Denied, Problem: as of `create`, except for the quota.
+            Denied, Problem: as of `create`, but not for the rate, the quota and the queue.
         """
-        await self._holds.check(_charge(caller, kind, 0, plan, pointer))
+        charge = _charge(caller, kind, 0, plan, pointer)
+        await self._holds.check(charge)
+        # A debit of nothing is compared with no limits.
+        for limit, amount in plan.amounts.items():
+            most = caller.limits.get(limit)
+            if most is not None and amount > most:
+                raise problems.invalid(charge.limit_error(limit, most))
 
     async def retry(self, caller: Caller, job_id: uuid.UUID) -> None:
         """Queue a failed or cancelled job again under the same id, charged anew.

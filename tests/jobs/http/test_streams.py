@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+import uvicorn
 from tests.jobs.http.in_process import Api, serving
 from tests.jobs.http.jobs import events
 from tests.jobs.queue.queues import claimed, queued
 from tests.store.stores import Store
 
+from luna_serving.edge import http_protocol
 from luna_serving.jobs.routes import events as streams
 from luna_serving.jobs.wake import Waker
 from luna_store.jobs.ending import Ended, end
@@ -174,3 +176,16 @@ async def test_a_long_past_is_told_in_full_and_in_order(store: Store) -> None:
     assert [each.data["progress"]["completed"] for each in found[2:-1]] == list(range(120))
     assert found[-1].data["error"]["type"] == "https://luna.dev/problems/internal"
     assert [each.id for each in found] == sorted({each.id for each in found})
+
+
+async def test_a_server_that_stops_ends_its_streams(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", f"{http_protocol.__name__}:ProblemProtocol")
+    caller = await store.account()
+    async with httpx.AsyncClient(headers={"X-API-Key": caller.key.secret}) as watching:
+        async with serving(store, caller) as api:
+            request = watching.build_request("GET", f"{api.client.base_url}jobs/events")
+            answer = await watching.send(request, stream=True)
+            await until(lambda: api.watching.watchers == 1)
+        assert api.watching.watchers == 0
+        # Its end is no error: callers go on elsewhere.
+        assert [each async for each in events(answer)] == []

@@ -204,7 +204,7 @@ async def test_after_a_rotation_both_secrets_sign_for_a_day(store: Store) -> Non
         await settled(store, job_id)
     assert " " not in here.got[1][0]["webhook-signature"]
     assert (await secrets_of(store.engine, caller.account_id)).valid == (new.secret,)
-    entry = "SELECT actor || ' ' || (after - 'rotated_at')::text FROM audit_log WHERE action = 'webhook-secret.rotated'"
+    entry = "SELECT actor || ' ' || (after - 'rotated_at')::text FROM audit_log WHERE action = 'webhook.secret-rotated'"
     assert await store.scalar(entry) == f"user:{uuid.UUID(int=1)} {{}}"
 
 
