@@ -1,11 +1,18 @@
 """Sets of the tests, and a caller that sends them."""
 
+from __future__ import annotations
+
 import hashlib
+import random
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.store.stores import Caller, Store
 
 CONTRACT = {"time_column": "ts", "series_column": "shop", "value_columns": ["y"]}
 
@@ -74,3 +81,10 @@ async def judged(client: httpx.AsyncClient, files: Mapping[str, bytes], name: st
     answer = await completed(client, dataset_id)
     assert answer.status_code == 202, answer.text
     return await verdict(client, dataset_id)
+
+
+async def account_of(store: Store, **spec: Any) -> Caller:
+    """An account whose id no other test has: databases are each test's own, the object store is the run's."""
+    query = "SELECT setval(pg_get_serial_sequence('accounts', 'id'), :id)"
+    await store.scalar(query, id=random.randint(10_000, 2_000_000_000))
+    return await store.account(**spec)

@@ -80,8 +80,10 @@ def loops(settings: DatasetsSettings) -> tuple[Loop[Background], ...]:
     )
 
 
-async def swept(stores: Background, store: ObjectStore, lease: Lease, grace: timedelta) -> SweepReport:
-    """Delete objects that no row names, and rows whose object is gone."""
+async def swept(
+    stores: Background, store: ObjectStore, lease: Lease, grace: timedelta, prefix: str = ALL
+) -> SweepReport:
+    """Delete objects below a prefix that no row names, and rows whose object is gone."""
     before = datetime.now(UTC) - grace
     lost = LostObjects(stores.engine, before)
 
@@ -89,7 +91,7 @@ async def swept(stores: Background, store: ObjectStore, lease: Lease, grace: tim
         await lost.passed(keys)
         return await named(stores.engine, keys)
 
-    report = await sweep(store, ALL, known, before=before)
+    report = await sweep(store, prefix, known, before=before)
     if keys := await lost.ended():
         async with fenced(stores.engine, lease) as connection:
             await forget_lost(connection, keys)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.capabilities.datasets.sets import CONTRACT, declared, table
+from tests.capabilities.datasets.sets import CONTRACT, account_of, declared, table
 
 from luna_serving.capabilities.datasets.loops import forget, loops, swept
 from luna_serving.capabilities.datasets.settings import DatasetsSettings
@@ -54,7 +54,7 @@ async def lease_of(store: Store) -> Any:
 
 async def test_starts_at_once_reserve_no_more_than_there_is_room(store: Store) -> None:
     data = table()
-    caller = await store.account(limits={"datasets.stored_bytes": 3 * len(data)})
+    caller = await account_of(store, limits={"datasets.stored_bytes": 3 * len(data)})
     found = await asyncio.gather(
         *(begun(store, caller.account_id, {f"{i}.csv": data}) for i in range(8)), return_exceptions=True
     )
@@ -66,7 +66,7 @@ async def test_starts_at_once_reserve_no_more_than_there_is_room(store: Store) -
 
 
 async def test_a_number_of_sets_is_the_limit(store: Store) -> None:
-    caller = await store.account()
+    caller = await account_of(store)
     await begun(store, caller.account_id, {"a.csv": b"a"}, most_sets=1)
     with pytest.raises(TooManySets, match="Delete one"):
         await begun(store, caller.account_id, {"a.csv": b"a"}, most_sets=1)
@@ -78,7 +78,7 @@ async def test_an_account_that_is_gone_starts_nothing(store: Store) -> None:
 
 
 async def test_an_unfinished_set_expires_and_frees_its_bytes(store: Store, objects: ObjectStore) -> None:
-    caller = await store.account()
+    caller = await account_of(store)
     idle, busy = [await begun(store, caller.account_id, {"a.csv": table()}) for _ in range(2)]
     await store.execute("UPDATE datasets SET active_at = now() - interval '25 h'")
     # Bytes that arrive are activity, though nobody calls.
@@ -93,7 +93,7 @@ async def test_an_unfinished_set_expires_and_frees_its_bytes(store: Store, objec
 async def test_a_sweep_removes_what_no_row_names_and_rows_whose_object_is_gone(
     store: Store, objects: ObjectStore
 ) -> None:
-    caller = await store.account()
+    caller = await account_of(store)
     record = await begun(store, caller.account_id, {"a.csv": table(), "b.csv": table("c")})
     kept = upload_key(caller.account_id, record.id, 0)
     stray, late = sealed_key(caller.account_id), upload_key(caller.account_id, uuid.uuid4(), 0)
@@ -108,12 +108,12 @@ async def test_a_sweep_removes_what_no_row_names_and_rows_whose_object_is_gone(
         account=caller.account_id,
         id=record.id,
     )
-    stores = Background(store.engine, store.redis, objects)
+    stores, prefix = Background(store.engine, store.redis, objects), account_prefix(caller.account_id)
     # Young strangers are left alone.
-    await swept(stores, objects, await lease_of(store), timedelta(hours=1))
+    await swept(stores, objects, await lease_of(store), timedelta(hours=1), prefix)
     there = [each.key async for each in objects.list(account_prefix(caller.account_id))]
     assert sorted(there) == sorted([kept, stray, late, beyond])
-    await swept(stores, objects, await lease_of(store), timedelta(0))
+    await swept(stores, objects, await lease_of(store), timedelta(0), prefix)
     assert [each.key async for each in objects.list(account_prefix(caller.account_id))] == [kept]
     uploads = [each.upload_id async for each in objects.multipart.uploads(account_prefix(caller.account_id))]
     assert upload not in uploads
@@ -122,7 +122,7 @@ async def test_a_sweep_removes_what_no_row_names_and_rows_whose_object_is_gone(
 
 
 async def test_a_deleted_set_is_gone_with_its_reservation(store: Store) -> None:
-    caller, stranger = await store.account(), await store.account()
+    caller, stranger = await account_of(store), await account_of(store)
     record = await begun(store, caller.account_id, {"a.csv": table()})
     await begun(store, stranger.account_id, {"a.csv": table()})
     records, garbage = await removing.delete(store.engine, caller.account_id, Reference(name="sales"), ACTOR)
@@ -132,7 +132,7 @@ async def test_a_deleted_set_is_gone_with_its_reservation(store: Store) -> None:
 
 
 async def test_all_objects_of_a_deleted_account_are_deleted(store: Store, objects: ObjectStore) -> None:
-    caller, stranger = await store.account(), await store.account()
+    caller, stranger = await account_of(store), await account_of(store)
     for each in (caller, stranger):
         await objects.put_bytes(sealed_key(each.account_id), b"x")
     await objects.multipart.start(upload_key(caller.account_id, uuid.uuid4(), 0))
