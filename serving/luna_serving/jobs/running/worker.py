@@ -88,8 +88,9 @@ class JobWorker:
         while True:
             free = worker.slots - len(self._attempts)
             jobs: list[ClaimedJob] = []
+            # Also of a full worker: waiting for an event that is set would never let anything else run.
+            self._look.clear()
             if free > 0:
-                self._look.clear()
                 try:
                     jobs = await claim(
                         worker.leases, worker.name, kinds, min(free, CLAIMED_AT_ONCE), lease_s=worker.lease_s
