@@ -2,7 +2,8 @@
 
     python examples/datasets.py [FILE.csv]
 
-Needs httpx. Costs one unit, and one per series. Without a file it sends a small one of its own, with columns `ts`, `shop` and `y`.
+Needs httpx. Costs one unit, and one per series. Without a file it sends a small one of its own, with columns `ts`,
+`shop` and `y`.
 """
 
 import hashlib
