@@ -1,8 +1,9 @@
-"""Upload a data set, wait for the verdict, and print the findings.
+"""Upload a data set, wait for the verdict, print the findings, and filter its series by name.
 
     python examples/datasets.py [FILE.csv]
 
-Needs httpx. Costs one unit. Without a file it sends a small one of its own, with columns `ts`, `shop` and `y`.
+Needs httpx. Costs one unit, and one per series. Without a file it sends a small one of its own, with columns `ts`,
+`shop` and `y`.
 """
 
 import hashlib
@@ -39,6 +40,11 @@ def main() -> None:
             answer = client.get(f"validation/{dataset_id}/status", headers={"Prefer": "wait=20"})
             status = answer.raise_for_status().json()
             state = status["state"]
+        if state == "valid":
+            model = {"kind": "local_level", "obs_var": 1.0, "level_var": 0.1}
+            named = {"dataset": f"{status['name']}@{status['version']}", "columns": "y"}
+            body = {"model": model, "observations": named, "outputs": ["loglike"]}
+            print(client.post("kalman/filter", json=body).raise_for_status().text)
     for finding in status["findings"]:
         print(f"{finding['severity']} {finding['id']} {finding['path']}: {finding['message']} {finding['remedy']}")
     print(f"{status['name']}@{status['version']} is {state}")

@@ -1,5 +1,6 @@
 #!/bin/sh
-# A data set with curl: start it, send the file to the object store, complete it, wait for the verdict. Costs one unit.
+# A data set with curl: start it, send the file to the object store, complete it, wait for the verdict, filter
+# its series by name. Costs two units.
 # Reads LUNA_URL, LUNA_ACCOUNT_ID and LUNA_API_KEY from the environment, else from .luna/env, which `make up` writes.
 set -eu
 [ -n "${LUNA_API_KEY:-}" ] || . ./.luna/env
@@ -30,4 +31,7 @@ fi
 ask "$api/upload/complete" --header "$json" --data '{"dataset_id": "'"$dataset_id"'"}'
 echo
 ask "$api/validation/$dataset_id/status" --header "Prefer: wait=25"
+echo
+ask "$api/kalman/filter" --header "$json" --data '{"model": {"kind": "local_level", "obs_var": 1.0, "level_var": 0.1},
+  "observations": {"dataset": "'"$dataset_id"'", "columns": "y"}, "outputs": ["loglike"]}'
 echo

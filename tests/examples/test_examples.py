@@ -29,6 +29,8 @@ TESTED = {
     "stream.py",
     "jobs.sh",
     "jobs.py",
+    "datasets.sh",
+    "datasets.py",
 }
 
 
@@ -223,3 +225,21 @@ async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None
     while data := await source.read(1 << 20):
         sink.write(data)
     sink.close()
+
+
+async def test_datasets_sh_uploads_a_set_and_filters_its_series(platform: Platform) -> None:
+    caller = await platform.caller()
+    completed, status, filtered = (await run("datasets.sh", env=variables(caller))).output.splitlines()
+    assert json.loads(completed)["state"] == "validating"
+    assert (json.loads(status)["state"], json.loads(status)["counts"]["error"]) == ("valid", 0)
+    assert json.loads(filtered)["dataset"]["name"] == "sales"
+    assert platform.used(caller.id) == 1 + 1
+
+
+async def test_datasets_py_does_so_too_and_a_second_time_finds_the_same_set(platform: Platform) -> None:
+    caller = await platform.caller()
+    for _ in range(2):
+        answer, verdict = (await run("datasets.py", env=variables(caller))).output.splitlines()
+        assert len(json.loads(answer)["results"]) == 2
+        assert verdict == "sales@1 is valid"
+    assert platform.used(caller.id) == 1 + 2 * 2

@@ -39,7 +39,7 @@ def dying(function: Callable[..., Awaitable[Any]], when: str, call: int) -> Call
         if calls == call and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         result = await function(*arguments, **named)
-        if calls == call and when == "after":
+        if calls >= call and when == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
