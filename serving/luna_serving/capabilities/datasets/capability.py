@@ -1,5 +1,6 @@
 """The declaration of the capability: uploads, validation, and the library of data sets."""
 
+import logging
 from typing import Final
 
 from luna_serving.capabilities.contract import Capability, Platform, Routes
@@ -7,7 +8,7 @@ from luna_serving.capabilities.datasets.job_kinds import job_kinds
 from luna_serving.capabilities.datasets.library.copies import Copies
 from luna_serving.capabilities.datasets.library.series import SetSeries
 from luna_serving.capabilities.datasets.loops import forget, loops
-from luna_serving.capabilities.datasets.routes import library, validation
+from luna_serving.capabilities.datasets.routes import library, unconfigured, validation
 from luna_serving.capabilities.datasets.routes.uploads import UploadRoutes
 from luna_serving.capabilities.datasets.settings import DatasetsSettings
 from luna_serving.capabilities.datasets.store.starting import STORED_BYTES
@@ -22,15 +23,21 @@ from luna_serving.capabilities.datasets.uploads.arrivals import PartSizes
 from luna_serving.capabilities.datasets.uploads.service import Uploads
 from luna_serving.capabilities.datasets.wire.reading import Limits
 from luna_serving.objects.multipart import MOST_PARTS
-from luna_serving.objects.wiring import needed
+from luna_serving.objects.wiring import ObjectsNeeded, needed
 from luna_store.platform.idempotency import IdempotencyKeys
+
+log = logging.getLogger("luna.datasets")
 
 NAME: Final = "datasets"
 
 
 def serve(platform: Platform, settings: DatasetsSettings) -> Routes:
     """Wire the routes in an ingress replica."""
-    store = needed(platform.objects, NAME)
+    try:
+        store = needed(platform.objects, NAME)
+    except ObjectsNeeded as e:
+        log.warning("%s Its calls answer 503.", e)
+        return Routes(routers=[unconfigured.router(platform.authorization)])
     sizes = PartSizes(settings.part_bytes, MOST_PARTS)
     uploads = Uploads(platform.engine, store, platform.jobs, sizes, most_sets=settings.max_sets)
     edge = platform.settings.edge
