@@ -149,7 +149,11 @@ def test_where_buckets_are_hosts_the_bucket_is_in_the_host():
     assert (url.netloc, url.path) == ("luna.s3.example.com", "/a/b")
 
 
-@pytest.mark.parametrize("key", [sealed_key(7), "accounts/7/incoming", "accounts/7/incoming/../x/y", "x"])
+@pytest.mark.parametrize(
+    "key",
+    [sealed_key(7), "accounts/7/incoming", "accounts/7/incoming/../x/y", "x"],
+    ids=["sealed", "no name", "climbing", "outside"],
+)
 def test_no_url_writes_outside_incoming(key):
     with pytest.raises(ValueError, match="no incoming key"):
         presigner().put(key, 4, "text/csv", SHA256)
