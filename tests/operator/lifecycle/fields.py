@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.operator.lifecycle.team import Team, refused
+from tests.operator.operating import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +32,8 @@ class Change:
     """What is merged into it."""
     row: Tree
     """Columns of the account's row."""
-    cached: dict[str, str]
-    """Fields of the account's hash in Redis."""
+    cached: dict[str, str | Tree]
+    """Fields of the account's hash in Redis; of one that is JSON what it holds, besides the rest."""
     effective: Tree
     """What `status.effective` then holds, besides the rest."""
     felt: Callable[[Team], None]
@@ -44,7 +47,9 @@ class Change:
         assert holds(team.status()["effective"], self.effective), team.status()["effective"]
         row, cached = team.row(), team.cached()
         assert {name: row[name] for name in self.row} == self.row
-        assert {name: cached[name] for name in self.cached} == self.cached
+        for name, value in self.cached.items():
+            held = json.loads(cached[name]) if isinstance(value, dict) else cached[name]
+            assert holds(held, value) if isinstance(value, dict) else held == value
 
 
 def holds(whole: Tree, part: Tree) -> bool:
@@ -111,6 +116,41 @@ def _a_week(team: Team) -> None:
     assert datetime.now(UTC) - since < timedelta(days=7, minutes=1)
 
 
+def _shown(name: str, value: int, team: Team) -> None:
+    # What these do shows tests/jobs/queue.
+    assert team.get_http().json()["limits"][name] == value
+
+
+def _job(team: Team) -> dict[str, Any]:
+    parameters = {"model": LEVEL, "length": 3, "initial_state": [0.0]}
+    answer = team.post("/jobs/", {"kind": "kalman/simulate", "parameters": parameters})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def _nine_bytes(team: Team) -> None:
+    job = _job(team)
+
+    def ended() -> dict[str, Any]:
+        now = team.get_http(f"/jobs/{job['id']}").json()
+        assert now["status"] == "failed", now
+        return now
+
+    assert eventually(ended, seconds=30)["error"]["type"].endswith("/result-too-large")
+
+
+def _nine_days(team: Team) -> None:
+    job = _job(team)
+    kept = datetime.fromisoformat(job["expires_at"]) - datetime.fromisoformat(job["created_at"])
+    assert kept == timedelta(days=9)
+
+
+def _nine_stored(team: Team) -> None:
+    file = {"path": "a.csv", "bytes": 10, "sha256": "0" * 64, "media_type": "text/csv"}
+    answer = team.post("/upload/start", {"name": "a", "type": "series", "files": [file]})
+    assert answer.status_code == 413, answer.text
+
+
 CHANGES = [
     Change(
         "quota.limit",
@@ -171,7 +211,7 @@ CHANGES = [
         before={},
         after={"limits": {"maxSeriesLength": 3}},
         row={"max_series_length": 3, "limits": {"max_series_length": 3}},
-        cached={"max_length": "3", "limits": '{"max_series_length":3}'},
+        cached={"max_length": "3", "limits": {"max_series_length": 3}},
         effective={"limits": {"maxSeriesLength": 3}},
         felt=_three_points,
     ),
@@ -192,5 +232,25 @@ CHANGES = [
         cached={},
         effective={"limits": {"historyDays": 7}},
         felt=_a_week,
+    ),
+    *(
+        Change(
+            f"limits.{field}",
+            before={},
+            after={"limits": {field: value}},
+            row={"limits": {name: value}},
+            cached={"limits": {name: value}},
+            effective={"limits": {field: value}},
+            felt=felt,
+        )
+        for field, name, value, felt in (
+            ("jobsConcurrent", "jobs.concurrent", 9, partial(_shown, "jobs.concurrent", 9)),
+            ("jobsQueued", "jobs.queued", 9, partial(_shown, "jobs.queued", 9)),
+            ("jobsSeconds", "jobs.seconds", 9, partial(_shown, "jobs.seconds", 9)),
+            ("jobsWeight", "jobs.weight", 9, partial(_shown, "jobs.weight", 9)),
+            ("jobsResultBytes", "jobs.result_bytes", 9, _nine_bytes),
+            ("jobsResultDays", "jobs.result_days", 9, _nine_days),
+            ("datasetsStoredBytes", "datasets.stored_bytes", 9, _nine_stored),
+        )
     ),
 ]
