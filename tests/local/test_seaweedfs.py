@@ -177,7 +177,7 @@ def test_the_secrets_stand_in_files_for_the_owner_alone(server):
 def test_it_sends_no_telemetry_and_its_memory_is_bounded(server):
     process = psutil.Process(server.pid)
     assert "-master.telemetry=false" in process.cmdline()
-    assert process.environ()["GOMEMLIMIT"] == "256MiB"
+    assert process.environ()["GOMEMLIMIT"] == "512MiB"
     away = [c.raddr for c in process.net_connections("inet") if c.raddr and c.raddr.ip != "127.0.0.1"]
     assert away == []
 

@@ -187,8 +187,9 @@ class SeaweedServer:
     def _variables(self) -> dict[str, str]:
         # Nothing else of this process's environment: WEED_, S3_ and AWS_ variables would change what it does.
         kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
-        # Of memory it holds 115 MB when idle. With a bound just above that it would collect garbage without pause.
-        return {**kept, "HOME": str(self._folder.path), "GOMEMLIMIT": "256MiB"}
+        # Its heap has 165 to 233 MB when idle, most of it untouched (115 MB resident). With a bound near that it collects
+        # garbage without pause.
+        return {**kept, "HOME": str(self._folder.path), "GOMEMLIMIT": "512MiB"}
 
     def _answers(self) -> bool:
         """Whether the bucket answers to the credentials."""
