@@ -89,9 +89,16 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def json_request(schema: type[BaseModel]) -> dict[str, Any]:
-    """The `openapi_extra` of a FastAPI route that reads a JSON body by itself."""
+    """The `openapi_extra` of a FastAPI route that reads a JSON body by itself.
+
+    Schemas that it refers to are under `x-schemas` until the document is assembled.
+    """
     document = schema.model_json_schema(ref_template=REFERENCE)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": document}}}}
+    parts = document.pop("$defs", {})
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": document}}},
+        "x-schemas": parts,
+    }
 
 
 def describe(
@@ -134,6 +141,9 @@ def document(app: FastAPI, operations: Sequence[Hot]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     components["securitySchemes"] = SECURITY_SCHEMES
     schemas["Problem"] = PROBLEM
+    for operations_of_path in whole["paths"].values():
+        for described in operations_of_path.values():
+            schemas |= described.pop("x-schemas", {})
     for operation in operations:
         described = {"tags": [operation.capability], **operation.openapi}
         schemas |= described.pop("x-schemas", {})

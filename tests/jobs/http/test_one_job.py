@@ -239,10 +239,10 @@ async def test_an_artifact_is_served_so_that_a_browser_runs_nothing_of_it(platfo
     page = b"<!doctype html><script>alert(1)</script>"
     async with caller.client() as client:
         job = await finished(client, simulation())
-        give_artifact(platform, job["id"], "report.html", "text/html; charset=utf-8", page)
+        give_artifact(platform, job["id"], "page.html", "text/html; charset=utf-8", page)
         give_artifact(platform, job["id"], "chart.png", "image/png", b"png")
         shown = (await client.get(f"/jobs/{job['id']}")).json()["artifacts"]
-        assert [each["name"] for each in shown] == ["chart.png", "report.html"]
+        assert [each["name"] for each in shown] == ["chart.png", "page.html", "report.html"]
         answer = await client.get(platform.url + shown[1]["href"])
         assert (answer.content, answer.headers["content-type"]) == (page, "text/html; charset=utf-8")
         (policy,) = answer.headers.get_list("content-security-policy")
@@ -253,7 +253,7 @@ async def test_an_artifact_is_served_so_that_a_browser_runs_nothing_of_it(platfo
         assert (await client.get(platform.url + shown[0]["href"])).headers["content-type"] == "image/png"
         missing = await client.get(f"/jobs/{job['id']}/artifacts/other%00")
         assert missing.status_code == 404
-        assert "chart.png, report.html" in missing.json()["detail"]
+        assert "chart.png, page.html, report.html" in missing.json()["detail"]
         await client.delete(f"/jobs/{job['id']}/data")
         assert (await client.get(platform.url + shown[0]["href"])).status_code == 410
 

@@ -27,6 +27,10 @@ LONGEST_NAME: Final = 255
 SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 SHOWN_AS_PAGES: Final = ("text/html", "image/svg+xml", "application/xhtml+xml")
 BINARY: Final = {form: {"schema": {"type": "string", "format": "binary"}} for form in FORMS[1:]}
+FILES: Final = {
+    form: {"schema": {"type": "string"}}
+    for form in ("text/html", "image/svg+xml", "image/png", "text/csv", "application/octet-stream")
+}
 NOT_MODIFIED: Final = {"description": "If-None-Match names it."}
 GONE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"headers": TAG, "content": {JSON: {"schema": {}}, **BINARY}},
@@ -69,7 +73,7 @@ def add(routes: AccountRoutes, parts: JobParts) -> None:
         summary="A file that a job made",
         response_class=Response,
         responses={
-            200: {"headers": TAG, "content": {"application/octet-stream": {"schema": {"type": "string"}}}},
+            200: {"headers": TAG, "content": FILES},
             304: NOT_MODIFIED,
             307: {"description": "It is in the object store: Location is a URL that is valid for minutes."},
             **refusals(410),
