@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.store.stores import PEPPERS, Store
 
+from luna_store.limits import in_force
 from luna_store.quota import gcra
 from luna_store.quota.debits import Debit, Decision, Outcome, StoreUnavailable
 from luna_store.quota.windows import QuotaWindow
@@ -140,7 +141,7 @@ async def test_a_call_beyond_the_accounts_own_limits_is_denied_and_costs_nothing
     assert (decision.outcome, decision.exceeded) == (Outcome.LIMIT if exceeded else Outcome.OK, exceeded)
     if decision.admitted:
         return
-    assert decision.standing.limits == limits
+    assert decision.standing.limits == in_force(limits)
     assert decision.standing.tokens_left == 1
     assert (await debit(caller.debit())).admitted, "the one token of the rate is still there"
     assert await settled_used(store, caller.account_id) == 1
@@ -160,7 +161,7 @@ async def test_the_standing_tells_the_limits_and_is_bound_by_none(store: Store, 
     caller = await store.account(max_series_length=5, max_series_per_request=2)
     decision = await debit(caller.debit(0, length=6))
     assert decision.admitted
-    assert decision.standing.limits == {"max_series_per_request": 2, "max_series_length": 5}
+    assert decision.standing.limits == in_force({"max_series_per_request": 2, "max_series_length": 5})
 
 
 async def test_limits_that_were_lifted_hold_no_more(store: Store, debit: type_debit) -> None:
