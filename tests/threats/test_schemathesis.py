@@ -6,8 +6,8 @@ import pytest
 from tests.threats.running import LocalLuna
 from tests.threats.schemathesis_run import Attacker, Outcome, attack
 
-# Together 50 s; the slow suite takes twenty times as long.
-SECONDS = {"key": 20, "person": 20, "none": 10}
+# Together 100 s; the slow suite takes twenty times as long.
+SECONDS = {"key": 40, "person": 40, "none": 20}
 SEED = 20_261_129
 
 
@@ -27,7 +27,7 @@ def assert_as_documented(outcome: Outcome, least: int) -> None:
 @pytest.mark.parametrize("credentials", SECONDS)
 def test_every_answer_is_one_that_the_document_names(luna: LocalLuna, tmp_path: Path, credentials: str) -> None:
     outcome = attack(Attacker.of(luna), credentials, tmp_path, seconds=SECONDS[credentials], seed=SEED)
-    assert_as_documented(outcome, least=80)
+    assert_as_documented(outcome, least=50)
 
 
 @pytest.mark.slow
@@ -38,5 +38,5 @@ def test_every_answer_is_one_that_the_document_names_for_long(
 ) -> None:
     attacker = Attacker.of(luna)
     for repetition in range(5):
-        outcome = attack(attacker, credentials, tmp_path, seconds=4 * SECONDS[credentials], seed=SEED + 1 + repetition)
+        outcome = attack(attacker, credentials, tmp_path, seconds=2 * SECONDS[credentials], seed=SEED + 1 + repetition)
         assert_as_documented(outcome, least=400)

@@ -147,7 +147,8 @@ def _nine_days(team: Team) -> None:
 
 def _nine_stored(team: Team) -> None:
     file = {"path": "a.csv", "bytes": 10, "sha256": "0" * 64, "media_type": "text/csv"}
-    answer = team.post("/upload/start", {"name": "a", "type": "series", "files": [file]})
+    contract = {"time_column": "ts", "value_columns": ["y"]}
+    answer = team.post("/upload/start", {"name": "a", "type": "series", "contract": contract, "files": [file]})
     assert answer.status_code == 413, answer.text
 
 
