@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from luna_serving.cli import main
 from luna_serving.commands.durations import duration
 from luna_store.accounts.api_keys import ApiKey, Peppers
+from luna_store.limits import in_force
 from luna_store.quota.debits import Debit, Decision
 from luna_store.quota.redis_quota import RedisQuota, redis_client
 
@@ -129,7 +130,7 @@ def test_grants_and_limits_are_given_by_name(luna: Luna) -> None:
     create(luna, "team/web", *options)
     facts = luna("account", "show", "team/web", "--json").facts
     assert facts["allowed"] == {"kalman": ["arima", "local_level"], "indicators": ["*"]}
-    assert facts["limits"] == {"max_series_length": 20, "history_days": 7}
+    assert facts["limits"] == in_force({"max_series_length": 20, "history_days": 7})
     shown = luna("account", "show", "team/web").out
     assert "kalman: arima, local_level" in shown
     assert "max_series_length 20" in shown
