@@ -108,12 +108,14 @@ async def test_a_receiver_that_was_down_gets_every_message_once(store: Store) ->
 
 
 async def test_a_deliverer_that_is_killed_before_it_settles_repeats_the_message_with_its_id(
-    store: Store, fresh_database: str
+    store: Store, migrated_database: str
 ) -> None:
     caller = await store.account()
     async with receiver(delay_s=1.0) as here:
         (job_id,) = await ended(store, caller, here.url)
-        process = await asyncio.create_subprocess_exec(sys.executable, str(Path(in_process.__file__)), fresh_database)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(Path(in_process.__file__)), migrated_database
+        )
         try:
             await until(lambda: len(here.got) == 1, 60)
             async with store.engine.begin() as connection:
