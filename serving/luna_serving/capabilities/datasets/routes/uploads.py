@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.convertors import Convertor, register_url_convertor
 
 from luna_serving.access.authorization import Authorization
 from luna_serving.capabilities.datasets.routes.answering import answered
@@ -36,6 +37,21 @@ Renew = Annotated[
         description="Which missing files get fresh URLs: `true` (all, the default), `false` (none), or paths.",
     ),
 ]
+
+
+class _Upload(Convertor[str]):
+    """Any segment but the names of the other routes, whose `Allow` would otherwise list this one's method."""
+
+    regex = "(?!(?:start|complete)(?:/|$))[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("upload", _Upload())
 
 
 class UploadRoutes:
@@ -103,7 +119,7 @@ class UploadRoutes:
             return Response(written(complete_json(outcome)), 202, {"Location": status_url(outcome)}, JSON)
 
         @routes.get(
-            "/upload/{dataset_id}",
+            "/upload/{dataset_id:upload}",
             summary="Resume an upload",
             description="What has arrived, and the requests that send the rest.",
             response_model=UploadAnswer,
