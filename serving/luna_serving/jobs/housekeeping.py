@@ -8,12 +8,14 @@ from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop
 from luna_serving.objects.errors import StoreGone
 from luna_store.jobs.claiming import backlog
+from luna_store.jobs.orphans import void_orphans
 from luna_store.jobs.retention import delete_expired, delete_idle_lanes, expired
 from luna_store.jobs.webhooks import waiting
 from luna_store.platform.leases import Lease, fenced
 
 RETENTION_S = 3600.0
 BACKLOG_S = 5.0
+ORPHANS_S = 30.0
 # Jobs in one transaction; their data goes with them.
 AT_ONCE = 200
 
@@ -51,7 +53,13 @@ def housekeeping(metrics: BacklogMetrics) -> tuple[Loop[Background], ...]:
     return (
         Loop("jobs.backlog", BACKLOG_S, show, timeout_s=30.0, released=metrics.released),
         Loop("jobs.retention", RETENTION_S, remove_expired, timeout_s=3600.0),
+        Loop("jobs.orphans", ORPHANS_S, give_back),
     )
+
+
+async def give_back(stores: Background, _: Lease) -> None:
+    """Give back units that were reserved for jobs that were never queued."""
+    await void_orphans(stores.engine)
 
 
 async def remove_expired(stores: Background, lease: Lease) -> None:

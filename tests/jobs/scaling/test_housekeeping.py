@@ -9,12 +9,14 @@ from tests.store.stores import Store
 
 from luna_serving.jobs import housekeeping as housekeeping_module
 from luna_serving.jobs.background import Background
-from luna_serving.jobs.housekeeping import BacklogMetrics, housekeeping, remove_expired
+from luna_serving.jobs.housekeeping import BacklogMetrics, give_back, housekeeping, remove_expired
 from luna_serving.objects.client import ObjectStore
 from luna_serving.objects.errors import StoreGone
 from luna_serving.objects.keys import account_prefix
-from luna_store.jobs.ending import Artifact, Ended, end
+from luna_store.jobs.creating import owner_of
+from luna_store.jobs.ending import HOLD_FENCE, Artifact, Ended, end
 from luna_store.jobs.states import JobStatus
+from luna_store.ledger import holds
 from luna_store.platform.leases import Lease, LeaseLost, acquire, release
 
 
@@ -84,7 +86,7 @@ async def test_the_gauges_are_shown_by_the_holder_alone(store: Store) -> None:
     for _ in range(3):
         await queued(store, caller, units=0)
     registry = CollectorRegistry()
-    show, _ = housekeeping(BacklogMetrics(registry))
+    show, *_ = housekeeping(BacklogMetrics(registry))
 
     def value(name: str) -> float | None:
         return registry.get_sample_value(f"luna_jobs_{name}")
@@ -94,3 +96,14 @@ async def test_the_gauges_are_shown_by_the_holder_alone(store: Store) -> None:
     assert 0 < value("oldest_queued_seconds") < 60
     show.released()
     assert (value("queued"), value("oldest_queued_seconds")) == (0, 0)
+
+
+async def test_units_of_a_job_that_was_never_queued_are_given_back_and_no_others(store: Store) -> None:
+    caller = await store.account()
+    await queued(store, caller, units=2)
+    lost = caller.debit(5)
+    async with store.engine.begin() as connection:
+        await holds.write(connection, lost, owner_of(uuid.uuid4()), HOLD_FENCE, holds.LONGEST)
+    await store.execute("UPDATE holds SET reserved_at = now() - interval '11 minutes'")
+    await give_back(Background(store.engine, store.redis), await lease(store))
+    assert await store.scalar("SELECT array_agg(units) FROM holds") == [2]
