@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from tests.objects.fixture import store_on
@@ -58,7 +59,7 @@ async def test_a_store_that_hangs_is_gone_within_the_timeout_and_back_afterwards
     key = sealed_key(2)
     async with store_on(server, QUICK) as store:
         await store.put_bytes(key, b"body")
-        os.kill(server.pid, signal.SIGSTOP)
+        stop(server.pid)
         try:
             begun = time.monotonic()
             questions = (
@@ -80,6 +81,20 @@ async def test_a_store_that_hangs_is_gone_within_the_timeout_and_back_afterwards
         assert await settled(store.head(key), ObjectMissing) in {4, ObjectMissing}
 
 
+def stop(pid):
+    """Stop a process and wait until it stands still: `kill` returns while its other threads may still answer."""
+    os.kill(pid, signal.SIGSTOP)
+    limit = time.monotonic() + 10.0
+    while any(state_of(thread) not in "tT" for thread in Path(f"/proc/{pid}/task").iterdir()):
+        assert time.monotonic() < limit, f"Process {pid} did not stop within 10 s"
+        time.sleep(0.001)
+
+
+def state_of(thread):
+    """The state letter of a thread: the field after its name, which stands in parentheses (proc_pid_stat(5))."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+
+
 async def rest(reading):
     return [chunk async for chunk in reading.chunks]
 
@@ -98,7 +113,7 @@ async def test_a_body_that_stops_half_way_is_gone_within_the_timeout(server):
         await store.put_bytes(key, bytes(32 * 1024**2))
         async with store.open(key) as reading:
             await anext(reading.chunks)
-            os.kill(server.pid, signal.SIGSTOP)
+            stop(server.pid)
             try:
                 with pytest.raises(StoreGone):
                     await rest(reading)
