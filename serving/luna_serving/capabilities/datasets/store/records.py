@@ -38,7 +38,6 @@ class Kind(StrEnum):
 
     FILE = "file"
     TABLE = "table"
-    REPORT = "report"
     FINDINGS = "findings"
 
 
