@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from luna_serving.engines.indicators.bars import COLUMNS
+from luna_serving.engines.indicators.catalogue import CATALOGUE
 from luna_serving.engines.indicators.catalogue.entry import Indicator
 
 from . import syntax
@@ -42,7 +43,7 @@ _CURES_OF_NAMES: Final = MappingProxyType(
 )
 
 
-def parse(text: str, catalogue: Mapping[str, Indicator], limits: Limits = DEFAULT_LIMITS) -> Expression:
+def parse(text: str, catalogue: Mapping[str, Indicator] = CATALOGUE, limits: Limits = DEFAULT_LIMITS) -> Expression:
     """Parse and check an expression over the indicators of a catalogue.
 
     Raises:
