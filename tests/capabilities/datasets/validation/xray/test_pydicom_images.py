@@ -117,8 +117,8 @@ async def test_no_output_shows_a_value(report, folder, tmp_path, capfd, caplog):
     assert exit_status(CheckOptions(few, "xray", None, json=True, every=None, html=page)) == 1
     captured = capfd.readouterr()
     assert '"state": "invalid"' in captured.out
+    outputs["html"] = page.read_text()
     outputs |= {
-        "html": page.read_text(),
         "NDJSON": every.read_text(),
         "printed": captured.out,
         "errors": captured.err,
