@@ -1,11 +1,16 @@
-"""Processes that are stopped (SIGSTOP), not killed: they keep their connections and locks, and answer nothing."""
+"""Processes that are stopped or that kill themselves where a test says so.
+
+One that is stopped (SIGSTOP) keeps its connections and locks, and answers nothing.
+"""
 
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -57,6 +62,24 @@ def stop_tree(pid: int) -> None:
     """Stop a process, its children and theirs."""
     stop(pid)
     stop_children(pid)
+
+
+def dying(function: Callable[..., Awaitable[Any]], when: str, call: int) -> Callable[..., Awaitable[Any]]:
+    """A function in whose `call`-th call the process is killed, `before` or `after` its work."""
+    calls = 0
+
+    @wraps(function)
+    async def killed(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = await function(*arguments, **named)
+        if calls >= call and when == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return killed
 
 
 def _threads(pid: int) -> list[Path]:

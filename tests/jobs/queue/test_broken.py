@@ -161,6 +161,5 @@ async def test_nothing_is_lost_and_nothing_is_done_twice_amid_kills(fleet: Fleet
 async def test_nothing_is_lost_amid_many_kills(fleet: Fleet, stores: Store, seed: int) -> None:
     kinds = ["kill_valkey", "stop_worker_beyond_its_lease", "kill_postgres", "terminate_worker"]
     faults = random.Random(seed).choices(kinds, k=14)
-    # A job may lose two workers, not three.
     faults[3] = faults[9] = "kill_worker"
     await run_amid(fleet, stores, 120, faults, seed)

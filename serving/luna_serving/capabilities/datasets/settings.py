@@ -42,8 +42,8 @@ class DatasetsSettings(CapabilitySettings):
     sweep_grace_s: float = Field(
         3600.0,
         ge=0,
-        description="Seconds that an object which belongs to nobody is left alone: longer than a job takes from its "
-        "artifact to its end.",
+        description="Seconds that an object which belongs to nobody is left alone: longer than a worker may be "
+        "stopped amid a copy.",
     )
     files_at_once: int = Field(
         4, gt=0, le=64, description="Files of one set that are copied and read at once; each takes its size on disk."

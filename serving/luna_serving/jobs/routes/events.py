@@ -17,10 +17,11 @@ from luna_serving.edge.event_stream import HEARTBEAT, HEARTBEAT_S, OPENAPI, RETR
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.jobs.routes.parts import STORE, JobParts
-from luna_serving.jobs.routes.wire import INLINE_BYTES, at_event, dumped
+from luna_serving.jobs.routes.wire import at_event, dumped
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.jobs.events import PROGRESS, Event, events_after, last_event
+from luna_store.jobs.objects import INLINE_BYTES
 from luna_store.jobs.reading import Job, find, jobs_of
 from luna_store.jobs.states import JobStatus
 from luna_store.people.roles import Role

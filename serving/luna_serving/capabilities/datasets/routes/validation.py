@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
@@ -22,6 +22,7 @@ from luna_serving.edge.account_scope import AccountRoutes, Owner
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.prefer import APPLIED, PreferHeader, wait_within
 from luna_serving.objects.client import ObjectStore
+from luna_serving.objects.streaming import streamed
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -80,23 +81,8 @@ def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore
         key = await rows(object_of(engine, record.id, Kind.FINDINGS))
         if key is None:
             raise wrong_state(record)
-        head, chunks = await answered(_opened(store, key))
-        return StreamingResponse(chunks, media_type=NDJSON, headers={"Content-Length": str(head)})
+        head, chunks = await answered(streamed(store, key))
+        return StreamingResponse(chunks, media_type=NDJSON, headers={"Content-Length": str(head.bytes)})
 
     Streams(engine, stall_s=timeout_s).add(routes)
     return routes
-
-
-async def _opened(store: ObjectStore, key: str) -> tuple[int, Any]:
-    """The size of an object, and its bytes in pieces; errors before the first piece are raised here."""
-    opened = store.open(key)
-    reading = await opened.__aenter__()
-
-    async def chunks() -> Any:  # noqa: ANN401  an asynchronous generator
-        try:
-            async for chunk in reading.chunks:
-                yield chunk
-        finally:
-            await opened.__aexit__(None, None, None)
-
-    return reading.head.bytes, chunks()
