@@ -40,6 +40,8 @@ class Kind(StrEnum):
     TABLE = "table"
     REPORT = "report"
     FINDINGS = "findings"
+    BARS = "bars"
+    """Of a set of bars: the file that replicas map."""
 
 
 @dataclass(frozen=True, slots=True)
