@@ -39,6 +39,8 @@ class Kind(StrEnum):
     FILE = "file"
     TABLE = "table"
     FINDINGS = "findings"
+    BARS = "bars"
+    """Of a set of bars: the file that replicas map."""
 
 
 @dataclass(frozen=True, slots=True)
