@@ -80,7 +80,7 @@ def _range(part: str) -> tuple[str, float]:
 
 
 def _fits(name: str, form: str) -> bool:
-    return name in {form, form.split("/")[0] + "/*", "*/*"}
+    return name in {form, form.split("/", maxsplit=1)[0] + "/*", "*/*"}
 
 
 def _specificity(name: str) -> int:

@@ -63,9 +63,7 @@ def bars_of(inline: InlineBars) -> Bars:
 def label_of(order: Order, instrument: Instrument, adjust: str) -> Label:
     """What an answer says of an indicator of an instrument."""
     if isinstance(instrument, InlineBars):
-        return Label(
-            order.id, None, order.formula.name, order.params, "none", None, None, intraday=instrument.intraday
-        )
+        return Label(order.id, None, order.formula.name, order.params, "none", None, None, intraday=instrument.intraday)
     return Label(
         order.id,
         instrument.symbol,
@@ -87,9 +85,7 @@ def market_last(instrument: Instrument) -> datetime | None:
 def _piece(batch: Batch, place: int, order: Order, bars: Bars, benchmark: Bars | None) -> Piece:
     instrument = batch.instruments[place]
     history = history_of(order.formula, bars, benchmark)
-    return Piece(
-        label_of(order, instrument, batch.adjust), history, batch.window.cut(history, market_last(instrument))
-    )
+    return Piece(label_of(order, instrument, batch.adjust), history, batch.window.cut(history, market_last(instrument)))
 
 
 def _instant(at: datetime) -> np.datetime64:

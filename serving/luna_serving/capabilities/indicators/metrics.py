@@ -35,7 +35,5 @@ class ReplicaMetrics:
         self.seconds = Histogram(
             "luna_indicators_seconds", "Time to compute a batch of histories.", buckets=SECONDS, registry=registry
         )
-        self.histories = Counter(
-            "luna_indicators_histories_total", "Histories that were computed.", registry=registry
-        )
+        self.histories = Counter("luna_indicators_histories_total", "Histories that were computed.", registry=registry)
         self.bars = Counter("luna_indicators_bars_total", "Bars that they have.", registry=registry)

@@ -9,7 +9,10 @@ class IndicatorSettings(ReplicaSettings):
     """Indicators of stored prices and inline bars; the cache; custom indicators."""
 
     threads: int = Field(
-        0, ge=0, le=256, description="Threads of a replica that compute; 0: one per core. The formulas release the lock."
+        0,
+        ge=0,
+        le=256,
+        description="Threads of a replica that compute; 0: one per core. The formulas release the lock.",
     )
     max_symbols: int = Field(1_000, gt=0, description="Instruments of one request; more are answered 422.")
     max_indicators: int = Field(200, gt=0, description="Indicators of one request; more are answered 422.")
@@ -21,8 +24,8 @@ class IndicatorSettings(ReplicaSettings):
     cached_pairs: int = Field(
         64,
         ge=0,
-        description="Pairs of instrument and indicator of one request that are looked for in the cache; a larger request "
-        "is computed at once, which is quicker, and leaves the cache to others.",
+        description="Pairs of instrument and indicator of one request that are looked for in the cache; a larger "
+        "request is computed at once, which is quicker, and leaves the cache to others.",
     )
     located_s: float = Field(
         0.5,
@@ -40,13 +43,15 @@ class IndicatorSettings(ReplicaSettings):
         0.1, ge=0, lt=1, description="Share by which a lifetime is shortened at random, so that not all end at once."
     )
     stale_s: float = Field(
-        3_600.0, ge=0, description="Seconds after its lifetime for which a history is served while it is computed again."
+        3_600.0,
+        ge=0,
+        description="Seconds after its lifetime for which a history is served while it is computed again.",
     )
     cache_bytes: int = Field(
         64 * 1024 * 1024,
         ge=0,
-        description="Bytes of all histories in Redis, about 30 kB for ten years of days. Beyond, the oldest are removed. "
-        "Redis also holds the quota and must not run out of memory (docs/indicators.md).",
+        description="Bytes of all histories in Redis, about 30 kB for ten years of days. Beyond, the oldest are "
+        "removed. Redis also holds the quota and must not run out of memory (docs/indicators.md).",
     )
     max_cached_bytes: int = Field(
         4 * 1024 * 1024, gt=0, description="Bytes of one history in Redis; a larger one is kept in memory only."

@@ -1,8 +1,8 @@
 """Where the prices of instruments are, remembered for a moment: a call of the hot route then asks no store for them."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from luna_serving.prices.intervals import Interval
@@ -43,6 +43,9 @@ class Places:
             Problem: 503.
         """
         found = await self._prices.locate(account_id, symbols, interval, as_of)
+        if mixed(found.values()):
+            # A version became current while some were remembered: ask for all of one moment.
+            found = await self._prices.locate(account_id, symbols, interval, as_of or datetime.now(UTC))
         if as_of is None:
             until = self._clock() + self._keep_s
             for symbol, located in found.items():
@@ -53,7 +56,8 @@ class Places:
                 self._kept.popitem(last=False)
         return found
 
-    def forget(self, located: Located) -> None:
-        """Drop what is known of an instrument, whose version was pruned."""
-        for key in [key for key, (kept, _) in self._kept.items() if kept is located]:
-            del self._kept[key]
+
+def mixed(located: Iterable[Located]) -> bool:
+    """Whether instruments of one market are of several of its versions."""
+    versions: dict[str, int] = {}
+    return any(versions.setdefault(each.market, each.data_version) != each.data_version for each in located)

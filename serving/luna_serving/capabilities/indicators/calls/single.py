@@ -10,7 +10,7 @@ from luna_serving.access.denied import Denied
 from luna_serving.capabilities.indicators.cache.lookup import Found, Lookup, Result
 from luna_serving.capabilities.indicators.cache.memory import Memory
 from luna_serving.capabilities.indicators.calls.definitions import Definitions
-from luna_serving.capabilities.indicators.calls.places import Places
+from luna_serving.capabilities.indicators.calls.places import Places, mixed
 from luna_serving.capabilities.indicators.compute import label_of, market_last
 from luna_serving.capabilities.indicators.jobs.batches import Order
 from luna_serving.capabilities.indicators.jobs.tasks import Task
@@ -28,7 +28,7 @@ from luna_serving.capabilities.indicators.wire.formulas import (
 from luna_serving.capabilities.indicators.wire.items import ItemInvalid, unknown_symbol
 from luna_serving.capabilities.indicators.wire.query import Wanted, parse_query
 from luna_serving.capabilities.indicators.wire.work import SingleJob, SingleWork
-from luna_serving.dispatch.gate import Call, Gate
+from luna_serving.dispatch.gate import Call
 from luna_serving.dispatch.lanes import Gateway
 from luna_serving.dispatch.work import Rendered, Unresolved
 from luna_serving.edge.query import Parameters
@@ -71,7 +71,9 @@ class Parsing:
                 return work_of(wanted, asked, located, None)
             symbol = asked.benchmark or ""
             benchmark = self.places.at_hand(account_id, symbol, wanted.frame.interval)
-            return None if benchmark is None else work_of(wanted, asked, located, benchmark)
+            if benchmark is None or mixed((located, benchmark)):
+                return None
+            return work_of(wanted, asked, located, benchmark)
 
         async def look_up(account_id: int) -> SingleWork:
             try:
@@ -214,6 +216,3 @@ class Looking:
         tasks = {job.task.key: job.task for job in jobs}
         found = dict(zip(tasks, await self.lookup.find(list(tasks.values())), strict=True))
         return [found[job.task.key] for job in jobs]
-
-
-__all__ = ["Gate", "Looking", "Parsing", "SingleCalls", "answer_hits", "respond"]

@@ -36,7 +36,12 @@ def faulty(fault: Fault) -> Problem:
     place = {"reason": fault.reason.value, "offset": fault.offset, "length": fault.length}
     errors = [{**each, **place} for each in problem.extra["errors"]]
     return Problem(
-        problem.slug, problem.status, problem.title, problem.detail, problem.headers, {**problem.extra, "errors": errors}
+        problem.slug,
+        problem.status,
+        problem.title,
+        problem.detail,
+        problem.headers,
+        {**problem.extra, "errors": errors},
     )
 
 
@@ -69,7 +74,9 @@ def expected_of(if_match: Sequence[str] | None, if_none_match: Sequence[str] | N
     """
     match, none_match = ",".join(if_match or ()), ",".join(if_none_match or ())
     if if_none_match is not None and none_match.strip() != "*":
-        wrong = "Takes only * here: to put an indicator unless there is one. To change one that was read, send If-Match."
+        wrong = (
+            "Takes only * here: to put an indicator unless there is one. To change one that was read, send If-Match."
+        )
         raise problems.invalid(FieldError("/header/if-none-match", wrong))
     exists = False if if_none_match is not None else (True if match.strip() == "*" else None)
     return Expected(exists, revisions_of(match, weak=False) if if_match is not None and exists is None else None)

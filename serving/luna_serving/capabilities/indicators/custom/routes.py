@@ -49,9 +49,7 @@ MEANINGS: Final[Meanings] = {
 }
 
 
-def router(
-    authorization: Authorization, charges: Charges, custom: CustomIndicators, *, timeout_s: float
-) -> APIRouter:
+def router(authorization: Authorization, charges: Charges, custom: CustomIndicators, *, timeout_s: float) -> APIRouter:
     """Build the routes.
 
     Args:

@@ -54,7 +54,8 @@ class History:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema, options=_WRITTEN) as writer:
             writer.write_batch(batch)
-        return sink.getvalue().to_pybytes()
+        packed: bytes = sink.getvalue().to_pybytes()
+        return packed
 
 
 def unpacked(data: bytes) -> History:

@@ -30,6 +30,23 @@ class Window:
         stop = len(times) if self.end is None else int(np.searchsorted(times, _instant(self.end), side="right"))
         return slice(first, max(first, stop))
 
+    def about(self, bars: int, first: datetime | None, last: datetime | None) -> int:
+        """About how many of so many bars are shown, before they are read: as if they were evenly spaced.
+
+        Args:
+            bars: of the history.
+            first: start of its first bar; None if it is not known.
+            last: start of its last bar.
+        """
+        if first is None or last is None or last <= first:
+            return bars
+        start = max(each for each in (first, self.start) if each is not None)
+        if self.history_days is not None:
+            start = max(start, last - timedelta(days=self.history_days))
+        end = last if self.end is None else min(last, self.end)
+        share = (end - start) / (last - first)
+        return min(bars, int(bars * max(0.0, share)) + 1)
+
 
 def _instant(at: datetime) -> np.datetime64:
     return np.datetime64(at.replace(tzinfo=None), "us")

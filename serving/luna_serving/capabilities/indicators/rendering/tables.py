@@ -35,7 +35,8 @@ def written(pieces: Sequence[Piece], errors: Sequence[Miss], form: str) -> bytes
         with pa.ipc.new_stream(sink, schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)
-        return sink.getvalue().to_pybytes()
+        stream: bytes = sink.getvalue().to_pybytes()
+        return stream
     parquet = io.BytesIO()
     pyarrow.parquet.write_table(pa.Table.from_batches(batches, schema), parquet, compression="zstd")
     return parquet.getvalue()

@@ -138,7 +138,7 @@ class CustomIndicators:
             CustomIndicator.account_id == account_id, CustomIndicator.name.in_(list(names))
         )
         async with self._engine.connect() as connection:
-            return {name: expression for name, expression in await connection.execute(query)}
+            return {row.name: row.expression for row in await connection.execute(query)}
 
     async def delete(
         self, account_id: int, name: str, expected: Expected | None = None, by: Actor | None = None

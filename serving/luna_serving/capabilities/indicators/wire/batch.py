@@ -68,9 +68,8 @@ def _check_source(form: IndicatorsForm, bars: InlineBars | None, benchmark: Inli
         raise problems.invalid(FieldError(f"/{BARS}", f"Give either bars or {other}."))
     if bars is None and benchmark is not None:
         raise problems.invalid(FieldError(f"/{BENCHMARK_BARS}", "Goes with bars; with symbols, name a benchmark."))
-    for name in ("interval", "adjust", "as_of"):
-        if bars is not None and getattr(form, name) is not None:
-            raise problems.invalid(FieldError(f"/{name}", "Is for stored prices: leave it out with bars."))
+    if bars is not None and form.as_of is not None:
+        raise problems.invalid(FieldError("/as_of", "Is for stored prices: leave it out with bars."))
 
 
 def _check_sizes(form: IndicatorsForm, limits: BatchLimits) -> None:
@@ -79,7 +78,9 @@ def _check_sizes(form: IndicatorsForm, limits: BatchLimits) -> None:
         raise problems.invalid(FieldError("/indicators", wrong))
     symbols = form.symbols or ()
     if len(symbols) > limits.max_symbols:
-        wrong = f"Holds {len(symbols)} symbols; at most {limits.max_symbols} are taken. Split the call, or create a job."
+        wrong = (
+            f"Holds {len(symbols)} symbols; at most {limits.max_symbols} are taken. Split the call, or create a job."
+        )
         raise problems.invalid(FieldError("/symbols", wrong))
     seen: set[str] = set()
     for i, symbol in enumerate(symbols):
@@ -96,7 +97,9 @@ def _ids(form: IndicatorsForm) -> list[str]:
         name = each.name if each.id is None else each.id
         if name in ids:
             raise problems.invalid(
-                FieldError(f"/indicators/{i}/id", f"{name[:64]!r} names another one of the request: give it an id of its own.")
+                FieldError(
+                    f"/indicators/{i}/id", f"{name[:64]!r} names another one of the request: give it an id of its own."
+                )
             )
         ids.append(name)
     return ids

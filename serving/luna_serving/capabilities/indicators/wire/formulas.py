@@ -15,7 +15,9 @@ CAPABILITY: Final = "indicators"
 ANCHOR: Final = "anchor"
 BENCHMARK: Final = "benchmark"
 NAME: Final = re.compile(r"[a-z0-9](?:[-_a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
-WRONG_NAME: Final = "Must be 1 to 63 lower-case letters, digits, hyphens and underscores, with a letter or digit at each end."
+WRONG_NAME: Final = (
+    "Must be 1 to 63 lower-case letters, digits, hyphens and underscores, with a letter or digit at each end."
+)
 DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -88,12 +90,14 @@ def asked_custom(name: str, text: str, params: Mapping[str, object], gaps: str) 
     """
     for key in params:
         if key != ANCHOR:
-            raise ItemInvalid("invalid", 422, "Is no parameter: a custom indicator takes none but anchor.", "params", key)
+            raise ItemInvalid(
+                "invalid", 422, "Is no parameter: a custom indicator takes none but anchor.", "params", key
+            )
     try:
         expression = parse(text)
     except Fault as e:
         raise ItemInvalid("invalid", 422, f"The expression of {name} is not valid any more. {e}", "name") from e
-    anchor = _anchor(True, name, params)  # noqa: FBT003  an expression may hold any indicator
+    anchor = _anchor(True, name, params)
     return Asked(
         Formula(name, (), gaps, anchor, canonical(expression)),
         {ANCHOR: params[ANCHOR]} if anchor is not None else {},
@@ -129,7 +133,7 @@ def instant(text: object) -> datetime | None:
         return None
 
 
-def _anchor(takes: bool, name: str, params: Mapping[str, object]) -> datetime | None:  # noqa: FBT001
+def _anchor(takes: bool, name: str, params: Mapping[str, object]) -> datetime | None:
     if ANCHOR not in params:
         return None
     if not takes:

@@ -25,7 +25,9 @@ def read_bars(value: object, pointer: str, most: int) -> InlineBars:
         Problem: 422, with pointers to the columns and elements.
     """
     if not isinstance(value, dict):
-        raise problems.invalid(FieldError(pointer, "Must be an object of columns: timestamp, open, high, low, close, volume."))
+        raise problems.invalid(
+            FieldError(pointer, "Must be an object of columns: timestamp, open, high, low, close, volume.")
+        )
     known = (TIMESTAMP, *COLUMNS)
     unknown = [name for name in value if name not in known]
     if unknown:
@@ -39,7 +41,9 @@ def read_bars(value: object, pointer: str, most: int) -> InlineBars:
         raise problems.invalid(FieldError(at, "Must be a list of at least one date or time."))
     if len(times) > most:
         raise problems.invalid(FieldError(at, f"Has {len(times)} bars; at most {most} are taken. Upload a data set."))
-    columns = {name: _column(value[name], f"{pointer}/{name}", len(times)) for name in COLUMNS if value.get(name) is not None}
+    columns = {
+        name: _column(value[name], f"{pointer}/{name}", len(times)) for name in COLUMNS if value.get(name) is not None
+    }
     if not columns:
         raise problems.invalid(FieldError(pointer, "Must hold at least one column of numbers, such as close."))
     timestamps, intraday = _times(times, at)
@@ -50,7 +54,9 @@ def _column(value: Any, pointer: str, bars: int) -> NDArray[np.float64]:  # noqa
     if not isinstance(value, list):
         raise problems.invalid(FieldError(pointer, "Must be a list of numbers and nulls."))
     if len(value) != bars:
-        raise problems.invalid(FieldError(pointer, f"Has {len(value)} elements, and timestamp {bars}: make them equal."))
+        raise problems.invalid(
+            FieldError(pointer, f"Has {len(value)} elements, and timestamp {bars}: make them equal.")
+        )
     if not set(map(type, value)) <= NUMBER_OR_NULL:
         raise problems.invalid(*first(misfits(pointer, value)))
     try:

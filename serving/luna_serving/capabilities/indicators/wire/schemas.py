@@ -36,9 +36,13 @@ class IndicatorsForm(StrictModel):
     """A call without its inline bars."""
 
     symbols: Annotated[list[str], Field(min_length=1, description="Of the market, or of the data set.")] | None = None
-    dataset: Annotated[
-        str, Field(min_length=1, max_length=128, description="An own data set of type ohlcv: id, name@version or name.")
-    ] | None = None
+    dataset: (
+        Annotated[
+            str,
+            Field(min_length=1, max_length=128, description="An own data set of type ohlcv: id, name@version or name."),
+        ]
+        | None
+    ) = None
     indicators: list[IndicatorOrder] = Field(min_length=1)
     interval: str | None = Field(None, description="1m, 5m, 15m, 30m, 1h, 2h, 4h, 1d (default), 1w or 1mo.")
     start: str | None = Field(None, description="First bar shown, inclusive: a date or time of ISO 8601, UTC.")
@@ -46,9 +50,12 @@ class IndicatorsForm(StrictModel):
     adjust: str | None = Field(None, description="none, splits (default) or all.")
     as_of: str | None = Field(None, description="Answers as the data stood then.")
     gaps: str | None = Field(None, description="skip (default), propagate or restart.")
-    benchmark: Annotated[
-        str, Field(min_length=1, max_length=64, description="For beta, correl and kalman_beta that name none.")
-    ] | None = None
+    benchmark: (
+        Annotated[
+            str, Field(min_length=1, max_length=64, description="For beta, correl and kalman_beta that name none.")
+        ]
+        | None
+    ) = None
 
 
 class InlineColumns(BaseModel):
