@@ -1,6 +1,6 @@
 """Price bars as columns."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -92,4 +92,5 @@ class Bars:
 
     def with_column(self, name: str, values: Column) -> "Bars":
         """The same bars with one column replaced: how an expression feeds one indicator to another."""
-        return replace(self, **{name: values})
+        columns = {each: self.column(each) for each in COLUMNS} | {name: values}
+        return Bars(self.timestamps, **columns)

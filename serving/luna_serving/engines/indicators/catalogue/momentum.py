@@ -149,9 +149,7 @@ ENTRIES: Final[tuple[Indicator, ...]] = (
         (period(7, 1, "period1"), period(14, 1, "period2"), period(28, 1, "period3")),
     ),
     of_talib("BOP", "Balance of power", MOMENTUM, OHLC, EXACT, NONE),
-    of_talib(
-        "CMO", "Chande momentum oscillator, Wilder's averages", MOMENTUM, CLOSE, CONVERGING, PERIOD, (period(14),)
-    ),
+    of_talib("CMO", "Chande momentum oscillator, smoothed", MOMENTUM, CLOSE, CONVERGING, PERIOD, (period(14),)),
     of_talib("CMOU", "Chande momentum oscillator, plain sums", MOMENTUM, CLOSE, WINDOW, PERIOD, (period(14),)),
     of_talib("AO", "Awesome oscillator", MOMENTUM, HL, WINDOW, BEFORE_SLOW, AWESOME, constraints=ORDERED),
     of_talib(

@@ -15,9 +15,7 @@ CONVERGING, CUMULATIVE = Stability.CONVERGING, Stability.CUMULATIVE
 ENTRIES: Final[tuple[Indicator, ...]] = (
     of_talib("OBV", "On-balance volume", GROUP, CV, CUMULATIVE, NONE, takes_anchor=True),
     of_talib("AD", "Accumulation and distribution line", GROUP, HLCV, CUMULATIVE, NONE, takes_anchor=True),
-    of_talib(
-        "VWAP", "Volume-weighted average price since the anchor", GROUP, HLCV, CUMULATIVE, NONE, takes_anchor=True
-    ),
+    of_talib("VWAP", "Volume-weighted average price", GROUP, HLCV, CUMULATIVE, NONE, takes_anchor=True),
     of_talib("PVT", "Price and volume trend", GROUP, CV, CUMULATIVE, NONE, takes_anchor=True),
     of_talib("NVI", "Negative volume index", GROUP, CV, CUMULATIVE, NONE, takes_anchor=True),
     of_talib("PVI", "Positive volume index", GROUP, CV, CUMULATIVE, NONE, takes_anchor=True),

@@ -11,8 +11,9 @@ from luna_serving.engines.indicators.formula import Params
 
 def adx(columns: Sequence[Column], params: Params) -> Sequence[Column]:
     """plus_di, minus_di and adx from high, low, close; null until the average has a value, as MACD's lines are."""
-    period = params["period"]
-    average: Column = talib.ADX(*columns, timeperiod=period)
+    high, low, close = columns
+    period = int(params["period"])
+    average: Column = talib.ADX(high, low, close, timeperiod=period)
     null = np.isnan(average)
-    sides = (talib.PLUS_DI(*columns, timeperiod=period), talib.MINUS_DI(*columns, timeperiod=period))
+    sides = [side(high, low, close, timeperiod=period) for side in (talib.PLUS_DI, talib.MINUS_DI)]
     return [*(np.where(null, np.nan, side) for side in sides), average]

@@ -87,4 +87,4 @@ def _filtered(series: Sequence[Column], models: Sequence[Model]) -> list[Column]
     batch = filter_batch(
         list(zip(series, models, strict=True)), "means", options=Options(algorithm="per_series", precision="float64")
     )
-    return [np.where(each.finite, each.filtered_state, np.nan) for each in batch.results]
+    return [np.where(each.finite, each.filtered_state, np.nan) for each in batch.series]

@@ -14,10 +14,10 @@ def beta(columns: Sequence[Column], params: Params) -> Sequence[Column]:
     TA-Lib's BETA regresses its second series on its first, other than its documentation says.
     """
     close, benchmark = columns
-    return [talib.BETA(benchmark, close, timeperiod=params["period"])]
+    return [talib.BETA(benchmark, close, timeperiod=int(params["period"]))]
 
 
 def correl(columns: Sequence[Column], params: Params) -> Sequence[Column]:
     """Pearson's correlation of the two closes (of prices, not of returns) over a window, as TA-Lib's CORREL."""
     close, benchmark = columns
-    return [talib.CORREL(close, benchmark, timeperiod=params["period"])]
+    return [talib.CORREL(close, benchmark, timeperiod=int(params["period"]))]
