@@ -19,7 +19,7 @@ def main() -> None:
     """Print one row per year, one column per instrument."""
     url, headers = connection()
     with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
-        symbols = sys.argv[1:] or [each["symbol"] for each in client.get("symbols?limit=10").json()["symbols"]]
+        symbols = sys.argv[1:] or [each["symbol"] for each in client.get("symbols?limit=10").json()["items"]]
         for symbol in symbols:
             print_actions(client.get(f"symbols/{symbol}"))
         asked = {"symbols": ",".join(symbols), "adjust": "all", "interval": "1d"}
@@ -40,10 +40,10 @@ def print_actions(answer: httpx.Response) -> None:
     if answer.is_error:
         raise SystemExit(f"{answer.status_code} {answer.json().get('detail', '')}")
     one = answer.json()
-    splits = [f"{each['ex_date']} {each['value']:g} for 1" for each in one["actions"] if each["kind"] == "split"]
-    print(
-        f"{one['symbol']:5} {one['name']}, {one['bars']} bars; splits: {', '.join(splits) or 'none'}", file=sys.stderr
-    )
+    actions = one["corporate_actions"]
+    splits = [f"{each['ex_date']} {each['ratio']:g} for 1" for each in actions if each["kind"] == "split"]
+    what = f"{one['symbol']} {one['name'] or ''}, {one['bars']} bars from {one['first']}"
+    print(f"{what}; splits: {', '.join(splits) or 'none'}", file=sys.stderr)
 
 
 def yearly(timestamps: list[str], closes: list[float | None]) -> dict[str, float]:
