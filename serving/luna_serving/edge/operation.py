@@ -42,7 +42,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Query:
-    """A GET whose path and query say what to compute; a gate computes the JSON answer.
+    """A GET whose path and query say what to compute; a gate computes the answer, of which the work says the form.
 
     HEAD is answered and charged as GET.
     """

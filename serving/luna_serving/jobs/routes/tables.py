@@ -8,9 +8,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet
 
-from luna_serving.wire.tabular import JSON, PARQUET
+from luna_serving.wire.tabular import ARROW, JSON, PARQUET
 
-ARROW: Final = "application/vnd.apache.arrow.stream"
 FORMS: Final = (JSON, ARROW, PARQUET)
 ROWS: Final = "results"
 # In the table's metadata: the other members of the result, as JSON.
