@@ -129,9 +129,11 @@ def _spec(arguments: argparse.Namespace) -> AccountSpec:
         "expires_at": arguments.expires_at,
     }
     try:
-        given["limits"] = account_flags.limits_of(arguments.limit)
-        given["allowed"] = account_flags.allowed(arguments.allow, arguments.model)
-        return AccountSpec(arguments.name, **{field: value for field, value in given.items() if value is not None})
+        tier = account_flags.tier_of(arguments.tier)
+        given["limits"] = {**tier.get("limits", {}), **account_flags.limits_of(arguments.limit)}
+        given["allowed"] = account_flags.over_tier(account_flags.allowed(arguments.allow, arguments.model), tier)
+        set_here = {field: value for field, value in given.items() if value is not None}
+        return AccountSpec(arguments.name, **{**tier, **set_here})
     except ValueError as error:
         raise CommandFailed(str(error)) from error
 
@@ -250,6 +252,7 @@ def _add_account_commands(
     create = add("create", "create an account and show its key once", reference=False)
     create.add_argument("name", type=_saying_why(_name), metavar="NAME", help="unique, such as team/web")
     create.add_argument("--display-name", metavar="TEXT")
+    create.add_argument("--tier", metavar="T", help="free, pro or premium; what is given beside it wins")
     create.add_argument("--quota", type=_quota, metavar="N", help="units (series) per window (default: 500)")
     create.add_argument("--window", choices=("Lifetime", "Day", "Month"), help="(default: Lifetime)")
     create.add_argument("--rate", type=_rate, metavar="R", help="calls per second (default: 50)")
