@@ -6,13 +6,12 @@ from functools import partial
 
 import numpy as np
 
-from luna_serving.engines.finance.markowitz.box import FREE, LOWER, Sides, least_on_box
-from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats, deviation
+from luna_serving.engines.finance.markowitz.box import FREE, LOWER, UPPER, Sides, least_on_box, settled
+from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats, Place, deviation
 from luna_serving.engines.finance.markowitz.critical_line import CriticalLine, PathLost, critical_lines
-from luna_serving.engines.finance.markowitz.box import settled
 from luna_serving.engines.finance.markowitz.refusals import NoExcessReturn, Riskless
 from luna_serving.engines.finance.markowitz.solution import Solution, on_box
-from luna_serving.engines.finance.markowitz.constraints import Place
+from luna_serving.engines.finance.markowitz.stopping import Stop, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,9 @@ def target_risk(assets: Assets, limits: Constraints, target: float) -> Solution:
     if corner.trade_off <= 0:
         return _of_risk(assets, limits, corner)
     solution = _of_return(assets, limits, corner)
-    return replace(solution, prices={Place("target"): assets.risk(corner.weights) / corner.trade_off, **solution.prices})
+    return replace(
+        solution, prices={Place("target"): assets.risk(corner.weights) / corner.trade_off, **solution.prices}
+    )
 
 
 def largest_sharpe(assets: Assets, limits: Constraints, risk_free: float) -> Solution:
@@ -139,13 +140,13 @@ def largest_sharpe(assets: Assets, limits: Constraints, risk_free: float) -> Sol
     return Solution(w, residual, prices, trade_off=corner.trade_off)
 
 
-def corners(assets: Assets, limits: Constraints) -> list[Corner]:
+def corners(assets: Assets, limits: Constraints, stop: Stop = never) -> list[Corner]:
     """The corners of the frontier, from the least variance to the largest expected return.
 
     Raises:
         PathLost: rounding prevents it.
     """
-    found = [_corner(limits, line, line.begin) for line in lines(assets, limits)]
+    found = [_corner(limits, line, line.begin) for line in lines(assets, limits, stop)]
     kept = found[:1]
     for each in found[1:]:
         if np.abs(each.weights - kept[-1].weights).max() > 1e-13:
@@ -153,14 +154,14 @@ def corners(assets: Assets, limits: Constraints) -> list[Corner]:
     return kept
 
 
-def lines(assets: Assets, limits: Constraints) -> Iterator[CriticalLine]:
+def lines(assets: Assets, limits: Constraints, stop: Stop = never) -> Iterator[CriticalLine]:
     """The critical lines; a single point where the bounds leave no choice."""
     lower, upper = limits.lower, limits.upper
     for only in (lower, upper):
         if abs(float(only.sum()) - 1.0) <= 1e-13:
-            sides = np.full(len(only), LOWER if only is lower else 1, np.int8)
+            sides = np.full(len(only), LOWER if only is lower else UPPER, np.int8)
             return iter([CriticalLine(only, np.zeros(len(only)), 0.0, np.inf, sides)])
-    return critical_lines(assets.definite, assets.mean, lower, upper)
+    return critical_lines(assets.definite, assets.mean, lower, upper, stop)
 
 
 def _corner(limits: Constraints, line: CriticalLine, t: float) -> Corner:

@@ -34,7 +34,7 @@ class BoxSolution:
 
 
 def least_on_box(cov: Floats, linear: Floats, lower: Floats, upper: Floats) -> BoxSolution | None:
-    """min 1/2 w'Cw - c'w over 1'w = 1, l <= w <= u; None where pivoting comes to no end.
+    """Min 1/2 w'Cw - c'w over 1'w = 1, l <= w <= u; None where pivoting comes to no end.
 
     Args:
         cov: [n, n], C, positive definite.

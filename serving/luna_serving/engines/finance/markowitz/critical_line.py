@@ -16,6 +16,7 @@ import numpy as np
 from luna_serving.engines.finance.markowitz.box import FREE, LOWER, UPPER, Sides, least_on_box
 from luna_serving.engines.finance.markowitz.constraints import Floats
 from luna_serving.engines.finance.markowitz.inverse import FreeInverse
+from luna_serving.engines.finance.markowitz.stopping import Stop, check, never
 
 # A direction below this share of its parts is rounding.
 NEGLIGIBLE: Final = 1e-11
@@ -42,7 +43,9 @@ class CriticalLine:
         return w
 
 
-def critical_lines(cov: Floats, mean: Floats, lower: Floats, upper: Floats) -> Iterator[CriticalLine]:
+def critical_lines(
+    cov: Floats, mean: Floats, lower: Floats, upper: Floats, stop: Stop = never
+) -> Iterator[CriticalLine]:
     """The path from the least variance to the largest expected return.
 
     Args:
@@ -50,13 +53,17 @@ def critical_lines(cov: Floats, mean: Floats, lower: Floats, upper: Floats) -> I
         mean: [n], m.
         lower: [n], l.
         upper: [n], u; sum l < 1 < sum u.
+        stop: asked at each corner.
 
     Raises:
         PathLost: rounding prevents it; a general solver has to do.
+        Stopped: it was told to.
     """
     path = _Path(cov, mean, lower, upper)
     path.enter(0.0)
-    yield from path.lines()
+    for line in path.lines():
+        check(stop)
+        yield line
 
 
 class PathLost(Exception):

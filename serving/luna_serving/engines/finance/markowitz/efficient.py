@@ -12,6 +12,7 @@ from luna_serving.engines.finance.markowitz.critical_line import PathLost
 from luna_serving.engines.finance.markowitz.general import METHOD
 from luna_serving.engines.finance.markowitz.hopping import corners_of, sampled
 from luna_serving.engines.finance.markowitz.solution import on_box
+from luna_serving.engines.finance.markowitz.stopping import Stop, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +28,33 @@ class Frontier:
     method: str
 
 
-def efficient_frontier(assets: Assets, limits: Constraints, points: int) -> Frontier:
+def efficient_frontier(assets: Assets, limits: Constraints, points: int, stop: Stop = never) -> Frontier:
     """The frontier of feasible constraints.
 
     Args:
         assets: n assets.
         limits: feasible.
         points: evenly spaced in expected return, at least 2.
+        stop: asked between portfolios.
 
     Raises:
         Unsolved: the solver found no portfolio.
+        Stopped: it was told to.
     """
     if limits.only_bounds:
         try:
-            return _of_critical_lines(assets, limits, points)
+            return _of_critical_lines(assets, limits, points, stop)
         except (PathLost, np.linalg.LinAlgError):
             pass
     if limits.turnover is not None or limits.tracking is not None:
-        found, residual = sampled(assets, limits, points)
+        found, residual = sampled(assets, limits, points, stop)
         return Frontier((), found, residual, METHOD)
-    corners, residual = corners_of(assets, limits)
+    corners, residual = corners_of(assets, limits, stop)
     return Frontier(corners, between(corners, assets.mean, points), residual, METHOD)
 
 
-def _of_critical_lines(assets: Assets, limits: Constraints, points: int) -> Frontier:
-    found = along.corners(assets, limits)
+def _of_critical_lines(assets: Assets, limits: Constraints, points: int, stop: Stop) -> Frontier:
+    found = along.corners(assets, limits, stop)
     residual = 0.0
     for each in found:
         gradient = assets.cov @ each.weights - each.trade_off * assets.mean

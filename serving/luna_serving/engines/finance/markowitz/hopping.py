@@ -18,6 +18,7 @@ from luna_serving.engines.finance.markowitz.constraints import Constraints, Floa
 from luna_serving.engines.finance.markowitz.general import Scaled, least_variance, most_expected, weights_of
 from luna_serving.engines.finance.markowitz.polish import PROXIMAL, Polished, polish
 from luna_serving.engines.finance.markowitz.rows import Rows, rows_of
+from luna_serving.engines.finance.markowitz.stopping import Stop, check, never
 
 # How far beyond a corner the next line is sought, and how near lines must meet; relative to the place on the path.
 BEYOND: Final = 1e-6
@@ -30,17 +31,19 @@ GOOD: Final = 1e-11
 NEGLIGIBLE: Final = 1e-11
 
 
-def corners_of(assets: Assets, limits: Constraints) -> tuple[list[Floats], float]:
+def corners_of(assets: Assets, limits: Constraints, stop: Stop = never) -> tuple[list[Floats], float]:
     """The corners under bounds and groups, from the least variance up, and the largest residual.
 
     Raises:
         Unsolved: a line could not be found.
+        Stopped: it was told to.
     """
     scaled = Scaled.of(assets)
     rows = rows_of(limits)
     place, probe, corners, worst = 0.0, 0.0, list[Floats](), 0.0
     start: Interior | None = None
     for _ in range(20 * len(assets.mean) + 200):
+        check(stop)
         found = _at(Program(scaled.root, 1.0, probe * scaled.mean, rows), start)
         worst = max(worst, found.residual)
         line = _Line.through(scaled, rows, found.active)
@@ -62,14 +65,20 @@ def corners_of(assets: Assets, limits: Constraints) -> tuple[list[Floats], float
     raise Unsolved("too many corners")
 
 
-def sampled(assets: Assets, limits: Constraints, points: int) -> tuple[list[Floats], float]:
-    """Points evenly spaced in expected return, each solved for, and the largest residual."""
+def sampled(assets: Assets, limits: Constraints, points: int, stop: Stop = never) -> tuple[list[Floats], float]:
+    """Points evenly spaced in expected return, each solved for, and the largest residual.
+
+    Raises:
+        Unsolved: a portfolio could not be found.
+        Stopped: it was told to.
+    """
     first = least_variance(assets, limits)
     best = most_expected(assets, limits)
     low = assets.expected(first.weights)
     found = [first]
     # Just below the largest, where rounding leaves room for a solution.
     for target in np.linspace(low, best - 1e-9 * (best - low), points)[1:]:
+        check(stop)
         found.append(least_variance(assets, limits, target=float(target)) if best > low else first)
     return [each.weights for each in found], max(each.residual for each in found)
 
@@ -131,4 +140,3 @@ class _Line:
         begins = room[speed < 0] / speed[speed < 0]
         row = int(ends.argmin()) if len(ends) else 0
         return max(0.0, float(begins.max(initial=0.0))), float(ends.min(initial=np.inf)), row
-

@@ -1,8 +1,8 @@
 """From an approximate solution to one at the limit of double precision: Newton's method on the active constraints.
 
-The system of Karush, Kuhn and Tucker is solved with a small proximal term and refined, as OSQP polishes (Stellato et al.
-2020, section 5.2): dependent constraints and singular covariances do no harm. An active set that is slightly wrong is
-corrected by the signs of slacks and multipliers.
+The system of Karush, Kuhn and Tucker is solved with a small proximal term and refined, as OSQP polishes (Stellato et
+al. 2020, section 5.2): dependent constraints and singular covariances do no harm. An active set that is slightly
+wrong is corrected by the signs of slacks and multipliers.
 """
 
 from dataclasses import dataclass
@@ -154,13 +154,11 @@ def _newton(program: Program, start: Floats, active: Booleans, balls: Booleans) 
         x = x + step[:d]
         multipliers = multipliers + step[d : d + m + k]
         t += float(step[-1]) if ratio else 0.0
-    return _signed(program, x, multipliers, held, balls, t, active)
+    return _signed(program, x, multipliers, active, balls, t)
 
 
-def _signed(
-    program: Program, x: Floats, multipliers: Floats, held: NDArray[np.intp], balls: Booleans, t: float, active: Booleans
-) -> Polished:
-    rows = program.rows
+def _signed(program: Program, x: Floats, multipliers: Floats, active: Booleans, balls: Booleans, t: float) -> Polished:
+    rows, held = program.rows, np.flatnonzero(active)
     p, a = len(rows.equal), len(held)
     most = np.zeros(len(rows.most))
     most[held] = multipliers[p : p + a]

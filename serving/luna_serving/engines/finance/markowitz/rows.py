@@ -27,8 +27,8 @@ class Rows:
 
     @property
     def width(self) -> int:
-        """d"""
-        return self.equal.shape[1]
+        """The number of variables, d."""
+        return int(self.equal.shape[1])
 
     def with_most(self, row: Floats, bound: float, place: Place) -> "Rows":
         """With one more inequality; it stands first."""

@@ -53,12 +53,9 @@ def on_box(
     prices: dict[Place, float] = {}
     for i in np.flatnonzero(~free):
         price = float(multipliers[i])
-        if fixed[i]:
-            side = "min" if price > 0 else "max"
-        else:
-            side = "min" if sides[i] == LOWER else "max"
+        pulls_down = price > 0 if fixed[i] else sides[i] == LOWER
         size = abs(price) if abs(price) > NEGLIGIBLE * scale else 0.0
-        prices[Place("bounds", int(i), "min" if side == "min" else "max")] = size * unit
+        prices[Place("bounds", int(i), "min" if pulls_down else "max")] = size * unit
     return residual, prices
 
 

@@ -30,6 +30,7 @@ from luna_serving.engines.finance.markowitz.objectives import (
 from luna_serving.engines.finance.markowitz.refusals import Infeasible, NoExcessReturn
 from luna_serving.engines.finance.markowitz.risk_parity import equal_risk
 from luna_serving.engines.finance.markowitz.solution import Solution
+from luna_serving.engines.finance.markowitz.stopping import Stop, never
 
 
 def assets_of(mean: Floats, cov: Floats) -> Assets:
@@ -71,16 +72,52 @@ def solve(assets: Assets, limits: Constraints, objective: Objective) -> Solution
     return _generally(assets, limits, objective)
 
 
-def frontier(assets: Assets, limits: Constraints, points: int) -> Frontier:
+def frontier(assets: Assets, limits: Constraints, points: int, stop: Stop = never) -> Frontier:
     """The efficient frontier with points evenly spaced in expected return.
 
     Raises:
         Infeasible: no portfolio satisfies the constraints.
         Unsolved: the solver failed.
+        Stopped: it was told to.
     """
     refuse_contradictions(limits)
     refuse_tracking(assets, limits)
-    return efficient_frontier(assets, limits, points)
+    return efficient_frontier(assets, limits, points, stop)
+
+
+def check_feasible(assets: Assets, limits: Constraints, objective: Objective | None) -> None:
+    """Raise what `solve` would for constraints that contradict each other, at a small part of its time.
+
+    Args:
+        assets: n assets.
+        limits: of the portfolio.
+        objective: None for the frontier.
+
+    Raises:
+        Infeasible: no portfolio satisfies the constraints.
+        NoExcessReturn: none is expected to return more than the risk-free rate.
+        Unsolved: the solver failed.
+    """
+    if isinstance(objective, RiskParity | Hierarchical):
+        return
+    refuse_contradictions(limits)
+    refuse_tracking(assets, limits)
+    match objective:
+        case TargetReturn(target):
+            refuse_target_return(assets, limits, target)
+            refuse_tracking(assets, limits, target)
+        case TargetRisk(target):
+            refuse_target_risk(assets, limits, target)
+        case MaxSharpe(risk_free):
+            _refuse_no_excess(assets, limits, risk_free)
+
+
+def _refuse_no_excess(assets: Assets, limits: Constraints, risk_free: float) -> None:
+    best, _ = largest_expected(assets, limits)
+    if limits.tracking is not None:
+        best = general.most_expected(assets, limits)
+    if best <= risk_free:
+        raise NoExcessReturn(best)
 
 
 def _along(assets: Assets, limits: Constraints, objective: Objective) -> Solution:
@@ -113,11 +150,7 @@ def _generally(assets: Assets, limits: Constraints, objective: Objective) -> Sol
             refuse_target_risk(assets, limits, target)
             return general.largest_return(assets, limits, target)
         case MaxSharpe(risk_free):
-            best, _ = largest_expected(assets, limits)
-            if limits.tracking is not None:
-                best = general.most_expected(assets, limits)
-            if best <= risk_free:
-                raise NoExcessReturn(best)
+            _refuse_no_excess(assets, limits, risk_free)
             return general.largest_sharpe(assets, limits, risk_free)
         case _:
             raise TypeError(type(objective).__name__)
@@ -133,6 +166,3 @@ def _within(limits: Constraints, assets: Assets, solution: Solution) -> Solution
     if excess:
         raise Infeasible(sorted(excess), max(excess.values()))
     return solution
-
-
-__all__ = ["Assets", "assets_of", "frontier", "solve"]
