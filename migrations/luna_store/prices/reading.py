@@ -24,7 +24,7 @@ current AS (
 _FIRST: Final = "(c.account_id IS NULL), c.published_at DESC, c.id DESC"
 _LOCATED: Final = """
 s.symbol, s.interval, s.first_row, s.bars, s.first_at, s.last_at, i.actions, c.version, c.arrow_key, c.file_digest,
-c.file_bytes, c.market_last, c.account_id, c.market, d.digest AS dataset_digest
+c.file_bytes, c.market_last, c.published_at, c.account_id, c.market, d.digest AS dataset_digest
 """
 _JOINED: Final = """
 current c JOIN price_series s ON s.version_id = c.id

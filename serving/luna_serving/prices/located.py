@@ -1,7 +1,7 @@
 """Instruments, their corporate actions, and where the bars of one are. Frozen and picklable."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -61,7 +61,12 @@ class Instrument:
     bars: int
     """Of all intervals."""
     actions: tuple[CorporateAction, ...] = ()
-    """By date. Empty in lists."""
+    """By date."""
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of the account's own market, not of the server's."""
+        return self.market != SERVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,8 @@ class Located:
     """Start of the last bar of the market's version: limits of history count back from it."""
     last_bar_closed: bool
     """Whether the last bar can no longer change."""
+    published: datetime
+    """When the version became current. As of then, and until the next version, the same is located."""
     actions: tuple[CorporateAction, ...]
     """By date."""
     dataset: "DatasetOrigin | None" = None
@@ -106,6 +113,16 @@ class Located:
     def own(self) -> bool:
         """Whether the bars are the account's, not the server's."""
         return self.dataset is not None
+
+    def hidden_until(self, history_days: int | None) -> datetime | None:
+        """The time after which bars are shown, under the account's limit `history_days`; None for all.
+
+        It counts back from the last bar of the market's version, and cuts output only: what is computed is computed
+        from the whole history. An account's own bars are never cut.
+        """
+        if history_days is None or self.own:
+            return None
+        return self.market_last - timedelta(days=history_days)
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,7 @@ def located_of(row: Any, now: datetime | None = None) -> Located:  # noqa: ANN40
         last=row.last_at,
         market_last=row.market_last,
         last_bar_closed=closed(interval, row.last_at, now),
+        published=row.published_at,
         actions=actions_of(row.actions),
         dataset=DatasetOrigin(row.market, row.version, row.dataset_digest) if own else None,
     )

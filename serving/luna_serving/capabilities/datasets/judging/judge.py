@@ -14,7 +14,7 @@ import orjson
 
 from luna_serving.capabilities.datasets.judging.sandboxes import Sandboxes
 from luna_serving.capabilities.datasets.judging.sealing import Brought, Lost, Sealing
-from luna_serving.capabilities.datasets.metrics import Once, ValidationMetrics
+from luna_serving.capabilities.datasets.metrics import ValidationMetrics
 from luna_serving.capabilities.datasets.report.document import Logs, document_of
 from luna_serving.capabilities.datasets.store import validating
 from luna_serving.capabilities.datasets.store.reading import Reference, find_with_files
@@ -34,6 +34,7 @@ from luna_serving.jobs.kinds import Finished, Running
 from luna_serving.objects.client import ObjectStore
 from luna_serving.objects.errors import StoreGone
 from luna_serving.objects.wiring import needed
+from luna_serving.telemetry.read_gauges import Once
 
 NDJSON: Final = "application/x-ndjson"
 PARQUET: Final = "application/vnd.apache.parquet"
