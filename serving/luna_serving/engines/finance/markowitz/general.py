@@ -36,7 +36,7 @@ class Scaled:
         """Scale by the mean variance and the largest mean."""
         risk_unit = float(np.sqrt(np.trace(assets.definite) / len(assets.mean)))
         mean_unit = float(np.abs(assets.mean).max()) or 1.0
-        root: Floats = np.linalg.cholesky(assets.definite / risk_unit**2).T
+        root = np.linalg.cholesky(assets.definite / risk_unit**2).T.astype(np.float64)
         return cls(root, assets.mean / mean_unit, risk_unit, mean_unit)
 
 

@@ -68,5 +68,5 @@ def black_litterman(
         uncertain = uncertain - gain @ across
     both = cov + uncertain
     both = (both + both.T) / 2
-    weights: Floats = np.linalg.solve(risk_aversion * definite(both), mean - risk_free)
+    weights = np.linalg.solve(risk_aversion * definite(both), mean - risk_free).astype(np.float64)
     return Posterior(mean, both, prior, weights)
