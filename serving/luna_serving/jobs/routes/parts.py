@@ -53,11 +53,21 @@ class JobParts:
         Raises:
             Problem: 404, 503.
         """
-        question = find(self.engine, account_id, job_id, inline_bytes=inline_bytes)
-        found = await store_answer(question, STORE)
-        if found is None:
-            raise missing(job_id)
-        return found
+        return await job_of(self.engine, account_id, job_id, inline_bytes=inline_bytes)
+
+
+async def job_of(
+    engine: AsyncEngine, account_id: int, job_id: uuid.UUID, *, inline_bytes: int = INLINE_BYTES
+) -> JobDetail:
+    """A job of an account.
+
+    Raises:
+        Problem: 404, 503.
+    """
+    found = await store_answer(find(engine, account_id, job_id, inline_bytes=inline_bytes), STORE)
+    if found is None:
+        raise missing(job_id)
+    return found
 
 
 def missing(job_id: uuid.UUID) -> Problem:

@@ -13,9 +13,10 @@ from luna_serving.edge.openapi import refusals
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.jobs.routes.answers import TAG
 from luna_serving.jobs.routes.parts import STORE, JobParts, data_deleted, is_live
-from luna_serving.jobs.routes.tables import FORMS, NoTable, table_of, written
+from luna_serving.jobs.routes.tables import FORMS, NoTable, table_of
 from luna_serving.jobs.routes.wire import matches
 from luna_serving.wire import problems
+from luna_serving.wire.columnar import written
 from luna_serving.wire.problems import Problem
 from luna_serving.wire.tabular import JSON, acceptable
 from luna_store.jobs.reading import JobDetail, artifact_of, result_of

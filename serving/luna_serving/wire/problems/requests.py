@@ -52,14 +52,14 @@ def precondition_failed(detail: str) -> Problem:
     return Problem("precondition-failed", 412, "Precondition failed.", detail)
 
 
-def unsupported_media_type(found: str) -> Problem:
-    """415."""
+def unsupported_media_type(found: str, taken: Sequence[str] = ("application/json",)) -> Problem:
+    """415; `taken` are the types that the route takes."""
     return Problem(
         "unsupported-media-type",
         415,
         "The body's type is not supported.",
-        f"Send the body with Content-Type: application/json, not {found!r}.",
-        {"Accept": "application/json"},
+        f"Send the body with Content-Type: {' or '.join(taken)}, not {found!r}.",
+        {"Accept": ", ".join(taken)},
     )
 
 
