@@ -11,7 +11,13 @@ from luna_serving.engines.finance.montecarlo.payoffs.observers import Side
 
 
 def european(
-    side: Side, spot: Any, strike: float, rate: float, dividend_yield: float, volatility: float, years: float  # noqa: ANN401
+    side: Side,
+    spot: Any,  # noqa: ANN401
+    strike: float,
+    rate: float,
+    dividend_yield: float,
+    volatility: float,
+    years: float,
 ) -> Any:  # noqa: ANN401  a number, or an array of the spots' shape
     """The Black-Scholes value of a European option, for a spot or an array of spots."""
     forward = spot * math.exp((rate - dividend_yield) * years)

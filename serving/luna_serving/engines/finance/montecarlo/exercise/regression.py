@@ -47,7 +47,10 @@ def regress(features: Float[np.ndarray, "features n"], y: Values) -> Float[np.nd
 
 
 def backwards(
-    intrinsic: Float[np.ndarray, "dates n"], discounts: Sequence[float], features: Features
+    intrinsic: Float[np.ndarray, "dates n"],
+    discounts: Sequence[float],
+    features: Features,
+    martingale: Float[np.ndarray, "dates n"] | None = None,
 ) -> tuple[list[Float[np.ndarray, " features"] | None], Values]:
     """Coefficients of each date but the last, and what the paths pay under them, discounted to time 0.
 
@@ -55,18 +58,29 @@ def backwards(
         intrinsic: what exercise pays at each date.
         discounts: from each date to the one before; of the first, to time 0.
         features: regressors of a date.
+        martingale: of each date, a value whose discounted process is a martingale and that is near to the option's:
+            stopped with the option, it takes most of the noise off what is regressed.
     """
     cash = intrinsic[-1].copy()
+    beside = None if martingale is None else martingale[-1].copy()
     coefficients: list[Float[np.ndarray, " features"] | None] = []
     for k in range(len(intrinsic) - 2, -1, -1):
         cash *= discounts[k + 1]
         worth = intrinsic[k] > 0.0
         x = features(k, worth)
-        beta = regress(x, cash[worth])
+        y = cash[worth]
+        if beside is not None and martingale is not None:
+            beside *= discounts[k + 1]
+            y += martingale[k][worth] - beside[worth]
+        beta = regress(x, y)
         coefficients.append(beta)
-        if beta is not None:
-            now = intrinsic[k][worth]
-            cash[worth] = np.where(now >= continuation(beta, x), now, cash[worth])
+        if beta is None:
+            continue
+        now = intrinsic[k][worth]
+        stops = now >= continuation(beta, x)
+        cash[worth] = np.where(stops, now, cash[worth])
+        if beside is not None and martingale is not None:
+            beside[worth] = np.where(stops, martingale[k][worth], beside[worth])
     cash *= discounts[0]
     return coefficients[::-1], cash
 

@@ -56,12 +56,12 @@ class Heston:
         """One step of QE-M, with gamma_1 = gamma_2 = 1/2."""
         v = state.variance
         assert v is not None  # noqa: S101  `begin` makes it
-        rho, sigma, kappa, theta = self.rho, self.sigma, self.kappa, self.theta
-        k1 = 0.5 * dt * (kappa * rho / sigma - 0.5) - rho / sigma
+        rho, sigma, kappa = self.rho, self.sigma, self.kappa
         k2 = 0.5 * dt * (kappa * rho / sigma - 0.5) + rho / sigma
         k3 = k4 = 0.5 * dt * (1.0 - rho * rho)
         following, correction = self._variance(v, dt, step.normals[0], k2 + 0.5 * k4)
-        # K0* = -log E[exp(A v')] - (K1 + K3 / 2) v, so that the discounted price is a martingale on the grid.
+        # K0* = -log E[exp(A v')] - (K1 + K3 / 2) v, so that the discounted price is a martingale on the grid; K1 v
+        # of the step itself cancels.
         end = following * k2
         end -= correction
         end -= (0.5 * k3) * v

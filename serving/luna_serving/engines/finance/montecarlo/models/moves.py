@@ -60,7 +60,7 @@ class Model(Protocol):
         """A step of a path takes about so long on one core (benchmarks/finance/montecarlo.py)."""
 
     def begin(self, n: int) -> State:
-        """n paths at time 0."""
+        """N paths at time 0."""
 
     def advance(self, state: State, dt: float, step: Step) -> Move:
         """Move the state by `dt`."""

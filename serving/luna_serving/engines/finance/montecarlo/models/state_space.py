@@ -88,5 +88,5 @@ class StateSpace:
 
 def _at(matrix: Float[np.ndarray, "..."], t: int, dimensions: int) -> Float[np.ndarray, "..."]:
     """Of period t, where a matrix varies in time."""
-    out: Float[np.ndarray, "..."] = matrix if matrix.ndim == dimensions else matrix[t]
+    out: Float[np.ndarray, ...] = matrix if matrix.ndim == dimensions else matrix[t]
     return out

@@ -133,8 +133,6 @@ class Tail:
         return cls(Cells(words["low"], words["width"]), _unpacked(words["counts"]), _unpacked(words["sums"]))
 
 
-
-
 def _packed(numbers: Int64[np.ndarray, " cells"]) -> str:
     return b85encode(zlib.compress(numbers.astype("<i8").tobytes(), 6)).decode()
 

@@ -137,9 +137,7 @@ class Drawing:
     def block(self, seed: int, block: int) -> Iterator[Draws]:
         """The draws of a block, in pieces that fit in memory."""
         if self.sampling is Sampling.PSEUDO:
-            yield Pseudo(
-                self.paths, len(self.times), self.needs, stream(seed, Use.PATHS, block), self.antithetic
-            )
+            yield Pseudo(self.paths, len(self.times), self.needs, stream(seed, Use.PATHS, block), self.antithetic)
             return
         each = self.paths // SCRAMBLES
         together = SCRAMBLES

@@ -20,7 +20,9 @@ MOST_DIMENSIONS: Final = 4096
 
 
 @lru_cache(maxsize=128)
-def directions(seed: int, scramble: int, dimensions: int) -> tuple[UInt32[np.ndarray, "d bits"], UInt32[np.ndarray, "d"]]:
+def directions(
+    seed: int, scramble: int, dimensions: int
+) -> tuple[UInt32[np.ndarray, "d bits"], UInt32[np.ndarray, " d"]]:
     """Direction numbers and shift of one scramble. Memory: at most 64 MiB for 128 nets of the most dimensions."""
     net = qmc.Sobol(dimensions, scramble=True, bits=BITS, rng=stream(seed, Use.SCRAMBLE, scramble))
     # scipy has no public accessor; tests/engines/finance/montecarlo/test_sobol.py compares the points.

@@ -1,0 +1,117 @@
+"""A run: blocks that were computed so far, what they say, and when they say enough."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from luna_serving.engines.finance.montecarlo.blocks import Block, Pilot
+from luna_serving.engines.finance.montecarlo.exercise.policies import Policy
+from luna_serving.engines.finance.montecarlo.payoffs.portfolio import Portfolio
+from luna_serving.engines.finance.montecarlo.problems import Problem
+from luna_serving.engines.finance.montecarlo.reduction.estimates import Estimate, Layout, estimates
+from luna_serving.engines.finance.montecarlo.reduction.tails import Cells, Tail
+from luna_serving.engines.finance.montecarlo.reduction.tree import Tree
+
+UPPER = Layout(("upper_bound",), (), ())
+
+
+@dataclass(slots=True)
+class Run:
+    """Blocks 0 to `blocks` of a problem, joined. A function of the problem and the number of blocks alone."""
+
+    problem: Problem
+    known: Pilot
+    tree: Tree = field(default_factory=Tree)
+    upper: Tree = field(default_factory=Tree)
+    tail: Tail | None = None
+    trace: list[tuple[int, float, float]] = field(default_factory=list)
+    """Paths, value and standard error after 1, 2, 4, ... blocks."""
+
+    @property
+    def blocks(self) -> int:
+        """How many were added."""
+        return self.tree.blocks
+
+    @property
+    def paths(self) -> int:
+        """Of the blocks that were added."""
+        return self.blocks * self.problem.drawing.paths
+
+    def add(self, block: Block) -> None:
+        """Add the next block."""
+        self.tree.add(block.moments)
+        if block.tail is not None:
+            self.tail = block.tail if self.tail is None else self.tail.joined(block.tail)
+        if block.upper is not None:
+            self.upper.add(block.upper)
+        if self.blocks & (self.blocks - 1) == 0:
+            now = self.value
+            self.trace.append((self.paths, now.value, now.std_error))
+
+    @property
+    def value(self) -> Estimate:
+        """The estimate; of a portfolio the mean profit."""
+        return estimates(self.tree.total(), self.problem.layout)["value"]
+
+    @property
+    def upper_bound(self) -> Estimate | None:
+        """The dual bound, where it was asked for."""
+        return estimates(self.upper.total(), UPPER)["upper_bound"] if self.upper.blocks else None
+
+    def risks(self) -> dict[float, tuple[Estimate, Estimate]]:
+        """Value at risk and expected shortfall by level, of a portfolio."""
+        payoff = self.problem.payoff
+        if self.tail is None or not isinstance(payoff, Portfolio):
+            return {}
+        return {level: self.tail.measures(level) for level in payoff.levels}
+
+    def precise(self, std_error: float | None) -> bool:
+        """Whether the standard error is small enough; after two blocks at least, so that no single one decides."""
+        return std_error is not None and self.blocks >= 2 and self.value.std_error <= std_error
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a checkpoint has it: everything but the problem."""
+        known = self.known
+        return {
+            "policy": None if known.policy is None else known.policy.as_dict(),
+            "cells": None if known.cells is None else [known.cells.low, known.cells.width],
+            "tree": self.tree.as_dict(),
+            "upper": self.upper.as_dict(),
+            "tail": None if self.tail is None else self.tail.as_dict(),
+            "trace": [list(each) for each in self.trace],
+        }
+
+    @classmethod
+    def from_dict(cls, problem: Problem, words: dict[str, Any]) -> Self:
+        """From `as_dict`."""
+        policy, cells, tail = words["policy"], words["cells"], words["tail"]
+        known = Pilot(
+            None if policy is None else Policy.from_dict(policy),
+            None if cells is None else Cells(*cells),
+        )
+        return cls(
+            problem,
+            known,
+            Tree.from_dict(words["tree"]),
+            Tree.from_dict(words["upper"]),
+            None if tail is None else Tail.from_dict(tail),
+            [(int(n), value, error) for n, value, error in words["trace"]],
+        )
+
+
+def reproducible_on() -> dict[str, str]:
+    """What the bits depend on beside the problem: the instruction sets that NumPy's loops use, and its version."""
+    import platform
+
+    import scipy
+
+    features = np._core._multiarray_umath.__cpu_features__  # noqa: SLF001  NumPy has no public accessor
+    dispatched = np._core._multiarray_umath.__cpu_dispatch__  # noqa: SLF001
+    used = [name for name in dispatched if features.get(name)]
+    return {
+        "machine": platform.machine(),
+        "instructions": used[-1] if used else "baseline",
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
