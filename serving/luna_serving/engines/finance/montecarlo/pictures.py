@@ -6,7 +6,6 @@ from typing import Any, Final
 import numpy as np
 
 from luna_serving.engines.finance.montecarlo.blocks import Pilot, moves, simulate
-from luna_serving.engines.finance.montecarlo.payoffs.portfolio import Portfolio
 from luna_serving.engines.finance.montecarlo.problems import Problem
 from luna_serving.engines.finance.montecarlo.sampling.counters import Use, stream
 from luna_serving.engines.finance.montecarlo.sampling.draws import Pseudo
@@ -25,12 +24,9 @@ def pictures(problem: Problem, known: Pilot) -> dict[str, Any]:
     Returns:
         `fan`: `times`, and for each asset a list by quantile of lists over time; `histogram`: `bounds` and `counts`.
     """
-    out: dict[str, Any] = {"fan": _fan(problem)}
-    if not isinstance(problem.payoff, Portfolio):
-        values = simulate(problem, _draws(problem), known).values["value"]
-        counts, bounds = np.histogram(values, BARS)
-        out["histogram"] = {"bounds": bounds.tolist(), "counts": counts.tolist()}
-    return out
+    values = simulate(problem, _draws(problem), known).values["value"]
+    counts, bounds = np.histogram(values, BARS)
+    return {"fan": _fan(problem), "histogram": {"bounds": bounds.tolist(), "counts": counts.tolist()}}
 
 
 def _fan(problem: Problem) -> dict[str, Any]:

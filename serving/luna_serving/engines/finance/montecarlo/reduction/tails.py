@@ -107,17 +107,6 @@ class Tail:
     def _loss(self, units: Any) -> Any:  # noqa: ANN401  a number or an array
         return self.cells.low + self.cells.width * UNIT * units
 
-    def histogram(self, bars: int = 60) -> dict[str, list[float]]:
-        """Profits in bars of equal width from the 0.01th to the 99.99th percentile: bounds and counts."""
-        low, high = self.quantile(0.0001), self.quantile(0.9999)
-        first = int(np.clip((low - self.cells.low) / self.cells.width, 0, CELLS - 1))
-        last = int(np.clip((high - self.cells.low) / self.cells.width, first, CELLS - 1)) + 1
-        each = max(1, -(-(last - first) // bars))
-        inner = self.counts[1:-1]
-        counts = [int(inner[a : a + each].sum()) for a in range(first, last, each)]
-        bounds = [self.cells.low + self.cells.width * (first + each * i) for i in range(len(counts) + 1)]
-        return {"bounds": [-b for b in reversed(bounds)], "counts": [float(c) for c in reversed(counts)]}
-
     def as_dict(self) -> dict[str, Any]:
         """As a checkpoint has it."""
         return {
