@@ -100,7 +100,7 @@ class BootstrapModel(StrictModel):
 
 
 class StateSpaceModel(StrictModel):
-    """A state-space model of the Kalman routes, whose observations are log prices or log returns; a step is a period."""
+    """A state-space model of the Kalman routes that observes log prices or log returns; a step is a period."""
 
     kind: Literal["state_space"]
     model: dict[str, Any] = Field(description="The model, as the Kalman routes take it.")

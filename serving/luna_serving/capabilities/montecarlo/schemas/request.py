@@ -1,6 +1,6 @@
 """The body of `POST /montecarlo`."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -15,7 +15,7 @@ MOST_STEPS: Final = 10_000
 # Beyond 2^53 a JSON reader that keeps numbers as float64 would send back another seed.
 LARGEST_SEED: Final = 2**53 - 1
 
-EXAMPLE: Final = {
+EXAMPLE: Final[dict[str, Any]] = {
     "model": {"kind": "gbm", "spot": 100, "rate": 0.05, "dividend_yield": 0.02, "volatility": 0.2},
     "payoff": {"kind": "european", "type": "call", "strike": 100},
     "expiry": 1.0,

@@ -69,15 +69,8 @@ def payoff_of(payoff: AnyPayoff, model: Model, expiry: float, steps: int) -> Pay
             return Digital(Side(payoff.type), payoff.strike, payoff.cash)
         case AsianPayoff():
             return _asian(payoff, model, expiry)
-        case AmericanPayoff():
-            dates = tuple(expiry * i / steps for i in range(1, steps)) + (expiry,)
-            return Exercise(Side(payoff.type), payoff.strike, dates, payoff.upper_bound)
-        case BermudanPayoff():
-            dates = increasing(payoff.exercise_dates, expiry, "/payoff/exercise_dates")
-            # At expiry it is exercised where that pays, as any option.
-            if dates[-1] < expiry:
-                dates = (*dates, expiry)
-            return Exercise(Side(payoff.type), payoff.strike, dates, payoff.upper_bound)
+        case AmericanPayoff() | BermudanPayoff():
+            return _early(payoff, expiry, steps)
         case EuropeanPayoff():
             return European(Side(payoff.type), payoff.strike)
 
@@ -101,6 +94,17 @@ def _check_model(payoff: AnyPayoff, model: Model) -> None:
         raise _wrong("/payoff/kind", detail)
 
 
+def _early(payoff: AmericanPayoff | BermudanPayoff, expiry: float, steps: int) -> Exercise:
+    if isinstance(payoff, AmericanPayoff):
+        dates = (*(expiry * i / steps for i in range(1, steps)), expiry)
+    else:
+        dates = increasing(payoff.exercise_dates, expiry, "/payoff/exercise_dates")
+        # At expiry it is exercised where that pays, as any option.
+        if dates[-1] < expiry:
+            dates = (*dates, expiry)
+    return Exercise(Side(payoff.type), payoff.strike, dates, payoff.upper_bound)
+
+
 def _barrier(payoff: BarrierPayoff, model: Model) -> Barrier:
     up = payoff.direction == "up"
     spot = _spot(model)
@@ -120,7 +124,7 @@ def _asian(payoff: AsianPayoff, model: Model, expiry: float) -> Asian:
         n = payoff.fixings
         if model.periodic and round(expiry) % n:
             raise _wrong("/payoff/fixings", f"Must divide {round(expiry)}, the number of periods.")
-        fixings = tuple(expiry * i / n for i in range(1, n)) + (expiry,)
+        fixings = (*(expiry * i / n for i in range(1, n)), expiry)
         if model.periodic:
             fixings = tuple(float(round(t)) for t in fixings)
     else:

@@ -20,8 +20,9 @@ MODEL: Final = ("model",)
 def names_returns(document: dict[str, Any]) -> bool:
     """Whether the body's returns are to be looked up."""
     model = document.get("model")
-    named = isinstance(model, dict) and model.get("kind") == "bootstrap"
-    return named and any(model.get(member) is not None for member in ("dataset", "symbols"))
+    if not isinstance(model, dict) or model.get("kind") != "bootstrap":
+        return False
+    return any(model.get(member) is not None for member in ("dataset", "symbols"))
 
 
 class Returns:

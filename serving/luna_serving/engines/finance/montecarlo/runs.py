@@ -1,9 +1,12 @@
 """A run: blocks that were computed so far, what they say, and when they say enough."""
 
+import platform
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
+import scipy
 
 from luna_serving.engines.finance.montecarlo.blocks import Block, Pilot
 from luna_serving.engines.finance.montecarlo.exercise.policies import Policy
@@ -100,18 +103,14 @@ class Run:
         )
 
 
+@cache
 def reproducible_on() -> dict[str, str]:
     """What the bits depend on beside the problem: the instruction sets that NumPy's loops use, and its version."""
-    import platform
-
-    import scipy
-
-    features = np._core._multiarray_umath.__cpu_features__  # noqa: SLF001  NumPy has no public accessor
-    dispatched = np._core._multiarray_umath.__cpu_dispatch__  # noqa: SLF001
-    used = [name for name in dispatched if features.get(name)]
+    # What `np.show_config` prints.
+    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     return {
         "machine": platform.machine(),
-        "instructions": used[-1] if used else "baseline",
+        "instructions": found[-1] if found else "baseline",
         "numpy": np.__version__,
         "scipy": scipy.__version__,
     }

@@ -71,4 +71,5 @@ def _going_on(
     if isinstance(model, Diffusion) and k >= 0:
         exact = float(np.exp(-model.rate * times[k])) * held(payoff, setting, k, np.exp(state.logs[0]))
         value = value - follower.control.reshape(INNER, -1).mean(axis=0) + exact
-    return value
+    out: Values = value
+    return out

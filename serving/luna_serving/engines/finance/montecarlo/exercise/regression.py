@@ -87,7 +87,7 @@ def backwards(
 
 def continuation(beta: Float[np.ndarray, " features"], x: Float[np.ndarray, "features n"]) -> Values:
     """The regressed value of going on."""
-    out = beta[0] * x[0]
+    out: Values = beta[0] * x[0]
     for coefficient, row in zip(beta[1:], x[1:], strict=True):
         out += coefficient * row
     return out

@@ -28,7 +28,7 @@ class Bootstrap:
     @property
     def assets(self) -> int:
         """See `Model`, as for the following."""
-        return self.returns.shape[1]
+        return int(self.returns.shape[1])
 
     @property
     def needs(self) -> Needs:

@@ -65,4 +65,5 @@ class Diffusion:
         """Of the logarithms, per year."""
         f = np.asarray(self.factor)
         s = np.asarray(self.volatilities)
-        return (f @ f.T) * np.outer(s, s)
+        out: Float[np.ndarray, "assets assets"] = (f @ f.T) * np.outer(s, s)
+        return out

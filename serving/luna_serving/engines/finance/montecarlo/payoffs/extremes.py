@@ -70,7 +70,8 @@ def _hit(a: Values, b: Values, variance: Values | float, stream: np.random.Gener
     w = mean * y / shape
     x = 2.0 * mean / (2.0 + w + np.sqrt(w * (4.0 + w)))
     s = np.where(stream.random(a.shape) <= mean / (mean + x), x, mean * mean / x)
-    return np.nan_to_num(s / (1.0 + s), nan=0.5)
+    out: Values = np.nan_to_num(s / (1.0 + s), nan=0.5)
+    return out
 
 
 @dataclass(frozen=True, slots=True)

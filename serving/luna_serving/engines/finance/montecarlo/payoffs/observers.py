@@ -77,4 +77,5 @@ class Payoff(Protocol):
 
 def bounded(uniforms: Values) -> Values:
     """In (0, 1], for a logarithm."""
-    return np.maximum(uniforms, 1e-300)
+    out: Values = np.maximum(uniforms, 1e-300)
+    return out

@@ -1,7 +1,7 @@
 """Payoffs of the prices at expiry: European, digital, basket, spread, best and worst of."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -11,14 +11,9 @@ from luna_serving.engines.finance.montecarlo.payoffs.observers import Paid, Sett
 from luna_serving.engines.finance.montecarlo.sampling.draws import Step
 
 
-class _OfPrices(Protocol):
-    def of(self, prices: Float[np.ndarray, "assets n"]) -> Values:
-        """What is paid at expiry."""
-
-
 @dataclass(slots=True)
 class _AtExpiry:
-    payoff: _OfPrices
+    payoff: "_Terminal"
     setting: Setting
     logs: Float[np.ndarray, "assets n"] | None = None
 
@@ -32,7 +27,7 @@ class _AtExpiry:
 
 
 @dataclass(frozen=True, slots=True)
-class _Terminal:
+class _Terminal(ABC):
     uniforms: int = field(default=0, init=False)
 
     def dates(self, expiry: float) -> tuple[float, ...]:
@@ -43,7 +38,11 @@ class _Terminal:
     def begin(self, setting: Setting, n: int) -> _AtExpiry:
         """See `Payoff`."""
         del n
-        return _AtExpiry(self, setting)  # type: ignore[arg-type]  the classes below have `of`
+        return _AtExpiry(self, setting)
+
+    @abstractmethod
+    def of(self, prices: Float[np.ndarray, "assets n"]) -> Values:
+        """What is paid at expiry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,8 @@ class Digital(_Terminal):
     def of(self, prices: Float[np.ndarray, "assets n"]) -> Values:
         """Of the first asset."""
         above = prices[0] > self.strike if self.side is Side.CALL else prices[0] < self.strike
-        return above * self.cash
+        out: Values = above * self.cash
+        return out
 
 
 @dataclass(frozen=True, slots=True)

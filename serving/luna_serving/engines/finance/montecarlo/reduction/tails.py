@@ -64,12 +64,12 @@ class Tail:
         n = int(self.counts.sum())
         target = level * n
         above = np.cumsum(self.counts)
-        i = int(min(np.searchsorted(above, target, side="left"), CELLS + 1))
+        i = min(int(np.searchsorted(above, target, side="left")), CELLS + 1)
         count = int(self.counts[i])
         if i in {0, CELLS + 1}:
-            return self._loss(float(self.sums[i]) / max(1, count))
+            return float(self._loss(float(self.sums[i]) / max(1, count)))
         before = float(above[i] - count)
-        return self.cells.low + self.cells.width * (i - 1 + (target - before) / max(1, count))
+        return float(self.cells.low + self.cells.width * (i - 1 + (target - before) / max(1, count)))
 
     def measures(self, level: float) -> tuple[Estimate, Estimate]:
         """Value at risk and expected shortfall, with their asymptotic errors.

@@ -44,7 +44,9 @@ class Bridge:
             a, t, b = (0.0 if low < 0 else times[low]), times[i], times[high]
             rows.append((i, low, high, (b - t) / (b - a), (t - a) / (b - a), ((b - t) * (t - a) / (b - a)) ** 0.5))
         steps = np.diff([0.0, *times])
-        return cls(*(tuple(column) for column in zip(*rows, strict=True)), tuple(np.sqrt(steps).tolist()))  # type: ignore[arg-type]
+        index, left, right, weight_left, weight_right, deviation = zip(*rows, strict=True)
+        roots = tuple(np.sqrt(steps).tolist())
+        return cls(index, left, right, weight_left, weight_right, deviation, roots)
 
     def increments(self, z: Float[np.ndarray, "steps factors n"]) -> Float[np.ndarray, "steps factors n"]:
         """Independent standard normals of each step in time, from standard normals in the order of the bridge."""

@@ -47,9 +47,13 @@ class Step:
 class Draws(Protocol):
     """The numbers of n paths."""
 
-    paths: int
-    groups: int
-    """Scrambles that the paths belong to, in equal parts and in order; pseudo-random paths are one group."""
+    @property
+    def paths(self) -> int:
+        """How many."""
+
+    @property
+    def groups(self) -> int:
+        """Scrambles that the paths belong to, in equal parts and in order; pseudo-random paths are one group."""
 
     def steps(self) -> Iterator[Step]:
         """The steps in order; iterated once."""
