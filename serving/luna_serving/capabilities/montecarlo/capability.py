@@ -3,12 +3,13 @@
 from typing import Final
 
 from luna_serving.capabilities.contract import Capability, Platform, Routes
-from luna_serving.capabilities.montecarlo.job_kind import NAME, job_kinds
+from luna_serving.capabilities.montecarlo.job_kind import NAME, STATE, job_kinds
 from luna_serving.capabilities.montecarlo.replica import MonteCarloReplica
-from luna_serving.capabilities.montecarlo.routes import door
+from luna_serving.capabilities.montecarlo.routes import door, extended
 from luna_serving.capabilities.montecarlo.schemas.models import MODELS
 from luna_serving.capabilities.montecarlo.settings import MonteCarloSettings
 from luna_serving.capabilities.montecarlo.wire.returns import Returns
+from luna_serving.jobs.kinds import Extension
 
 
 def serve(platform: Platform, settings: MonteCarloSettings) -> Routes:
@@ -18,6 +19,7 @@ def serve(platform: Platform, settings: MonteCarloSettings) -> Routes:
     return Routes(
         operations=[platform.doors.route(calculation)],
         jobs={NAME: platform.doors.prepare(calculation)},
+        extensions={NAME: Extension(STATE, extended)},
     )
 
 

@@ -4,9 +4,9 @@ import logging
 import time
 from collections.abc import Callable
 
-from luna_serving.capabilities.montecarlo.jobs import AnyJob, BlocksOf, Computed, PilotOf, WholeRun
 from luna_serving.capabilities.montecarlo.metrics import MonteCarloMetrics
 from luna_serving.capabilities.montecarlo.wire.answers import answer_of
+from luna_serving.capabilities.montecarlo.wire.travelling import AnyJob, BlocksOf, Computed, PilotOf, WholeRun
 from luna_serving.dispatch.outcomes import Failed
 from luna_serving.engines.finance.montecarlo.api.compute import compute, pilot
 from luna_serving.engines.finance.montecarlo.api.description import Block, Pilot, Problem, Run

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import orjson
 
-from luna_serving.capabilities.montecarlo.jobs import BlocksOf, PilotOf
 from luna_serving.capabilities.montecarlo.reporting import artifacts_of, sections
 from luna_serving.capabilities.montecarlo.schemas.request import MonteCarloRequest
 from luna_serving.capabilities.montecarlo.settings import MonteCarloSettings
 from luna_serving.capabilities.montecarlo.wire.answers import answer_of, bound
 from luna_serving.capabilities.montecarlo.wire.requests import Asked, parse
+from luna_serving.capabilities.montecarlo.wire.travelling import BlocksOf, PilotOf
 from luna_serving.engines.finance.montecarlo.api.description import Block, Pilot, Run
 from luna_serving.jobs.kinds import Finished, JobKind, Running
 from luna_store.jobs.ending import Artifact

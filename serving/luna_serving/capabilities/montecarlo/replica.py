@@ -10,10 +10,10 @@ from threading import Event
 from prometheus_client import CollectorRegistry
 
 from luna_serving.capabilities.montecarlo.compute import Abandoned, Worker
-from luna_serving.capabilities.montecarlo.jobs import AnyJob, Computed, WholeRun
 from luna_serving.capabilities.montecarlo.metrics import MonteCarloMetrics
 from luna_serving.capabilities.montecarlo.settings import MonteCarloSettings
 from luna_serving.capabilities.montecarlo.wire.requests import parse
+from luna_serving.capabilities.montecarlo.wire.travelling import AnyJob, Computed, WholeRun
 from luna_serving.dispatch.outcomes import Failed
 
 

@@ -1,6 +1,7 @@
 """The route `POST /montecarlo`, and what prepares and extends its jobs."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -14,6 +15,7 @@ from luna_serving.dispatch.lanes import Gateway
 from luna_serving.dispatch.work import Unresolved
 from luna_serving.jobs.doors.calculation import Door, Sent
 from luna_serving.jobs.doors.openapi import described
+from luna_serving.jobs.kinds import JobPlan
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
 
@@ -46,8 +48,8 @@ def door(gate: Gateway, returns: Returns) -> Door:
     return Door(NAME, NAME, gate, parsed, openapi)
 
 
-def extended(parameters: bytes, result: bytes, addition: int) -> MonteCarloWork:
-    """The same problem with more paths.
+def extended(parameters: bytes, result: bytes, addition: int) -> JobPlan:
+    """The same problem with more paths; its units are those of the addition.
 
     Args:
         parameters: of the job.
@@ -63,4 +65,5 @@ def extended(parameters: bytes, result: bytes, addition: int) -> MonteCarloWork:
         most = min(MOST_PATHS, MOST_PATH_STEPS // last["plan"]["steps"])
         raise problems.invalid(FieldError("/paths", f"Would make {paths} paths in all; at most {most}."))
     document.pop("stop", None)
-    return MonteCarloWork(parse({**document, "paths": paths}))
+    asked = parse({**document, "paths": paths})
+    return replace(MonteCarloWork(asked).as_job(), units=asked.units(addition))

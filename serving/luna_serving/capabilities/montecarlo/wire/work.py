@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from luna_serving.capabilities.montecarlo.jobs import WholeRun
 from luna_serving.capabilities.montecarlo.wire.answers import plan_of
 from luna_serving.capabilities.montecarlo.wire.requests import Asked
+from luna_serving.capabilities.montecarlo.wire.travelling import WholeRun
 from luna_serving.jobs.kinds import JobPlan
 from luna_serving.wire.problems import FieldError
 from luna_serving.wire.tabular import JSON
