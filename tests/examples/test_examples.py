@@ -31,6 +31,8 @@ TESTED = {
     "jobs.py",
     "datasets.sh",
     "datasets.py",
+    "montecarlo.sh",
+    "montecarlo.py",
 }
 
 
