@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from luna_serving.commands import account_flags, data_arguments, job_arguments, user_arguments
+from luna_serving.commands import account_flags, data_arguments, job_arguments, market_arguments, user_arguments
 from luna_serving.commands.durations import duration
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.servers import Servers
@@ -231,6 +231,8 @@ def _parser() -> argparse.ArgumentParser:
     job_arguments.add_job_commands(actions, folder, job_arguments.run, _listed, labelled)
     data = commands.add_parser("data", help="check data sets before they are uploaded")
     data_arguments.add_data_commands(data.add_subparsers(required=True, dest="action", metavar="ACTION"))
+    market = commands.add_parser("market", help="import prices into the server's market")
+    market_arguments.add_market_commands(market.add_subparsers(required=True, dest="action", metavar="ACTION"), folder)
     return parser
 
 

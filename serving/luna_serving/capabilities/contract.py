@@ -29,6 +29,7 @@ from luna_serving.jobs.loops import Loop
 from luna_serving.jobs.routes.watching import Watching
 from luna_serving.jobs.service import JobService
 from luna_serving.objects.client import ObjectStore
+from luna_serving.prices.sources import PriceSources
 from luna_serving.settings import CapabilitySettings, PlatformSettings
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.accounts import Accounts
@@ -73,6 +74,8 @@ class Platform:
     """By the capability's name; only those that have replicas."""
     series: SeriesSources
     """Series that requests name; a capability that keeps series provides the source."""
+    prices: PriceSources
+    """Where bars are; a capability that stores prices provides the source."""
     gate_limits: GateLimits
     dispatch_metrics: DispatchMetrics
 

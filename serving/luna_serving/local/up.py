@@ -48,6 +48,8 @@ class PartDied(LocalServerError):
 
 
 APP = "luna_serving.app"
+# Capabilities that use the server's market.
+PRICED = frozenset({"market", "indicators"})
 # Variables that are not settings of the application.
 OTHER_VARIABLES = frozenset({"LUNA_PEPPERS", "LUNA_PROXY"})
 
@@ -132,9 +134,16 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
     parts.start_settlement()
     if "S3_ENDPOINT" not in given:
         finish_objects(parts, progress)
+    if _wants_prices(options):
+        if parts.objects:
+            parts.begin_demo_prices()
+        else:
+            progress.say("Without demo prices: they need an object store")
     with progress.step(f"Ray Serve on {LOOPBACK}:{port}"):
         proxy = parts.start_serve(port, peppers, options.app)
         _wait_until_ready(parts, port)
+    if said := parts.finish_demo_prices():
+        progress.say(said)
     if proxy == "serve":
         progress.say("Using Serve's own proxy. HAProxy, on Linux only, is several times faster")
     url = f"http://{LOOPBACK}:{port}"
@@ -161,6 +170,12 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
         "Stop with Ctrl-C.\n"
     )
     sys.stdout.flush()
+
+
+def _wants_prices(options: UpOptions) -> bool:
+    """Whether the capabilities that are served use the server's market."""
+    only = {name.strip() for name in options.only.split(",") if name.strip()}
+    return options.app == APP and (not only or bool(only & PRICED))
 
 
 def finish_objects(parts: Parts, progress: Progress) -> None:

@@ -50,13 +50,13 @@ def rendered(rows: Sequence[dict[str, Any]], schema: pa.Schema, form: str) -> by
     table = pa.Table.from_pylist(rows, schema=schema)
     sink = io.BytesIO()
     if form == CSV:
-        pyarrow.csv.write_csv(_without_formulas(table), sink)
+        pyarrow.csv.write_csv(without_formulas(table), sink)
     else:
         pyarrow.parquet.write_table(table, sink)
     return sink.getvalue()
 
 
-def _without_formulas(table: pa.Table) -> pa.Table:
+def without_formulas(table: pa.Table) -> pa.Table:
     """Text that a spreadsheet would compute, behind an apostrophe."""
     for index, field in enumerate(table.schema):
         if not pa.types.is_string(field.type):

@@ -94,12 +94,12 @@ async def run_job(running: Running, *, ahead: int) -> Finished:
 
 
 async def _begin(running: Running, asked: Asked) -> _State:
-    if running.checkpoint is not None:
-        words = orjson.loads(running.checkpoint)
-        return _State(Run.from_dict(asked.problem, words["run"]), words["charged"])
     (known,) = await running.compute(NAME, [PilotOf(asked.problem)])
     if not isinstance(known, Pilot):
         raise BlocksFailed(f"A replica answered {known!r}.")
+    if running.checkpoint is not None:
+        words = orjson.loads(running.checkpoint)
+        return _State(Run.from_dict(asked.problem, known, words["run"]), words["charged"])
     return _State(Run(asked.problem, known))
 
 

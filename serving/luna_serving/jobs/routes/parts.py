@@ -12,7 +12,6 @@ from luna_serving.access.authorization import Authorization
 from luna_serving.edge.store_answers import Meanings, store_answer
 from luna_serving.jobs.kinds import Extension, Prepare
 from luna_serving.jobs.routes.watching import Watching
-from luna_serving.jobs.routes.wire import INLINE_BYTES
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
 from luna_serving.jobs.webhooks.addresses import Allowed
@@ -20,6 +19,7 @@ from luna_serving.objects.client import ObjectStore
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.jobs.creating import JobIsLive, JobMissing
+from luna_store.jobs.objects import INLINE_BYTES
 from luna_store.jobs.reading import JobDetail, find
 from luna_store.platform.idempotency import IdempotencyKeys
 
@@ -47,7 +47,7 @@ class JobParts:
     extensions: Mapping[str, Extension] = field(default_factory=dict)
     """How jobs of a kind go on, by its name."""
     objects: ObjectStore | None = None
-    """Holds large artifacts."""
+    """Holds large results and artifacts."""
 
     async def job(self, account_id: int, job_id: uuid.UUID, *, inline_bytes: int = INLINE_BYTES) -> JobDetail:
         """A job of the account.

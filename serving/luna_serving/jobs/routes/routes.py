@@ -19,6 +19,7 @@ from luna_serving.jobs.routes.listing import CURSORS, LABELS, filters, order_of
 from luna_serving.jobs.routes.manifests import manifest
 from luna_serving.jobs.routes.parts import STORE, JobParts, answered, meanings, missing
 from luna_serving.jobs.routes.schemas import Cost, ExtendRequest, JobAnswer, JobManifest, JobPage
+from luna_serving.jobs.routes.stored import delete_all
 from luna_serving.jobs.routes.waiting import waited
 from luna_serving.jobs.routes.wire import dumped, item
 from luna_serving.wire.documents import SPARE_LISTS, read_object
@@ -189,5 +190,6 @@ def _add_one(routes: AccountRoutes, parts: JobParts) -> None:
         responses=refusals(409),
     )
     async def delete_job_data(own: Own, job_id: uuid.UUID) -> Response:
-        await store_answer(delete_data(engine, own.account_id, job_id), STORE, meanings(job_id))
+        keys = await store_answer(delete_data(engine, own.account_id, job_id), STORE, meanings(job_id))
+        await delete_all(parts.objects, keys)
         return Response(status_code=204)

@@ -134,7 +134,7 @@ def test_bits_do_not_depend_on_order_pieces_or_checkpoints(name) -> None:
     straight, resumed = Run(problem, known), Run(problem, known)
     for block in range(5):
         straight.add(compute(problem, known, block))
-        resumed = Run.from_dict(problem, resumed.as_dict())
+        resumed = Run.from_dict(problem, known, resumed.as_dict())
         resumed.add(backwards[block])
     assert straight.as_dict() == resumed.as_dict()
     assert straight.value == resumed.value

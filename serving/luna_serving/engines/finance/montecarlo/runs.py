@@ -9,11 +9,10 @@ import numpy as np
 import scipy
 
 from luna_serving.engines.finance.montecarlo.blocks import Block, Pilot
-from luna_serving.engines.finance.montecarlo.exercise.policies import Policy
 from luna_serving.engines.finance.montecarlo.payoffs.portfolio import Portfolio
 from luna_serving.engines.finance.montecarlo.problems import Problem
 from luna_serving.engines.finance.montecarlo.reduction.estimates import Estimate, Layout, estimates
-from luna_serving.engines.finance.montecarlo.reduction.tails import Cells, Tail
+from luna_serving.engines.finance.montecarlo.reduction.tails import Tail
 from luna_serving.engines.finance.montecarlo.reduction.tree import Tree
 
 UPPER = Layout(("upper_bound",), (), ())
@@ -74,11 +73,8 @@ class Run:
         return std_error is not None and self.blocks >= 2 and self.value.std_error <= std_error
 
     def as_dict(self) -> dict[str, Any]:
-        """As a checkpoint has it: everything but the problem."""
-        known = self.known
+        """As a checkpoint has it: everything but the problem and its pilot, which follows from it."""
         return {
-            "policy": None if known.policy is None else known.policy.as_dict(),
-            "cells": None if known.cells is None else [known.cells.low, known.cells.width],
             "tree": self.tree.as_dict(),
             "upper": self.upper.as_dict(),
             "tail": None if self.tail is None else self.tail.as_dict(),
@@ -86,13 +82,9 @@ class Run:
         }
 
     @classmethod
-    def from_dict(cls, problem: Problem, words: dict[str, Any]) -> Self:
+    def from_dict(cls, problem: Problem, known: Pilot, words: dict[str, Any]) -> Self:
         """From `as_dict`."""
-        policy, cells, tail = words["policy"], words["cells"], words["tail"]
-        known = Pilot(
-            None if policy is None else Policy.from_dict(policy),
-            None if cells is None else Cells(*cells),
-        )
+        tail = words["tail"]
         return cls(
             problem,
             known,

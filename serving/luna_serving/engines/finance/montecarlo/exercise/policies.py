@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -46,15 +46,6 @@ class Policy:
 
     coefficients: dict[int, Float[np.ndarray, " features"] | None]
     """By step; a step without an entry is no exercise date, and expiry needs none."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """As a checkpoint has it."""
-        return {str(k): None if beta is None else beta.tolist() for k, beta in self.coefficients.items()}
-
-    @classmethod
-    def from_dict(cls, words: dict[str, Any]) -> "Policy":
-        """From `as_dict`."""
-        return cls({int(k): None if beta is None else np.array(beta) for k, beta in words.items()})
 
 
 def features(payoff: Exercise, setting: Setting, k: int, price: Values, variance: Values | None) -> Values:
