@@ -67,6 +67,7 @@ def serving_metrics() -> list[Metric]:
         WatchMetrics,
         WebhookMetrics,
         KalmanMetrics,
+        MonteCarloMetrics,
         SetGauges,
         ValidationMetrics,
     ):

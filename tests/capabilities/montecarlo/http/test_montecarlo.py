@@ -31,7 +31,8 @@ REFERENCES: dict[str, tuple[dict[str, Any], float]] = {
     ),
     "heston": (BODY | {"model": LEWIS, "paths": 50_000, "steps": 50}, 16.070154917028834),
     "american": (
-        BODY | {"model": {"kind": "gbm", "spot": 36, "rate": 0.06, "volatility": 0.2}, "payoff": DATES, "paths": 50_000},
+        BODY
+        | {"model": {"kind": "gbm", "spot": 36, "rate": 0.06, "volatility": 0.2}, "payoff": DATES, "paths": 50_000},
         4.477811,
     ),
 }
