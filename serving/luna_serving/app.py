@@ -18,13 +18,23 @@ from luna_serving.capabilities.indicators.capability import INDICATORS
 from luna_serving.capabilities.kalman.capability import KALMAN
 from luna_serving.capabilities.market.capability import MARKET
 from luna_serving.capabilities.markowitz.capability import MARKOWITZ
+from luna_serving.capabilities.montecarlo.capability import MONTECARLO
 from luna_serving.capabilities.people.capability import PEOPLE
 from luna_serving.jobs.forgetting import forgetting
 from luna_serving.jobs.sweeping import forget as forget_jobs
 from luna_serving.settings import ReplicaSettings, Settings, read_settings
 from luna_serving.wiring import connect
 
-CAPABILITIES: Final[tuple[Capability, ...]] = (ACCOUNT, KALMAN, PEOPLE, DATASETS, MARKET, INDICATORS, MARKOWITZ)
+CAPABILITIES: Final[tuple[Capability, ...]] = (
+    ACCOUNT,
+    KALMAN,
+    PEOPLE,
+    DATASETS,
+    MARKET,
+    INDICATORS,
+    MARKOWITZ,
+    MONTECARLO,
+)
 # Served whatever `only` says: without them nobody could call the others.
 ALWAYS: Final = frozenset({ACCOUNT.name, PEOPLE.name})
 

@@ -36,6 +36,8 @@ TESTED = {
     "market.py",
     "indicators.sh",
     "indicators.py",
+    "montecarlo.sh",
+    "montecarlo.py",
 }
 
 
@@ -190,6 +192,23 @@ async def test_jobs_py_prints_the_estimates_of_each_series_and_the_progress_asid
     assert len(ran.output.splitlines()) == 5
     assert ran.errors.splitlines()[-1] == "succeeded 5/5 series"
     assert platform.used(caller.id) == 5
+
+
+async def test_montecarlo_sh_values_an_option_and_runs_a_job(platform: Platform) -> None:
+    caller = await platform.caller()
+    ran = await run("montecarlo.sh", env=variables(caller))
+    value, cost, job = (json.loads(line) for line in ran.output.splitlines())
+    assert value["std_error"] < 0.01
+    assert cost["units"] == 100
+    assert job["kind"] == "montecarlo"
+
+
+async def test_montecarlo_py_prints_losses_and_goes_on(platform: Platform) -> None:
+    caller = await platform.caller()
+    ran = await run("montecarlo.py", env=variables(caller))
+    printed = [line for line in ran.output.splitlines() if "blocks" not in line]
+    assert [line.split()[0] for line in printed] == ["2015232", "0.95:", "0.99:", "4014080", "0.95:", "0.99:"]
+    assert platform.used(caller.id) == 4
 
 
 @dataclass

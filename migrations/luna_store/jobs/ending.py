@@ -99,7 +99,8 @@ WITH given AS (
 )
 SELECT id, account_id, status, debit_id, units_reserved, units_used, route, queued_at FROM j
 """)  # noqa: S608  constants
-_RESULT = text("UPDATE job_data SET result = :result, checkpoint = NULL WHERE job_id = :id")
+# A job that was extended and comes to nothing keeps the result that it had; of others there is none.
+_RESULT = text("UPDATE job_data SET result = coalesce(:result, result), checkpoint = NULL WHERE job_id = :id")
 # Of an attempt that ended before a retry; the sweep deletes their objects.
 _FORMER = text("DELETE FROM job_artifacts WHERE job_id = ANY(:ids)")
 _ARTIFACT = text("""

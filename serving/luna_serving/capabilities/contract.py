@@ -24,7 +24,7 @@ from luna_serving.edge.sockets import SocketRoute
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.doors.call import DoorParts
 from luna_serving.jobs.doors.doors import Doors
-from luna_serving.jobs.kinds import JobKind, Prepare
+from luna_serving.jobs.kinds import Extension, JobKind, Prepare
 from luna_serving.jobs.loops import Loop
 from luna_serving.jobs.routes.watching import Watching
 from luna_serving.jobs.service import JobService
@@ -101,6 +101,8 @@ class Routes:
     sockets: Sequence[SocketRoute] = ()
     jobs: Mapping[str, Prepare] = field(default_factory=dict)
     """For each kind of job that callers may create, what checks its parameters."""
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
+    """For each kind of job that can be extended, how."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,20 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from luna_serving.edge.idempotency import PARAMETER as IDEMPOTENCY_KEY
+from luna_serving.edge.idempotency import WHAT
 from luna_serving.edge.openapi import REFERENCE, describe, problem_responses
 from luna_serving.edge.prefer import APPLIED
 from luna_serving.jobs.doors.calculation import AT_ONCE_S
 from luna_serving.jobs.routes.answers import LOCATION
 from luna_serving.jobs.routes.schemas import Cost, JobAnswer
 
+IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": WHAT,
+    "schema": {"type": "string"},
+}
 PREFER: Final[Mapping[str, Any]] = {
     "name": "Prefer",
     "in": "header",

@@ -52,6 +52,14 @@ class Band:
     high: Sequence[Number]
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A value on the horizontal axis, drawn as an upright line."""
+
+    name: str
+    at: float
+
+
 def line_chart(
     title: str,
     description: str,
@@ -149,6 +157,45 @@ def histogram(
         if count
     ]
     return _svg(title, description, frame, bars, [], x_label, y_label)
+
+
+def counted(
+    title: str,
+    description: str,
+    bounds: Sequence[float],
+    counts: Sequence[float],
+    *,
+    marks: Sequence[Mark] = (),
+    x_label: str = "",
+    y_label: str = "count",
+) -> Svg:
+    """Bars over bins that were counted elsewhere, and marks among them.
+
+    Args:
+        title: what is shown.
+        description: what a reader sees in it.
+        bounds: of the bins, increasing, one more than there are.
+        counts: of each bin, not negative.
+        marks: at most `MOST_SERIES` - 1.
+        x_label: the quantity and unit of the bounds.
+        y_label: what is counted.
+    """
+    shown = marks[: MOST_SERIES - 1]
+    span = _span([bounds[0], bounds[-1], *(each.at for each in shown)])
+    frame = _Frame.of(span, (0.0, max(1.0, *counts)))
+    drawn = [
+        _bar(frame, bounds[i], bounds[i + 1], float(count), f"{number(bounds[i], 4)} to {number(bounds[i + 1], 4)}")
+        for i, count in enumerate(counts)
+        if count
+    ]
+    for i, each in enumerate(shown, 1):
+        x = frame.across(each.at)
+        drawn.append(
+            f'<path stroke="{_colour(i)}" stroke-width="2" stroke-dasharray="{_dashes(i)}" '
+            f'd="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
+        )
+    keys = [(f"{each.name}: {number(each.at, 4)}", _colour(i), 1.0) for i, each in enumerate(shown, 1)]
+    return _svg(title, description, frame, drawn, keys, x_label, y_label)
 
 
 def bar_chart(title: str, description: str, bars: Sequence[tuple[str, float]], *, x_label: str = "") -> Svg:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from fastapi import Response
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.access.authorization import Authorization
 from luna_serving.edge.store_answers import Meanings, store_answer
-from luna_serving.jobs.kinds import Prepare
+from luna_serving.jobs.kinds import Extension, Prepare
 from luna_serving.jobs.routes.watching import Watching
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
@@ -44,6 +44,8 @@ class JobParts:
     max_body_bytes: int
     timeout_s: float
     """Seconds that a call may take, streams of events excepted."""
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
+    """How jobs of a kind go on, by its name."""
     objects: ObjectStore | None = None
     """Holds large results and artifacts."""
 
