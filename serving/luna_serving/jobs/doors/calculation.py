@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from luna_serving.dispatch.lanes import Gateway
-from luna_serving.dispatch.work import Unresolved, Work
+from luna_serving.dispatch.work import JsonWork, Unresolved
 from luna_serving.jobs.kinds import JobPlan
 from luna_serving.wire.tabular import JSON
 
@@ -25,7 +25,7 @@ class Sent:
     query: Mapping[str, list[str]] = field(default_factory=dict)
 
 
-class Calculation(Work, Protocol):
+class Calculation(JsonWork, Protocol):
     """A parsed request: `Work` for the gate, and a `JobPlan` for the queue."""
 
     @property

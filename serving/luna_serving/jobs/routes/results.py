@@ -13,7 +13,7 @@ from luna_serving.edge.openapi import refusals
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.jobs.routes.answers import TAG
 from luna_serving.jobs.routes.parts import STORE, JobParts, data_deleted, is_live
-from luna_serving.jobs.routes.stored import OBJECTS, bytes_of, stream_of
+from luna_serving.jobs.routes.stored import OBJECTS, stream_of, whole
 from luna_serving.jobs.routes.tables import FORMS, NoTable, table_of
 from luna_serving.jobs.routes.wire import matches
 from luna_serving.wire import problems
@@ -71,7 +71,7 @@ def add(routes: AccountRoutes, parts: JobParts) -> None:
         if form == JSON and result.object_key is not None:
             head, chunks = await stream_of(parts.objects, result.object_key)
             return StreamingResponse(chunks, 200, {**headers, "Content-Length": str(head.bytes)}, form)
-        body = await _read(parts, result)
+        body = await whole(parts.objects, result)
         return Response(body if form == JSON else await _as_table(body, form), 200, headers, form)
 
     @routes.get(
@@ -122,12 +122,6 @@ async def _result(parts: JobParts, account_id: int, job_id: uuid.UUID) -> Stored
         why = "" if detail.job.error is None else f" {detail.job.error.get('title', '')}"
         raise problems.not_found(f"The job ended without a result: {detail.job.status}.{why}")
     return found
-
-
-async def _read(parts: JobParts, result: StoredResult) -> bytes:
-    if result.object_key is not None:
-        return await bytes_of(parts.objects, result.object_key)
-    return result.body or b""
 
 
 def _check_kept(detail: JobDetail) -> None:

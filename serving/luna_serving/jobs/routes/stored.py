@@ -10,6 +10,7 @@ from luna_serving.objects.errors import ObjectMissing, StoreGone, StoreRefused
 from luna_serving.objects.streaming import streamed
 from luna_serving.objects.values import ObjectHead
 from luna_serving.wire import problems
+from luna_store.jobs.reading import StoredResult
 
 log = logging.getLogger("luna.jobs")
 
@@ -24,6 +25,15 @@ async def bytes_of(objects: ObjectStore | None, key: str) -> bytes:
         Problem: 410, 503.
     """
     return await _asked(_store(objects).get_bytes(key), key)
+
+
+async def whole(objects: ObjectStore | None, result: StoredResult) -> bytes:
+    """A whole result, wherever it is kept.
+
+    Raises:
+        Problem: 410, 503.
+    """
+    return (result.body or b"") if result.object_key is None else await bytes_of(objects, result.object_key)
 
 
 async def stream_of(objects: ObjectStore | None, key: str) -> tuple[ObjectHead, AsyncIterator[bytes]]:
