@@ -76,9 +76,9 @@ async def test_every_holder_has_a_larger_token_than_all_before(engine: AsyncEngi
 
 
 async def test_a_renewed_lease_lasts_longer(engine: AsyncEngine) -> None:
-    lease = await take(engine, lasts_s=1.0)
+    lease = await take(engine, lasts_s=2.0)
     for _ in range(4):
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.6)
         await renew(engine, lease)
         assert await acquire(engine, NAME, "another", lasts_s=1) is None
     await write(engine, lease)
@@ -91,7 +91,7 @@ async def test_a_lease_that_is_not_renewed_is_free_after_its_lifetime_and_no_soo
     while await acquire(engine, NAME, "another", lasts_s=1) is None:  # noqa: ASYNC110  Postgres sets no Event
         await asyncio.sleep(0.02)
     assert time.monotonic() - before >= 1.0
-    assert time.monotonic() - taken < 1.5
+    assert time.monotonic() - taken < 1.0 + 3.0
 
 
 @pytest.mark.parametrize("how", ["expired", "taken by another", "released", "released and taken by another"])

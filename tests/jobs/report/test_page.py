@@ -18,6 +18,7 @@ from luna_serving.jobs.report.page import (
     Table,
     Text,
     Tone,
+    Width,
     render,
 )
 
@@ -102,3 +103,11 @@ def test_a_page_is_small_whatever_its_data() -> None:
     body = render(example("x" * 100_000, rows=100_000))
     assert len(body) < 400_000
     assert b"The first 200 of 1,000,000 rows." in body
+
+
+def test_a_column_says_how_its_texts_are_set_where_there_is_little_room() -> None:
+    columns = (Column("id", width=Width.WORD), Column("n", numeric=True, width=Width.WORD), Column("digest"))
+    section = Section("s", (Table("c", columns, [("a", "1", "b")]),))
+    body = render(Page("t", sections=(section,))).decode()
+    assert '<td class="w">a</td><td class="n">1</td><td>b</td>' in body
+    assert '<th scope="col" class="w">id</th>' in body

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
@@ -24,6 +25,11 @@ def number(value: float | None, digits: int = 4) -> str:
         return _exponent(f"{value:.{digits - 1}e}")
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return _plain(f"{value:,.{decimals}f}")
+
+
+def instant(at: datetime) -> str:
+    """A time to the second, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _plain(written: str) -> str:

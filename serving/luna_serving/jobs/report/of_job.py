@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from luna_serving.jobs.report.numbers import number, seconds, size
+from luna_serving.jobs.report.numbers import instant, number, seconds, size
 from luna_serving.jobs.report.page import Column, Page, Section, Status, Table, Text, Tone, render
 from luna_store.jobs.claiming import ClaimedJob
 from luna_store.jobs.ending import Artifact, Ended
@@ -17,7 +17,6 @@ MEDIA_TYPE: Final = "text/html; charset=utf-8"
 MOST_RESULT_BYTES: Final = 64_000_000
 # A page of this kit stays far below; one that does not is left out.
 MOST_BYTES: Final = 2_000_000
-INSTANT: Final = "%Y-%m-%d %H:%M:%S UTC"
 
 Sections = Callable[[bytes, bytes], Sequence[Section]]
 """The sections of a kind of job, from its parameters and its result, both JSON; the result may be partial."""
@@ -65,8 +64,8 @@ def page_of(job: ClaimedJob, ended: Ended, times: Times, own: Sequence[Section])
     facts = (
         ("Job", str(job.id)),
         ("Account", str(job.account_id)),
-        ("Created", job.created_at.strftime(INSTANT)),
-        ("Ended", times.ended.strftime(INSTANT)),
+        ("Created", instant(job.created_at)),
+        ("Ended", instant(times.ended)),
         ("Last attempt took", seconds((times.ended - times.began).total_seconds())),
         ("Attempts", number(job.attempt)),
         ("Work done", done),

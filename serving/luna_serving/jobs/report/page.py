@@ -16,9 +16,9 @@ own style and nothing else.
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -79,6 +79,19 @@ class KeyFigures:
     figures: Sequence[Figure]
 
 
+class Width(StrEnum):
+    """How a column of texts is set where there is little room; the value is the class of its cells."""
+
+    AUTO = ""
+    """Its texts break anywhere: digests."""
+    NAME = "p"
+    """They break anywhere, and have room for a short name of a file."""
+    WORD = "w"
+    """They do not break: ids, words of a few letters."""
+    SENTENCE = "s"
+    """It keeps room for a few words per line, and the table scrolls."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table."""
@@ -86,6 +99,7 @@ class Column:
     name: str
     numeric: bool = False
     """Set flush right."""
+    width: Width = Width.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +202,16 @@ def _block(block: Block) -> str:
             return f'<div class="charts">{"".join(drawn)}</div>'
 
 
+def _class(column: Column) -> str:
+    name = "n" if column.numeric else column.width.value
+    return f' class="{name}"' if name else ""
+
+
 def _table(table: Table) -> str:
     columns = table.columns[:MOST_COLUMNS]
-    flush: Callable[[int], str] = lambda i: ' class="n"' if columns[i].numeric else ""  # noqa: E731
-    names = "".join(f'<th scope="col"{flush(i)}>{_text(c.name)}</th>' for i, c in enumerate(columns))
+    names = "".join(f'<th scope="col"{_class(c)}>{_text(c.name)}</th>' for c in columns)
     rows = "".join(
-        f"<tr>{''.join(f'<td{flush(i)}>{_text(cell)}</td>' for i, cell in enumerate(row[:MOST_COLUMNS]))}</tr>"
+        f"<tr>{''.join(f'<td{_class(c)}>{_text(cell)}</td>' for c, cell in zip(columns, row, strict=False))}</tr>"
         for row in table.rows[:MOST_ROWS]
     )
     total = table.total if table.total is not None else len(table.rows)

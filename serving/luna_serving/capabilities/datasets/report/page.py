@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
 from luna_serving.jobs.report.charts import bar_chart
-from luna_serving.jobs.report.numbers import number, size
+from luna_serving.jobs.report.numbers import instant, number, size
 from luna_serving.jobs.report.page import (
     Block,
     Chart,
@@ -21,19 +22,22 @@ from luna_serving.jobs.report.page import (
     Table,
     Text,
     Tone,
+    Width,
     render,
 )
 
 _FINDINGS: Final = (
-    Column("severity"),
-    Column("rule"),
-    Column("place"),
+    Column("severity", width=Width.WORD),
+    Column("rule", width=Width.WORD),
+    Column("place", width=Width.NAME),
     Column("row", numeric=True),
     Column("count", numeric=True),
-    Column("what"),
-    Column("remedy"),
+    Column("what", width=Width.SENTENCE),
+    Column("remedy", width=Width.SENTENCE),
 )
 _BARS: Final = 12
+_PATHS: Final = 3
+_PLURALS: Final = {"error": "errors", "warning": "warnings", "info": "info"}
 _FACTS: Final = ("rows", "series", "images", "patients", "frequency", "start", "end", "shortest", "longest")
 
 
@@ -50,7 +54,7 @@ def page_of(report: bytes) -> bytes:
             ("Type", document["type"]),
             ("Files", f"{len(files):,}"),
             ("Size", size(sum(each["bytes"] for each in files))),
-            ("Validated", str(document["validated_at"])),
+            ("Validated", instant(datetime.fromisoformat(document["validated_at"]))),
             *([("Digest", document["digest"])] if valid else []),
         ],
         sections=[
@@ -71,7 +75,7 @@ def _section(title: str, blocks: Sequence[Block]) -> list[Section]:
 
 def _lead(document: Mapping[str, Any]) -> str:
     counts = document["counts"]
-    told = ", ".join(f"{counts[each]:,} {each}" for each in ("error", "warning", "info"))
+    told = ", ".join(f"{counts[each]:,} {many if counts[each] != 1 else each}" for each, many in _PLURALS.items())
     here = document["dataset_id"] is None
     if document["state"] == "valid":
         return f"The set can be {'uploaded' if here else 'used by its name'}. Findings: {told}."
@@ -112,7 +116,9 @@ def _findings(document: Mapping[str, Any]) -> list[Block]:
 
 
 def _place(finding: Mapping[str, Any]) -> str:
-    where = finding.get("path") or ", ".join(finding.get("paths", ()))
+    paths = finding.get("paths", ())
+    more_paths = f" and {len(paths) - _PATHS:,} more" if len(paths) > _PATHS else ""
+    where = finding.get("path") or ", ".join(paths[:_PATHS]) + more_paths
     more = [finding[name] for name in ("column", "tag") if finding.get(name)]
     return " ".join([where, *map(str, more)]) or "the set"
 
@@ -140,7 +146,12 @@ def _bars(counts: Mapping[str, Any]) -> list[tuple[str, float]]:
 def _readiness(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
     if not rows:
         return []
-    columns = (Column("use"), Column("ready"), Column("why"), Column("parameters"))
+    columns = (
+        Column("use", width=Width.WORD),
+        Column("ready", width=Width.WORD),
+        Column("why", width=Width.SENTENCE),
+        Column("parameters", width=Width.SENTENCE),
+    )
     cells = [
         (
             each["use"],
@@ -161,9 +172,18 @@ def _coverage(gaps: Sequence[Mapping[str, Any]]) -> list[Block]:
 
 
 def _files(files: Sequence[Mapping[str, Any]]) -> Table:
-    columns = (Column("file"), Column("bytes", numeric=True), Column("rows", numeric=True), Column("SHA-256"))
-    rows = [
-        (each["path"], f"{each['bytes']:,}", number(each["rows"]) if "rows" in each else "", each["sha256"])
-        for each in files
-    ]
+    columns = (
+        Column("file", width=Width.NAME),
+        Column("bytes", numeric=True),
+        Column("rows", numeric=True),
+        Column("SHA-256"),
+    )
+    rows = [(each["path"], f"{each['bytes']:,}", _extent(each), each["sha256"]) for each in files]
     return Table("The files of the set", columns, rows)
+
+
+def _extent(file: Mapping[str, Any]) -> str:
+    """Rows of a table; rows x columns of an image's pixels."""
+    if "rows" not in file:
+        return ""
+    return f"{file['rows']:,} x {file['columns']:,}" if isinstance(file.get("columns"), int) else number(file["rows"])
