@@ -17,6 +17,7 @@ from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.datasets.metrics import SetGauges, ValidationMetrics
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
+from luna_serving.capabilities.montecarlo.metrics import MonteCarloMetrics
 from luna_serving.jobs.housekeeping import BacklogMetrics
 from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.jobs.routes.watching import WatchMetrics
@@ -66,6 +67,7 @@ def serving_metrics() -> list[Metric]:
         WatchMetrics,
         WebhookMetrics,
         KalmanMetrics,
+        MonteCarloMetrics,
         SetGauges,
         ValidationMetrics,
     ):
@@ -85,6 +87,12 @@ def test_the_page_of_rules_lists_every_rule_of_validation() -> None:
     generate = runpy.run_path(str(DOCS / "generate.py"))
     page = (DOCS / "validation-rules.md").read_text()
     assert generate["with_rules"](page) == page, "run: python docs/generate.py"
+
+
+def test_the_page_of_indicators_says_what_the_catalogue_says() -> None:
+    generate = runpy.run_path(str(DOCS / "generate.py"))
+    page = (DOCS / "indicator-catalogue.md").read_text()
+    assert generate["with_catalogue"](page) == page, "run: python docs/generate.py"
 
 
 @pytest.mark.parametrize("name", [*Secrets.model_fields, *ObjectAccess.model_fields])

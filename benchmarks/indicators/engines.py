@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 from benchmarks.indicators.polars_expressions import computed
-from benchmarks.indicators.workload import BARS, INDICATORS, SYMBOLS, universe
+from benchmarks.indicators.universe import BARS, INDICATORS, SYMBOLS, universe
 from benchmarks.machine import facts
 from rich.console import Console
 from rich.table import Table

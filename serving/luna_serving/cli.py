@@ -10,7 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from luna_serving.commands import account_flags, data_arguments, job_arguments, user_arguments
+from luna_serving.commands import (
+    account_flags,
+    data_arguments,
+    job_arguments,
+    market_arguments,
+    simulate,
+    user_arguments,
+)
 from luna_serving.commands.durations import duration
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.servers import Servers
@@ -129,9 +136,11 @@ def _spec(arguments: argparse.Namespace) -> AccountSpec:
         "expires_at": arguments.expires_at,
     }
     try:
-        given["limits"] = account_flags.limits_of(arguments.limit)
-        given["allowed"] = account_flags.allowed(arguments.allow, arguments.model)
-        return AccountSpec(arguments.name, **{field: value for field, value in given.items() if value is not None})
+        tier = account_flags.tier_of(arguments.tier)
+        given["limits"] = {**tier.get("limits", {}), **account_flags.limits_of(arguments.limit)}
+        given["allowed"] = account_flags.over_tier(account_flags.allowed(arguments.allow, arguments.model), tier)
+        set_here = {field: value for field, value in given.items() if value is not None}
+        return AccountSpec(arguments.name, **{**tier, **set_here})
     except ValueError as error:
         raise CommandFailed(str(error)) from error
 
@@ -229,8 +238,11 @@ def _parser() -> argparse.ArgumentParser:
     actions = jobs.add_subparsers(required=True, dest="action", metavar="ACTION")
     labelled = _saying_why(job_arguments.label)
     job_arguments.add_job_commands(actions, folder, job_arguments.run, _listed, labelled)
+    simulate.add_simulate(commands, folder)
     data = commands.add_parser("data", help="check data sets before they are uploaded")
     data_arguments.add_data_commands(data.add_subparsers(required=True, dest="action", metavar="ACTION"))
+    market = commands.add_parser("market", help="import prices into the server's market")
+    market_arguments.add_market_commands(market.add_subparsers(required=True, dest="action", metavar="ACTION"), folder)
     return parser
 
 
@@ -248,6 +260,7 @@ def _add_account_commands(
     create = add("create", "create an account and show its key once", reference=False)
     create.add_argument("name", type=_saying_why(_name), metavar="NAME", help="unique, such as team/web")
     create.add_argument("--display-name", metavar="TEXT")
+    create.add_argument("--tier", metavar="T", help="free, pro or premium; what is given beside it wins")
     create.add_argument("--quota", type=_quota, metavar="N", help="units (series) per window (default: 500)")
     create.add_argument("--window", choices=("Lifetime", "Day", "Month"), help="(default: Lifetime)")
     create.add_argument("--rate", type=_rate, metavar="R", help="calls per second (default: 50)")

@@ -40,6 +40,7 @@ from luna_serving.jobs.wake import Waker
 from luna_serving.jobs.webhooks import routes as webhook_routes
 from luna_serving.jobs.webhooks.addresses import Allowed
 from luna_serving.objects.wiring import object_store
+from luna_serving.prices.sources import PriceSources
 from luna_serving.settings import Settings
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.health import Health
@@ -174,6 +175,7 @@ def job_parts(platform: Platform, routes: Sequence[Routes]) -> JobParts:
         watching=platform.watching,
         keys=IdempotencyKeys(platform.engine),
         kinds={name: prepare for each in routes for name, prepare in each.jobs.items()},
+        extensions={name: extension for each in routes for name, extension in each.extensions.items()},
         webhooks=Allowed(http=webhooks.allow_http, networks=webhooks.networks),
         objects=platform.objects,
         max_body_bytes=edge.max_body_bytes,
@@ -232,6 +234,7 @@ async def wire_platform(
         ceilings={n: most for c in capabilities for n, most in settings.capabilities[c.name].ceilings().items()},
         compute={name: partial(on_replica, partial(handle.compute.remote, name)) for name, handle in hosts.items()},
         series=SeriesSources(),
+        prices=PriceSources(),
         gate_limits=GateLimits(
             **common.dispatch.model_dump(),
             request_timeout_s=common.edge.request_timeout_s,

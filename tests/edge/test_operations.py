@@ -18,6 +18,7 @@ from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential
 from luna_serving.access.tokens import Token
 from luna_serving.dispatch.gate import Gate, GateLimits
+from luna_serving.dispatch.work import Rendered
 from luna_serving.edge.operation import Answer, Asked, Exchange, Operation, Query
 from luna_serving.edge.own_accounts import KEPT_S, MAX_ENTRIES, OwnAccounts
 from luna_serving.edge.query import Parameters
@@ -399,3 +400,26 @@ async def test_a_body_in_pieces_is_read_as_it_comes_and_no_further_than_its_limi
     assert (whole.status_code, whole.text) == (201, "1000100")
     assert [a.status_code for a in (large, larger, packed)] == [413, 413, 415]
     assert echoed.content == b"c" * 4_000_000
+
+
+async def test_a_work_may_answer_in_a_form_of_its_own(store: Store) -> None:
+    @dataclass(frozen=True, slots=True)
+    class Known(Echo):
+        def finish(self, result: Any) -> Rendered:  # type: ignore[override]
+            headers = [(b"etag", b'"1"')]
+            if result["etag"] == '"1"':
+                return Rendered(b"", headers, 304)
+            return Rendered(b"name\nrsi\n", [(b"content-type", b"text/csv"), *headers])
+
+    def parse(asked: Parameters) -> Known:
+        return Known({"etag": asked.headers.get(b"if-none-match", b"").decode()})
+
+    caller = await store.account()
+    query = Query("indicators/{name}", gate_of(store), parse, capability="indicators")
+    async with edge_of(access_of(store), [query]) as edge, running(edge) as url, client_of(url, caller) as client:
+        first = await client.get("/indicators/rsi")
+        again = await client.get("/indicators/rsi", headers={"If-None-Match": '"1"'})
+    assert (first.status_code, first.text, first.headers["content-type"]) == (200, "name\nrsi\n", "text/csv")
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", '"1"')
+    assert "content-length" not in again.headers
+    assert "ratelimit" in again.headers

@@ -28,7 +28,11 @@ from luna_serving.local.data_folder.ports import free_port
 # Some tests start Luna twice.
 pytestmark = pytest.mark.timeout(900)
 
-NAMES = ["LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", "LUNA_EMAIL", "LUNA_PASSWORD", "DATABASE_URL", "REDIS_URL"]
+OF_TIERS = [f"LUNA_{tier}_{what}" for tier in ("FREE", "PRO", "PREMIUM") for what in ("ACCOUNT_ID", "API_KEY")]
+NAMES = [
+    *("LUNA_URL", "LUNA_ACCOUNT_ID", "LUNA_API_KEY", *OF_TIERS, "LUNA_EMAIL", "LUNA_PASSWORD"),
+    *("DATABASE_URL", "REDIS_URL"),
+]
 OBJECTS = ["S3_ENDPOINT", "S3_PUBLIC_ENDPOINT", "S3_BUCKET", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"]
 NILE = [1120, 1160, 963, 1210, 1160]
 # 12 s on two idle cores; 95 s have been measured while benchmarks ran.

@@ -17,6 +17,7 @@ OURS = (
     "luna_store.ledger.tables",
     "luna_store.jobs.tables",
     "luna_store.people.tables",
+    "luna_store.prices.tables",
     "luna_store.requests.tables",
 )
 CAPABILITIES = "luna_serving.capabilities"

@@ -1,9 +1,13 @@
 """`--limit` and `--allow` of `luna account create`, from the list in `luna_store.limits`."""
 
-from collections.abc import Sequence
+import pkgutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from luna_store import limits
-from luna_store.grants import Grants
+from luna_store.grants import ALL, Grants
+from luna_store.tiers import TIERS
 
 
 def limit_help() -> str:
@@ -49,7 +53,37 @@ def allow(text: str) -> tuple[str, tuple[str, ...]]:
     listed = tuple(names.split(","))
     if not capability or not all(listed):
         raise ValueError(f"{text!r} names no capability and names; write for example kalman=arima,local_level.")
+    known = capabilities()
+    if capability not in {ALL, *known}:
+        raise ValueError(f"{capability!r} is no capability: choose from {', '.join(known)}, or {ALL} for all others.")
     return capability, listed
+
+
+def capabilities() -> list[str]:
+    """The names of the capabilities of this installation, found by their folders: importing them would take seconds."""
+    folder = Path(__file__).parents[1] / "capabilities"
+    return sorted(each.name for each in pkgutil.iter_modules([str(folder)]) if each.ispkg)
+
+
+def over_tier(given: dict[str, list[str]] | None, tier: Mapping[str, Any]) -> dict[str, list[str]] | None:
+    """The grants of `--allow`, capability by capability, else those of `--tier`; None if neither was given."""
+    defaults: dict[str, list[str]] | None = tier.get("allowed")
+    return {**(defaults or {}), **given} if given is not None else defaults
+
+
+def tier_of(name: str | None) -> Mapping[str, Any]:
+    """The defaults of `--tier`, by the fields of an `AccountSpec`; none without one.
+
+    Raises:
+        ValueError: Luna ships no such Tier.
+    """
+    if name is None:
+        return {}
+    if name not in TIERS:
+        raise ValueError(
+            f"{name!r} is none of the Tiers {', '.join(TIERS)}. Those of a cluster are for its Accounts: spec.tier."
+        )
+    return TIERS[name].defaults()
 
 
 def allowed(

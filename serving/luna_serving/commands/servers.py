@@ -47,6 +47,18 @@ class Servers:
         """The key of the account as which its routes are called."""
         return self._find("LUNA_API_KEY")
 
+    @property
+    def objects(self) -> dict[str, str]:
+        """The S3_ variables of the object store.
+
+        Raises:
+            CommandFailed: there is none.
+        """
+        self._find("S3_ENDPOINT")
+        named = {name: value for name, value in read_env(self._data_dir).items() if name.startswith("S3_")}
+        # From one place: keys of one store are of no use for another.
+        return named if not os.environ.get("S3_ENDPOINT") else {n: v for n, v in os.environ.items() if n[:3] == "S3_"}
+
     def _find(self, name: str) -> str:
         """The value of a variable.
 

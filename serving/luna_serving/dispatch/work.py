@@ -1,11 +1,21 @@
 """A parsed call, as the edge charges it and sends it on."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from luna_serving.wire.problems import FieldError
 from luna_store.quota.debits import Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer that is not plain JSON with status 200."""
+
+    body: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    """In lower case, with a content-type if there is a body."""
+    status: int = 200
 
 
 class Work(Protocol):
@@ -34,8 +44,15 @@ class Work(Protocol):
     def job(self) -> Any:  # noqa: ANN401  the capability's own
         """What is sent to the replica."""
 
+    def finish(self, result: Any) -> bytes | Rendered:  # noqa: ANN401  the capability's own
+        """The answer, from the replica's result; bytes are JSON."""
+
+
+class JsonWork(Work, Protocol):
+    """A parsed call whose answer is a body, without headers of its own."""
+
     def finish(self, result: Any) -> bytes:  # noqa: ANN401  the capability's own
-        """The body of the answer, from the replica's result."""
+        """The body."""
 
 
 @dataclass(frozen=True, slots=True)

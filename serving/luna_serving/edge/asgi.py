@@ -23,7 +23,7 @@ from luna_serving.access.denials import Charge
 from luna_serving.access.denied import Denied
 from luna_serving.access.ratelimit_headers import ratelimit_headers
 from luna_serving.dispatch.gate import Call
-from luna_serving.dispatch.work import Unresolved, Work
+from luna_serving.dispatch.work import Rendered, Unresolved, Work
 from luna_serving.edge.bodies import (
     ASGIApp,
     Coding,
@@ -195,11 +195,10 @@ class Edge:
             if isinstance(operation, Operation):
                 work = await self._read(operation, headers, credential, account_id, receive, until, seconds)
             elif isinstance(operation, Query):
-                work = operation.parse(Parameters(values, query))
+                work = operation.parse(Parameters(values, query, headers))
             else:
-                return await self._exchanged(
-                    operation, Parameters(values, query), headers, credential, account_id, receive, seconds
-                )
+                asked = Parameters(values, query, headers)
+                return await self._exchanged(operation, asked, record, credential, account_id, receive, seconds)
             if isinstance(work, Unresolved):
                 found = work.at_hand(account_id)
                 work = found or await self._looked_up(work, credential, account_id, operation.path, until, seconds)
@@ -220,7 +219,7 @@ class Edge:
                 return operation.gate.serve(call, until - time.monotonic(), seconds)
 
             result, standing = await self._charges.charge(Charge(credential, debit, work.limit_error), attempt)
-            return 200, [(b"content-type", JSON), *ratelimit_headers(standing)], self._finished(work, result, debit)
+            return self._finished(work, result, debit, standing)
         except Denied as denied:
             if denied.problem.status in DOUBTFUL:
                 self._own.forget(credential)
@@ -234,13 +233,22 @@ class Edge:
             standing_now = await self._standing_in_time(credential, account_id, methods.path)
             raise Denied(problem, standing_now) from problem
 
-    def _finished(self, work: Work, result: Any, debit: Debit) -> bytes:  # noqa: ANN401  the capability's own
+    def _finished(
+        self,
+        work: Work,
+        result: Any,  # noqa: ANN401  the capability's own
+        debit: Debit,
+        standing: Standing,
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         try:
-            return work.finish(result)
+            answer = work.finish(result)
         except Exception:
             # The caller gets a 500: it is not charged.
             self._charges.void_later(debit)
             raise
+        if isinstance(answer, Rendered):
+            return answer.status, [*answer.headers, *ratelimit_headers(standing)], answer.body
+        return 200, [(b"content-type", JSON), *ratelimit_headers(standing)], answer
 
     async def _standing_in_time(self, credential: Credential, account_id: int, route: str) -> Standing | None:
         with suppress(TimeoutError):
@@ -269,12 +277,13 @@ class Edge:
         self,
         operation: Exchange,
         parameters: Parameters,
-        headers: dict[bytes, bytes],
+        record: RequestRecord,
         credential: Credential,
         account_id: int,
         receive: Receive,
         seconds: float,
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
+        headers = record.headers
         asked = Asked(
             account_id,
             credential,
@@ -286,6 +295,7 @@ class Edge:
             receive,
             self._parser_pool,
             unread=b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0",
+            traceparent=record.traceparent,
         )
         try:
             async with asyncio.timeout(seconds):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Final
 from urllib.parse import parse_qs
@@ -31,6 +31,8 @@ class Parameters:
 
     path: Mapping[str, str]
     query: Mapping[str, list[str]]
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    """Of the request, in lower case: what it accepts, and what it has already."""
 
     def one(self, name: str, default: str = "") -> str:
         """The value of a query parameter that may be given once.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from luna_serving.access.people.passwords import Passwords
 from luna_serving.local.demo_limits import EMAIL, NAME, RATE_BURST, RATE_PER_SECOND
@@ -20,6 +21,7 @@ from luna_store.people.roles import Role
 from luna_store.people.users import Users
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
+from luna_store.tiers import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,15 @@ class DemoAccount:
     key: str
     state: str
     password: str
+
+
+@dataclass(frozen=True)
+class TierAccount:
+    """A demo account of a shipped Tier."""
+
+    tier: str
+    id: int
+    key: str
 
 
 @dataclass(frozen=True)
@@ -80,21 +91,66 @@ async def demo_account(
         await engine.dispose()
 
 
+async def tier_accounts(
+    database_url: str,
+    redis_url: str,
+    peppers: Peppers,
+    *,
+    kept: Callable[[str], str | None],
+    keep: Callable[[str, str], object],
+) -> list[TierAccount]:
+    """Find or make a demo account of each shipped Tier, with a valid key.
+
+    Args:
+        database_url: the migrated database.
+        redis_url: where their quotas are.
+        peppers: for the digests of their keys.
+        kept: the key of a Tier's account from an earlier start; None if there is none.
+        keep: called with a Tier and a new key, which cannot be read again.
+    """
+    engine = async_engine(database_url, actor=command(), pool_size=1)
+    redis = redis_client(redis_url, timeout_s=5.0)
+    accounts, cache = Accounts(engine, peppers), AccountCache(engine, redis)
+    try:
+        made = []
+        for name, tier in TIERS.items():
+            spec = AccountSpec(f"local/{name}", f"Demo account of the Tier {name}", **tier.defaults())
+            account_id, key, _ = await _found_or_made(accounts, spec, {}, kept(name), partial(keep, name))
+            await cache.rebuild(account_id)
+            made.append(TierAccount(name, account_id, key))
+        return made
+    finally:
+        await redis.aclose()
+        await engine.dispose()
+
+
 async def _create_or_find(
     accounts: Accounts, limits: DemoLimits, kept_key: str | None, keep: Callable[[str], object]
 ) -> tuple[int, str, str]:
     defaults = {"quota_limit": DEFAULT_QUOTA_LIMIT, "rate_per_second": RATE_PER_SECOND, "rate_burst": RATE_BURST}
+    spec = AccountSpec(NAME, "Demo account of `luna up`", **defaults | limits.changes())
+    return await _found_or_made(accounts, spec, limits.changes(), kept_key, keep)
+
+
+async def _found_or_made(
+    accounts: Accounts,
+    spec: AccountSpec,
+    changes: dict[str, Any],
+    kept_key: str | None,
+    keep: Callable[[str], object],
+) -> tuple[int, str, str]:
+    """The account of this name, made if there is none; its key, and its state."""
     try:
-        found = await accounts.get(NAME)
+        found = await accounts.get(spec.account_name)
     except AccountNotFound:
-        spec = AccountSpec(NAME, "Demo account of `luna up`", **defaults | limits.changes())
         account_id, key = await accounts.create(spec)
         keep(key.secret)
         return account_id, key.secret, "active"
-    changes, state = limits.changes(), found.state
+    state = found.state
     if state == "revoked":
         # Deleted by hand. Its name stays taken, so the account is restored.
-        changes["state"] = state = "active"
+        state = "active"
+        changes = {**changes, "state": state}
     if changes:
         await accounts.update(found.id, **changes)
     if kept_key is None or await _owner(accounts, kept_key) != found.id:

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from luna_serving.local.data_folder.caches import cache_folder, keep_bytecode, keep_compiled_shapes
-from luna_serving.local.data_folder.errors import BinaryMissingError
+from luna_serving.local.data_folder.errors import BinaryMissingError, ServerDiedError
 from luna_serving.local.data_folder.ports import LOOPBACK
 from luna_serving.local.data_folder.run_folder import MARK, RunFolder
 from luna_serving.local.loopback.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _SERVE_STOP_S = 5.0
 _SETTLE_STOP_S = 2.0
 _OBJECTS_JOIN_S = 1.0
+_DEMO_PRICES_S = 60.0
 S3 = ("S3_ENDPOINT", "S3_PUBLIC_ENDPOINT", "S3_BUCKET", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 
 
@@ -48,6 +49,7 @@ class Parts:
         self._objects_start: Future[dict[str, str]] | None = None
         self._objects_thread: threading.Thread | None = None
         self._settlement: SettlementProcess | None = None
+        self._demo_prices: ServerProcess | None = None
         self._serve: ServerProcess | None = None
         self._run = RunFolder.create(folder)
         self._environment = {**os.environ, MARK: str(self._run.path)}
@@ -112,6 +114,22 @@ class Parts:
         """Start `luna settle`."""
         self._settlement = SettlementProcess(self.logs / "settlement.log", self._environment)
         self._settlement.start()
+
+    def begin_demo_prices(self) -> None:
+        """Start the import of the demo prices, which ends before Ray Serve is ready."""
+        command = [sys.executable, "-P", "-m", "luna_serving.local.demo_prices"]
+        self._demo_prices = ServerProcess(command, log_file=self.logs / "demo-prices.log", env=self._environment)
+
+    def finish_demo_prices(self) -> str:
+        """Wait for the import; returns a line for people, empty if nothing was to be done."""
+        if self._demo_prices is None:
+            return ""
+        try:
+            if not self._demo_prices.wait(_DEMO_PRICES_S):
+                return self._demo_prices.log_tail(1)
+        except ServerDiedError:
+            self._demo_prices.kill()
+        return f"Without demo prices: their import failed. See {self._demo_prices.log_file}"
 
     def start_serve(self, port: int, peppers: str, app: str) -> Proxy:
         """Start Ray and Serve with the application of a module, without waiting; `serve_died` reports an early end."""
@@ -188,6 +206,8 @@ class Parts:
         Returns:
             Where Ray's logs are; None if there are none.
         """
+        if self._demo_prices is not None:
+            self._demo_prices.kill()  # what it has not published, retention removes
         if self._serve is not None:
             _end(self._serve, _SERVE_STOP_S, hurry)
         stops = [

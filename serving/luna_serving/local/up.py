@@ -48,6 +48,8 @@ class PartDied(LocalServerError):
 
 
 APP = "luna_serving.app"
+# Capabilities that use the server's market.
+PRICED = frozenset({"market", "indicators"})
 # Variables that are not settings of the application.
 OTHER_VARIABLES = frozenset({"LUNA_PEPPERS", "LUNA_PROXY"})
 
@@ -128,13 +130,20 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
             parts.start_valkey()
     peppers = os.environ.get("LUNA_PEPPERS") or env_file.local_peppers(folder)
     with progress.step("Migrations and the demo account"):
-        account = _prepare(folder, parts, peppers, options.limits)
+        account, tiers = _prepare(folder, parts, peppers, options.limits)
     parts.start_settlement()
     if "S3_ENDPOINT" not in given:
         finish_objects(parts, progress)
+    if _wants_prices(options):
+        if parts.objects:
+            parts.begin_demo_prices()
+        else:
+            progress.say("Without demo prices: they need an object store")
     with progress.step(f"Ray Serve on {LOOPBACK}:{port}"):
         proxy = parts.start_serve(port, peppers, options.app)
         _wait_until_ready(parts, port)
+    if said := parts.finish_demo_prices():
+        progress.say(said)
     if proxy == "serve":
         progress.say("Using Serve's own proxy. HAProxy, on Linux only, is several times faster")
     url = f"http://{LOOPBACK}:{port}"
@@ -144,6 +153,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
             "LUNA_URL": url,
             "LUNA_ACCOUNT_ID": str(account.id),
             "LUNA_API_KEY": account.key,
+            **{name: value for each in tiers for name, value in each.items()},
             "LUNA_EMAIL": EMAIL,
             "LUNA_PASSWORD": account.password,
             "DATABASE_URL": parts.database_url,
@@ -161,6 +171,12 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
         "Stop with Ctrl-C.\n"
     )
     sys.stdout.flush()
+
+
+def _wants_prices(options: UpOptions) -> bool:
+    """Whether the capabilities that are served use the server's market."""
+    only = {name.strip() for name in options.only.split(",") if name.strip()}
+    return options.app == APP and (not only or bool(only & PRICED))
 
 
 def finish_objects(parts: Parts, progress: Progress) -> None:
@@ -210,12 +226,15 @@ def _usable(port: int) -> int:
     return port
 
 
-def _prepare(folder: DataFolder, parts: Parts, peppers: str, limits: DemoLimits) -> DemoAccount:
+def _prepare(
+    folder: DataFolder, parts: Parts, peppers: str, limits: DemoLimits
+) -> tuple[DemoAccount, list[dict[str, str]]]:
+    """Migrate, and find or make the demo accounts; those of the Tiers as variables of `env`."""
     # Imported late: the imports take most of a second, and a port in use should be reported at once.
     from redis.exceptions import RedisError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from luna_serving.local.demo import Kept, demo_account
+    from luna_serving.local.demo import Kept, demo_account, tier_accounts
     from luna_store.accounts.api_keys import PepperMissing, Peppers
     from luna_store.platform.schema import migrate
 
@@ -232,7 +251,19 @@ def _prepare(folder: DataFolder, parts: Parts, peppers: str, limits: DemoLimits)
             keep_key=partial(_keep, folder, env_file.DEMO_KEY),
             keep_password=partial(_keep, folder, env_file.DEMO_PASSWORD),
         )
-        return asyncio.run(made)
+        account = asyncio.run(made)
+        of_tiers = tier_accounts(
+            parts.database_url,
+            parts.redis_url,
+            parsed,
+            kept=lambda tier: env_file.read_secret(folder.path, env_file.DEMO_TIER_KEY.format(tier=tier)),
+            keep=lambda tier, key: _keep(folder, env_file.DEMO_TIER_KEY.format(tier=tier), key),
+        )
+        variables = [
+            {f"LUNA_{each.tier.upper()}_ACCOUNT_ID": str(each.id), f"LUNA_{each.tier.upper()}_API_KEY": each.key}
+            for each in asyncio.run(of_tiers)
+        ]
+        return account, variables
     except PepperMissing as error:
         raise CannotStart(str(error)) from error
     except SQLAlchemyError as error:

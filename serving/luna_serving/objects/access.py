@@ -1,5 +1,6 @@
 """Where the object store is, and its credentials, from environment variables."""
 
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import Field, SecretStr
@@ -29,7 +30,23 @@ class ObjectAccess(BaseSettings):
         Raises:
             ValueError: a variable is missing or no URL; names it.
         """
-        access = cls()
+        return cls().checked()
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str]) -> Self | None:
+        """As `from_environment`, from these variables alone."""
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        given = {name.lower(): value for name, value in variables.items() if value}
+        known = {name: value for name, value in given.items() if name in defaults}
+        return cls.model_validate(defaults | known).checked()
+
+    def checked(self) -> Self | None:
+        """Itself, complete; None if it names no object store.
+
+        Raises:
+            ValueError: a variable is missing or no URL; names it.
+        """
+        access = self
         if not access.s3_endpoint:
             return None
         for name in ("s3_endpoint", "s3_public_endpoint"):

@@ -20,6 +20,7 @@ from luna_serving.settings.group import CapabilitySettings, Group, Scaled
 from luna_serving.settings.objects import ObjectsSettings
 from luna_serving.settings.openid import OidcSettings
 from luna_serving.settings.platform import PlatformSettings, ReplicaSettings, Settings, WorkersSettings
+from luna_serving.settings.prices import PricesSettings
 from luna_serving.settings.reading import OTHER_VARIABLES, misspelt, read_settings, variables
 from luna_serving.settings.records import AuditSettings, LogSettings, RequestsSettings, TraceSettings
 from luna_serving.settings.webhooks import WebhookSettings
@@ -39,6 +40,7 @@ __all__ = [
     "ObjectsSettings",
     "OidcSettings",
     "PlatformSettings",
+    "PricesSettings",
     "ReplicaSettings",
     "RequestsSettings",
     "Scaled",

@@ -19,6 +19,7 @@ from luna_serving.settings.edge import DispatchSettings, EdgeSettings
 from luna_serving.settings.group import CapabilitySettings, Group, Scaled
 from luna_serving.settings.objects import ObjectsSettings
 from luna_serving.settings.openid import OidcSettings
+from luna_serving.settings.prices import PricesSettings
 from luna_serving.settings.records import AuditSettings, LogSettings, RequestsSettings, TraceSettings
 from luna_serving.settings.webhooks import WebhookSettings
 
@@ -70,6 +71,7 @@ class PlatformSettings(Group):
     audit: AuditSettings = AuditSettings()
     workers: WorkersSettings = WorkersSettings()
     objects: ObjectsSettings = ObjectsSettings()
+    prices: PricesSettings = PricesSettings()
     webhooks: WebhookSettings = WebhookSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."

@@ -140,7 +140,7 @@ def test_the_examples_are_applied_as_they_stand(luna_cluster: Kubernetes):
     with luna_cluster.namespace("examples") as namespace:
         here = ("-n", namespace, "-f", "-")
         applied = luna_cluster.kubectl("apply", *here, input=text.replace("team-acme", namespace))
-        luna_cluster.kubectl("delete", "tiers", "free", "pro", "enterprise")
+        luna_cluster.kubectl("delete", "tiers", "free", "pro", "premium", "enterprise")
         accounts = luna_cluster.get("accounts", "-n", namespace)["items"]
     assert applied.count("created") == text.count("\nkind: ") == len(accounts) + 3
     assert {account["spec"].get("tier") for account in accounts} == {None, "pro"}

@@ -2,10 +2,11 @@
 
 from luna_serving.capabilities.datasets.judging.judge import Judge
 from luna_serving.capabilities.datasets.judging.sandboxes import Sandboxes
-from luna_serving.capabilities.datasets.metrics import Once, ValidationMetrics
+from luna_serving.capabilities.datasets.metrics import ValidationMetrics
 from luna_serving.capabilities.datasets.settings import DatasetsSettings
 from luna_serving.capabilities.datasets.uploads.service import VALIDATION
 from luna_serving.jobs.kinds import JobKind
+from luna_serving.telemetry.read_gauges import Once
 
 
 def job_kinds(settings: DatasetsSettings) -> tuple[JobKind, ...]:

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import text
 
 from luna_serving.capabilities.datasets.library.states import error_of
-from luna_serving.capabilities.datasets.metrics import Once, SetGauges
+from luna_serving.capabilities.datasets.metrics import SetGauges
 from luna_serving.capabilities.datasets.settings import DatasetsSettings
 from luna_serving.capabilities.datasets.store import removing, validating
 from luna_serving.capabilities.datasets.store.records import SetRecord
@@ -18,6 +18,7 @@ from luna_serving.jobs.loops import Loop
 from luna_serving.objects.client import ObjectStore
 from luna_serving.objects.keys import account_prefix
 from luna_serving.objects.sweeping import SweepReport, sweep
+from luna_serving.telemetry.read_gauges import Once
 from luna_store.jobs.reading import find as find_job
 from luna_store.platform.leases import Lease, fenced
 

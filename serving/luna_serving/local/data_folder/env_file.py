@@ -1,7 +1,8 @@
 """Files in the data folder that outlive a run or that other programs read.
 
-`env` has the URLs of the running Luna, and is removed when it stops. `peppers`, `demo-key` and `demo-password` stay:
-without the peppers no key in the database can be verified, and the database has only digests of the others.
+`env` has the URLs of the running Luna, and is removed when it stops. `peppers`, `demo-key`, `demo-key-<tier>` and
+`demo-password` stay: without the peppers no key in the database can be verified, and the database has only digests of
+the others.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 ENV = "env"
 PEPPERS = "peppers"
 DEMO_KEY = "demo-key"
+DEMO_TIER_KEY = "demo-key-{tier}"
 DEMO_PASSWORD = "demo-password"  # noqa: S105  a file's name
 
 

@@ -1,0 +1,216 @@
+"""`POST /indicators`: small requests through the cache, large ones at once on a replica."""
+
+import asyncio
+import logging
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from luna_serving.access.charges import Charges
+from luna_serving.access.denials import Charge
+from luna_serving.capabilities.indicators.cache.lookup import Found, Lookup
+from luna_serving.capabilities.indicators.cache.status import BYPASSED, Outcome, combined
+from luna_serving.capabilities.indicators.calls.computing import Computing
+from luna_serving.capabilities.indicators.calls.resolving import Resolving
+from luna_serving.capabilities.indicators.calls.single import respond
+from luna_serving.capabilities.indicators.compute import label_of, market_last
+from luna_serving.capabilities.indicators.jobs.batches import Batch, InlineBars, Instrument, Order
+from luna_serving.capabilities.indicators.jobs.tasks import Task
+from luna_serving.capabilities.indicators.metrics import CacheMetrics
+from luna_serving.capabilities.indicators.rendering.answers import FORMS, entity_tag, rendered
+from luna_serving.capabilities.indicators.rendering.pieces import Piece
+from luna_serving.capabilities.indicators.wire.batch import BatchLimits, parse_batch
+from luna_serving.capabilities.indicators.wire.formulas import CAPABILITY
+from luna_serving.dispatch.gate import Call, Gate
+from luna_serving.dispatch.outcomes import Failed, Refused
+from luna_serving.dispatch.work import Rendered
+from luna_serving.edge.bodies import hang_up_detector
+from luna_serving.edge.operation import Answer, Asked
+from luna_serving.prices.located import Located
+from luna_serving.wire import problems
+from luna_serving.wire.problems import FieldError
+from luna_serving.wire.tabular import acceptable
+from luna_store.quota.debits import Debit, Decision, Grant, StoreUnavailable
+from luna_store.quota.debits import Outcome as Decided
+
+log = logging.getLogger("luna.indicators")
+
+ROUTE: Final = "indicators"
+# Bodies above this size are parsed off the event loop.
+ASIDE_BYTES: Final = 64 * 1024
+# Names of limits that an account may have.
+MAX_SERIES_LENGTH: Final = "max_series_length"
+MAX_SERIES_PER_REQUEST: Final = "max_series_per_request"
+HISTORY_DAYS: Final = "history_days"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """What the gate sends on."""
+
+    batch: Batch
+    cached: bool
+    """Whether its histories are looked for in the cache."""
+
+
+class BatchAnswering:
+    """The replica of the gate: looks up or computes, and renders."""
+
+    def __init__(self, lookup: Lookup, computing: Computing, metrics: CacheMetrics) -> None:
+        self._lookup = lookup
+        self._computing = computing
+        self._metrics = metrics
+
+    async def answer(self, jobs: Sequence[BatchJob]) -> Sequence[tuple[bytes, bytes] | Failed | Refused]:
+        """Of each job the body and the value of Cache-Status, in order.
+
+        Raises:
+            ReplicaUnavailable: none could compute.
+        """
+        return await asyncio.gather(*(self._answered(job) for job in jobs))
+
+    async def _answered(self, job: BatchJob) -> tuple[bytes, bytes] | Failed | Refused:
+        batch = job.batch
+        if not job.cached:
+            self._metrics.requests[Outcome.BYPASS].inc(batch.pairs)
+            body = await self._computing.batch(batch)
+            return body if isinstance(body, Failed) else (body, BYPASSED.header())
+        # One task per pair, by key: two indicators of a request may be the same.
+        tasks = {(place, order.id): _task(batch, place, order) for place, order in _pairs(batch)}
+        by_key = {task.key: task for task in tasks.values()}
+        found = dict(zip(by_key, await self._lookup.find(list(by_key.values())), strict=True))
+        pieces: list[Piece] = []
+        statuses = []
+        for place, order in _pairs(batch):
+            result = found[tasks[place, order.id].key]
+            if not isinstance(result, Found):
+                return result
+            statuses.append(result.status)
+            instrument = batch.instruments[place]
+            history = result.kept.history
+            shown = batch.window.cut(history, market_last(instrument))
+            pieces.append(Piece(label_of(order, instrument, batch.adjust), history, shown))
+        body = await asyncio.to_thread(rendered, pieces, batch.errors, batch.form)
+        return body, combined(statuses).header()
+
+
+def _pairs(batch: Batch) -> list[tuple[int, Order]]:
+    return [(place, order) for place in range(len(batch.instruments)) for order in batch.orders]
+
+
+def _task(batch: Batch, place: int, order: Order) -> Task:
+    located, benchmark = batch.instruments[place], order.benchmark
+    assert isinstance(located, Located)  # noqa: S101  inline bars are not cached
+    assert benchmark is None or isinstance(benchmark, Located)  # noqa: S101  likewise
+    return Task(located, batch.adjust, order.formula, benchmark)
+
+
+class BatchCalls:
+    """Serves the route."""
+
+    def __init__(
+        self, gate: Gate, charges: Charges, resolving: Resolving, limits: BatchLimits, *, cached_pairs: int
+    ) -> None:
+        """Wire it.
+
+        Args:
+            gate: whose replica is `BatchAnswering.answer`.
+            charges: takes the units.
+            resolving: looks names up.
+            limits: of a request.
+            cached_pairs: larger requests are not looked for in the cache.
+        """
+        self._gate = gate
+        self._charges = charges
+        self._resolving = resolving
+        self._limits = limits
+        self._cached_pairs = cached_pairs
+
+    async def serve(self, asked: Asked) -> Answer:
+        """Answer a call."""
+        form = acceptable(asked.headers.get(b"accept", b"*/*").decode("latin-1") or "*/*", FORMS)
+        body = await asked.json()
+        if len(body) > ASIDE_BYTES:
+            loop = asyncio.get_running_loop()
+            call = await loop.run_in_executor(asked.aside, parse_batch, body, self._limits)
+        else:
+            call = parse_batch(body, self._limits)
+
+        async def granted(names: Sequence[str]) -> Mapping[str, bool]:
+            return await self._granted(asked, names)
+
+        days = asked.standing.limits.get(HISTORY_DAYS)
+        batch = await self._resolving.batch(asked.account_id, call, form, days, granted)
+        self._check_size(batch)
+        cached = batch.pairs <= self._cached_pairs and call.bars is None
+        (answer, status), standing = await self._charged(asked, BatchJob(batch, cached))
+        asked.standing = standing
+        known = asked.headers.get(b"if-none-match")
+        tag = entity_tag(answer)
+        shown: Rendered = respond(answer, tag, status, form, None if known is None else known.decode("latin-1"))
+        return Answer(shown.body, 200, [*shown.headers]) if shown.status == 200 else Answer(b"", 304, shown.headers)
+
+    async def _charged(self, asked: Asked, job: BatchJob) -> tuple[tuple[bytes, bytes], Any]:
+        batch = job.batch
+        debit = Debit(
+            account_id=asked.account_id,
+            key_prefix=asked.credential.key_prefix,
+            key_digests=asked.credential.key_digests,
+            units=batch.pairs,
+            debit_id=uuid.UUID(bytes=secrets.token_bytes(16), version=4),
+            route=ROUTE,
+            amounts=amounts_of(batch),
+        )
+
+        def attempt() -> Any:  # noqa: ANN401  an awaitable of the gate's answer
+            gate_call = Call(debit, job, max(1, batch.bars), hang_up_detector(asked.receive))
+            return self._gate.serve(gate_call, asked.seconds, asked.seconds)
+
+        return await self._charges.charge(Charge(asked.credential, debit, _limit_error), attempt)
+
+    async def _granted(self, asked: Asked, names: Sequence[str]) -> Mapping[str, bool]:
+        nothing = Charge.nothing(asked.credential, asked.account_id, ROUTE).debit
+        debits = [replace(nothing, debit_id=uuid.uuid4(), grant=Grant(CAPABILITY, name)) for name in names]
+        may: dict[str, bool] = {}
+        for name, decision in zip(names, await self._charges.admit(debits), strict=True):
+            if isinstance(decision, StoreUnavailable):
+                raise problems.dependencies_gone("The quota store")
+            may[name] = _is_granted(decision)
+        return may
+
+    def _check_size(self, batch: Batch) -> None:
+        numbers = sum(batch.window.about(*_span(each)) for each in batch.instruments) * len(batch.orders)
+        most = self._limits.max_answer_numbers
+        if numbers > most:
+            wrong = (
+                f"Asks for about {numbers} numbers; an answer may hold {most}. Give a later `start`, split the call, "
+                "or create a job of kind indicators."
+            )
+            raise problems.invalid(FieldError("/indicators", wrong))
+
+
+def _span(instrument: Instrument) -> tuple[int, datetime | None, datetime | None]:
+    if isinstance(instrument, Located):
+        return instrument.bars, instrument.first, instrument.last
+    return len(instrument), None, None
+
+
+def amounts_of(batch: Batch) -> Mapping[str, int]:
+    """What limits of the account apply to: instruments, and the length of inline bars."""
+    inline = [len(each) for each in batch.instruments if isinstance(each, InlineBars)]
+    amounts = {MAX_SERIES_PER_REQUEST: len(batch.instruments)}
+    return amounts | ({MAX_SERIES_LENGTH: max(inline)} if inline else {})
+
+
+def _is_granted(decision: Decision) -> bool:
+    # Whatever else a decision says, the debit says again, with its reason.
+    return decision.outcome is not Decided.GRANT
+
+
+def _limit_error(limit: str, most: int) -> FieldError:
+    if limit == MAX_SERIES_LENGTH:
+        return FieldError("/bars/timestamp", f"This account may send {most} bars. Send fewer.")
+    return FieldError("/symbols", f"This account may ask for {most} instruments per request. Split the call.")

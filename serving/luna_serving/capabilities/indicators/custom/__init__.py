@@ -1,0 +1,1 @@
+"""`/indicators/custom`: the account's own indicators, kept as expressions."""

@@ -1,0 +1,1 @@
+"""What travels between the ingress and a replica. Imports no store and no edge."""

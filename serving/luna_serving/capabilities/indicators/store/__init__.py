@@ -1,0 +1,1 @@
+"""Custom indicators in Postgres. Imports no capability but this one."""

@@ -1,0 +1,1 @@
+"""From queries to checked requests, and from bars to bytes."""
