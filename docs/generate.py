@@ -1,7 +1,8 @@
 """Writes what other files decide: `python docs/generate.py`; a test compares.
 
-The table of docs/configuration.md comes from the settings, the one of docs/decisions/README.md from the decisions, and
-the one of docs/validation-rules.md from the rules of validation.
+The table of docs/configuration.md comes from the settings, the one of docs/decisions/README.md from the decisions, the
+one of docs/validation-rules.md from the rules of validation, and the one of docs/indicator-catalogue.md from the
+catalogue of indicators.
 """
 
 import re
@@ -10,6 +11,8 @@ from typing import Any
 
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.datasets.validation.check import RULES
+from luna_serving.engines.indicators.catalogue import CATALOGUE, Parameter
+from luna_serving.engines.indicators.catalogue.talib_entry import LARGEST
 from luna_serving.settings import variables
 
 PAGE = Path(__file__).parent / "configuration.md"
@@ -19,6 +22,8 @@ BEGIN, END = "<!-- settings: python docs/generate.py -->", "<!-- end of settings
 FIRST, LAST = "<!-- decisions: python docs/generate.py -->", "<!-- end of decisions -->"
 RULES_PAGE = Path(__file__).parent / "validation-rules.md"
 RULES_BEGIN, RULES_END = "<!-- rules: python docs/generate.py -->", "<!-- end of rules -->"
+CATALOGUE_PAGE = Path(__file__).parent / "indicator-catalogue.md"
+CATALOGUE_BEGIN, CATALOGUE_END = "<!-- indicators: python docs/generate.py -->", "<!-- end of indicators -->"
 HEAD = re.compile(r"# (\d{4}): (.+)\n\n\*\*Status\.\*\* ((?:.+\n)+)")
 
 
@@ -69,7 +74,30 @@ def with_rules(page: str) -> str:
     )
 
 
+def with_catalogue(page: str) -> str:
+    """The page, with a line for each indicator between the marks."""
+    head = ["| indicator | what it is | inputs | parameters | outputs | lookback | stability |", "|---" * 7 + "|"]
+    lines = [
+        f"| `{each.name}` | {each.title} | {', '.join(each.inputs)}{', benchmark' if each.needs_benchmark else ''} "
+        f"| {', '.join(map(parameter, each.parameters))} | {', '.join(each.outputs)} | {each.lookback_rule.rule} "
+        f"| {each.stability}{', `anchor`' if each.takes_anchor else ''} |"
+        for each in CATALOGUE.values()
+    ]
+    table = "\n".join([CATALOGUE_BEGIN, *head, *lines, CATALOGUE_END])
+    return re.sub(f"{CATALOGUE_BEGIN}.*{CATALOGUE_END}", lambda _: table, page, flags=re.DOTALL)
+
+
+def parameter(each: Parameter) -> str:
+    """A parameter with its default and its range: `period` 14 (2 to 100000)."""
+    if each.max == LARGEST:
+        bounds = "any" if each.min == -LARGEST else f"from {each.min:g}"
+    else:
+        bounds = f"{each.min:.15g} to {each.max:.15g}"
+    return f"`{each.name}` {each.default:g} ({bounds})"
+
+
 if __name__ == "__main__":
     PAGE.write_text(with_settings(PAGE.read_text()))
     INDEX.write_text(with_decisions(INDEX.read_text()))
     RULES_PAGE.write_text(with_rules(RULES_PAGE.read_text()))
+    CATALOGUE_PAGE.write_text(with_catalogue(CATALOGUE_PAGE.read_text()))

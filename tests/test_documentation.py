@@ -94,6 +94,12 @@ def test_the_page_of_rules_lists_every_rule_of_validation() -> None:
     assert generate["with_rules"](page) == page, "run: python docs/generate.py"
 
 
+def test_the_page_of_indicators_says_what_the_catalogue_says() -> None:
+    generate = runpy.run_path(str(DOCS / "generate.py"))
+    page = (DOCS / "indicator-catalogue.md").read_text()
+    assert generate["with_catalogue"](page) == page, "run: python docs/generate.py"
+
+
 @pytest.mark.parametrize("name", [*Secrets.model_fields, *ObjectAccess.model_fields])
 def test_every_secret_stands_in_the_configuration_page(name: str) -> None:
     assert f"| `{name.upper()}` |" in CONFIGURATION

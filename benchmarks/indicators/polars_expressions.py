@@ -1,10 +1,12 @@
 """The ten indicators as Polars expressions with TA-Lib's conventions, over a frame of many symbols.
 
-Polars' `ewm_mean` starts from the first value. TA-Lib starts from an average, so that the values before it are replaced
-by nulls and the first one by that average; the two then agree to the last digits.
+Polars' `ewm_mean` starts from the first value, TA-Lib from an average: the values before that average become null and
+the average takes the place of the value at its bar, so that both agree to the last digits. An indicator is a list of
+stages; each adds columns that later ones use, since Polars computes an expression again wherever it stands.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import polars as pl
@@ -12,21 +14,23 @@ import polars as pl
 SYMBOL: Final = "symbol"
 ROW: Final = pl.int_range(pl.len())
 HIGH, LOW, CLOSE, VOLUME = (pl.col(name) for name in ("high", "low", "close", "volume"))
+Stages = list[dict[str, pl.Expr]]
 
 
 def smoothed(values: pl.Expr, period: int, alpha: float, first: int = 0) -> pl.Expr:
     """An average that begins with the mean of `period` values after the first `first`."""
-    start = first + period - 1
-    seeded = pl.when(start < ROW).then(values).when(start == ROW).then(values.rolling_mean(period))
-    return seeded.ewm_mean(alpha=alpha, adjust=False, ignore_nulls=True)
+    return seeded(values, values.rolling_mean(period), alpha, first + period - 1)
+
+
+def seeded(values: pl.Expr, seed: pl.Expr, alpha: float, start: int) -> pl.Expr:
+    """An average that begins with `seed` at a row."""
+    chosen = pl.when(start < ROW).then(values).when(start == ROW).then(seed)
+    return chosen.ewm_mean(alpha=alpha, adjust=False, ignore_nulls=True)
 
 
 def ema(values: pl.Expr, period: int, first: int = 0) -> pl.Expr:
+    """Exponential average."""
     return smoothed(values, period, 2 / (period + 1), first)
-
-
-def wilder(values: pl.Expr, period: int, first: int) -> pl.Expr:
-    return smoothed(values, period, 1 / period, first)
 
 
 def share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
@@ -35,81 +39,113 @@ def share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
 
 
 def true_range() -> pl.Expr:
-    before = CLOSE.shift(1)
-    return pl.max_horizontal(HIGH, before) - pl.min_horizontal(LOW, before)
+    """Range with the close before."""
+    return pl.max_horizontal(HIGH, CLOSE.shift(1)) - pl.min_horizontal(LOW, CLOSE.shift(1))
 
 
-def rsi(period: int) -> dict[str, pl.Expr]:
-    change = CLOSE.diff()
-    gain, loss = (wilder(part.clip(lower_bound=0), period, 1) for part in (change, -change))
-    return {"rsi": share(gain, gain + loss)}
+def rsi(period: int) -> Stages:
+    """Relative strength index."""
+    sides = {"gain": CLOSE.diff().clip(lower_bound=0), "loss": (-CLOSE.diff()).clip(lower_bound=0)}
+    means = {name: smoothed(side, period, 1 / period, 1) for name, side in sides.items()}
+    return [means, {"rsi": share(pl.col("gain"), pl.col("gain") + pl.col("loss"))}]
 
 
-def macd(fast_period: int, slow_period: int, signal_period: int) -> dict[str, pl.Expr]:
-    line = ema(CLOSE, fast_period, slow_period - fast_period) - ema(CLOSE, slow_period)
-    signal = ema(line, signal_period, slow_period - 1)
-    return {"macd": pl.when(signal.is_not_null()).then(line), "macdsignal": signal, "macdhist": line - signal}
-
-
-def bbands(period: int, nbdev_up: float, nbdev_dn: float) -> dict[str, pl.Expr]:
-    middle, deviation = CLOSE.rolling_mean(period), CLOSE.rolling_std(period, ddof=0)
-    return {
-        "upperband": middle + nbdev_up * deviation,
-        "middleband": middle,
-        "lowerband": middle - nbdev_dn * deviation,
-    }
-
-
-def adx(period: int) -> dict[str, pl.Expr]:
-    up, down = HIGH.diff(), -LOW.diff()
-    plus = pl.when((up > down) & (up > 0)).then(up).otherwise(0.0)
-    minus = pl.when((down > up) & (down > 0)).then(down).otherwise(0.0)
-    # Wilder's sum S - S / p + x is p times an average that begins with the sum of p - 1 values over p.
-    sums = [
-        pl.when(period - 1 < ROW)
-        .then(each)
-        .when(period - 1 == ROW)
-        .then(each.rolling_sum(period - 1) / period)
-        .ewm_mean(alpha=1 / period, adjust=False, ignore_nulls=True)
-        for each in (plus, minus, true_range())
+def macd(fast_period: int, slow_period: int, signal_period: int) -> Stages:
+    """Both averages begin at the same bar."""
+    line, signal = pl.col("line"), pl.col("macdsignal")
+    return [
+        {"line": ema(CLOSE, fast_period, slow_period - fast_period) - ema(CLOSE, slow_period)},
+        {"macdsignal": ema(line, signal_period, slow_period - 1)},
+        {"macd": pl.when(signal.is_not_null()).then(line), "macdhist": line - signal},
     ]
-    plus_di, minus_di = (share(side, sums[2]) for side in sums[:2])
-    average = wilder(share((plus_di - minus_di).abs(), plus_di + minus_di), period, period)
-    known = average.is_not_null()
-    return {"plus_di": pl.when(known).then(plus_di), "minus_di": pl.when(known).then(minus_di), "adx": average}
 
 
-def stoch(fastk_period: int, slowk_period: int, slowd_period: int) -> dict[str, pl.Expr]:
-    bottom, top = LOW.rolling_min(fastk_period), HIGH.rolling_max(fastk_period)
-    slow = share(CLOSE - bottom, top - bottom).rolling_mean(slowk_period)
-    signal = slow.rolling_mean(slowd_period)
-    return {"slowk": pl.when(signal.is_not_null()).then(slow), "slowd": signal}
+def bbands(period: int, nbdev_up: float, nbdev_dn: float) -> Stages:
+    """Bands of population deviations; `rolling_std` takes samples' by default."""
+    middle, deviation = pl.col("middleband"), pl.col("deviation")
+    return [
+        {"middleband": CLOSE.rolling_mean(period), "deviation": CLOSE.rolling_std(period, ddof=0)},
+        {"upperband": middle + nbdev_up * deviation, "lowerband": middle - nbdev_dn * deviation},
+    ]
 
 
-def cci(period: int) -> dict[str, pl.Expr]:
-    typical = (HIGH + LOW + CLOSE) / 3
-    middle = typical.rolling_mean(period)
-    deviation = pl.sum_horizontal(*((typical.shift(k) - middle).abs() for k in range(period))) / period
+def adx(period: int) -> Stages:
+    """Directional movement, all three lines.
+
+    Wilder's sum S - S / p + x is p times an average that begins with the sum of p - 1 values over p.
+    """
+    up, down = HIGH.diff(), -LOW.diff()
+    movements = {
+        "up": pl.when((up > down) & (up > 0)).then(up).otherwise(0.0),
+        "down": pl.when((down > up) & (down > 0)).then(down).otherwise(0.0),
+        "range": true_range(),
+    }
+    means = {
+        f"mean_{name}": seeded(pl.col(name), pl.col(name).rolling_sum(period - 1) / period, 1 / period, period - 1)
+        for name in movements
+    }
+    plus, minus, average = pl.col("plus"), pl.col("minus"), pl.col("adx")
+    return [
+        movements,
+        means,
+        {
+            "plus": share(pl.col("mean_up"), pl.col("mean_range")),
+            "minus": share(pl.col("mean_down"), pl.col("mean_range")),
+        },
+        {"dx": share((plus - minus).abs(), plus + minus)},
+        {"adx": smoothed(pl.col("dx"), period, 1 / period, period)},
+        {
+            "plus_di": pl.when(average.is_not_null()).then(plus),
+            "minus_di": pl.when(average.is_not_null()).then(minus),
+        },
+    ]
+
+
+def stoch(fastk_period: int, slowk_period: int, slowd_period: int) -> Stages:
+    """Stochastic oscillator."""
+    bottom, top = pl.col("bottom"), pl.col("top")
+    return [
+        {"bottom": LOW.rolling_min(fastk_period), "top": HIGH.rolling_max(fastk_period)},
+        {"slow": share(CLOSE - bottom, top - bottom).rolling_mean(slowk_period)},
+        {"slowd": pl.col("slow").rolling_mean(slowd_period)},
+        {"slowk": pl.when(pl.col("slowd").is_not_null()).then(pl.col("slow"))},
+    ]
+
+
+def cci(period: int) -> Stages:
+    """Commodity channel index: as many shifted columns as bars in the window, since no rolling function has it."""
+    typical, middle, deviation = pl.col("typical"), pl.col("middle"), pl.col("deviation")
+    distances = [(typical.shift(k) - middle).abs() for k in range(period)]
     value = (typical - middle) / (0.015 * deviation)
-    return {"cci": pl.when(middle.is_null()).then(None).when(deviation == 0).then(0.0).otherwise(value)}
+    return [
+        {"typical": (HIGH + LOW + CLOSE) / 3},
+        {"middle": typical.rolling_mean(period)},
+        {"deviation": pl.sum_horizontal(*distances) / period},
+        {"cci": pl.when(middle.is_null()).then(None).when(deviation == 0).then(0.0).otherwise(value)},
+    ]
 
 
-def obv() -> dict[str, pl.Expr]:
-    return {"obv": (CLOSE.diff().sign().fill_null(1.0) * VOLUME).cum_sum()}
+LINES: Final[Mapping[str, Callable[..., Stages]]] = MappingProxyType(
+    {
+        "sma": lambda period: [{"sma": CLOSE.rolling_mean(period)}],
+        "ema": lambda period: [{"ema": ema(CLOSE, period)}],
+        "atr": lambda period: [{"range": true_range()}, {"atr": smoothed(pl.col("range"), period, 1 / period, 1)}],
+        "obv": lambda: [{"obv": (CLOSE.diff().sign().fill_null(1.0) * VOLUME).cum_sum()}],
+        "rsi": rsi,
+        "macd": macd,
+        "bbands": bbands,
+        "adx": adx,
+        "stoch": stoch,
+        "cci": cci,
+    }
+)
 
 
-def expressions(name: str, params: Mapping[str, int | float]) -> dict[str, pl.Expr]:
+def computed(
+    rows: pl.DataFrame, name: str, params: Mapping[str, int | float], outputs: tuple[str, ...]
+) -> pl.DataFrame:
     """An indicator's outputs, each within its symbol."""
-    p = {key: int(value) if key.endswith("period") else value for key, value in params.items()}
-    match name:
-        case "sma":
-            lines = {"sma": CLOSE.rolling_mean(int(p["period"]))}
-        case "ema":
-            lines = {"ema": ema(CLOSE, int(p["period"]))}
-        case "atr":
-            lines = {"atr": wilder(true_range(), int(p["period"]), 1)}
-        case _:
-            lines = {"rsi": rsi, "macd": macd, "bbands": bbands, "adx": adx, "stoch": stoch, "cci": cci, "obv": obv}[
-                name
-            ](**p)
-    return {output: line.over(SYMBOL) for output, line in lines.items()}
+    query = rows.lazy()
+    for stage in LINES[name](**params):
+        query = query.with_columns(**{column: line.over(SYMBOL) for column, line in stage.items()})
+    return query.select(outputs).collect()

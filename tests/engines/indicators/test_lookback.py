@@ -4,10 +4,9 @@ from math import isqrt
 
 import numpy as np
 import pytest
-from talib import abstract
 from tests.engines.indicators.cases import ENTRIES, parameters
 from tests.engines.indicators.histories import random_bars
-from tests.engines.indicators.test_talib import COVERED, RENAMED
+from tests.engines.indicators.oracle.wheel import COVERED, function_of
 
 from luna_serving.engines.indicators.catalogue import Indicator
 from luna_serving.engines.indicators.catalogue.talib_entry import talib_name
@@ -45,6 +44,6 @@ def test_the_rule_in_words_is_the_rule_in_code(entry: Indicator) -> None:
 @pytest.mark.parametrize("entry", COVERED, ids=lambda entry: entry.name)
 def test_lookbacks_are_those_of_ta_lib(entry: Indicator) -> None:
     for params in parameters(entry, 4):
-        function = abstract.Function(RENAMED.get(entry.name, entry.name.upper()))
+        function = function_of(entry)
         function.parameters = {talib_name(name): value for name, value in params.items()}
         assert entry.lookback(params) == function.lookback, dict(params)

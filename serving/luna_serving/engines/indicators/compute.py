@@ -177,4 +177,4 @@ def _joined(task: Task, history: _History, outputs: Sequence[Sequence[Column]]) 
 def _finite(column: Column) -> Column:
     """The column with infinities (a division by zero) as nulls."""
     infinite = np.isinf(column)
-    return np.where(infinite, np.nan, column) if infinite.any() else column
+    return np.where(infinite, np.nan, column) if np.count_nonzero(infinite) else column

@@ -1,7 +1,6 @@
 """Which loop is the reference of which indicator, and the call that answers as the engine does."""
 
 from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
 from typing import Any, Final
 
 from tests.engines.indicators.oracle import averages, oscillators, relative, stops, volumes
@@ -32,8 +31,3 @@ def expected(
     answer = LOOPS[indicator.name](*columns, **params)
     lines = answer if isinstance(answer, tuple) else (answer,)
     return dict(zip(indicator.outputs, lines, strict=True))
-
-
-def fits(name: str, inputs: int) -> bool:
-    """Whether a loop takes so many columns before its parameters."""
-    return len(signature(LOOPS[name]).parameters) >= inputs

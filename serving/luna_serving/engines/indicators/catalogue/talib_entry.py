@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import talib
@@ -86,16 +86,16 @@ def talib_formula(function: str, parameters: tuple[Parameter, ...], lookback: Lo
 
     def formula(columns: Sequence[Column], params: Params) -> Sequence[Column]:
         answer = call(*columns, **{theirs: params[ours] for ours, theirs in names})
-        return [
-            _real(column, int(lookback.of(params))) for column in (answer if isinstance(answer, tuple) else (answer,))
-        ]
+        outputs = answer if isinstance(answer, tuple) else (answer,)
+        if outputs[-1].dtype == np.float64 and outputs[0].dtype == np.float64:
+            return outputs
+        before = int(lookback.of(params))
+        return [_real(column, before) for column in outputs]
 
     return formula
 
 
 def _real(column: NDArray[np.float64] | NDArray[np.int32], lookback: int) -> Column:
-    if column.dtype == np.float64:
-        return cast("Column", column)
-    real = column.astype(np.float64)
+    real: Column = column.astype(np.float64)
     real[:lookback] = np.nan
     return real
