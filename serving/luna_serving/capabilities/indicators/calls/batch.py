@@ -16,7 +16,7 @@ from luna_serving.capabilities.indicators.cache.status import BYPASSED, Outcome,
 from luna_serving.capabilities.indicators.calls.computing import Computing
 from luna_serving.capabilities.indicators.calls.resolving import Resolving
 from luna_serving.capabilities.indicators.calls.single import respond
-from luna_serving.capabilities.indicators.compute import label_of, market_last
+from luna_serving.capabilities.indicators.compute import label_of
 from luna_serving.capabilities.indicators.jobs.batches import Batch, InlineBars, Instrument, Order
 from luna_serving.capabilities.indicators.jobs.tasks import Task
 from luna_serving.capabilities.indicators.metrics import CacheMetrics
@@ -91,7 +91,7 @@ class BatchAnswering:
             statuses.append(result.status)
             instrument = batch.instruments[place]
             history = result.kept.history
-            shown = batch.window.cut(history, market_last(instrument))
+            shown = batch.window.cut(history, instrument if isinstance(instrument, Located) else None)
             pieces.append(Piece(label_of(order, instrument, batch.adjust), history, shown))
         body = await asyncio.to_thread(rendered, pieces, batch.errors, batch.form)
         return body, combined(statuses).header()

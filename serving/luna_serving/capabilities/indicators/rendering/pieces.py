@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.capabilities.indicators.jobs.histories import History
+from luna_serving.prices.located import Located
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +20,13 @@ class Window:
     history_days: int | None = None
     """Days before the market's last bar, by the account's limit. It cuts what is shown, never what is computed."""
 
-    def cut(self, history: History, market_last: datetime | None) -> slice:
-        """The bars of a history that are shown."""
-        start = self.start
-        if self.history_days is not None and market_last is not None:
-            earliest = market_last - timedelta(days=self.history_days)
-            start = earliest if start is None else max(start, earliest)
+    def cut(self, history: History, located: Located | None) -> slice:
+        """The bars of a history that are shown; inline bars have no limit of history."""
         times = history.timestamps
-        first = 0 if start is None else int(np.searchsorted(times, _instant(start), side="left"))
+        first = 0 if self.start is None else int(np.searchsorted(times, _instant(self.start), side="left"))
+        hidden = None if located is None else located.hidden_until(self.history_days)
+        if hidden is not None:
+            first = max(first, int(np.searchsorted(times, _instant(hidden), side="right")))
         stop = len(times) if self.end is None else int(np.searchsorted(times, _instant(self.end), side="right"))
         return slice(first, max(first, stop))
 
