@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-http bench-imaging bench-jobs bench-statespace bench-uploads bench-validation pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-bombs bench-http bench-imaging bench-indicators bench-jobs bench-statespace bench-uploads bench-validation pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ format: $(INSTALLED) ## format the code and fix what ruff can fix
 bench-accounts: $(INSTALLED) cluster-assets ## measure the operator, minutes; ARGS="--accounts 300" is a short run
 	@exec $(BIN)/python -m benchmarks.accounts $(ARGS)
 
+bench-bombs: $(INSTALLED) ## measure a Kalman call beside decompression bombs, two minutes
+	@exec $(BIN)/python -m benchmarks.bombs $(ARGS)
+
 bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 	@exec $(BIN)/python -m benchmarks.http $(ARGS)
 
@@ -56,6 +59,9 @@ bench-validation: $(INSTALLED) ## measure the validation of tables beside pyarro
 
 bench-imaging: $(INSTALLED) ## measure the validation of X-ray images beside their decoding, a minute
 	@exec $(BIN)/python -m benchmarks.imaging $(ARGS)
+
+bench-indicators: $(INSTALLED) ## measure indicators beside TA-Lib and pandas-ta-classic, and imports of prices, minutes
+	@exec $(BIN)/python -m benchmarks.indicators $(ARGS)
 
 bench-jobs: $(INSTALLED) ## measure the queue of jobs, a minute or two
 	@exec $(BIN)/python -m benchmarks.jobs $(ARGS)

@@ -22,6 +22,7 @@ from rich.table import Table
 from .counting import counted, expected
 from .making import makings
 from .teams import make_teams, run_all
+from .with_k6 import run_with_k6
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -31,6 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=8, metavar="N", help="images per team (8)")
     parser.add_argument("--side", type=int, default=1024, metavar="PIXELS", help="of an image (1024)")
     parser.add_argument("--rows", type=int, default=200_000, metavar="N", help="rows of the table (200000)")
+    parser.add_argument("--k6", metavar="PROGRAM", help="have k6 play the teams, in place of this program")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     return parser.parse_args(arguments)
 
@@ -47,7 +49,7 @@ def main(arguments: list[str]) -> int:
         say.print("making accounts and users")
         teams = make_teams(folder / "luna", server.origin, files)
         say.print("uploading")
-        outcomes = asyncio.run(run_all(teams))
+        outcomes = run_with_k6(options.k6, teams, folder) if options.k6 else asyncio.run(run_all(teams))
         say.print("counting")
         figures = asyncio.run(counted(folder / "luna", outcomes))
     wrong = expected(figures)

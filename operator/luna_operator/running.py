@@ -35,7 +35,7 @@ from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.provisioning import Provisioning
 from luna_store.accounts.secrets import Secrets
 from luna_store.people.reconciled import ResourceMembers
-from luna_store.platform.postgres import async_engine
+from luna_store.platform.postgres import POSTGRES_GONE, async_engine
 from luna_store.quota.redis_quota import redis_client
 from luna_store.settlement.settlement import Settler
 
@@ -131,7 +131,7 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             try:
                 async with asyncio.timeout(2), engine.connect() as connection:
                     await connection.execute(text("SELECT 1"))
-            except (SQLAlchemyError, OSError, TimeoutError) as e:
+            except POSTGRES_GONE as e:
                 return f"Postgres is out of reach: {type(e).__name__}"
             return None
 

@@ -17,12 +17,24 @@ from luna_serving.capabilities.datasets.capability import DATASETS
 from luna_serving.capabilities.indicators.capability import INDICATORS
 from luna_serving.capabilities.kalman.capability import KALMAN
 from luna_serving.capabilities.market.capability import MARKET
+from luna_serving.capabilities.markowitz.capability import MARKOWITZ
+from luna_serving.capabilities.montecarlo.capability import MONTECARLO
 from luna_serving.capabilities.people.capability import PEOPLE
 from luna_serving.jobs.forgetting import forgetting
+from luna_serving.jobs.sweeping import forget as forget_jobs
 from luna_serving.settings import ReplicaSettings, Settings, read_settings
 from luna_serving.wiring import connect
 
-CAPABILITIES: Final[tuple[Capability, ...]] = (ACCOUNT, KALMAN, PEOPLE, DATASETS, MARKET, INDICATORS)
+CAPABILITIES: Final[tuple[Capability, ...]] = (
+    ACCOUNT,
+    KALMAN,
+    PEOPLE,
+    DATASETS,
+    MARKET,
+    INDICATORS,
+    MARKOWITZ,
+    MONTECARLO,
+)
 # Served whatever `only` says: without them nobody could call the others.
 ALWAYS: Final = frozenset({ACCOUNT.name, PEOPLE.name})
 
@@ -52,7 +64,8 @@ def application(capabilities: Sequence[Capability], args: Mapping[str, Any] | No
         handles |= {each.name: bound for each in members}
     edge = settings.platform.edge
     loops = [loop for each in served for loop in each.loops(settings.platform, settings.capabilities[each.name])]
-    loops.append(forgetting({each.name: each.forget for each in capabilities if each.forget is not None}))
+    forgets = {each.name: each.forget for each in capabilities if each.forget is not None}
+    loops.append(forgetting({"jobs": forget_jobs, **forgets}))
     kinds = [kind for each in served for kind in each.job_kinds(settings.capabilities[each.name])]
     workers = deployments.workers(loops, kinds, settings.platform, board, handles)
     wire = partial(connect, served, settings)

@@ -175,6 +175,7 @@ def job_parts(platform: Platform, routes: Sequence[Routes]) -> JobParts:
         watching=platform.watching,
         keys=IdempotencyKeys(platform.engine),
         kinds={name: prepare for each in routes for name, prepare in each.jobs.items()},
+        extensions={name: extension for each in routes for name, extension in each.extensions.items()},
         webhooks=Allowed(http=webhooks.allow_http, networks=webhooks.networks),
         objects=platform.objects,
         max_body_bytes=edge.max_body_bytes,

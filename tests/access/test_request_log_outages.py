@@ -1,19 +1,17 @@
 """While Postgres is gone, calls go on; afterwards no row is there twice, and none is missing up to the bound."""
 
 import asyncio
-import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from tests.access.logged import Logged, logged
+from tests.stopping import stop_tree, stopped
 from tests.store.stores import PEPPERS, Caller, Store
 
 from luna_serving.local.servers.postgres import PostgresServer
@@ -63,22 +61,14 @@ async def kill(server: PostgresServer) -> None:
 
 async def stop_and_kill(server: PostgresServer) -> None:
     """Frozen in the middle of what it does, and then killed without another step."""
-    signal_all(server, signal.SIGSTOP)
+    stop_tree(server.pid)
     await asyncio.sleep(0.5)
     await kill(server)
 
 
 async def freeze(server: PostgresServer) -> None:
-    signal_all(server, signal.SIGSTOP)
-    await asyncio.sleep(3)
-    signal_all(server, signal.SIGCONT)
-
-
-def signal_all(server: PostgresServer, number: signal.Signals) -> None:
-    main = psutil.Process(server.pid)
-    for process in (main, *main.children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
+    with stopped(server.pid, children=True):
+        await asyncio.sleep(3)
 
 
 async def calling(luna: Logged, caller: Caller, done: asyncio.Event, answered: list[str]) -> None:

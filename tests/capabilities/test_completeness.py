@@ -115,9 +115,9 @@ def test_names_are_unique_and_can_stand_in_variables_and_paths() -> None:
 
 
 def test_a_capability_that_is_not_there_is_refused_by_name() -> None:
-    names = "account, kalman, people, datasets"
-    with pytest.raises(ValueError, match=rf"no capability 'indicators': choose from {names}\."):
-        chosen(CAPABILITIES, ["indicators"])
+    names = ", ".join(each.name for each in CAPABILITIES)
+    with pytest.raises(ValueError, match=rf"no capability 'weather': choose from {names}\."):
+        chosen(CAPABILITIES, ["weather"])
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from luna_serving.edge.account_scope import AccountRoutes, Owner, json_body
 from luna_serving.edge.bodies import header_map
 from luna_serving.edge.cursors import PAGE, Cursor, Cursors, Limit
 from luna_serving.edge.fastapi_app import build_api
-from luna_serving.edge.idempotency import PARAMETER, KeyHeader, once
+from luna_serving.edge.idempotency import WHAT, KeyHeader, once
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.operation import Answer, Asked, Exchange
 from luna_serving.edge.store_answers import store_answer
@@ -403,7 +403,7 @@ async def test_the_document_shows_both_paths_of_a_route_and_its_refusals(store: 
     assert [p["name"] for p in long["parameters"] if p["in"] == "path"] == ["account_id"]
     assert {p["name"] for p in short["parameters"]} == {"limit", "cursor"}
     (header,) = [p for p in paths["/api/v1/things"]["post"]["parameters"] if p["in"] == "header"]
-    assert (header["name"], header["description"]) == (PARAMETER["name"], PARAMETER["description"])
+    assert (header["name"], header["description"]) == ("Idempotency-Key", WHAT)
     assert long["operationId"] != short["operationId"]
     for operation in (long, short):
         assert operation["security"] == [{"apiKey": []}, {"bearer": []}]

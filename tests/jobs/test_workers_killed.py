@@ -13,6 +13,7 @@ import psutil
 import psycopg
 import pytest
 from tests.jobs.competitor import NAME, SCHEMA
+from tests.stopping import stopped
 
 from luna_store.platform.leases import FENCED_IDLE_S
 
@@ -101,9 +102,8 @@ async def test_a_loops_work_never_runs_twice_at_once(workers: Workers) -> None:
             last = (await workers.next_row(max(last, workers.rows()[-1][0]), not_of=holder))[0]
             await workers.start(holder)
         else:
-            process.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(rng.choice([0.1, 0.5, LEASE_S, LEASE_S + 1.0]))
-            process.send_signal(signal.SIGCONT)
+            with stopped(process.pid):
+                await asyncio.sleep(rng.choice([0.1, 0.5, LEASE_S, LEASE_S + 1.0]))
             last = (await workers.next_row(workers.rows()[-1][0]))[0]
         moves += 1
     for name in names:

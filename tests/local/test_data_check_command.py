@@ -104,3 +104,15 @@ def test_an_unknown_type_is_2(folder):
     with pytest.raises(SystemExit) as stopped:
         main(["data", "check", str(folder), "--type", "movies"])
     assert stopped.value.code == 2
+
+
+def test_a_page_for_a_browser_is_written_beside_the_report(folder, tmp_path, capsys):
+    page = tmp_path / "report.html"
+    assert main(["data", "check", str(folder), "--html", str(page)]) == 0
+    assert "valid: 1 files" in capsys.readouterr().out
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert "<h1>set" in text
+    assert "The set can be uploaded" in text
+    assert "What can use the set, and with which parameters" in text
+    assert "luna data check --all FILE" in text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import signal
 import socket
 import ssl
 import stat
@@ -16,6 +15,7 @@ from urllib.parse import quote
 
 import psutil
 import pytest
+from tests.stopping import stop
 
 from luna_serving.local.data_folder.errors import BinaryMissingError, DataFolderInUseError
 from luna_serving.local.servers import seaweedfs
@@ -281,7 +281,7 @@ def test_a_missing_program_is_named_with_the_cure(tmp_path, monkeypatch):
 def test_stop_leaves_no_process_and_ends_one_that_does_not_stop_by_itself(tmp_path):
     server = SeaweedServer(tmp_path / "data", tmp_path)
     server.start()
-    os.kill(server.pid, signal.SIGSTOP)
+    stop(server.pid)
     begun = time.monotonic()
     server.stop()
     assert time.monotonic() - begun < 8

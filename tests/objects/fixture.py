@@ -1,6 +1,7 @@
 """A real SeaweedFS for a run, and a client of it."""
 
 import shutil
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -10,8 +11,14 @@ from prometheus_client import CollectorRegistry
 from luna_serving.local.servers.seaweedfs import SeaweedServer
 from luna_serving.objects.access import ObjectAccess
 from luna_serving.objects.client import ObjectStore
+from luna_serving.objects.keys import incoming_prefix
 from luna_serving.objects.metrics import ObjectMetrics
 from luna_serving.settings import ObjectsSettings
+
+
+def incoming_key(account_id: int) -> str:
+    """A new key that a presigned URL may write."""
+    return f"{incoming_prefix(account_id)}{uuid.uuid4()}"
 
 
 def access(server: SeaweedServer, **changes: str) -> ObjectAccess:

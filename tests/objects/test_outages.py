@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-import signal
 import time
-from pathlib import Path
 
 import pytest
 from tests.objects.fixture import store_on
+from tests.stopping import stopped
 
 from luna_serving.local.servers.seaweedfs import SeaweedServer
 from luna_serving.objects.errors import ObjectMissing, StoreGone
@@ -59,8 +58,7 @@ async def test_a_store_that_hangs_is_gone_within_the_timeout_and_back_afterwards
     key = sealed_key(2)
     async with store_on(server, QUICK) as store:
         await store.put_bytes(key, b"body")
-        stop(server.pid)
-        try:
+        with stopped(server.pid):
             begun = time.monotonic()
             questions = (
                 store.ping(),
@@ -73,26 +71,10 @@ async def test_a_store_that_hangs_is_gone_within_the_timeout_and_back_afterwards
             )
             outcomes = await asyncio.gather(*questions, return_exceptions=True)
             took = time.monotonic() - begun
-        finally:
-            os.kill(server.pid, signal.SIGCONT)
         assert [type(outcome) for outcome in outcomes] == [StoreGone] * len(questions)
         # 8 MB have 8 s more.
         assert took < 1.0 + 8.4 + 5.0
         assert await settled(store.head(key), ObjectMissing) in {4, ObjectMissing}
-
-
-def stop(pid):
-    """Stop a process and wait until it stands still: `kill` returns while its other threads may still answer."""
-    os.kill(pid, signal.SIGSTOP)
-    limit = time.monotonic() + 10.0
-    while any(state_of(thread) not in "tT" for thread in Path(f"/proc/{pid}/task").iterdir()):
-        assert time.monotonic() < limit, f"Process {pid} did not stop within 10 s"
-        time.sleep(0.001)
-
-
-def state_of(thread):
-    """The state letter of a thread: the field after its name, which stands in parentheses (proc_pid_stat(5))."""
-    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 async def rest(reading):
@@ -113,10 +95,6 @@ async def test_a_body_that_stops_half_way_is_gone_within_the_timeout(server):
         await store.put_bytes(key, bytes(32 * 1024**2))
         async with store.open(key) as reading:
             await anext(reading.chunks)
-            stop(server.pid)
-            try:
-                with pytest.raises(StoreGone):
-                    await rest(reading)
-            finally:
-                os.kill(server.pid, signal.SIGCONT)
+            with stopped(server.pid), pytest.raises(StoreGone):
+                await rest(reading)
         assert (await store.head(key)).bytes == 32 * 1024**2

@@ -11,9 +11,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.objects.fixture import incoming_key
 
 from luna_serving.objects.access import ObjectAccess
-from luna_serving.objects.keys import incoming_key, sealed_key
+from luna_serving.objects.keys import sealed_key
 from luna_serving.objects.presigning import Presigner, disposition
 from luna_serving.objects.sigv4 import Credentials, presigned_url
 from luna_serving.settings import ObjectsSettings

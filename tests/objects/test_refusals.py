@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from tests.objects.fixture import access
+from tests.objects.fixture import access, incoming_key
 
 from luna_serving.objects.errors import ObjectMissing
-from luna_serving.objects.keys import incoming_key
 from luna_serving.objects.presigning import PresignedRequest, Presigner
 from luna_serving.settings import ObjectsSettings
 

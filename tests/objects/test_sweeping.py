@@ -3,7 +3,9 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from luna_serving.objects.keys import account_prefix, incoming_key, sealed_key
+from tests.objects.fixture import incoming_key
+
+from luna_serving.objects.keys import account_prefix, sealed_key
 from luna_serving.objects.sweeping import SweepReport, abandoned, sweep, unknown
 from luna_serving.objects.values import Listed, Upload
 

@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CompoundSelect, Row, func, literal, null, select, union_all
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_store.accounts.rows import LIVE_SESSIONS
@@ -22,6 +21,7 @@ from luna_store.accounts.window_rows import roll_window
 from luna_store.grants import is_granted
 from luna_store.ledger.booking import book_directly, booked_units, void
 from luna_store.limits import in_force
+from luna_store.platform.postgres import POSTGRES_GONE
 from luna_store.quota import gcra
 from luna_store.quota.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
 from luna_store.quota.windows import QuotaWindow, milliseconds, window_end, window_seconds
@@ -57,7 +57,7 @@ class PostgresQuota:
                     # Redis may have taken the debit that is denied here.
                     await void(connection, debit)
                 return decision
-        except (SQLAlchemyError, OSError, TimeoutError) as e:
+        except POSTGRES_GONE as e:
             raise StoreUnavailable("Postgres", uncertain=reached) from e
 
     async def void(self, debit: Debit) -> bool:
@@ -69,7 +69,7 @@ class PostgresQuota:
         try:
             async with asyncio.timeout(self._timeout_s), self._engine.begin() as connection:
                 return await void(connection, debit)
-        except (SQLAlchemyError, OSError, TimeoutError) as e:
+        except POSTGRES_GONE as e:
             raise StoreUnavailable("Postgres", uncertain=True) from e
 
     async def _decide(self, connection: AsyncConnection, debit: Debit, *, uncertain: bool) -> tuple[Decision, bool]:

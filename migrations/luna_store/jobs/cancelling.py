@@ -75,8 +75,11 @@ async def _end_queued(connection: AsyncConnection, account_id: int, job_id: uuid
     return True
 
 
-async def delete_data(engine: AsyncEngine, account_id: int, job_id: uuid.UUID) -> None:
+async def delete_data(engine: AsyncEngine, account_id: int, job_id: uuid.UUID) -> list[str]:
     """Delete the parameters, the result and the artifacts of a job that has ended.
+
+    Returns:
+        The keys of their objects, which nothing names any more: delete them, or leave them to the sweep.
 
     Raises:
         JobMissing: the account has no such job.
@@ -94,4 +97,5 @@ async def delete_data(engine: AsyncEngine, account_id: int, job_id: uuid.UUID) -
             text("UPDATE jobs SET data_deleted_at = coalesce(data_deleted_at, now()) WHERE id = :id"), values
         )
         await connection.execute(text("DELETE FROM job_data WHERE job_id = :id"), values)
-        await connection.execute(text("DELETE FROM job_artifacts WHERE job_id = :id"), values)
+        query = text("DELETE FROM job_artifacts WHERE job_id = :id RETURNING object_key")
+        return [key for key in await connection.scalars(query, values) if key is not None]

@@ -68,8 +68,8 @@ def owner_of(job_id: uuid.UUID) -> str:
 
 
 # First, as everywhere: the foreign key of the new row locks it in any case.
-_ACCOUNT = text("SELECT FROM accounts WHERE id = :account_id FOR KEY SHARE")
-_LANE = text("""
+ACCOUNT = text("SELECT FROM accounts WHERE id = :account_id FOR KEY SHARE")
+LANE = text("""
 INSERT INTO job_lanes (account_id, pass)
 SELECT :account_id, coalesce((
     SELECT min(l.pass) FROM job_lanes l WHERE EXISTS (
@@ -81,7 +81,7 @@ WHERE NOT EXISTS (
     SELECT FROM jobs j WHERE j.account_id = excluded.account_id AND j.status IN ('queued', 'running')
 )
 """)
-_QUEUED = text("SELECT count(*) FROM jobs WHERE account_id = :account_id AND status = 'queued'")
+QUEUED = text("SELECT count(*) FROM jobs WHERE account_id = :account_id AND status = 'queued'")
 _INSERT = text(f"""
 WITH j AS (
     INSERT INTO jobs (
@@ -113,10 +113,10 @@ async def create(connection: AsyncConnection, job: NewJob, *, most_queued: int, 
         IntegrityError: the account is gone.
     """
     account_id = job.debit.account_id
-    await connection.execute(_ACCOUNT, {"account_id": account_id})
-    await connection.execute(_LANE, {"account_id": account_id})
+    await connection.execute(ACCOUNT, {"account_id": account_id})
+    await connection.execute(LANE, {"account_id": account_id})
     await lock_events(connection, [account_id])
-    if (await connection.scalar(_QUEUED, {"account_id": account_id}) or 0) >= most_queued:
+    if (await connection.scalar(QUEUED, {"account_id": account_id}) or 0) >= most_queued:
         raise QueueFull(most_queued)
     await connection.execute(
         _INSERT,
@@ -190,10 +190,10 @@ async def retry(
         QueueFull: nothing is changed.
         JobIsLive: another call has queued it.
     """
-    await connection.execute(_ACCOUNT, {"account_id": debit.account_id})
-    await connection.execute(_LANE, {"account_id": debit.account_id})
+    await connection.execute(ACCOUNT, {"account_id": debit.account_id})
+    await connection.execute(LANE, {"account_id": debit.account_id})
     await lock_events(connection, [debit.account_id])
-    if (await connection.scalar(_QUEUED, {"account_id": debit.account_id}) or 0) >= most_queued:
+    if (await connection.scalar(QUEUED, {"account_id": debit.account_id}) or 0) >= most_queued:
         raise QueueFull(most_queued)
     values = {"id": job_id, "debit_id": debit.debit_id, "units": debit.units, "longest": LONGEST, "kept": kept}
     if not (await connection.execute(_AGAIN, values)).rowcount:

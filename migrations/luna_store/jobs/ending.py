@@ -7,7 +7,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,8 @@ from luna_store.ledger import holds
 from luna_store.ledger.booking import lock_accounts
 from luna_store.ledger.holds import Hold, HoldLost
 
+# The artifact that is the result, where it is in the object store. Names of others are one segment of a path.
+RESULT = "/result"
 # Of the holds of jobs. The job's own fence decides who may close them.
 HOLD_FENCE = 1
 
@@ -40,6 +42,10 @@ class Artifact:
     def of(cls, name: str, media_type: str, body: bytes) -> "Artifact":
         """One that is kept in the row."""
         return cls(name, media_type, body, None, len(body), hashlib.sha256(body).hexdigest())
+
+    def at(self, object_key: str) -> "Artifact":
+        """The same, kept in the object store."""
+        return replace(self, body=None, object_key=object_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +99,13 @@ WITH given AS (
 )
 SELECT id, account_id, status, debit_id, units_reserved, units_used, route, queued_at FROM j
 """)  # noqa: S608  constants
-_RESULT = text("UPDATE job_data SET result = :result, checkpoint = NULL WHERE job_id = :id")
+# A job that was extended and comes to nothing keeps the result that it had; of others there is none.
+_RESULT = text("UPDATE job_data SET result = coalesce(:result, result), checkpoint = NULL WHERE job_id = :id")
+# Of an attempt that ended before a retry; the sweep deletes their objects.
+_FORMER = text("DELETE FROM job_artifacts WHERE job_id = ANY(:ids)")
 _ARTIFACT = text("""
 INSERT INTO job_artifacts (job_id, name, media_type, size, sha256, body, object_key)
 VALUES (:job_id, :name, :media_type, :size, :sha256, :body, :object_key)
-ON CONFLICT (job_id, name) DO UPDATE SET media_type = excluded.media_type, size = excluded.size,
-    sha256 = excluded.sha256, body = excluded.body, object_key = excluded.object_key
 """)
 
 
@@ -135,6 +142,7 @@ async def end_on(connection: AsyncConnection, ended: Sequence[Ended]) -> set[uui
     mine = [each for each in ended if each.job_id in rows and each.status is not JobStatus.QUEUED]
     if results := [{"id": each.job_id, "result": each.result} for each in mine]:
         await connection.execute(_RESULT, results)
+        await connection.execute(_FORMER, {"ids": [each.job_id for each in mine]})
     if artifacts := [_row(each.job_id, artifact) for each in mine for artifact in each.artifacts]:
         await connection.execute(_ARTIFACT, artifacts)
     for each in mine:

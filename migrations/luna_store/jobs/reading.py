@@ -1,5 +1,6 @@
 """Reads jobs for their owners."""
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from luna_store.jobs.ending import RESULT
 from luna_store.jobs.states import JobStatus
 
 _COLUMNS = """
@@ -71,13 +73,24 @@ class JobDetail:
 
     job: Job
     result: bytes | None
-    """The result, if it has at most as many bytes as were asked for."""
+    """The result, if it is in Postgres and has at most as many bytes as were asked for."""
     result_bytes: int | None
     """Bytes of the result; None without one."""
     queue_position: int | None
     """Jobs of the account that are claimed before it, and itself; None unless it waits."""
     attempts: tuple[Attempt, ...]
     artifacts: tuple[ArtifactEntry, ...]
+    """Without the one that is the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """A result where it is kept: its bytes, or their place in the object store."""
+
+    body: bytes | None
+    object_key: str | None
+    sha256: str
+    """Hexadecimal."""
 
 
 def _job(row: Any) -> Job:  # noqa: ANN401  a Row
@@ -107,8 +120,10 @@ async def find(engine: AsyncEngine, account_id: int, job_id: uuid.UUID, *, inlin
         if row is None:
             return None
         attempts = tuple(Attempt(*each) for each in await connection.execute(_ATTEMPTS, {"id": job_id}))
-        artifacts = tuple(ArtifactEntry(*each) for each in await connection.execute(_ARTIFACTS, {"id": job_id}))
-        return JobDetail(_job(row), row.result, row.result_bytes, row.queue_position, attempts, artifacts)
+        files = [ArtifactEntry(*each) for each in await connection.execute(_ARTIFACTS, {"id": job_id})]
+    result_bytes = next((each.size for each in files if each.name == RESULT), row.result_bytes)
+    artifacts = tuple(each for each in files if each.name != RESULT)
+    return JobDetail(_job(row), row.result, result_bytes, row.queue_position, attempts, artifacts)
 
 
 async def jobs_of(engine: AsyncEngine, account_id: int, job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Job]:
@@ -173,12 +188,19 @@ async def list_jobs(
         return [_job(row) for row in await connection.execute(query, values)]
 
 
-async def result_of(engine: AsyncEngine, job_id: uuid.UUID) -> bytes | None:
+async def result_of(engine: AsyncEngine, job_id: uuid.UUID) -> StoredResult | None:
     """The whole result of a job; None without one."""
-    query = text("SELECT result FROM job_data WHERE job_id = :id")
+    query = text("""
+        SELECT d.result, a.object_key, a.sha256
+        FROM job_data d LEFT JOIN job_artifacts a ON a.job_id = d.job_id AND a.name = :name WHERE d.job_id = :id
+    """)
     async with engine.connect() as connection:
-        found: bytes | None = await connection.scalar(query, {"id": job_id})
-        return found
+        row = (await connection.execute(query, {"id": job_id, "name": RESULT})).one_or_none()
+    if row is None or (row.result is None and row.object_key is None):
+        return None
+    if row.object_key is not None:
+        return StoredResult(None, row.object_key, row.sha256)
+    return StoredResult(row.result, None, hashlib.sha256(row.result).hexdigest())
 
 
 async def artifact_of(

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from luna_store.platform.postgres import POSTGRES_GONE
 from luna_store.quota.debits import StoreUnavailable
 
 
@@ -25,5 +26,5 @@ async def transaction_within(engine: AsyncEngine, timeout_s: float) -> AsyncIter
             yield connection
     except IntegrityError:
         raise
-    except (SQLAlchemyError, OSError, TimeoutError) as e:
+    except POSTGRES_GONE as e:
         raise StoreUnavailable("Postgres", uncertain=reached) from e

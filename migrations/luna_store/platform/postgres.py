@@ -1,8 +1,15 @@
 """Engines for Postgres (psycopg 3). The caller owns the engine and disposes of it."""
 
+from typing import Final
+
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+# What a call raises while the server is gone, starts, or does not answer in time. Other errors of SQLAlchemy are among
+# them: who can go on without the answer does so whatever the error.
+POSTGRES_GONE: Final = (SQLAlchemyError, OSError, TimeoutError)
 
 # The server's keepalives: a client that loses power never closes its connection. Without keepalives Postgres would hold
 # its locks, leadership among them, for two hours (Linux' default).

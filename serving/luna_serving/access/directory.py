@@ -5,11 +5,10 @@ import time
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from luna_serving.access.credentials import Credential
 from luna_serving.access.redis_outage import RedisOutage
 from luna_store.accounts.accounts import Accounts
+from luna_store.platform.postgres import POSTGRES_GONE
 from luna_store.quota.debits import StoreUnavailable
 from luna_store.quota.redis_quota import RedisQuota
 
@@ -99,5 +98,5 @@ class AccountDirectory:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await question
-        except (SQLAlchemyError, OSError, TimeoutError) as e:
+        except POSTGRES_GONE as e:
             raise StoreUnavailable("Postgres", uncertain=False) from e

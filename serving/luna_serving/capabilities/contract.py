@@ -22,7 +22,9 @@ from luna_serving.edge.operation import Exchange, Operation, Query
 from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.sockets import SocketRoute
 from luna_serving.jobs.background import Background
-from luna_serving.jobs.kinds import JobKind, Prepare
+from luna_serving.jobs.doors.call import DoorParts
+from luna_serving.jobs.doors.doors import Doors
+from luna_serving.jobs.kinds import Extension, JobKind, Prepare
 from luna_serving.jobs.loops import Loop
 from luna_serving.jobs.routes.watching import Watching
 from luna_serving.jobs.service import JobService
@@ -32,6 +34,7 @@ from luna_serving.settings import CapabilitySettings, PlatformSettings
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.own_keys import OwnKeys
+from luna_store.platform.idempotency import IdempotencyKeys
 from luna_store.platform.table import Table
 
 Compute = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
@@ -81,6 +84,14 @@ class Platform:
         metrics = self.dispatch_metrics.of(capability)
         return Gate(self.charges, self.compute[capability], self.gate_limits, metrics)
 
+    @property
+    def doors(self) -> Doors:
+        """Makes routes that answer at once, or by a job."""
+        keys = IdempotencyKeys(self.engine)
+        return Doors(
+            DoorParts(self.jobs, self.engine, self.watching, self.charges, self.authorization, keys, self.objects)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Routes:
@@ -92,6 +103,8 @@ class Routes:
     sockets: Sequence[SocketRoute] = ()
     jobs: Mapping[str, Prepare] = field(default_factory=dict)
     """For each kind of job that callers may create, what checks its parameters."""
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
+    """For each kind of job that can be extended, how."""
 
 
 @dataclass(frozen=True, slots=True)

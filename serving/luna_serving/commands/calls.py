@@ -47,13 +47,21 @@ class Calls:
         Raises:
             CommandFailed: Luna refused, or is out of reach.
         """
+        return self.answer(method, path, **options)[1]
+
+    def answer(self, method: str, path: str, **options: Any) -> tuple[int, Any]:  # noqa: ANN401  httpx's, and JSON
+        """The answer's status and JSON; None without a body.
+
+        Raises:
+            CommandFailed: Luna refused, or is out of reach.
+        """
         try:
             answer = self._client.request(method, path, **options)
         except httpx.HTTPError as e:
             raise self._unreachable(e) from e
         if answer.status_code >= 400:
             raise refused(answer.status_code, answer.content)
-        return orjson.loads(answer.content) if answer.content else None
+        return answer.status_code, orjson.loads(answer.content) if answer.content else None
 
     def events(self, path: str) -> Iterator[Event]:
         """The events of a stream; connects again where it broke off, without a gap. Ends where there are no more.

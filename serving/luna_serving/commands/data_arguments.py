@@ -25,6 +25,7 @@ def add_data_commands(actions: argparse._SubParsersAction[argparse.ArgumentParse
     check.add_argument("--contract", type=Path, metavar="FILE", help="contract as JSON (default: guessed)")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     check.add_argument("--all", type=Path, metavar="FILE", help="also write every finding, a JSON object per line")
+    check.add_argument("--html", type=Path, metavar="FILE", help="also write the report as a page for a browser")
     push = _remote(actions, "push", "upload a set, resume where it was cut off, and wait for the verdict")
     push.set_defaults(command=_push)
     push.add_argument("paths", nargs="+", type=Path, metavar="FOLDER|FILE", help="a folder, or files of one set")
@@ -93,4 +94,6 @@ def _rm(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from luna_serving.commands.data_check import CheckOptions, check
 
-    return check(CheckOptions(arguments.paths, arguments.type, arguments.contract, arguments.json, arguments.all))
+    return check(
+        CheckOptions(arguments.paths, arguments.type, arguments.contract, arguments.json, arguments.all, arguments.html)
+    )

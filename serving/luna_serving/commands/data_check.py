@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from luna_serving.capabilities.datasets.report.document import local_document_of
+from luna_serving.capabilities.datasets.report.page import page_of
 from luna_serving.capabilities.datasets.validation.check import VALIDATORS, check_set
 from luna_serving.capabilities.datasets.validation.contract import Contract, ContractError, SetType
 from luna_serving.capabilities.datasets.validation.contract_reading import contract_of
@@ -39,6 +42,7 @@ class CheckOptions:
     contract: Path | None
     json: bool
     every: Path | None
+    html: Path | None = None
 
 
 class Misuse(Exception):
@@ -59,6 +63,9 @@ def check(options: CheckOptions) -> int:
         return MISUSE
     except CheckFailed as error:
         raise CommandFailed(str(error)) from error
+    if options.html is not None:
+        document = local_document_of(options.paths[0].resolve().name, report, datetime.now(UTC))
+        options.html.write_bytes(page_of(orjson.dumps(document)))
     if options.json:
         sys.stdout.write(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2).decode() + "\n")
     else:

@@ -235,8 +235,7 @@ class Gate:
             elif isinstance(answer, TimedOut):
                 self._undo([call], partial(problems.deadline, call.asked_s))
             elif isinstance(answer, Refused):
-                wrong = problems.FieldError(answer.pointer, answer.detail)
-                self._undo([call], partial(problems.invalid, wrong))
+                self._undo([call], partial(_refusal, answer))
             elif call.answer.done():
                 self._charges.refund_later(call.debit)
             else:
@@ -289,6 +288,11 @@ class Gate:
 def _being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _refusal(answer: Refused) -> Problem:
+    wrong = [(answer.pointer, answer.detail), *answer.others]
+    return problems.invalid(*(problems.FieldError(*each) for each in wrong), facts=answer.facts)
 
 
 def _hung_up(call: Call) -> bool:

@@ -1,6 +1,8 @@
 """What a replica answers instead of a result. Compute processes import this without the edge's libraries."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 
 class ReplicaUnavailable(Exception):
@@ -13,6 +15,10 @@ class Refused:
 
     pointer: str
     detail: str
+    others: Sequence[tuple[str, str]] = ()
+    """Pointers and details of further members at fault."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Extension members of the problem, for programs: numbers that the cure needs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,13 @@ class Work(Protocol):
         """The answer, from the replica's result; bytes are JSON."""
 
 
+class JsonWork(Work, Protocol):
+    """A parsed call whose answer is a body, without headers of its own."""
+
+    def finish(self, result: Any) -> bytes:  # noqa: ANN401  the capability's own
+        """The body."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unresolved:
     """A parsed call that names something in a store, such as one of the account's models."""

@@ -197,9 +197,8 @@ class Edge:
             elif isinstance(operation, Query):
                 work = operation.parse(Parameters(values, query, headers))
             else:
-                return await self._exchanged(
-                    operation, Parameters(values, query, headers), headers, credential, account_id, receive, seconds
-                )
+                asked = Parameters(values, query, headers)
+                return await self._exchanged(operation, asked, record, credential, account_id, receive, seconds)
             if isinstance(work, Unresolved):
                 found = work.at_hand(account_id)
                 work = found or await self._looked_up(work, credential, account_id, operation.path, until, seconds)
@@ -278,12 +277,13 @@ class Edge:
         self,
         operation: Exchange,
         parameters: Parameters,
-        headers: dict[bytes, bytes],
+        record: RequestRecord,
         credential: Credential,
         account_id: int,
         receive: Receive,
         seconds: float,
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
+        headers = record.headers
         asked = Asked(
             account_id,
             credential,
@@ -295,6 +295,7 @@ class Edge:
             receive,
             self._parser_pool,
             unread=b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0",
+            traceparent=record.traceparent,
         )
         try:
             async with asyncio.timeout(seconds):

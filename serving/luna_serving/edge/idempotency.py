@@ -5,10 +5,10 @@ The answer of a creation is kept for a day. The same call with the same key gets
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Header
 from sqlalchemy.exc import IntegrityError
@@ -36,14 +36,6 @@ STORE: Final = "The store of idempotency keys"
 WHAT: Final = "1 to 255 printable characters, new for each creation. Sent again within a day, it gets the same answer."
 # Parameter of FastAPI routes that create something, so that their documentation shows the header.
 KeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description=WHAT)]
-# The same for an operation.
-PARAMETER: Final[Mapping[str, Any]] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": WHAT,
-    "schema": {"type": "string", "maxLength": 255},
-}
 
 
 def whole_answer(answer: Answer) -> Answer:

@@ -79,6 +79,7 @@ class Asked:
     account_id: int
     credential: Credential
     standing: Standing
+    """For the RateLimit headers; `serve` sets the one after its charge."""
     headers: dict[bytes, bytes]
     parameters: Parameters
     seconds: float
@@ -89,20 +90,22 @@ class Asked:
     """For work that would block the event loop."""
     unread: bool
     """Whether the end of the body has not been read."""
+    traceparent: str = ""
+    """Of the request's span; empty where it is not traced."""
 
-    async def body(self) -> bytes:
-        """The whole body, decompressed.
+    async def body(self, limit: int | None = None) -> bytes:
+        """The whole body, decompressed; at most `limit` bytes, or those of the settings.
 
         Raises:
             Problem: 408, 413, or 415 for a Content-Encoding other than gzip and zstd.
         """
+        most = limit or self.max_body_bytes
         coding = coding_of(self.headers)
-        body = await read_in_time(self.headers, self.receive, self.max_body_bytes, self.seconds)
+        body = await read_in_time(self.headers, self.receive, most, self.seconds)
         self.unread = False
         if coding is None:
             return body
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.aside, unpacked, body, coding, self.max_body_bytes)
+        return await asyncio.get_running_loop().run_in_executor(self.aside, unpacked, body, coding, most)
 
     async def json(self) -> bytes:
         """The whole body, declared as JSON; not parsed.

@@ -34,4 +34,15 @@ def wait_within(scope: Scope, longest_s: float) -> int | None:
     wanted = wait_of(value.decode("latin-1") for name, value in scope["headers"] if name == b"prefer")
     if wanted is None:
         return None
-    return min(wanted, math.floor(min(timeout_s(header_map(scope)) or longest_s, longest_s)))
+    return at_most(wanted, min(timeout_s(header_map(scope)) or longest_s, longest_s))
+
+
+def at_most(wanted: int, longest_s: float) -> int:
+    """The whole seconds of a wait that may take `longest_s`."""
+    return min(wanted, math.floor(longest_s))
+
+
+def prefers_async(values: Iterable[str]) -> bool:
+    """Whether a caller prefers an answer before the work is done (RFC 7240, section 4.1)."""
+    preferences = (preference for value in values for preference in value.split(","))
+    return any(each.split(";")[0].strip().lower() == "respond-async" for each in preferences)

@@ -5,16 +5,16 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 
 from luna_serving.dispatch.deadline import answer_within
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
+from luna_store.platform.postgres import POSTGRES_GONE
 from luna_store.quota.debits import StoreUnavailable
 
 # Longer than a writer waits for a lock, shorter than any request may take.
 STORE_ANSWER_S: Final = 5.0
-OUTAGES: Final = (SQLAlchemyError, RedisError, StoreUnavailable, OSError, TimeoutError)
+OUTAGES: Final = (*POSTGRES_GONE, RedisError, StoreUnavailable)
 
 Meanings = Mapping[type[Exception], Callable[[Any], Problem]]
 T = TypeVar("T")

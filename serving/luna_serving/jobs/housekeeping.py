@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from luna_serving.jobs import sweeping
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.loops import Loop
 from luna_serving.objects.errors import StoreGone
@@ -54,6 +55,7 @@ def housekeeping(metrics: BacklogMetrics) -> tuple[Loop[Background], ...]:
         Loop("jobs.backlog", BACKLOG_S, show, timeout_s=30.0, released=metrics.released),
         Loop("jobs.retention", RETENTION_S, remove_expired, timeout_s=3600.0),
         Loop("jobs.orphans", ORPHANS_S, give_back),
+        Loop("jobs.sweep", sweeping.EVERY_S, sweeping.sweep_orphans, timeout_s=sweeping.TIMEOUT_S),
     )
 
 
@@ -82,5 +84,5 @@ async def remove_expired(stores: Background, lease: Lease) -> None:
 
 async def _delete_objects(stores: Background, keys: Sequence[str]) -> None:
     if stores.objects is None:
-        raise StoreGone(f"{len(keys)} artifacts are in an object store, but S3_ENDPOINT is not set: set it.")
+        raise StoreGone(f"{len(keys)} results and artifacts are in an object store: set S3_ENDPOINT.")
     await stores.objects.delete_many(keys)

@@ -44,6 +44,17 @@ class JobPlan:
     """Seeds, digests of data, versions."""
 
 
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """How jobs of a kind that succeeded go on for more of the same work (`POST /jobs/{id}/extend`)."""
+
+    state: str
+    """The artifact, kept in the row, that is the checkpoint of the attempt that goes on."""
+    plan: Callable[[bytes, bytes, int], JobPlan]
+    """The plan of the whole work, whose `units` are those of the addition; from the parameters, the last result and the
+    paths to add. Called in a thread. Raises Problem: 422 with pointers into the body, `/paths`."""
+
+
 Prepare = Callable[[int, bytes], Awaitable[JobPlan]]
 """Checks the parameters of an account's job, which are JSON. Raises Problem: 422 with pointers into the parameters."""
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.jobs.metrics import LoopMetrics
 from luna_store.platform.leases import Lease, LeaseLost, acquire, release, renew
+from luna_store.platform.postgres import POSTGRES_GONE
 
 log = logging.getLogger("luna.loops")
 
@@ -34,8 +34,6 @@ LONGEST_BACKOFF_S = 300.0
 FAILURES_IN_A_ROW = 3
 # Seconds for a release. Without a release, the lease expires.
 RELEASE_S = 2.0
-
-UNREACHABLE = (SQLAlchemyError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ class Loops(Generic[P]):
             try:
                 async with asyncio.timeout(self._lease_s):
                     lease = await acquire(self._engine, f"loop:{loop.name}", self._holder, lasts_s=self._lease_s)
-            except UNREACHABLE as e:
+            except POSTGRES_GONE as e:
                 log.warning("loop %s cannot ask for its lease: %s", loop.name, e)
                 continue
             if lease is None:
@@ -137,7 +135,7 @@ class Loops(Generic[P]):
             self._held -= 1
             self._metrics.free(loop.name)
             loop.released()
-            with suppress(*UNREACHABLE):
+            with suppress(*POSTGRES_GONE):
                 async with asyncio.timeout(RELEASE_S):
                     await release(self._engine, lease)
         if end is _End.LOST:
@@ -156,7 +154,7 @@ class Loops(Generic[P]):
                     await renew(self._engine, lease)
             except LeaseLost:
                 return
-            except UNREACHABLE as e:
+            except POSTGRES_GONE as e:
                 log.warning("the lease %s is not renewed: %s", lease.name, e)
                 if time.monotonic() >= ends_at:
                     return

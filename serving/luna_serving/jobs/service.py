@@ -1,5 +1,6 @@
 """Creates and retries jobs in an ingress replica: reserves their units, queues them, wakes the workers."""
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,14 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from luna_serving.access.credentials import Credential
 from luna_serving.access.denials import Charge
 from luna_serving.access.holds import Holds
-from luna_serving.jobs.kinds import JobPlan
+from luna_serving.jobs.kinds import Extension, JobPlan
 from luna_serving.jobs.wake import Waker
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
 from luna_store import limits
-from luna_store.jobs import creating
+from luna_store.jobs import creating, extending
 from luna_store.jobs.creating import JobDataGone, JobHasSucceeded, JobIsLive, JobMissing, NewJob, QueueFull, owner_of
 from luna_store.jobs.ending import HOLD_FENCE
+from luna_store.jobs.extending import Extended, JobNotExtendable
 from luna_store.ledger.holds import LONGEST, Hold
 from luna_store.ledger.transactions import transaction_within
 from luna_store.platform.uuid7 import uuid7
@@ -155,6 +157,46 @@ class JobService:
 
         await self._queued(charge, job_id, queue)
 
+    async def extend(
+        self, caller: Caller, job_id: uuid.UUID, extensions: Mapping[str, Extension], addition: int
+    ) -> None:
+        """Queue a job that succeeded for more of the same work, from where it ended; the addition is charged.
+
+        Raises:
+            Denied: as of `create`.
+            Problem: 404, there is no such job; 409, it is live, did not succeed, or is of a kind that cannot go on;
+                410, its data is deleted; 422, the addition is too large; as `create`.
+        """
+        try:
+            async with transaction_within(self._engine, self._timeout_s) as connection:
+                found = await extending.find_extendable(connection, caller.account_id, job_id)
+        except StoreUnavailable as e:
+            raise problems.dependencies_gone("The job store") from e
+        except JobNotExtendable as e:
+            raise _not_extendable("Only a job that has succeeded goes on. Retry it.") from e
+        except (JobMissing, JobIsLive, JobDataGone) as e:
+            raise _not_retriable(e, job_id) from e
+        extension = extensions.get(found.kind)
+        if extension is None:
+            known = ", ".join(extensions) or "none"
+            raise _not_extendable(f"Jobs of the kind {found.kind} cannot be extended. Kinds that can: {known}.")
+        plan = await asyncio.to_thread(extension.plan, found.parameters, found.result, addition)
+        charge = _charge(caller, found.kind, plan.units, plan, "")
+        extended = Extended(plan.parameters, plan.total, plan.manifest, extension.state)
+
+        async def queue(connection: AsyncConnection) -> None:
+            await extending.extend(
+                connection,
+                job_id,
+                found,
+                extended,
+                charge.debit,
+                most_queued=_most(caller, QUEUED),
+                kept=_kept(caller),
+            )
+
+        await self._queued(charge, job_id, queue)
+
     async def _queued(
         self, charge: Charge, job_id: uuid.UUID, queue: Callable[[AsyncConnection], Awaitable[None]]
     ) -> None:
@@ -236,6 +278,10 @@ def queue_full(most: int) -> Problem:
         f"{most} jobs wait, the account's limit {QUEUED}. Wait until some have run, or cancel some.",
         {"Retry-After": str(RETRY_AFTER_S)},
     )
+
+
+def _not_extendable(detail: str) -> Problem:
+    return Problem("job-not-extendable", 409, "The job cannot be extended.", detail)
 
 
 def _not_retriable(error: Exception, job_id: uuid.UUID) -> Problem:

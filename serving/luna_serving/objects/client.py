@@ -10,16 +10,14 @@ from pathlib import Path
 from luna_serving.objects.access import ObjectAccess
 from luna_serving.objects.calling import S3
 from luna_serving.objects.errors import StoreGone, StoreRefused
-from luna_serving.objects.keys import is_incoming
 from luna_serving.objects.metrics import ObjectMetrics
 from luna_serving.objects.multipart import Multipart
 from luna_serving.objects.presigning import PresignedRequest, Presigner
 from luna_serving.objects.values import BINARY, CHUNK, Listed, ObjectHead, Part, Reading
 from luna_serving.settings.objects import ObjectsSettings
 
-# S3's most keys in one DeleteObjects or ListObjectsV2, and most bytes of one CopyObject.
+# S3's most keys in one DeleteObjects or ListObjectsV2.
 KEYS_PER_CALL = 1000
-MOST_COPIED = 5 * 1024**3
 # Files above this size are sent in parts of it: a part is in memory, and is hashed on the event loop (10 ms).
 PART_BYTES = 16 * 1024**2
 
@@ -143,19 +141,6 @@ class ObjectStore:
         """
         async with self._s3.call("copy") as s3:
             await s3.copy_object(Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source})
-
-    async def seal(self, key: str, to: str) -> ObjectHead:
-        """Copy an incoming object to a key that no presigned URL can write; returns what is there now.
-
-        Check the copy, not the source: a URL that is still valid may replace the source at any time.
-
-        Raises:
-            ObjectMissing: the source is not there.
-        """
-        if is_incoming(to):
-            raise ValueError(f"{to!r} is an incoming key, which presigned URLs may write.")
-        await self.copy(key, to)
-        return await self.head(to)
 
     async def delete(self, key: str) -> None:
         """Delete an object; no effect if it is not there."""

@@ -22,11 +22,6 @@ def sealed_prefix(account_id: int) -> str:
     return f"accounts/{account_id}/sealed/"
 
 
-def incoming_key(account_id: int, name: uuid.UUID | None = None) -> str:
-    """A key that a presigned URL may write; a new one by default."""
-    return f"{incoming_prefix(account_id)}{name or uuid.uuid4()}"
-
-
 def sealed_key(account_id: int, name: uuid.UUID | None = None) -> str:
     """A key that only Luna writes; a new one by default."""
     return f"{sealed_prefix(account_id)}{name or uuid.uuid4()}"

@@ -13,7 +13,6 @@ from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-MOST_EXPIRES_S = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,9 @@ class SweepReport:
 async def sweep(store: ObjectStore, prefix: str, known: Known, *, before: datetime) -> SweepReport:
     """Delete what no row names and what was last written before a time.
 
-    A row must be committed before its object is written. Then an object that was written before `before` and that no
-    row names now belongs to nobody, if `before` is further back than the longest upload takes.
+    Where a row is committed before its object is written, an object that was written before `before` and that no row
+    names now belongs to nobody, if `before` is further back than the longest upload takes. Where objects are first,
+    `known` must also count those that a row may still come to name; then `before` may be now.
 
     Args:
         store: whose bucket is swept.

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, Self
 
 BINARY = "application/octet-stream"
+# S3's most bytes of one CopyObject.
+MOST_COPIED = 5 * 1024**3
 # Bytes of a piece of a body that is read.
 CHUNK = 256 * 1024
 

@@ -54,3 +54,14 @@ _LENGTHS: Final = {
 def closed(interval: Interval, last: datetime, now: datetime | None = None) -> bool:
     """Whether the bar that begins at `last` can no longer change."""
     return interval.end(last) <= (now or datetime.now(UTC))
+
+
+def of_spacing(spacing: timedelta) -> Interval:
+    """The interval of bars that follow each other so: the longest one that is not longer, or a minute."""
+    return max(
+        (each for each in Interval if _SHORTEST[each] <= spacing), key=_SHORTEST.__getitem__, default=Interval.MINUTE
+    )
+
+
+# The shortest month counts.
+_SHORTEST: Final = {**_LENGTHS, Interval.MONTH: timedelta(days=28)}

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from luna_serving.capabilities.datasets.report.form import form_of
-from luna_serving.capabilities.datasets.routes.prefer import wait_s
 from luna_serving.capabilities.datasets.uploads.arrivals import part_sizes
 from luna_serving.capabilities.datasets.uploads.keys import parse_incoming, upload_key
 from luna_serving.capabilities.datasets.wire.reading import Limits, read_reference, read_start
@@ -172,11 +171,3 @@ def test_a_form_that_is_not_offered_is_406() -> None:
     with pytest.raises(Problem) as refused:
         form_of("application/pdf, text/html;q=0")
     assert refused.value.status == 406
-
-
-@pytest.mark.parametrize(
-    ("prefer", "seconds"),
-    [(None, 0), ("wait=20", 20), ("respond-async, wait=3", 3), ("WAIT = 5", 5), ("wait=999", 25), ("wait=x", 0)],
-)
-def test_prefer_wait_is_read_and_bounded(prefer: str | None, seconds: float) -> None:
-    assert wait_s(prefer) == seconds

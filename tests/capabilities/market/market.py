@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 from prometheus_client import CollectorRegistry
 from tests.edge.running import access_of, as_it_is, edge_of, nobody
-from tests.store.stores import Store
+from tests.store.stores import Caller, Store, as_data
 
 from luna_serving.capabilities.market.answering import PricesService
 from luna_serving.capabilities.market.importing.publishing import Imported, Order, import_files
@@ -66,9 +66,15 @@ async def market_routes(
 
 
 @asynccontextmanager
-async def client_of(store: Store, transport: httpx.ASGITransport, **spec: object) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a new account."""
-    caller = await store.account(**{"quota_limit": 1_000_000} | spec)
+async def client_of(
+    store: Store, transport: httpx.ASGITransport, caller: Caller | None = None, **spec: object
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an account, by default a new one; `spec` sets or changes its fields."""
+    if caller is None:
+        caller = await store.account(**{"quota_limit": 1_000_000} | spec)
+    elif spec:
+        await store.accounts.update(caller.account_id, **as_data(spec))
+        await store.cache.rebuild(caller.account_id)
     url = f"http://luna/api/v1/{caller.account_id}"
     async with httpx.AsyncClient(transport=transport, base_url=url, headers={"X-API-Key": caller.key.secret}) as client:
         client.account_id = caller.account_id  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from tests.stopping import stopped
 from tests.store.stores import PEPPERS
 
 from luna_serving.local.servers.postgres import PostgresServer
@@ -110,9 +111,8 @@ async def test_postgres_that_dies_or_hangs_while_people_refresh_forks_no_session
     await asyncio.sleep(0.3)
     assert server.pid is not None
     if how is signal.SIGSTOP:
-        os.kill(server.pid, signal.SIGSTOP)
-        await asyncio.sleep(0.5)
-        os.kill(server.pid, signal.SIGCONT)
+        with stopped(server.pid, children=True):
+            await asyncio.sleep(0.5)
     else:
         os.kill(server.pid, signal.SIGKILL)
     await asyncio.gather(*clients, return_exceptions=True)

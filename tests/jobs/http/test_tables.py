@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from luna_serving.jobs.routes.tables import ARROW, PARQUET, NoTable, table_of, written
+from luna_serving.jobs.routes.tables import NoTable, table_of
+from luna_serving.wire.columnar import ARROW, written
+from luna_serving.wire.tabular import PARQUET
 
 
 def test_each_result_is_a_row_and_nested_members_are_columns() -> None:

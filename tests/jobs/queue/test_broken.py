@@ -6,7 +6,6 @@ No job is lost, no result is committed twice, and the ledger has each job's unit
 import asyncio
 import os
 import random
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.jobs.queue.queues import queued
 from tests.jobs.queue.test_endings import settled
+from tests.stopping import stopped
 from tests.store.stores import PEPPERS, Caller, Store
 
 from luna_serving.local.servers.postgres import PostgresServer
@@ -63,9 +63,8 @@ class Fleet:
 
     async def stop_worker_beyond_its_lease(self) -> None:
         victim = self.workers[0]
-        victim.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(2 * LEASE_S)
-        victim.send_signal(signal.SIGCONT)
+        with stopped(victim.pid):
+            await asyncio.sleep(2 * LEASE_S)
 
     async def terminate_worker(self) -> None:
         victim = self.workers.pop(0)
@@ -162,6 +161,5 @@ async def test_nothing_is_lost_and_nothing_is_done_twice_amid_kills(fleet: Fleet
 async def test_nothing_is_lost_amid_many_kills(fleet: Fleet, stores: Store, seed: int) -> None:
     kinds = ["kill_valkey", "stop_worker_beyond_its_lease", "kill_postgres", "terminate_worker"]
     faults = random.Random(seed).choices(kinds, k=14)
-    # A job may lose two workers, not three.
     faults[3] = faults[9] = "kill_worker"
     await run_amid(fleet, stores, 120, faults, seed)

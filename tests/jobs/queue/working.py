@@ -17,7 +17,10 @@ from luna_serving.jobs.background import Background
 from luna_serving.jobs.kinds import Finished, JobInvalid, JobKind, Running
 from luna_serving.jobs.running.metrics import JobMetrics
 from luna_serving.jobs.running.worker import JobWorker, Worker
+from luna_serving.objects.client import ObjectStore
+from luna_store.jobs import leases as leases_module
 from luna_store.jobs.claiming import LEASE_S
+from luna_store.jobs.ending import Artifact
 from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
@@ -42,7 +45,12 @@ async def work(running: Running) -> Finished:
         running.report(done)
         running.keep(str(done).encode())
         running.partial(json.dumps({"steps": done}).encode(), done)
-    return Finished(json.dumps({"steps": done, "from": int(running.checkpoint or 0)}).encode())
+    made = {"steps": done, "from": int(running.checkpoint or 0)}
+    if (size := parameters.get("result_bytes")) is not None:
+        made["results"] = [{"x": i, "text": "a" * 1000} for i in range(size // 1000)]
+    files = parameters.get("artifacts", {})
+    artifacts = tuple(Artifact.of(name, "text/plain", b"b" * size) for name, size in files.items())
+    return Finished(json.dumps(made).encode(), artifacts=artifacts)
 
 
 async def _no_replica(capability: str, jobs: Sequence[Any]) -> Sequence[Any]:
@@ -50,18 +58,26 @@ async def _no_replica(capability: str, jobs: Sequence[Any]) -> Sequence[Any]:
 
 
 def worker(
-    engine: AsyncEngine, leases: AsyncEngine, redis: Redis, name: str, slots: int = 16, lease_s: float = LEASE_S
+    engine: AsyncEngine,
+    leases: AsyncEngine,
+    redis: Redis,
+    name: str,
+    slots: int = 16,
+    lease_s: float = LEASE_S,
+    objects: ObjectStore | None = None,
 ) -> JobWorker:
     """A worker that runs `work`."""
     kinds = {KIND: JobKind(KIND, "Works.", work)}
-    metrics = JobMetrics(CollectorRegistry())
-    return JobWorker(Worker(name, Background(engine, redis), leases, kinds, _no_replica, metrics, slots, lease_s))
+    metrics, stores = JobMetrics(CollectorRegistry()), Background(engine, redis, objects)
+    return JobWorker(Worker(name, stores, leases, kinds, _no_replica, metrics, slots, lease_s))
 
 
 @asynccontextmanager
-async def working(engine: AsyncEngine, redis: Redis, name: str = "here", slots: int = 16) -> AsyncIterator[JobWorker]:
+async def working(
+    engine: AsyncEngine, redis: Redis, name: str = "here", slots: int = 16, objects: ObjectStore | None = None
+) -> AsyncIterator[JobWorker]:
     """A worker in this process, stopped as a replica stops it."""
-    made = worker(engine, engine, redis, name, slots)
+    made = worker(engine, engine, redis, name, slots, objects=objects)
     task = asyncio.create_task(made.run())
     try:
         yield made
@@ -72,7 +88,12 @@ async def working(engine: AsyncEngine, redis: Redis, name: str = "here", slots: 
 
 
 async def main(slots: int, lease_s: float) -> None:
-    """A worker of this process, under the servers that the environment names."""
+    """A worker of this process, under the servers that the environment names.
+
+    Jobs may lose it as often as it comes: on a slow machine a lease also ends while Postgres restarts, and what is
+    counted amid many faults is that none is lost.
+    """
+    leases_module.MOST_LOSSES = 10_000  # type: ignore[misc]
     engine, leases = (async_engine(os.environ["DATABASE_URL"], actor="workers") for _ in range(2))
     redis = redis_client(os.environ["REDIS_URL"], timeout_s=1.0)
     sys.stdout.write("works\n")

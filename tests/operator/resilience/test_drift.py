@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from tests.operator.resilience.forked import ForkedOperator
 from tests.operator.resilience.history import History
 from tests.operator.resilience.kube_api import KubeApi, secret_path
 from tests.operator.resilience.stores import own_stores
+from tests.stopping import stopped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,15 +80,12 @@ def run(luna_cluster: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> R
             operator.wait_swept(2)
             assert repairs(operator).total() == 0
             before = keys(api, namespace)
-            os.kill(operator.process.pid, signal.SIGSTOP)
-            try:
+            with stopped(operator.process.pid):
                 hands = {name: Hand(stores.around, api, namespace, name) for name in DRIFTS}
                 exact.forgotten = {hands[name].digest() for name in ("key-deleted", "key-digest")}
                 for name, drift in DRIFTS.items():
                     drift(hands[name])
                 found = exact.differences()
-            finally:
-                os.kill(operator.process.pid, signal.SIGCONT)
             broken = {name: [said for said in found if said.startswith(f"{namespace}/{name}:")] for name in DRIFTS}
             # The first sweep may have begun before.
             operator.wait_swept(2)

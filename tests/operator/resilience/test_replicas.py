@@ -20,6 +20,7 @@ from tests.operator.resilience.exact import Exactness
 from tests.operator.resilience.forked import ForkedOperator
 from tests.operator.resilience.kube_api import KubeApi
 from tests.operator.resilience.logs import errors
+from tests.stopping import stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,16 +124,13 @@ def test_one_that_was_stopped_keeps_the_work_and_goes_on_where_it_was(
     leader, standby = pair
     for number in range(20):
         api.create_account(namespace, f"team-{number}", {})
-    os.kill(leader.process.pid, signal.SIGSTOP)
-    try:
+    with stopped(leader.process.pid):
         for number in range(0, 20, 2):
             api.edit_account(namespace, f"team-{number}", {"quota": {"limit": number}})
         # Its connection lives, and so does its lock: Kubernetes restarts the pod, whose probes answer no more.
         time.sleep(5)
         assert not leads(standby)
         assert standby.ready()
-    finally:
-        os.kill(leader.process.pid, signal.SIGCONT)
     eventually(exact.require)
     assert leads(leader)
 
@@ -144,17 +142,14 @@ def test_one_that_wakes_up_beside_its_successor_does_no_harm(
     for number in range(30):
         api.create_account(namespace, f"team-{number}", {})
     eventually(lambda: leader.metric("luna_operator_reconcile_seconds_count") > 3)
-    os.kill(leader.process.pid, signal.SIGSTOP)
-    try:
+    with stopped(leader.process.pid):
         assert take_the_locks(around) >= 1
         standby.wait_leading(TAKES_OVER_S)
         end_frozen_transactions(around)
         for number in range(0, 30, 3):
             api.edit_account(namespace, f"team-{number}", {"quota": {"limit": number}})
         eventually(exact.require, 60)
-    finally:
-        # In the middle of what it was doing, with a memory that is old by now.
-        os.kill(leader.process.pid, signal.SIGCONT)
+    # It goes on in the middle of what it was doing, with a memory that is old by now.
     eventually(lambda: not leads(leader))
     standby.wait_swept(2)
     eventually(exact.require)

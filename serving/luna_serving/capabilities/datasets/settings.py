@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from luna_serving.objects.values import MOST_COPIED
 from luna_serving.settings import CapabilitySettings
 
 
@@ -10,9 +11,9 @@ class DatasetsSettings(CapabilitySettings):
 
     max_files: int = Field(10_000, gt=0, le=100_000, description="Files of one set; more are answered 422.")
     max_file_bytes: int = Field(
-        5 * 1024**3,
+        MOST_COPIED,
         gt=0,
-        le=5 * 1024**3,
+        le=MOST_COPIED,
         description="Bytes of one file; a larger one is answered 422. S3 copies at most 5 GiB at once.",
     )
     max_sets: int = Field(
@@ -41,8 +42,8 @@ class DatasetsSettings(CapabilitySettings):
     sweep_grace_s: float = Field(
         3600.0,
         ge=0,
-        description="Seconds that an object which belongs to nobody is left alone: longer than a job takes from its "
-        "artifact to its end.",
+        description="Seconds that an object which belongs to nobody is left alone: longer than a worker may be "
+        "stopped amid a copy.",
     )
     files_at_once: int = Field(
         4, gt=0, le=64, description="Files of one set that are copied and read at once; each takes its size on disk."

@@ -1,6 +1,7 @@
 """Price bars as columns."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -42,9 +43,11 @@ class Bars:
     low: Column | None = None
     close: Column | None = None
     volume: Column | None = None
+    gaps: Mapping[str, NDArray[np.bool_]] = field(init=False, repr=False)
+    """Of each column that has any: where it has a gap [T]. Found once, since many indicators ask."""
 
     def __post_init__(self) -> None:
-        """Check the columns against each other."""
+        """Check the columns against each other, and find their gaps."""
         if self.timestamps.ndim != 1 or not np.issubdtype(self.timestamps.dtype, np.datetime64):
             raise BarsInvalid("timestamps", None, "must be a vector of datetime64")
         unordered = np.flatnonzero(~(self.timestamps[1:] > self.timestamps[:-1]))
@@ -52,19 +55,23 @@ class Bars:
             raise BarsInvalid("timestamps", int(unordered[0]) + 1, "must be later than the bar before")
         if len(self.timestamps) == 1 and np.isnat(self.timestamps[0]):
             raise BarsInvalid("timestamps", 0, "must be a time")
-        for name in COLUMNS:
-            self._check(name)
+        gaps = {name: gaps for name in COLUMNS if (gaps := self._checked(name)) is not None}
+        object.__setattr__(self, "gaps", gaps)
 
-    def _check(self, name: str) -> None:
+    def _checked(self, name: str) -> NDArray[np.bool_] | None:
+        """Where a column has gaps; None where it has none, or is not there."""
         values = self.column(name)
         if values is None:
-            return
+            return None
         if values.dtype != np.float64 or values.shape != self.timestamps.shape:
             detail = f"must be float64 of length {len(self.timestamps)}, got {values.dtype} of shape {values.shape}"
             raise BarsInvalid(name, None, detail)
+        if np.isfinite(values).all():
+            return None
         infinite = np.flatnonzero(np.isinf(values))
         if len(infinite):
             raise BarsInvalid(name, int(infinite[0]), "must be finite, or NaN for a gap")
+        return np.isnan(values)
 
     def __len__(self) -> int:
         return len(self.timestamps)

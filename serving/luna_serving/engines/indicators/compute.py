@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import chain
+from typing import Final
 
 import numpy as np
 
 from luna_serving.engines.indicators.bars import Bars, Column
 from luna_serving.engines.indicators.catalogue.entry import Indicator
-from luna_serving.engines.indicators.formula import BatchFormula, Params, Work
+from luna_serving.engines.indicators.formula import BatchFormula, Params
 from luna_serving.engines.indicators.gaps import Gaps, Part, histories
 
+TASKS_PER_JOB: Final = 64
 Answer = Mapping[str, Column]
 """Outputs by their names, each [T], NaN where there is no value."""
 
@@ -75,60 +78,67 @@ def compute_many(tasks: Sequence[Task], pool: Executor | None = None) -> list[An
         else:
             batches.setdefault(task.indicator.batch, []).append(place)
     own = [tasks[place] for place in alone]
-    computed = map(_alone, own) if pool is None else pool.map(_alone, own)
+    # A job of one task would cost more than the task.
+    jobs = [own[start : start + TASKS_PER_JOB] for start in range(0, len(own), TASKS_PER_JOB)]
+    computed = map(_each, jobs) if pool is None else pool.map(_each, jobs)
     for batch, places in batches.items():
         answers.update(zip(places, _together(batch, [tasks[place] for place in places]), strict=True))
-    answers.update(zip(alone, computed, strict=True))
+    answers.update(zip(alone, chain.from_iterable(computed), strict=True))
     return [answers[place] for place in range(len(tasks))]
 
 
+def _each(tasks: Sequence[Task]) -> list[Answer]:
+    return [_alone(task) for task in tasks]
+
+
 def _alone(task: Task) -> Answer:
-    parts, works = _works(task)
-    return _joined(task, parts, [task.indicator.formula(*work) for work in works])
+    history = _history(task)
+    return _joined(task, history, [task.indicator.formula(columns, task.params) for columns in history.parts()])
 
 
 def _together(batch: BatchFormula, tasks: Sequence[Task]) -> list[Answer]:
-    split = [_works(task) for task in tasks]
-    outputs = iter(batch([work for _, works in split for work in works]))
-    return [_joined(task, parts, [next(outputs) for _ in parts]) for task, (parts, _) in zip(tasks, split, strict=True)]
+    split = [(task, _history(task)) for task in tasks]
+    parts = [history.parts() for _, history in split]
+    outputs = iter(batch([(columns, task.params) for task, own in zip(tasks, parts, strict=True) for columns in own]))
+    return [
+        _joined(task, history, [next(outputs) for _ in own]) for (task, history), own in zip(split, parts, strict=True)
+    ]
 
 
-def _works(task: Task) -> tuple[list[Part], list[Work]]:
-    """The parts of the bars after the anchor, and what the formula takes of each."""
-    inputs = [column[_first(task) :] for column in _inputs(task)]
-    parts = histories(inputs, task.gaps, recursive=task.indicator.stability.recursive)
-    return parts, [([np.ascontiguousarray(column[part]) for column in inputs], task.params) for part in parts]
+@dataclass(frozen=True, slots=True)
+class _History:
+    """A formula's inputs from bar `first` on, and the parts that it sees one by one."""
+
+    first: int
+    inputs: Sequence[Column]
+    places: Sequence[Part] | None
+    """None: there are no gaps."""
+
+    def parts(self) -> list[Sequence[Column]]:
+        """The inputs of each part, contiguous and without NaN."""
+        if self.places is None:
+            return [[np.ascontiguousarray(column) for column in self.inputs]] if len(self.inputs[0]) else []
+        return [[np.ascontiguousarray(column[place]) for column in self.inputs] for place in self.places]
 
 
-def _joined(task: Task, parts: Sequence[Part], outputs: Sequence[Sequence[Column]]) -> Answer:
-    """The outputs of each part in one column each."""
-    size = len(task.bars)
-    names = task.indicator.outputs
-    if outputs and len(outputs[0][0]) == size:
-        return {name: _finite(column) for name, column in zip(names, outputs[0], strict=True)}
-    answer = {name: np.full(size, np.nan) for name in names}
-    first = _first(task)
-    for part, columns in zip(parts, outputs, strict=True):
-        for name, column in zip(names, columns, strict=True):
-            answer[name][first:][part] = _finite(column)
-    return answer
-
-
-def _first(task: Task) -> int:
-    """The bar at which the history begins."""
-    if task.anchor is None or not task.indicator.takes_anchor:
-        return 0
-    return int(np.searchsorted(task.bars.timestamps, task.anchor))
-
-
-def _inputs(task: Task) -> list[Column]:
-    indicator = task.indicator
-    own = _columns(indicator, task.bars)
-    if not indicator.needs_benchmark:
-        return own
-    if task.benchmark is None:
-        raise InputMissing("benchmark", f"{indicator.name} compares with a second instrument")
-    return own + [_at(task.bars, task.benchmark, column) for column in _columns(indicator, task.benchmark)]
+def _history(task: Task) -> _History:
+    indicator, bars = task.indicator, task.bars
+    first = 0
+    if task.anchor is not None and indicator.takes_anchor:
+        first = int(np.searchsorted(bars.timestamps, task.anchor))
+    inputs = _columns(indicator, bars)
+    missing = [gaps for name in indicator.inputs if (gaps := bars.gaps.get(name)) is not None]
+    if indicator.needs_benchmark:
+        if task.benchmark is None:
+            raise InputMissing("benchmark", f"{indicator.name} compares with a second instrument")
+        inputs += [_at(bars, task.benchmark, column) for column in _columns(indicator, task.benchmark)]
+        missing += [np.isnan(column) for column in inputs[len(indicator.inputs) :]]
+    if first:
+        inputs = [column[first:] for column in inputs]
+    if not missing:
+        return _History(first, inputs, None)
+    gaps = np.logical_or.reduce(missing)[first:]
+    return _History(first, inputs, histories(gaps, task.gaps, recursive=indicator.stability.recursive))
 
 
 def _columns(indicator: Indicator, bars: Bars) -> list[Column]:
@@ -149,6 +159,19 @@ def _at(bars: Bars, benchmark: Bars, column: Column) -> Column:
     values = np.full(len(bars), np.nan)
     values[found] = column[places[found]]
     return values
+
+
+def _joined(task: Task, history: _History, outputs: Sequence[Sequence[Column]]) -> Answer:
+    """The outputs of each part in one column each."""
+    names = task.indicator.outputs
+    if outputs and history.places is None and not history.first:
+        return {name: _finite(column) for name, column in zip(names, outputs[0], strict=True)}
+    answer = {name: np.full(len(task.bars), np.nan) for name in names}
+    places = [slice(None)] if history.places is None else history.places
+    for place, columns in zip(places, outputs, strict=bool(outputs)):
+        for name, column in zip(names, columns, strict=True):
+            answer[name][history.first :][place] = _finite(column)
+    return answer
 
 
 def _finite(column: Column) -> Column:

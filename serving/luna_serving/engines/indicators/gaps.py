@@ -1,12 +1,9 @@
 """How gaps (bars with a null input) are treated. A formula never sees one."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-
-from luna_serving.engines.indicators.bars import Column
 
 Part = slice | NDArray[np.bool_]
 """Bars that a formula sees as one history."""
@@ -23,18 +20,14 @@ class Gaps(StrEnum):
     """Begin again after the gap, as if history began there."""
 
 
-def histories(inputs: Sequence[Column], gaps: Gaps, *, recursive: bool) -> list[Part]:
-    """The parts of inputs [T], NaN at gaps, to compute one by one; what lies outside them is null.
+def histories(missing: NDArray[np.bool_], gaps: Gaps, *, recursive: bool) -> list[Part]:
+    """The parts of a history to compute one by one, given where an input is missing [T]; outside them all is null.
 
     A windowed formula that restarts after a gap is null for as long as the gap would be in its window: for those,
     `restart` and `propagate` are one. Gaps before the first whole bar are not propagated: history begins after them,
     as it does for TA-Lib.
     """
-    whole = ~np.isnan(inputs[0])
-    for column in inputs[1:]:
-        whole &= ~np.isnan(column)
-    if whole.all():
-        return [slice(0, len(whole))] if len(whole) else []
+    whole = ~missing
     if gaps is Gaps.SKIP:
         return [whole] if whole.any() else []
     edges = np.flatnonzero(np.diff(whole.astype(np.int8), prepend=0, append=0))

@@ -28,6 +28,9 @@ COLUMNS: Final = 240
 MOST_BARS: Final = 40
 MOST_SERIES: Final = len(COLOURS)
 GRID: Final = "var(--grid, #dde1e6)"
+# Marks in a plane, and how many of them have room for their names.
+MOST_MARKS: Final = 1_000
+MOST_LABELS: Final = 24
 # Characters of a name in the legend.
 KEY_LENGTH: Final = 28
 
@@ -47,6 +50,14 @@ class Band:
     name: str
     low: Sequence[Number]
     high: Sequence[Number]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A value on the horizontal axis, drawn as an upright line."""
+
+    name: str
+    at: float
 
 
 def line_chart(
@@ -91,6 +102,42 @@ def line_chart(
     return _svg(title, description, frame, drawn, keys if len(keys) > 1 else [], x_label, y_label)
 
 
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Places in a plane: a curve through them if `joined`, else a mark each."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    names: Sequence[str] = ()
+    """Of the places, which a reader sees beside the marks."""
+    joined: bool = False
+
+
+def plane_chart(title: str, description: str, places: Sequence[Points], *, x_label: str = "", y_label: str = "") -> Svg:
+    """Curves and marks in a plane, such as an efficient frontier with the assets; at most `MOST_SERIES` of them."""
+    shown = places[:MOST_SERIES]
+    across = _span([v for each in shown for v in each.x])
+    frame = _Frame.of(across, _span([v for each in shown for v in each.y]))
+    drawn = []
+    for i, each in enumerate(shown):
+        spots = [(frame.across(x), frame.down(y)) for x, y in zip(each.x, each.y, strict=True)]
+        if each.joined and spots:
+            path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in spots)
+            drawn.append(f'<path fill="none" stroke="{_colour(i)}" stroke-width="2" d="{path}"/>')
+            continue
+        for place, (x, y) in enumerate(spots[:MOST_MARKS]):
+            name = each.names[place] if place < len(each.names) else each.name
+            drawn.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{_colour(i)}"><title>{escape(name)}</title></circle>'
+            )
+            if each.names and len(spots) <= MOST_LABELS:
+                anchor, by = ("end", -7) if x > WIDTH / 2 else ("start", 7)
+                drawn.append(f'<text x="{x + by:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}">{_short(name, 16)}</text>')
+    keys = [(each.name, _colour(i), 1.0) for i, each in enumerate(shown)]
+    return _svg(title, description, frame, drawn, keys if len(keys) > 1 else [], x_label, y_label)
+
+
 def histogram(
     title: str, description: str, values: Sequence[Number], *, x_label: str = "", y_label: str = "count"
 ) -> Svg:
@@ -110,6 +157,45 @@ def histogram(
         if count
     ]
     return _svg(title, description, frame, bars, [], x_label, y_label)
+
+
+def counted(
+    title: str,
+    description: str,
+    bounds: Sequence[float],
+    counts: Sequence[float],
+    *,
+    marks: Sequence[Mark] = (),
+    x_label: str = "",
+    y_label: str = "count",
+) -> Svg:
+    """Bars over bins that were counted elsewhere, and marks among them.
+
+    Args:
+        title: what is shown.
+        description: what a reader sees in it.
+        bounds: of the bins, increasing, one more than there are.
+        counts: of each bin, not negative.
+        marks: at most `MOST_SERIES` - 1.
+        x_label: the quantity and unit of the bounds.
+        y_label: what is counted.
+    """
+    shown = marks[: MOST_SERIES - 1]
+    span = _span([bounds[0], bounds[-1], *(each.at for each in shown)])
+    frame = _Frame.of(span, (0.0, max(1.0, *counts)))
+    drawn = [
+        _bar(frame, bounds[i], bounds[i + 1], float(count), f"{number(bounds[i], 4)} to {number(bounds[i + 1], 4)}")
+        for i, count in enumerate(counts)
+        if count
+    ]
+    for i, each in enumerate(shown, 1):
+        x = frame.across(each.at)
+        drawn.append(
+            f'<path stroke="{_colour(i)}" stroke-width="2" stroke-dasharray="{_dashes(i)}" '
+            f'd="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
+        )
+    keys = [(f"{each.name}: {number(each.at, 4)}", _colour(i), 1.0) for i, each in enumerate(shown, 1)]
+    return _svg(title, description, frame, drawn, keys, x_label, y_label)
 
 
 def bar_chart(title: str, description: str, bars: Sequence[tuple[str, float]], *, x_label: str = "") -> Svg:

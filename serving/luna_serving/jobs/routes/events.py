@@ -17,14 +17,15 @@ from luna_serving.edge.event_stream import HEARTBEAT, HEARTBEAT_S, OPENAPI, RETR
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.jobs.routes.parts import STORE, JobParts
-from luna_serving.jobs.routes.watching import OUTAGES
-from luna_serving.jobs.routes.wire import INLINE_BYTES, at_event, dumped
+from luna_serving.jobs.routes.wire import at_event, dumped
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.jobs.events import PROGRESS, Event, events_after, last_event
+from luna_store.jobs.objects import INLINE_BYTES
 from luna_store.jobs.reading import Job, find, jobs_of
 from luna_store.jobs.states import JobStatus
 from luna_store.people.roles import Role
+from luna_store.platform.postgres import POSTGRES_GONE
 
 log = logging.getLogger("luna.jobs")
 
@@ -147,7 +148,7 @@ class _Stream:
             found = await events_after(
                 self._parts.engine, own, self._after, job_id=self._job_id, at_most=EVENTS_AT_ONCE
             )
-        except OUTAGES as e:
+        except POSTGRES_GONE as e:
             log.warning("a stream of events reads nothing from Postgres: %s", e)
             return (), OUTAGE_S
         return found, HEARTBEAT_S

@@ -12,7 +12,7 @@ import orjson
 
 from luna_serving.jobs.kinds import JobPlan
 from luna_serving.jobs.routes.wire import dumped, page_of
-from luna_store.jobs.reading import JobDetail, Manifest
+from luna_store.jobs.reading import JobDetail, Manifest, StoredResult
 
 # What results depend on.
 PACKAGES: Final = ("luna", "jax", "jaxlib", "numpy", "scipy")
@@ -38,7 +38,7 @@ def stamped(plan: JobPlan) -> JobPlan:
     return replace(plan, manifest={**plan.manifest, VERSIONS: dict(versions()), PARAMETERS: digest})
 
 
-def manifest(found: Manifest, detail: JobDetail, result: bytes | None) -> bytes:
+def manifest(found: Manifest, detail: JobDetail, result: StoredResult | None) -> bytes:
     """The manifest as JSON."""
     page = page_of(detail, detail.job.created_at)
     document: dict[str, Any] = {
@@ -49,7 +49,7 @@ def manifest(found: Manifest, detail: JobDetail, result: bytes | None) -> bytes:
         "kind": found.kind,
         "status": page["status"],
         "parameters": None if found.parameters is None else orjson.Fragment(found.parameters),
-        "result_sha256": None if result is None else hashlib.sha256(result).hexdigest(),
+        "result_sha256": None if result is None else result.sha256,
         "artifacts": page["artifacts"],
     }
     return dumped(document)

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from fastapi import Response
@@ -10,9 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.access.authorization import Authorization
 from luna_serving.edge.store_answers import Meanings, store_answer
-from luna_serving.jobs.kinds import Prepare
+from luna_serving.jobs.kinds import Extension, Prepare
 from luna_serving.jobs.routes.watching import Watching
-from luna_serving.jobs.routes.wire import INLINE_BYTES
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
 from luna_serving.jobs.webhooks.addresses import Allowed
@@ -20,6 +19,7 @@ from luna_serving.objects.client import ObjectStore
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.jobs.creating import JobIsLive, JobMissing
+from luna_store.jobs.objects import INLINE_BYTES
 from luna_store.jobs.reading import JobDetail, find
 from luna_store.platform.idempotency import IdempotencyKeys
 
@@ -44,8 +44,10 @@ class JobParts:
     max_body_bytes: int
     timeout_s: float
     """Seconds that a call may take, streams of events excepted."""
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
+    """How jobs of a kind go on, by its name."""
     objects: ObjectStore | None = None
-    """Holds large artifacts."""
+    """Holds large results and artifacts."""
 
     async def job(self, account_id: int, job_id: uuid.UUID, *, inline_bytes: int = INLINE_BYTES) -> JobDetail:
         """A job of the account.
@@ -53,11 +55,21 @@ class JobParts:
         Raises:
             Problem: 404, 503.
         """
-        question = find(self.engine, account_id, job_id, inline_bytes=inline_bytes)
-        found = await store_answer(question, STORE)
-        if found is None:
-            raise missing(job_id)
-        return found
+        return await job_of(self.engine, account_id, job_id, inline_bytes=inline_bytes)
+
+
+async def job_of(
+    engine: AsyncEngine, account_id: int, job_id: uuid.UUID, *, inline_bytes: int = INLINE_BYTES
+) -> JobDetail:
+    """A job of an account.
+
+    Raises:
+        Problem: 404, 503.
+    """
+    found = await store_answer(find(engine, account_id, job_id, inline_bytes=inline_bytes), STORE)
+    if found is None:
+        raise missing(job_id)
+    return found
 
 
 def missing(job_id: uuid.UUID) -> Problem:

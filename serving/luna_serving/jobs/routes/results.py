@@ -1,24 +1,26 @@
 """`GET /jobs/{id}/result` and `GET /jobs/{id}/artifacts/{name}`."""
 
 import asyncio
-import hashlib
 import uuid
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import Depends, Header, Response
+from fastapi.responses import StreamingResponse
 
 from luna_serving.edge.account_scope import AccountRoutes, Owner
 from luna_serving.edge.openapi import refusals
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.jobs.routes.answers import TAG
 from luna_serving.jobs.routes.parts import STORE, JobParts, data_deleted, is_live
-from luna_serving.jobs.routes.tables import FORMS, NoTable, table_of, written
+from luna_serving.jobs.routes.stored import OBJECTS, stream_of, whole
+from luna_serving.jobs.routes.tables import FORMS, NoTable, table_of
 from luna_serving.jobs.routes.wire import matches
 from luna_serving.wire import problems
+from luna_serving.wire.columnar import written
 from luna_serving.wire.problems import Problem
 from luna_serving.wire.tabular import JSON, acceptable
-from luna_store.jobs.reading import JobDetail, artifact_of, result_of
+from luna_store.jobs.reading import JobDetail, StoredResult, artifact_of, result_of
 
 # Results up to this size are turned into a table on the event loop.
 ASIDE_BYTES: Final = 64 * 1024
@@ -61,12 +63,16 @@ def add(routes: AccountRoutes, parts: JobParts) -> None:
     ) -> Response:
         form = acceptable(accept, FORMS)
         result = await _result(parts, own.account_id, job_id)
-        if form != JSON:
-            result = await _as_table(result, form)
-        headers = {"ETag": f'"{hashlib.sha256(result).hexdigest()[:32]}"', "Vary": "Accept"}
+        # The result never changes, and neither does what is made of it.
+        tag = result.sha256[:32] if form == JSON else f"{result.sha256[:32]}-{form.rpartition('.')[2]}"
+        headers = {"ETag": f'"{tag}"', "Vary": "Accept"}
         if matches(if_none_match, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return Response(result, 200, headers, form)
+        if form == JSON and result.object_key is not None:
+            head, chunks = await stream_of(parts.objects, result.object_key)
+            return StreamingResponse(chunks, 200, {**headers, "Content-Length": str(head.bytes)}, form)
+        body = await whole(parts.objects, result)
+        return Response(body if form == JSON else await _as_table(body, form), 200, headers, form)
 
     @routes.get(
         "/jobs/{job_id}/artifacts/{name}",
@@ -97,7 +103,7 @@ def add(routes: AccountRoutes, parts: JobParts) -> None:
             return Response(status_code=304, headers=headers)
         if body is None:
             if parts.objects is None or entry.object_key is None:
-                raise problems.dependencies_gone("The object store")
+                raise problems.dependencies_gone(OBJECTS)
             presigned = parts.objects.presigned_get(entry.object_key, entry.name, entry.media_type)
             # Not the headers above: the URL ends in minutes.
             return Response(status_code=307, headers={"Location": presigned.url})
@@ -106,7 +112,7 @@ def add(routes: AccountRoutes, parts: JobParts) -> None:
         return Response(body, 200, headers, entry.media_type)
 
 
-async def _result(parts: JobParts, account_id: int, job_id: uuid.UUID) -> bytes:
+async def _result(parts: JobParts, account_id: int, job_id: uuid.UUID) -> StoredResult:
     detail = await parts.job(account_id, job_id, inline_bytes=0)
     if detail.job.status.live:
         raise is_live()

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from luna_serving.edge.account_scope import AccountRoutes, Owner
+from luna_serving.edge.account_scope import AccountRoutes, Owner, json_body
 from luna_serving.edge.cursors import PAGE, Cursor, Limit
 from luna_serving.edge.idempotency import KeyHeader
 from luna_serving.edge.openapi import json_request, refusals
@@ -18,9 +18,12 @@ from luna_serving.jobs.routes.creation import JobRequest
 from luna_serving.jobs.routes.listing import CURSORS, LABELS, filters, order_of
 from luna_serving.jobs.routes.manifests import manifest
 from luna_serving.jobs.routes.parts import STORE, JobParts, answered, meanings, missing
-from luna_serving.jobs.routes.schemas import Cost, JobAnswer, JobManifest, JobPage
+from luna_serving.jobs.routes.schemas import Cost, ExtendRequest, JobAnswer, JobManifest, JobPage
+from luna_serving.jobs.routes.stored import delete_all
 from luna_serving.jobs.routes.waiting import waited
 from luna_serving.jobs.routes.wire import dumped, item
+from luna_serving.wire.documents import SPARE_LISTS, read_object
+from luna_serving.wire.forms import read_form
 from luna_store.jobs.cancelling import cancel, delete_data
 from luna_store.jobs.reading import Filter, list_jobs, manifest_of, result_of
 
@@ -149,6 +152,23 @@ def _add_one(routes: AccountRoutes, parts: JobParts) -> None:
         await show_standing(parts, request, own)
         return shown(await parts.job(own.account_id, job_id), 202, location=True)
 
+    @routes.post(
+        JOB + "/extend",
+        summary="Go on with a job that has succeeded",
+        description="Under the same id, from where it ended, for so many paths more; the addition is charged. The bits "
+        "are those of one job with all paths. For the kind `montecarlo`.",
+        status_code=202,
+        response_model=JobAnswer,
+        responses={202: {"headers": LOCATION}, **refusals(408, 409, 410, 413, 415)},
+        openapi_extra=json_request(ExtendRequest),
+    )
+    async def extend_job(request: Request, own: Own, job_id: uuid.UUID) -> Response:
+        body = await json_body(request, limit=parts.max_body_bytes, seconds=parts.timeout_s)
+        wanted = read_form(ExtendRequest, read_object(body, "", SPARE_LISTS))
+        await parts.service.extend(caller_of(own), job_id, parts.extensions, wanted.paths)
+        await show_standing(parts, request, own)
+        return shown(await parts.job(own.account_id, job_id), 202, location=True)
+
     @routes.get(
         JOB + "/manifest",
         summary="What it takes to run a job again",
@@ -170,5 +190,6 @@ def _add_one(routes: AccountRoutes, parts: JobParts) -> None:
         responses=refusals(409),
     )
     async def delete_job_data(own: Own, job_id: uuid.UUID) -> Response:
-        await store_answer(delete_data(engine, own.account_id, job_id), STORE, meanings(job_id))
+        keys = await store_answer(delete_data(engine, own.account_id, job_id), STORE, meanings(job_id))
+        await delete_all(parts.objects, keys)
         return Response(status_code=204)

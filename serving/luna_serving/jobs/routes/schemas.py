@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from luna_serving.wire.strict import StrictModel
 from luna_store.jobs.states import JobStatus
 
 EXAMPLE_PARAMETERS: dict[str, Any] = {
@@ -157,6 +158,14 @@ class Cost(BaseModel):
 
     units: int = Field(description="What creating the job would reserve.")
     plan: dict[str, Any] = Field(description="How it would run.")
+
+
+class ExtendRequest(StrictModel):
+    """More of the same work."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"paths": 100_000}]})
+
+    paths: int = Field(ge=1, le=10**8, description="Paths to add.")
 
 
 class JobManifest(BaseModel):

@@ -1,12 +1,10 @@
 """A result as a table: its `results`, one row each, nested members as columns with dotted names."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet
 
 from luna_serving.wire.tabular import ARROW, JSON, PARQUET
 
@@ -37,17 +35,6 @@ def table_of(result: bytes) -> pa.Table:
     columns = [_column([row.get(name) for row in flat]) for name in names]
     rest = {name: value for name, value in document.items() if name != ROWS}
     return pa.Table.from_arrays(columns, names=names).replace_schema_metadata({METADATA: orjson.dumps(rest)})
-
-
-def written(table: pa.Table, form: str) -> bytes:
-    """A table as an Arrow IPC stream or as Parquet."""
-    sink = io.BytesIO()
-    if form == ARROW:
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-    else:
-        pyarrow.parquet.write_table(table, sink)
-    return sink.getvalue()
 
 
 def _flattened(prefix: str, row: Mapping[str, Any]) -> list[tuple[str, Any]]:

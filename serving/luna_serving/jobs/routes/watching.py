@@ -13,16 +13,15 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge
 from redis.asyncio import Redis
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.jobs.wake import Heard, listen
 from luna_store.jobs.events import newest_events
+from luna_store.platform.postgres import POSTGRES_GONE
 
 log = logging.getLogger("luna.jobs")
 
 POLL_S: Final = 1.0
-OUTAGES: Final = (SQLAlchemyError, OSError, TimeoutError)
 
 
 class WatchMetrics:
@@ -120,7 +119,7 @@ class Watching:
             if self._watchers:
                 try:
                     newest = await newest_events(self._engine, list(self._watchers))
-                except OUTAGES as e:
+                except POSTGRES_GONE as e:
                     log.warning("watchers of jobs hear nothing from Postgres: %s", e)
                     continue
                 self._noticed(newest)

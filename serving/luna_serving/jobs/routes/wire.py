@@ -13,8 +13,6 @@ from luna_serving.wire.problems import TYPE_BASE
 from luna_store.jobs.reading import Job, JobDetail
 from luna_store.jobs.states import JobStatus
 
-# A larger result is null in the job, and is read by its link.
-INLINE_BYTES: Final = 256 * 1024
 # Seconds after which a caller who polls should look again.
 LOOK_AGAIN_S: Final = (1, 30)
 _INSTANTS: Final = ("started_at", "finished_at")

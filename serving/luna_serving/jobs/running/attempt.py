@@ -13,6 +13,7 @@ from typing import Any, Final
 from luna_serving.jobs.background import Background
 from luna_serving.jobs.kinds import Finished, JobInvalid, JobKind
 from luna_serving.jobs.report.of_job import Times, report_of
+from luna_serving.jobs.running.placing import placed
 from luna_store.jobs.claiming import RESULT_BYTES, SECONDS, ClaimedJob
 from luna_store.jobs.ending import Ended
 from luna_store.jobs.states import JobStatus
@@ -115,16 +116,20 @@ class Attempt:
         """Run to its end; None where another attempt has the job, or it is to be handed back."""
         began = datetime.now(UTC)
         ended = await self._run()
-        return ended and await self._with_report(ended, Times(began, datetime.now(UTC)))
+        if ended is None:
+            return None
+        try:
+            ended = await self._with_report(ended, Times(began, datetime.now(UTC)))
+            return await placed(self.stores.objects, ended)
+        except asyncio.CancelledError:
+            # The work is done: it ends as it would have, without the page, or with all of it in Postgres.
+            if self.why is None:
+                raise
+            return ended
 
     async def _with_report(self, ended: Ended, times: Times) -> Ended:
         try:
             report = await asyncio.to_thread(report_of, self.job, ended, times, self.kind.sections)
-        except asyncio.CancelledError:
-            # The work is done: it ends as it would have, without the page.
-            if self.why is None:
-                raise
-            return ended
         except Exception:
             # A page for people is no reason to lose a result.
             log.exception("job %s has no report", self.job.id)

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.jobs.background import Background
@@ -22,6 +21,7 @@ from luna_serving.jobs.wake import Heard, Waker, listen
 from luna_store.jobs.cancelling import expire_overdue
 from luna_store.jobs.claiming import LEASE_S, ClaimedJob, claim
 from luna_store.jobs.leases import Beat, beat, hand_back, keep_checkpoint, requeue_lost
+from luna_store.platform.postgres import POSTGRES_GONE
 
 log = logging.getLogger("luna.jobs")
 
@@ -34,7 +34,6 @@ AGAIN_S: Final = 0.05
 CLAIMED_AT_ONCE: Final = 8
 # Seconds for handing jobs back when the worker stops; the leases of the others end by themselves.
 HAND_BACK_S: Final = 2.0
-OUTAGES: Final = (SQLAlchemyError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class JobWorker:
                     jobs = await claim(
                         worker.leases, worker.name, kinds, min(free, CLAIMED_AT_ONCE), lease_s=worker.lease_s
                     )
-                except OUTAGES as e:
+                except POSTGRES_GONE as e:
                     log.warning("no jobs can be claimed: %s", e)
             for job in jobs:
                 self._begin(job)
@@ -140,7 +139,7 @@ class JobWorker:
                 try:
                     async with asyncio.timeout(5 * BEAT_S):
                         await self._beat_once(list(self._attempts.values()))
-                except OUTAGES as e:
+                except POSTGRES_GONE as e:
                     log.warning("the leases of %d jobs are not renewed: %s", len(self._attempts), e)
 
     async def _beat_once(self, attempts: list[Attempt]) -> None:
@@ -174,7 +173,7 @@ class JobWorker:
         engine = self._worker.leases
         while True:
             await asyncio.sleep(TIDY_S * random.uniform(0.8, 1.2))  # noqa: S311  jitter
-            with suppress(*OUTAGES):
+            with suppress(*POSTGRES_GONE):
                 if await requeue_lost(engine):
                     await self._waker.wake()
                 await expire_overdue(engine)
@@ -184,7 +183,7 @@ class JobWorker:
         attempts = [a for a in self._attempts.values() if not self._endings.has(a.job.id)]
         for attempt in attempts:
             attempt.cancel(Why.STOP)
-        with suppress(*OUTAGES):
+        with suppress(*POSTGRES_GONE):
             async with asyncio.timeout(HAND_BACK_S):
                 if self._tasks:
                     await asyncio.wait(self._tasks, timeout=HAND_BACK_S / 2)

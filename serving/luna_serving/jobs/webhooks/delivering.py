@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import Final
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.jobs.webhooks.addresses import Allowed
@@ -20,6 +20,7 @@ from luna_serving.settings import WebhookSettings
 from luna_store.jobs import reading
 from luna_store.jobs.webhook_secrets import secrets_of
 from luna_store.jobs.webhooks import Delivery, claim, settle
+from luna_store.platform.postgres import POSTGRES_GONE
 
 log = logging.getLogger("luna.webhooks")
 
@@ -29,7 +30,6 @@ STOP_S: Final = 1.0
 # Seconds after each try, as Standard Webhooks has them ("Operational considerations"), cut to a day: 23.6 hours in all.
 RETRY_AFTER_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 21_600.0)
 JITTER: Final = 0.1
-OUTAGES: Final = (SQLAlchemyError, OSError, TimeoutError)
 
 
 def pause_after(tries: int, jitter: float) -> float | None:
@@ -91,7 +91,7 @@ class Deliverer:
             deliveries = await claim(
                 self._engine, free, per_account=self._settings.at_once_per_account, busy=+self._busy
             )
-        except OUTAGES as e:
+        except POSTGRES_GONE as e:
             log.warning("no webhooks can be claimed: %s", e)
             return False
         for delivery in deliveries:
@@ -108,7 +108,7 @@ class Deliverer:
             if tried is not None:
                 outcome = await self._settle(delivery, tried)
                 self._metrics.tried(outcome, time.monotonic() - begun)
-        except OUTAGES as e:
+        except POSTGRES_GONE as e:
             log.warning("webhook %s is tried again, for its outcome cannot be stored: %s", delivery.id, e)
         finally:
             self._busy[delivery.account_id] -= 1

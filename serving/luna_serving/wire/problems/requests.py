@@ -1,8 +1,12 @@
 """The request asks for what there is not, or is wrong."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 from luna_serving.wire.problems.problem import FieldError, Problem
+
+NO_FACTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def bad_request() -> Problem:
@@ -52,14 +56,14 @@ def precondition_failed(detail: str) -> Problem:
     return Problem("precondition-failed", 412, "Precondition failed.", detail)
 
 
-def unsupported_media_type(found: str) -> Problem:
-    """415."""
+def unsupported_media_type(found: str, taken: Sequence[str] = ("application/json",)) -> Problem:
+    """415; `taken` are the types that the route takes."""
     return Problem(
         "unsupported-media-type",
         415,
         "The body's type is not supported.",
-        f"Send the body with Content-Type: application/json, not {found!r}.",
-        {"Accept": "application/json"},
+        f"Send the body with Content-Type: {' or '.join(taken)}, not {found!r}.",
+        {"Accept": ", ".join(taken)},
     )
 
 
@@ -93,8 +97,13 @@ def not_acceptable(offered: Sequence[str]) -> Problem:
     )
 
 
-def invalid(*errors: FieldError) -> Problem:
-    """422: the body was understood and is wrong."""
+def invalid(*errors: FieldError, facts: Mapping[str, Any] = NO_FACTS) -> Problem:
+    """422: the body was understood and is wrong.
+
+    Args:
+        errors: at least one; the first is the problem's detail.
+        facts: further extension members, for programs.
+    """
     first = errors[0]
     where = f"{first.pointer}: " if first.pointer else ""
     return Problem(
@@ -102,5 +111,5 @@ def invalid(*errors: FieldError) -> Problem:
         422,
         "The request is not valid.",
         where + first.detail,
-        extra={"errors": [e.as_dict() for e in errors]},
+        extra={"errors": [e.as_dict() for e in errors], **facts},
     )

@@ -2,13 +2,12 @@
 
 import asyncio
 import os
-import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from tests.stopping import dying
 
 from luna_serving.capabilities.datasets.job_kinds import job_kinds
 from luna_serving.capabilities.datasets.settings import DatasetsSettings
@@ -26,24 +25,6 @@ from luna_store.platform.postgres import async_engine
 from luna_store.quota.redis_quota import redis_client
 
 OWNERS: dict[str, Any] = {"rows": validating, "objects": ObjectStore, "job": Endings}
-
-
-def dying(function: Callable[..., Awaitable[Any]], when: str, call: int) -> Callable[..., Awaitable[Any]]:
-    """A function in whose `call`-th call the process is killed, `before` or `after` its work."""
-    calls = 0
-
-    @wraps(function)
-    async def killed(*arguments: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == call and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = await function(*arguments, **named)
-        if calls >= call and when == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    return killed
 
 
 async def _no_replica(capability: str, jobs: Sequence[Any]) -> Sequence[Any]:

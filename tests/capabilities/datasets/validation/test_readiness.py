@@ -42,7 +42,3 @@ def test_short_or_irregular_series_are_not_ready_and_the_row_says_why():
     assert not irregular["seasonal"]["ready"]
     assert not irregular["arima"]["ready"]
     assert irregular["constant_velocity"]["parameters"]["dt"] == "steps"
-
-
-def test_images_have_no_models():
-    assert readiness(SetType.XRAY, {}) == ()

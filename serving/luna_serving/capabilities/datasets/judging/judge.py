@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from luna_serving.capabilities.datasets.judging.markets import Market, market_of
 from luna_serving.capabilities.datasets.judging.sandboxes import Sandboxes
 from luna_serving.capabilities.datasets.judging.sealing import Brought, Lost, Sealing
 from luna_serving.capabilities.datasets.metrics import ValidationMetrics
@@ -19,11 +20,11 @@ from luna_serving.capabilities.datasets.report.document import Logs, document_of
 from luna_serving.capabilities.datasets.store import validating
 from luna_serving.capabilities.datasets.store.reading import Reference, find_with_files
 from luna_serving.capabilities.datasets.store.records import FileRecord, Kind, SetNotFound, SetRecord, State
-from luna_serving.capabilities.datasets.store.validating import Attempt, Made, Verdict
+from luna_serving.capabilities.datasets.store.validating import Attempt, Made, MarketMade, Verdict
 from luna_serving.capabilities.datasets.uploads.keys import made_key
 from luna_serving.capabilities.datasets.validation.canonical.building import write_copy
 from luna_serving.capabilities.datasets.validation.check import VALIDATORS, report_of
-from luna_serving.capabilities.datasets.validation.contract import Contract, SetType, XrayContract
+from luna_serving.capabilities.datasets.validation.contract import Contract, OhlcvContract, SetType, XrayContract
 from luna_serving.capabilities.datasets.validation.contract_reading import contract_of
 from luna_serving.capabilities.datasets.validation.findings import of
 from luna_serving.capabilities.datasets.validation.manifest import SetFile, sha256_of
@@ -34,6 +35,7 @@ from luna_serving.jobs.kinds import Finished, Running
 from luna_serving.objects.client import ObjectStore
 from luna_serving.objects.errors import StoreGone
 from luna_serving.objects.wiring import needed
+from luna_serving.prices.files import MEDIA_TYPE as BARS
 from luna_serving.telemetry.read_gauges import Once
 
 NDJSON: Final = "application/x-ndjson"
@@ -106,11 +108,15 @@ class Judge:
                 await sealing.tidy()
                 report, findings = await _reported(checked, contract, missing, folder)
                 made = [Product(Kind.FINDINGS, findings, NDJSON)]
+                market: Market | None = None
                 if report.valid and not isinstance(contract, XrayContract):
                     copy = folder / "copy.parquet"
                     written = await write_copy(sandbox, sorted(brought, key=lambda f: f.path), contract, copy)
                     logs.add(f"The canonical copy has {written.rows:,} rows of {written.series:,} series.")
                     made.append(Product(Kind.TABLE, copy, PARQUET))
+                    if isinstance(contract, OhlcvContract):
+                        market = await asyncio.to_thread(market_of, copy, contract, folder / "bars.arrow")
+                        made.append(Product(Kind.BARS, market.file, BARS))
                 await _kept(running, store, attempt, made)
             counts = {severity.value: count for severity, count in report.findings.counts.items()}
             logs.add(f"Verdict: {'valid' if report.valid else 'invalid'}. " + _counted(counts))
@@ -119,6 +125,7 @@ class Judge:
             State.VALID if report.valid else State.INVALID,
             report.digest if report.valid else None,
             orjson.dumps(document, option=orjson.OPT_UTC_Z),
+            None if market is None else _market_made(attempt, market),
         )
         if not await validating.end(running.stores.engine, attempt, verdict):
             raise Lost
@@ -197,6 +204,11 @@ async def _reported(
 
 def _ignored(written: int) -> None:
     del written
+
+
+def _market_made(attempt: Attempt, market: Market) -> MarketMade:
+    keys = {kind: made_key(attempt.account_id, attempt.dataset_id, kind) for kind in (Kind.BARS, Kind.TABLE)}
+    return MarketMade(market.contents, keys[Kind.BARS], keys[Kind.TABLE])
 
 
 async def _kept(running: Running, store: ObjectStore, attempt: Attempt, products: Sequence[Product]) -> None:

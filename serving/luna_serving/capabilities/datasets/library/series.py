@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.capabilities.datasets.library.copies import Copies
@@ -19,6 +18,7 @@ from luna_serving.objects.errors import ObjectMissing, StoreGone, StoreRefused
 from luna_serving.wire import problems
 from luna_serving.wire.pointers import cut
 from luna_serving.wire.problems import FieldError, Problem
+from luna_store.platform.postgres import POSTGRES_GONE
 
 # Names of series or columns that an error repeats.
 SHOWN: Final = 10
@@ -38,7 +38,7 @@ class SetSeries:
             key = await object_of(self._engine, record.id, Kind.TABLE)
         except SetNotFound as e:
             raise problems.invalid(FieldError(f"{at}/dataset", str(e))) from e
-        except (SQLAlchemyError, OSError, TimeoutError) as e:
+        except POSTGRES_GONE as e:
             raise problems.dependencies_gone("The store of data sets") from e
         digest = _usable(record, key, at)
         try:

@@ -48,8 +48,6 @@ def document_of(record: SetRecord, report: Report, logs: Logs, at: datetime) -> 
         logs: of the validation.
         at: when it ended.
     """
-    checked = report.to_json()
-    findings: list[Mapping[str, Any]] = sorted(checked["findings"], key=_weight)
     return {
         "dataset_id": str(record.id),
         "name": record.name,
@@ -57,11 +55,28 @@ def document_of(record: SetRecord, report: Report, logs: Logs, at: datetime) -> 
         "created_at": record.created_at,
         "completed_at": record.completed_at,
         "validated_at": at,
-        **checked,
-        "findings": findings[:MOST_FINDINGS],
-        "findings_listed": min(len(findings), MOST_FINDINGS),
+        **_checked(report),
         "logs": logs.lines(),
     }
+
+
+def local_document_of(name: str, report: Report, at: datetime) -> dict[str, Any]:
+    """The report of a check outside the library, as a page is made of it.
+
+    Args:
+        name: of what was checked.
+        report: of the checks.
+        at: when they ended.
+    """
+    return {"dataset_id": None, "name": name, "version": None, "validated_at": at, **_checked(report)}
+
+
+def _checked(report: Report) -> dict[str, Any]:
+    """The checks' own report, the worst findings first."""
+    checked = report.to_json()
+    findings: list[Mapping[str, Any]] = sorted(checked["findings"], key=_weight)
+    listed = findings[:MOST_FINDINGS]
+    return {**checked, "findings": listed, "findings_listed": len(listed)}
 
 
 _ORDER: Final = {severity.value: i for i, severity in enumerate(Severity)}

@@ -43,7 +43,7 @@ def page_of(report: bytes) -> bytes:
     valid = document["state"] == "valid"
     files = document["files"]
     page = Page(
-        title=f"{document['name']}@{document['version']}",
+        title=document["name"] if document["version"] is None else f"{document['name']}@{document['version']}",
         status=Status(document["state"], Tone.GOOD if valid else Tone.BAD),
         lead=_lead(document),
         facts=[
@@ -60,7 +60,7 @@ def page_of(report: bytes) -> bytes:
             *_section("Not checked", _coverage(document["coverage"])),
             Section("Files", [_files(files)]),
         ],
-        footer=f"Data set {document['dataset_id']}. All findings: GET /validation/{document['dataset_id']}/findings.",
+        footer=_footer(document),
     )
     return render(page)
 
@@ -72,9 +72,17 @@ def _section(title: str, blocks: Sequence[Block]) -> list[Section]:
 def _lead(document: Mapping[str, Any]) -> str:
     counts = document["counts"]
     told = ", ".join(f"{counts[each]:,} {each}" for each in ("error", "warning", "info"))
+    here = document["dataset_id"] is None
     if document["state"] == "valid":
-        return f"The set can be used by its name. Findings: {told}."
-    return f"The set cannot be used: correct the errors and upload it again. Findings: {told}."
+        return f"The set can be {'uploaded' if here else 'used by its name'}. Findings: {told}."
+    again = "" if here else " and upload it again"
+    return f"The set cannot be used: correct the errors{again}. Findings: {told}."
+
+
+def _footer(document: Mapping[str, Any]) -> str:
+    if document["dataset_id"] is None:
+        return "Made by luna data check; the set is in no library. All findings: luna data check --all FILE."
+    return f"Data set {document['dataset_id']}. All findings: GET /validation/{document['dataset_id']}/findings."
 
 
 def _findings(document: Mapping[str, Any]) -> list[Block]:
@@ -142,7 +150,7 @@ def _readiness(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
         )
         for each in rows
     ]
-    return [Table("Which models can use the set, and with which parameters", columns, cells)]
+    return [Table("What can use the set, and with which parameters", columns, cells)]
 
 
 def _coverage(gaps: Sequence[Mapping[str, Any]]) -> list[Block]:

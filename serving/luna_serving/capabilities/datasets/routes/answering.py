@@ -4,8 +4,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from luna_serving.capabilities.datasets.store.records import NotNow, SetNotFound, SetRecord, State
 from luna_serving.capabilities.datasets.store.starting import NoRoom, TooManySets
 from luna_serving.capabilities.datasets.wire.answers import set_url, status_url
@@ -15,6 +13,7 @@ from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.accounts.accounts import AccountNotFound
 from luna_store.platform.idempotency import ClaimLost
+from luna_store.platform.postgres import POSTGRES_GONE
 from luna_store.quota.debits import StoreUnavailable
 
 log = logging.getLogger("luna.datasets")
@@ -66,7 +65,7 @@ MEANINGS: Final[dict[type[Exception], Callable[[Any], Problem]]] = {
     StoreGone: lambda _: problems.dependencies_gone(OBJECTS),
     StoreRefused: _refused,
 }
-_OUTAGES: Final = (SQLAlchemyError, StoreUnavailable, OSError, TimeoutError)
+_OUTAGES: Final = (*POSTGRES_GONE, StoreUnavailable)
 
 
 async def rows(question: Awaitable[T]) -> T:

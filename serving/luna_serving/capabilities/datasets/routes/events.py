@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Query, Response
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from luna_serving.capabilities.datasets.library.states import Status, status_of
@@ -20,13 +19,13 @@ from luna_serving.edge.account_scope import AccountRoutes, Owner
 from luna_serving.edge.event_stream import HEARTBEAT, HEARTBEAT_S, OPENAPI, RETRY, EventStream, frame, read_last_id
 from luna_serving.edge.openapi import refusals
 from luna_serving.wire.problems import Problem
+from luna_store.platform.postgres import POSTGRES_GONE
 
 # Seconds between two looks at the set, and the longest that a stream lasts: a client connects again.
 LOOK_S: Final = 0.5
 LONGEST_S: Final = 3600.0
 # Streams of one ingress replica; each looks twice a second.
 MOST_STREAMS: Final = 200
-OUTAGES: Final = (SQLAlchemyError, OSError, TimeoutError)
 PROGRESS: Final = "progress"
 _BEGIN: Final = {State.UPLOADING: 1, State.VALIDATING: 1_000}
 _END: Final = 2**53
@@ -100,7 +99,7 @@ class Streams:
     async def _status(self, account_id: int, reference: Reference) -> Status | None:
         try:
             return await status_of(self._engine, account_id, reference)
-        except OUTAGES:
+        except POSTGRES_GONE:
             return None
 
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -12,7 +12,6 @@ from luna_serving.access.authorization import Authorization
 from luna_serving.capabilities.datasets.library.states import status_of
 from luna_serving.capabilities.datasets.routes.answering import answered, rows, wrong_state
 from luna_serving.capabilities.datasets.routes.events import Streams
-from luna_serving.capabilities.datasets.routes.prefer import PreferHeader, wait_s
 from luna_serving.capabilities.datasets.routes.showing import shown
 from luna_serving.capabilities.datasets.store.reading import Reference, find, object_of
 from luna_serving.capabilities.datasets.store.records import Kind
@@ -21,7 +20,9 @@ from luna_serving.capabilities.datasets.wire.reading import read_id
 from luna_serving.capabilities.datasets.wire.schemas import StatusAnswer
 from luna_serving.edge.account_scope import AccountRoutes, Owner
 from luna_serving.edge.openapi import refusals
+from luna_serving.edge.prefer import APPLIED, PreferHeader, wait_within
 from luna_serving.objects.client import ObjectStore
+from luna_serving.objects.streaming import streamed
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -38,7 +39,7 @@ def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore
         authorization: recognises callers.
         engine: where the rows are.
         store: where all findings are.
-        timeout_s: seconds that a caller of a stream may read nothing.
+        timeout_s: seconds that a call may take, and that a caller of a stream may read nothing.
     """
     routes = AccountRoutes(authorization, "validation", tags=["datasets"], responses=refusals(401, 403, 404, 422, 503))
     Own = Annotated[Owner, Depends(routes.own)]  # noqa: N806  a type
@@ -49,18 +50,20 @@ def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore
         description="`invalid` means the caller's data, with every reason. `failed` means our side: nothing is charged "
         "and the upload may be completed again. While it is open, `Retry-After` says when to ask again.",
         response_model=StatusAnswer,
+        responses={200: {"headers": APPLIED}},
     )
-    async def status(own: Own, dataset_id: str, prefer: PreferHeader = None) -> Response:
+    async def status(request: Request, own: Own, dataset_id: str, prefer: PreferHeader = None) -> Response:
+        del prefer  # read from the request
         reference = Reference(read_id(dataset_id, "/path/dataset_id"))
-        seconds = wait_s(prefer)
-        until = time.monotonic() + seconds
+        seconds = wait_within(request.scope, timeout_s)
+        until = time.monotonic() + (seconds or 0)
         found = await rows(status_of(engine, own.account_id, reference))
         while not found.record.state.over and time.monotonic() < until:
             await asyncio.sleep(min(LOOK_S, max(0.0, until - time.monotonic())))
             found = await rows(status_of(engine, own.account_id, reference))
         headers = {} if found.record.state.over else {"Retry-After": str(RETRY_AFTER_S)}
-        if seconds:
-            headers["Preference-Applied"] = f"wait={seconds:g}"
+        if seconds is not None:
+            headers["Preference-Applied"] = f"wait={seconds}"
         return Response(written(shown(found)), 200, headers, JSON)
 
     @routes.get(
@@ -78,23 +81,8 @@ def router(authorization: Authorization, engine: AsyncEngine, store: ObjectStore
         key = await rows(object_of(engine, record.id, Kind.FINDINGS))
         if key is None:
             raise wrong_state(record)
-        head, chunks = await answered(_opened(store, key))
-        return StreamingResponse(chunks, media_type=NDJSON, headers={"Content-Length": str(head)})
+        head, chunks = await answered(streamed(store, key))
+        return StreamingResponse(chunks, media_type=NDJSON, headers={"Content-Length": str(head.bytes)})
 
     Streams(engine, stall_s=timeout_s).add(routes)
     return routes
-
-
-async def _opened(store: ObjectStore, key: str) -> tuple[int, Any]:
-    """The size of an object, and its bytes in pieces; errors before the first piece are raised here."""
-    opened = store.open(key)
-    reading = await opened.__aenter__()
-
-    async def chunks() -> Any:  # noqa: ANN401  an asynchronous generator
-        try:
-            async for chunk in reading.chunks:
-                yield chunk
-        finally:
-            await opened.__aexit__(None, None, None)
-
-    return reading.head.bytes, chunks()

@@ -38,8 +38,9 @@ class Kind(StrEnum):
 
     FILE = "file"
     TABLE = "table"
-    REPORT = "report"
     FINDINGS = "findings"
+    BARS = "bars"
+    """Of a set of bars: the file that replicas map."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,7 @@ from luna_serving.capabilities.datasets.uploads.keys import parse_incoming
 
 log = logging.getLogger("luna.datasets")
 
-# An object that a job has made is not ours to delete, either.
-_SEALED: Final = text("""
-SELECT key FROM dataset_objects WHERE key = ANY(:keys)
-UNION SELECT object_key FROM job_artifacts WHERE object_key = ANY(:keys)
-""")
+_SEALED: Final = text("SELECT key FROM dataset_objects WHERE key = ANY(:keys)")
 # An upload belongs to a file that is not sealed yet, of a set that may still be validated.
 _INCOMING: Final = text("""
 SELECT g.key FROM jsonb_to_recordset(CAST(:given AS jsonb)) AS g(key text, id uuid, position int, account_id int)

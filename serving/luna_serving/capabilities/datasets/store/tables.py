@@ -75,7 +75,7 @@ class DatasetObject(Table):
 
     __tablename__ = "dataset_objects"
     __table_args__ = (
-        CheckConstraint("kind IN ('file', 'table', 'report', 'findings')", name="kind"),
+        CheckConstraint("kind IN ('file', 'table', 'report', 'findings', 'bars')", name="kind"),
         CheckConstraint("bytes >= 0", name="bytes"),
         Index("ix_dataset_objects_account_id_sha256", "account_id", "sha256", postgresql_where=text("kind = 'file'")),
         Index("ix_dataset_objects_dataset_id", "dataset_id"),

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from luna_serving.capabilities.datasets.store.reading import Reference, find_on
 from luna_serving.capabilities.datasets.store.records import FileRecord, Kind, NotNow, SetRecord, State
 from luna_serving.capabilities.datasets.store.starting import lock_sets
+from luna_store.prices.publishing import Contents, publish_dataset
 
 _TOUCH = text("UPDATE datasets SET active_at = now() WHERE id = :id AND state IN ('uploading', 'failed')")
 _UPLOAD = text("""
@@ -79,6 +80,15 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketMade:
+    """A market that a validation has made of a set; its objects are among those that it made."""
+
+    contents: Contents
+    arrow_key: str
+    parquet_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """How a validation ended."""
 
@@ -86,6 +96,8 @@ class Verdict:
     """VALID or INVALID."""
     digest: str | None
     report: bytes
+    market: MarketMade | None = None
+    """Of a valid set of bars."""
 
 
 async def touch(engine: AsyncEngine, dataset_id: uuid.UUID) -> None:
@@ -180,6 +192,13 @@ async def end(engine: AsyncEngine, attempt: Attempt, verdict: Verdict) -> bool:
         values = {"id": attempt.dataset_id, "state": verdict.state.value, "digest": verdict.digest, "error": None}
         await connection.execute(_END, values)
         await connection.execute(_REPORT, {"id": attempt.dataset_id, "report": verdict.report})
+        if verdict.market is not None:
+            record = await find_on(connection, attempt.account_id, Reference(attempt.dataset_id))
+            made = verdict.market
+            keys = made.arrow_key, made.parquet_key
+            await publish_dataset(
+                connection, record.account_id, record.name, record.version, record.id, keys, made.contents
+            )
         return True
 
 

@@ -1,4 +1,4 @@
-"""Which models can use a set, and with which parameters: the end of a report. Pure.
+"""What can use a set, and with which parameters: the end of a report. Pure.
 
 The kinds are those of `/kalman/*`, by their names on the wire; a test holds them against the capability.
 """
@@ -9,6 +9,7 @@ from typing import Any, Final
 from luna_serving.capabilities.datasets.validation.contract import SetType
 from luna_serving.capabilities.datasets.validation.frequency import Frequency
 from luna_serving.capabilities.datasets.validation.tables.seasons import season
+from luna_serving.capabilities.datasets.validation.xray.readiness import xray_readiness
 
 _MOST_SEASON: Final = 365
 # The observations that a fit needs: its parameters and the states that start diffuse, and as many again to judge by.
@@ -20,10 +21,10 @@ def readiness(kind: SetType, summary: Mapping[str, Any]) -> Sequence[Mapping[str
 
     Args:
         kind: of the set.
-        summary: of all its files together; see `sets.summary_of`.
+        summary: of all its files together; see `sets.summary_of`, and `xray.sets.SetSummary` of images.
     """
     if kind is SetType.XRAY:
-        return ()
+        return xray_readiness(summary)
     shortest, text = int(summary["shortest"]), summary.get("frequency")
     frequency = None if text is None else Frequency.of(text)
     period = season(frequency)

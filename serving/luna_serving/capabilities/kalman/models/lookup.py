@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import orjson
-from sqlalchemy.exc import SQLAlchemyError
 
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.models.cache import Key, ModelCache, Name
@@ -26,6 +25,7 @@ from luna_serving.dispatch.deadline import answer_within
 from luna_serving.dispatch.work import Unresolved, Work
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
+from luna_store.platform.postgres import POSTGRES_GONE
 
 log = logging.getLogger("luna.models")
 
@@ -142,7 +142,7 @@ class NamedModels:
             return
         try:
             await answer_within(self._timeout_s, self._from_store(questions))
-        except (SQLAlchemyError, OSError, TimeoutError) as e:
+        except POSTGRES_GONE as e:
             log.warning("named models cannot be read from Postgres: %r", e)
             self._gone_until = time.monotonic() + RETRY_S
             self._from_memory(questions)

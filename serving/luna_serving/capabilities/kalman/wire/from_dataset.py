@@ -6,14 +6,14 @@ They are filled into the body, which is then parsed as any other: limits and err
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from pydantic import Field
 
 from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.dispatch.series import Origin, SeriesBounds, SeriesReference, SeriesSources
-from luna_serving.dispatch.work import Unresolved, Work
+from luna_serving.dispatch.work import JsonWork, Unresolved, Work
 from luna_serving.wire.forms import validated
 from luna_serving.wire.json_values import loads
 from luna_serving.wire.problems import FieldError
@@ -47,7 +47,7 @@ class DatasetSeries(StrictModel):
 class FromDataset:
     """A call whose answer says which data set it used."""
 
-    work: Work
+    work: JsonWork
     origin: Origin
 
     @property
@@ -120,7 +120,8 @@ class NamedSeries:
         work = await asyncio.to_thread(parse, body)
         if isinstance(work, Unresolved):
             work = work.at_hand(account_id) or await work.look_up(account_id)
-        return FromDataset(work, origin)
+        # All calls that take observations answer with a body.
+        return FromDataset(cast("JsonWork", work), origin)
 
     async def _filled(
         self, document: dict[str, Any], reference: SeriesReference, account_id: int

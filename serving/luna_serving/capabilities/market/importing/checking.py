@@ -27,7 +27,9 @@ def check_values(block: Block) -> None:
     found = [(wrong, rows) for wrong, rows in found if rows.size]
     if not found:
         return
-    first = sorted((int(row), wrong) for wrong, rows in found for row in rows[:MOST_SHOWN])[:MOST_SHOWN]
+    # Stable: of a row that breaks several rules, the rule that comes first is named first.
+    shown = ((int(row), wrong) for wrong, rows in found for row in rows[:MOST_SHOWN])
+    first = sorted(shown, key=lambda each: each[0])[:MOST_SHOWN]
     raise ImportRefused(
         NOT_IMPORTED,
         tuple(_wrong(block, row, wrong) for row, wrong in first),

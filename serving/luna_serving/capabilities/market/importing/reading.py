@@ -187,8 +187,7 @@ def _numbers(column: pa.Array) -> NDArray[np.float64]:
 def _times(file: str, row: int, column: pa.Array) -> NDArray[np.int64]:
     kind: Any = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        # Some with an offset, as CSV has them; without one they are in UTC.
-        column = column.cast(pa.timestamp("us", "UTC"))
+        column = _parsed(column)
     elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         column = pc.cast(column, pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
     else:
@@ -198,6 +197,14 @@ def _times(file: str, row: int, column: pa.Array) -> NDArray[np.int64]:
         raise ImportRefused("Each bar has a time.", (Wrong(file, row + at, "?", "Has no time."),), 1)
     times: NDArray[np.int64] = column.cast(pa.int64()).to_numpy(zero_copy_only=False)
     return times
+
+
+def _parsed(column: pa.Array) -> pa.Array:
+    """Text as times: all with an offset, or all without, in UTC."""
+    try:
+        return column.cast(pa.timestamp("us", "UTC"))
+    except pa.ArrowInvalid:
+        return column.cast(pa.timestamp("us"))
 
 
 def _first_line(error: Exception) -> str:

@@ -26,6 +26,7 @@ SMI_PERIODS: Final = (
 )
 
 DM: Final = Lookback("max(period - 1, 1)", lambda p: max(p["period"] - 1, 1))
+DPO: Final = Lookback("max(period - 1, period // 2 + 1)", lambda p: max(p["period"] - 1, p["period"] // 2 + 1))
 ADX: Final = Lookback("2 * period - 1", lambda p: 2 * p["period"] - 1)
 ADXR: Final = Lookback("3 * period - 2", lambda p: 3 * p["period"] - 2)
 WITH_SIGNAL: Final = Lookback("slow_period + signal_period - 2", lambda p: p["slow_period"] + p["signal_period"] - 2)
@@ -171,7 +172,7 @@ ENTRIES: Final[tuple[Indicator, ...]] = (
         COPPOCK,
         (period(10, 1, "wma_period"), period(11, 1, "roc1_period"), period(14, 1, "roc2_period")),
     ),
-    of_talib("DPO", "Detrended price oscillator", MOMENTUM, CLOSE, WINDOW, BEFORE_PERIOD, (period(20),)),
+    of_talib("DPO", "Detrended price oscillator", MOMENTUM, CLOSE, WINDOW, DPO, (period(20),)),
     of_talib("ER", "Kaufman's efficiency ratio", MOMENTUM, CLOSE, WINDOW, PERIOD, (period(10),)),
     of_talib(
         "ERI", "Elder ray", MOMENTUM, HLC, CONVERGING, BEFORE_PERIOD, (period(13, 1),), ("bullpower", "bearpower")

@@ -13,6 +13,8 @@ OVERLAP, WINDOW, CONVERGING = Group.OVERLAP, Stability.WINDOW, Stability.CONVERG
 BANDS: Final = ("upperband", "middleband", "lowerband")
 ANY: Final = (period(30, 1),)
 DEVIATIONS: Final = tuple(number(name, 2.0, -LARGEST, LARGEST) for name in ("nbdev_up", "nbdev_dn"))
+# A period of 1 does not smooth.
+KAMA: Final = Lookback("period if period > 1 else 0", lambda p: p["period"] if p["period"] > 1 else 0)
 DEMA: Final = Lookback("2 * (period - 1)", lambda p: 2 * (p["period"] - 1))
 TEMA: Final = Lookback("3 * (period - 1)", lambda p: 3 * (p["period"] - 1))
 T3: Final = Lookback("6 * (period - 1)", lambda p: 6 * (p["period"] - 1))
@@ -29,7 +31,7 @@ ENTRIES: Final[tuple[Indicator, ...]] = (
     of_talib("DEMA", "Double exponential moving average", OVERLAP, CLOSE, CONVERGING, DEMA, ANY),
     of_talib("TEMA", "Triple exponential moving average", OVERLAP, CLOSE, CONVERGING, TEMA, ANY),
     of_talib("TRIMA", "Triangular moving average", OVERLAP, CLOSE, WINDOW, BEFORE_PERIOD, ANY),
-    of_talib("KAMA", "Kaufman's adaptive moving average", OVERLAP, CLOSE, CONVERGING, PERIOD, ANY),
+    of_talib("KAMA", "Kaufman's adaptive moving average", OVERLAP, CLOSE, CONVERGING, KAMA, ANY),
     of_talib("RMA", "Wilder's moving average", OVERLAP, CLOSE, CONVERGING, BEFORE_PERIOD, ANY),
     of_talib("HMA", "Hull moving average", OVERLAP, CLOSE, WINDOW, HMA, (period(20, 1),)),
     of_talib("ZLEMA", "Zero-lag exponential moving average", OVERLAP, CLOSE, CONVERGING, ZLEMA, ANY),

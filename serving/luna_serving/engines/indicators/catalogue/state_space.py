@@ -78,7 +78,7 @@ ENTRIES: Final[tuple[Indicator, ...]] = (
     _entry(
         "kalman_beta",
         "Filtered beta and alpha of returns on the benchmark's",
-        {"obs_var": 1e-4, "beta_var": 1e-3, "alpha_var": 0.0},
+        {"obs_var": 1e-4, "beta_var": 1e-3, "alpha_var": 1e-8},
         ("kalman_beta", "kalman_alpha"),
         constant(2),
         kalman_beta,

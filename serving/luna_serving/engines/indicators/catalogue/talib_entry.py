@@ -1,5 +1,6 @@
 """Entries whose formula is a function of TA-Lib."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -79,7 +80,8 @@ def talib_formula(function: str, parameters: tuple[Parameter, ...], lookback: Lo
 
     TA-Lib writes 0 before the first value of an integer output: those become NaN.
     """
-    call = getattr(talib, function)
+    # Without the wheel's wrapper for data frames, which costs as much as a short history's computation.
+    call = inspect.unwrap(getattr(talib, function))
     names = [(each.name, talib_name(each.name)) for each in parameters]
 
     def formula(columns: Sequence[Column], params: Params) -> Sequence[Column]:

@@ -15,7 +15,8 @@ RVI: Final = Lookback("period + stddev_period - 2", lambda p: p["period"] + p["s
 ENTRIES: Final[tuple[Indicator, ...]] = (
     of_talib("TRANGE", "True range", GROUP, HLC, WINDOW, ONE),
     of_talib("ATR", "Average true range", GROUP, HLC, CONVERGING, PERIOD, (period(14, 1),)),
-    of_talib("NATR", "Average true range, percent of the close", GROUP, HLC, CONVERGING, PERIOD, (period(14, 1),)),
+    # TA-Lib takes a period of 1, too, but forgets to divide by the close there.
+    of_talib("NATR", "Average true range, percent of the close", GROUP, HLC, CONVERGING, PERIOD, (period(14),)),
     of_talib("ADR", "Average range of a bar", GROUP, HL, WINDOW, BEFORE_PERIOD, (period(14, 1),)),
     of_talib("CVI", "Chaikin's volatility", GROUP, HL, CONVERGING, CVI, (period(10), period(10, 1, "roc_period"))),
     of_talib(

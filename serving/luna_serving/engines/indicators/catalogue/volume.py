@@ -7,6 +7,7 @@ from luna_serving.engines.indicators.catalogue.entry import Group, Indicator, St
 from luna_serving.engines.indicators.catalogue.inputs import CV, HLC, HLCV, HLV, VOLUME
 from luna_serving.engines.indicators.catalogue.lookbacks import BEFORE_PERIOD, BEFORE_SLOW, NONE, PERIOD
 from luna_serving.engines.indicators.catalogue.talib_entry import of_talib, period
+from luna_serving.engines.indicators.functions.volume_weighted import vwap
 
 GROUP = Group.VOLUME
 EXACT, WINDOW = Stability.EXACT, Stability.WINDOW
@@ -15,7 +16,18 @@ CONVERGING, CUMULATIVE = Stability.CONVERGING, Stability.CUMULATIVE
 ENTRIES: Final[tuple[Indicator, ...]] = (
     of_talib("OBV", "On-balance volume", GROUP, CV, CUMULATIVE, NONE, takes_anchor=True),
     of_talib("AD", "Accumulation and distribution line", GROUP, HLCV, CUMULATIVE, NONE, takes_anchor=True),
-    of_talib("VWAP", "Volume-weighted average price", GROUP, HLCV, CUMULATIVE, NONE, takes_anchor=True),
+    Indicator(
+        name="vwap",
+        title="Volume-weighted average price since the anchor",
+        group=GROUP,
+        inputs=HLCV,
+        parameters=(),
+        outputs=("vwap",),
+        stability=CUMULATIVE,
+        lookback_rule=NONE,
+        formula=vwap,
+        takes_anchor=True,
+    ),
     of_talib("PVT", "Price and volume trend", GROUP, CV, CUMULATIVE, NONE, takes_anchor=True),
     of_talib("NVI", "Negative volume index", GROUP, CV, CUMULATIVE, NONE, takes_anchor=True),
     of_talib("PVI", "Positive volume index", GROUP, CV, CUMULATIVE, NONE, takes_anchor=True),

@@ -130,7 +130,8 @@ class _Evaluation:
     def _over_gaps(self, inputs: Sequence[Values], run: Callable[[Sequence[Values]], Values]) -> Values:
         """Run a windowed formula as `compute` does: within histories that have no nulls."""
         values = np.full(len(self._bars), np.nan)
-        for part in histories(inputs, self._gaps, recursive=False):
+        missing = np.logical_or.reduce([np.isnan(column) for column in inputs])
+        for part in histories(missing, self._gaps, recursive=False):
             values[part] = run([column[part] for column in inputs])
         return values
 

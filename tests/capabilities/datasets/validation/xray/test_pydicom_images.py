@@ -2,13 +2,17 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from tests.capabilities.datasets.validation.xray import making
 
+from luna_serving.capabilities.datasets.report.document import local_document_of
+from luna_serving.capabilities.datasets.report.page import page_of
 from luna_serving.capabilities.datasets.validation.check import check_set
 from luna_serving.capabilities.datasets.validation.contract import XrayContract
 from luna_serving.capabilities.datasets.validation.manifest import SetFile, sha256_of
@@ -102,18 +106,25 @@ async def test_no_output_shows_a_value(report, folder, tmp_path, capfd, caplog):
     checked, found = report
     outputs = {
         "report": json.dumps(checked.to_json()),
+        "page": page_of(orjson.dumps(local_document_of("set", checked, datetime.now(UTC)))).decode(),
         "findings": json.dumps([f.to_json() for f in found]),
         "files": repr(checked.files),
     }
     every = tmp_path / "every.ndjson"
+    page = tmp_path / "report.html"
     few = [folder / "0.dcm", folder / "4.dcm"]
     assert exit_status(CheckOptions(few, "xray", None, json=False, every=every)) == 1
-    assert exit_status(CheckOptions(few, "xray", None, json=True, every=None)) == 1
+    assert exit_status(CheckOptions(few, "xray", None, json=True, every=None, html=page)) == 1
     captured = capfd.readouterr()
     assert '"state": "invalid"' in captured.out
-    outputs |= {"NDJSON": every.read_text(), "printed": captured.out, "errors": captured.err, "logs": caplog.text}
-    assert "PHI001" in outputs["NDJSON"]
-    assert "PHI001" in outputs["printed"]
+    outputs["html"] = page.read_text()
+    outputs |= {
+        "NDJSON": every.read_text(),
+        "printed": captured.out,
+        "errors": captured.err,
+        "logs": caplog.text,
+    }
+    assert all("PHI001" in outputs[name] for name in ("page", "html", "NDJSON", "printed"))
     assert [(name, secret) for name, text in outputs.items() for secret in secrets if secret in text] == []
 
 

@@ -29,7 +29,6 @@ from luna_serving.capabilities.datasets.validation.tables.tally import Stopped, 
 from luna_serving.capabilities.datasets.validation.tables.times import TimeColumn, iso
 from luna_serving.capabilities.datasets.validation.tables.values import EnumColumn, ValueColumn
 
-SELF: Final = f"{__name__}:validate"
 MOST_SERIES_SHOWN: Final = 10_000
 """Series whose times a summary lists, for checks of the whole set."""
 _PROGRESS_ROWS: Final = 500_000

@@ -40,6 +40,10 @@ class SetSummary:
     classes: Mapping[str, int]
     confounders: Mapping[str, float] = field(default_factory=dict)
     """Bias-corrected Cramér's V between the label and each property of the acquisition."""
+    confounded: Sequence[str] = ()
+    """Properties of which that is strong and no chance: those of the findings."""
+    without_patient: int = 0
+    """Images whose patient is not known; all, where one code is that of most images."""
 
 
 def check_set(
@@ -65,7 +69,8 @@ def check_set(
         classes = check_classes(matched, contract.labels, findings)
     parts = {s.name: part for s in summaries if (part := _part(s.name, matched)) is not None}
     _check_copies(summaries, matched, parts, findings)
-    patients = _check_patients(summaries, matched, parts, findings)
+    patients, without_patient = _check_patients(summaries, matched, parts, findings)
+    strengths, confounded = _check_confounders(summaries, matched, findings)
     photometric = Counter(s.photometric for s in summaries if s.photometric)
     if len(photometric) > 1:
         names = " and ".join(f"{count} {name}" for name, count in sorted(photometric.items()))
@@ -78,7 +83,9 @@ def check_set(
         patients=patients,
         parts=dict(Counter(parts.values())),
         classes=dict(classes.most_common(100)) if len(classes) <= 100 else {},
-        confounders=_check_confounders(summaries, matched, findings),
+        confounders=strengths,
+        confounded=confounded,
+        without_patient=without_patient,
     )
 
 
@@ -133,8 +140,8 @@ def _check_copies(
 
 def _check_patients(
     summaries: Sequence[Summary], labels: Mapping[str, Label], parts: Mapping[str, str], findings: Findings
-) -> int:
-    """Report patients in several parts of the split; return the number of patients."""
+) -> tuple[int, int]:
+    """Report patients in several parts of the split; return the number of patients, and of images without one."""
     by_patient: dict[str, list[str]] = defaultdict(list)
     for summary in summaries:
         label = labels.get(summary.name)
@@ -151,15 +158,16 @@ def _check_patients(
         if len(within) > 1 and patient not in shared:
             message = f"{len(names)} images of one patient (hash {patient}) are in {len(within)} parts of the split."
             findings.add(of(rules.PATIENT_LEAK, message, paths=tuple(names[:_LISTED_PATHS]), count=len(names)))
-    return len(by_patient)
+    return len(by_patient), len(summaries) if shared else unknown
 
 
 def _check_confounders(
     summaries: Sequence[Summary], labels: Mapping[str, Label], findings: Findings
-) -> dict[str, float]:
+) -> tuple[dict[str, float], list[str]]:
+    """Report acquisitions that tell the class; return the strength of each property, and those that are reported."""
     labelled = [s for s in summaries if s.name in labels]
     if len(labelled) < MIN_IMAGES:
-        return {}
+        return {}, []
     classes = [labels[s.name].label for s in labelled]
     columns: dict[str, list[Any]] = {
         "format": [s.format for s in labelled],
@@ -169,7 +177,8 @@ def _check_confounders(
     }
     for name in sorted({name for s in labelled for name in s.acquisition}):
         columns[name] = [s.acquisition.get(name, "") for s in labelled]
-    strengths = {}
+    strengths: dict[str, float] = {}
+    confounded: list[str] = []
     for name, levels in columns.items():
         found = association(levels, classes)
         strengths[name] = round(found.strength, 3)
@@ -179,4 +188,5 @@ def _check_confounders(
                 f"over {len(labelled)} images and {len(set(levels))} levels."
             )
             findings.add(of(rules.CONFOUNDED, message, column=name))
-    return strengths
+            confounded.append(name)
+    return strengths, confounded

@@ -1,0 +1,1 @@
+"""Estimates of expected returns and covariances from returns."""

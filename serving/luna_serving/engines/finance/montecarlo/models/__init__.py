@@ -1,0 +1,1 @@
+"""What moves assets through time. A model is a value: its parameters, and how a step changes a state."""

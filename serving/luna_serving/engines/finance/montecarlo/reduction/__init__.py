@@ -1,0 +1,1 @@
+"""What is kept of blocks, and how it is joined: the same bits in whatever order blocks were computed."""

@@ -1,0 +1,1 @@
+"""Random numbers of a block: a pure function of the seed and the block's number."""
