@@ -16,7 +16,9 @@ from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.datasets.metrics import SetGauges, ValidationMetrics
+from luna_serving.capabilities.indicators.metrics import CacheMetrics, ReplicaMetrics
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
+from luna_serving.capabilities.market.metrics import MarketGauges, MarketMetrics
 from luna_serving.capabilities.montecarlo.metrics import MonteCarloMetrics
 from luna_serving.jobs.housekeeping import BacklogMetrics
 from luna_serving.jobs.metrics import LoopMetrics
@@ -34,6 +36,7 @@ from luna_serving.local.loopback.haproxy_answers import (
 from luna_serving.local.loopback.haproxy_pages import PAGES
 from luna_serving.objects.access import ObjectAccess
 from luna_serving.objects.metrics import ObjectMetrics
+from luna_serving.prices.metrics import MappedMetrics
 from luna_serving.settings import variables
 from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_store.accounts.secrets import Secrets
@@ -70,6 +73,11 @@ def serving_metrics() -> list[Metric]:
         MonteCarloMetrics,
         SetGauges,
         ValidationMetrics,
+        MarketMetrics,
+        MarketGauges,
+        MappedMetrics,
+        CacheMetrics,
+        ReplicaMetrics,
     ):
         metrics(registry)
     return list(registry.collect())

@@ -49,7 +49,7 @@ class LocalFiles:
         if await asyncio.to_thread(_used, path):
             return path
         await asyncio.to_thread(self._own_folder)
-        async with _locked(self._folder / f"{file.digest}.lock"):
+        async with locked(self._folder / f"{file.digest}.lock"):
             # Another process may have fetched it meanwhile.
             if not await asyncio.to_thread(_used, path):
                 await asyncio.to_thread(self._make_room, file.bytes)
@@ -111,7 +111,7 @@ def _digest(path: Path) -> str:
 
 
 @asynccontextmanager
-async def _locked(path: Path) -> AsyncIterator[None]:
+async def locked(path: Path) -> AsyncIterator[None]:
     """Hold a lock between processes, which ends with the process that holds it. No thread waits for it."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -7,7 +7,6 @@ import os
 import secrets
 import signal
 import sys
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest

@@ -14,9 +14,10 @@ from luna_serving.capabilities.indicators.calls.places import Places, mixed
 from luna_serving.capabilities.indicators.compute import label_of
 from luna_serving.capabilities.indicators.jobs.batches import Order
 from luna_serving.capabilities.indicators.jobs.tasks import Task
+from luna_serving.capabilities.indicators.jobs.windows import Window
 from luna_serving.capabilities.indicators.metrics import CacheMetrics
 from luna_serving.capabilities.indicators.rendering.answers import entity_tag, rendered
-from luna_serving.capabilities.indicators.rendering.pieces import Piece, Window
+from luna_serving.capabilities.indicators.rendering.pieces import Piece
 from luna_serving.capabilities.indicators.wire.formulas import (
     BENCHMARK,
     CAPABILITY,
