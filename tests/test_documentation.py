@@ -16,6 +16,7 @@ from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.datasets.metrics import SetGauges, ValidationMetrics
+from luna_serving.capabilities.indicators.metrics import CacheMetrics, ReplicaMetrics
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.capabilities.market.metrics import MarketGauges, MarketMetrics
 from luna_serving.capabilities.montecarlo.metrics import MonteCarloMetrics
@@ -75,6 +76,8 @@ def serving_metrics() -> list[Metric]:
         MarketMetrics,
         MarketGauges,
         MappedMetrics,
+        CacheMetrics,
+        ReplicaMetrics,
     ):
         metrics(registry)
     return list(registry.collect())

@@ -18,6 +18,8 @@ class Connected:
 class IngressReplica:
     """Opens the stores on the replica's event loop, serves, and closes them when Serve stops it."""
 
+    _connected: Connected | None = None
+
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
         connect: Callable[..., Awaitable[Connected]],
@@ -33,8 +35,11 @@ class IngressReplica:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The ASGI application; Serve calls this after the constructor."""
+        assert self._connected is not None  # noqa: S101  the constructor is done
         return self._connected.edge
 
     async def __del__(self) -> None:
         """Close the edge; Serve awaits this once, after the last call, on the replica's event loop."""
-        await self._connected.close()
+        # Serve also destroys a replica whose constructor has failed.
+        if self._connected is not None:
+            await self._connected.close()

@@ -85,6 +85,7 @@ class Market:
                 *of,
                 last,
                 self.last_bar_closed,
+                FIRST,
                 tuple(actions),
             )
             start += len(bars)

@@ -170,7 +170,7 @@ async def test_tables_have_the_documented_columns_and_the_same_numbers(store: St
     assert all(row["macd"] is None for row in rows if row["id"] == "fast")
     if form != "text/csv":
         assert str(rows[0]["timestamp"])[:10] == "2012-01-10"
-        facts = orjson.loads(table.schema.metadata[b"luna.indicators"])
+        facts = orjson.loads(table.schema.metadata[b"luna"])
         assert [each["symbol"] for each in facts["errors"]] == ["NOPE", "NOPE"]
 
 

@@ -27,9 +27,9 @@ async def test_a_tier_grants_cuts_and_counts(store: Store, tmp_path: Path) -> No
         rest = [await poor.get("/indicators/sma?symbol=AAPL") for _ in range(48)]
     cut = first.json()["results"][0]
     last = date.fromisoformat(whole["timestamps"][-1])
-    assert cut["timestamps"][0] == (last - timedelta(days=90)).isoformat()
+    assert cut["timestamps"][0] == (last - timedelta(days=89)).isoformat()
     kept = len(cut["timestamps"])
-    assert kept == 91
+    assert kept == 90
     assert cut["timestamps"] == whole["timestamps"][-kept:]
     assert cut["values"]["ema"] == whole["values"]["ema"][-kept:], "the input is the same"
     assert cut["warmup_bars"] == 600 - kept

@@ -30,6 +30,8 @@ from luna_serving.capabilities.indicators.routes import operations
 from luna_serving.capabilities.indicators.settings import IndicatorSettings
 from luna_serving.capabilities.indicators.store.custom import CustomIndicators
 from luna_serving.capabilities.indicators.store.tables import CustomIndicator
+from luna_serving.capabilities.indicators.sweeps.preparing import Preparing
+from luna_serving.capabilities.indicators.sweeps.running import job_kinds
 from luna_serving.capabilities.indicators.wire.batch import BatchLimits
 from luna_serving.dispatch.gate import Gate, Sharing
 from luna_serving.engines.indicators.catalogue import CATALOGUE
@@ -79,16 +81,25 @@ def serve(platform: Platform, settings: IndicatorSettings) -> Routes:
         gate_metrics,
         sharing=Sharing(per_account=LARGE_PER_ACCOUNT),
     )
+    resolving = Resolving(places, platform.prices, definitions)
     batches = BatchCalls(
         large,
         charges,
-        Resolving(places, platform.prices, definitions),
+        resolving,
         BatchLimits(settings.max_symbols, settings.max_indicators, settings.max_bars, settings.max_answer_numbers),
         cached_pairs=settings.cached_pairs,
     )
     return Routes(
         operations=[*operations(single, Parsing(places, definitions), batches), Listing(custom).operation()],
         routers=[router(platform.authorization, charges, custom, timeout_s=platform.settings.edge.request_timeout_s)],
+        jobs=Preparing(platform.engine, platform.accounts, resolving, sweep_limits(settings)).prepares(),
+    )
+
+
+def sweep_limits(settings: IndicatorSettings) -> BatchLimits:
+    """Of the parameters of a job."""
+    return BatchLimits(
+        settings.max_sweep_symbols, settings.max_indicators, settings.max_bars, settings.max_answer_numbers
     )
 
 
@@ -107,4 +118,5 @@ INDICATORS: Final = Capability(
     grants=frozenset(CATALOGUE),
     limits=(MAX_SERIES_LENGTH, MAX_SERIES_PER_REQUEST, HISTORY_DAYS),
     tables=(CustomIndicator,),
+    job_kinds=lambda settings: job_kinds(sweep_limits(settings)),
 )

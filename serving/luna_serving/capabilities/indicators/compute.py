@@ -17,6 +17,7 @@ from luna_serving.engines.indicators.catalogue import CATALOGUE
 from luna_serving.engines.indicators.compute import compute
 from luna_serving.engines.indicators.expressions import evaluate, parse
 from luna_serving.engines.indicators.gaps import Gaps
+from luna_serving.prices.located import Located
 
 log = logging.getLogger("luna.indicators")
 
@@ -77,15 +78,11 @@ def label_of(order: Order, instrument: Instrument, adjust: str) -> Label:
     )
 
 
-def market_last(instrument: Instrument) -> datetime | None:
-    """What limits of history count back from; None for inline bars, which have none."""
-    return None if isinstance(instrument, InlineBars) else instrument.market_last
-
-
 def _piece(batch: Batch, place: int, order: Order, bars: Bars, benchmark: Bars | None) -> Piece:
     instrument = batch.instruments[place]
     history = history_of(order.formula, bars, benchmark)
-    return Piece(label_of(order, instrument, batch.adjust), history, batch.window.cut(history, market_last(instrument)))
+    shown = batch.window.cut(history, instrument if isinstance(instrument, Located) else None)
+    return Piece(label_of(order, instrument, batch.adjust), history, shown)
 
 
 def _instant(at: datetime) -> np.datetime64:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 from luna_serving.access.charges import Charges
 from luna_serving.access.denials import Charge
@@ -16,7 +17,7 @@ from luna_serving.capabilities.indicators.cache.status import BYPASSED, Outcome,
 from luna_serving.capabilities.indicators.calls.computing import Computing
 from luna_serving.capabilities.indicators.calls.resolving import Resolving
 from luna_serving.capabilities.indicators.calls.single import respond
-from luna_serving.capabilities.indicators.compute import label_of, market_last
+from luna_serving.capabilities.indicators.compute import label_of
 from luna_serving.capabilities.indicators.jobs.batches import Batch, InlineBars, Instrument, Order
 from luna_serving.capabilities.indicators.jobs.tasks import Task
 from luna_serving.capabilities.indicators.metrics import CacheMetrics
@@ -32,7 +33,7 @@ from luna_serving.edge.operation import Answer, Asked
 from luna_serving.prices.located import Located
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
-from luna_serving.wire.tabular import acceptable
+from luna_serving.wire.tabular import JSON, acceptable
 from luna_store.quota.debits import Debit, Decision, Grant, StoreUnavailable
 from luna_store.quota.debits import Outcome as Decided
 
@@ -41,6 +42,8 @@ log = logging.getLogger("luna.indicators")
 ROUTE: Final = "indicators"
 # Bodies above this size are parsed off the event loop.
 ASIDE_BYTES: Final = 64 * 1024
+# Items whose errors the header lists.
+LISTED: Final = 20
 # Names of limits that an account may have.
 MAX_SERIES_LENGTH: Final = "max_series_length"
 MAX_SERIES_PER_REQUEST: Final = "max_series_per_request"
@@ -91,7 +94,7 @@ class BatchAnswering:
             statuses.append(result.status)
             instrument = batch.instruments[place]
             history = result.kept.history
-            shown = batch.window.cut(history, market_last(instrument))
+            shown = batch.window.cut(history, instrument if isinstance(instrument, Located) else None)
             pieces.append(Piece(label_of(order, instrument, batch.adjust), history, shown))
         body = await asyncio.to_thread(rendered, pieces, batch.errors, batch.form)
         return body, combined(statuses).header()
@@ -150,8 +153,9 @@ class BatchCalls:
         asked.standing = standing
         known = asked.headers.get(b"if-none-match")
         tag = entity_tag(answer)
+        status_headers = _missed(batch) if form != JSON else ()
         shown: Rendered = respond(answer, tag, status, form, None if known is None else known.decode("latin-1"))
-        return Answer(shown.body, 200, [*shown.headers]) if shown.status == 200 else Answer(b"", 304, shown.headers)
+        return Answer(shown.body, shown.status, [*shown.headers, *status_headers])
 
     async def _charged(self, asked: Asked, job: BatchJob) -> tuple[tuple[bytes, bytes], Any]:
         batch = job.batch
@@ -196,6 +200,16 @@ def _span(instrument: Instrument) -> tuple[int, datetime | None, datetime | None
     if isinstance(instrument, Located):
         return instrument.bars, instrument.first, instrument.last
     return len(instrument), None, None
+
+
+def _missed(batch: Batch) -> Sequence[tuple[bytes, bytes]]:
+    """Luna-Errors: the items without an answer, for forms that have no place for them."""
+    if not batch.errors:
+        return ()
+    listed = ", ".join(
+        f"{quote(each.symbol or '-')}/{quote(each.id)}={each.type.rpartition('/')[2]}" for each in batch.errors[:LISTED]
+    )
+    return [(b"luna-errors", listed.encode())]
 
 
 def amounts_of(batch: Batch) -> Mapping[str, int]:

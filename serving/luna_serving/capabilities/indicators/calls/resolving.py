@@ -7,7 +7,7 @@ from typing import Final
 from luna_serving.capabilities.indicators.calls.definitions import Definitions
 from luna_serving.capabilities.indicators.calls.places import Places
 from luna_serving.capabilities.indicators.jobs.batches import Batch, Instrument, Order
-from luna_serving.capabilities.indicators.rendering.pieces import Miss, Window
+from luna_serving.capabilities.indicators.jobs.windows import Miss, Window
 from luna_serving.capabilities.indicators.wire.batch import BARS, BatchCall
 from luna_serving.capabilities.indicators.wire.formulas import (
     BENCHMARK,

@@ -11,12 +11,13 @@ from luna_serving.capabilities.indicators.cache.lookup import Found, Lookup, Res
 from luna_serving.capabilities.indicators.cache.memory import Memory
 from luna_serving.capabilities.indicators.calls.definitions import Definitions
 from luna_serving.capabilities.indicators.calls.places import Places, mixed
-from luna_serving.capabilities.indicators.compute import label_of, market_last
+from luna_serving.capabilities.indicators.compute import label_of
 from luna_serving.capabilities.indicators.jobs.batches import Order
 from luna_serving.capabilities.indicators.jobs.tasks import Task
+from luna_serving.capabilities.indicators.jobs.windows import Window
 from luna_serving.capabilities.indicators.metrics import CacheMetrics
 from luna_serving.capabilities.indicators.rendering.answers import entity_tag, rendered
-from luna_serving.capabilities.indicators.rendering.pieces import Piece, Window
+from luna_serving.capabilities.indicators.rendering.pieces import Piece
 from luna_serving.capabilities.indicators.wire.formulas import (
     BENCHMARK,
     CAPABILITY,
@@ -162,7 +163,7 @@ class SingleCalls:
         of = (wanted.name, wanted.form, window, tuple(job.order.params.items()))
         known = kept.answers.get(of)
         if known is None:
-            shown = window.cut(kept.history, market_last(job.task.located))
+            shown = window.cut(kept.history, job.task.located)
             piece = Piece(label_of(job.order, job.task.located, job.task.adjust), kept.history, shown)
             if shown.stop - shown.start > ASIDE_BARS:
                 body = await asyncio.to_thread(rendered, [piece], (), wanted.form)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.capabilities.indicators.jobs.tasks import Formula
-from luna_serving.capabilities.indicators.rendering.pieces import Miss, Window
+from luna_serving.capabilities.indicators.jobs.windows import Miss, Window
 from luna_serving.prices.located import Adjust, Located
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from luna_serving.capabilities.indicators.rendering.pieces import Miss, Piece
+from luna_serving.capabilities.indicators.jobs.windows import Miss
+from luna_serving.capabilities.indicators.rendering.pieces import Piece
 from luna_serving.capabilities.indicators.rendering.tables import written
 from luna_serving.wire.tabular import ARROW, CSV, JSON, PARQUET
 

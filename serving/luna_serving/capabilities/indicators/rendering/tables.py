@@ -12,12 +12,13 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from luna_serving.capabilities.indicators.jobs.histories import TIME, TIMESTAMP
-from luna_serving.capabilities.indicators.rendering.pieces import Miss, Piece
+from luna_serving.capabilities.indicators.jobs.windows import Miss
+from luna_serving.capabilities.indicators.rendering.pieces import Piece
 from luna_serving.wire.tabular import ARROW, CSV, FORMULA
 
 SYMBOL: Final = "symbol"
 ID: Final = "id"
-FACTS: Final = b"luna.indicators"
+FACTS: Final = b"luna"
 """In the metadata of the schema: `results` without their numbers, and `errors`, as JSON."""
 _NAMES: Final = pa.dictionary(pa.int32(), pa.string())
 

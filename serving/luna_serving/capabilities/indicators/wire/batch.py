@@ -41,8 +41,8 @@ class BatchCall:
     benchmark_bars: InlineBars | None
 
 
-def parse_batch(body: bytes, limits: BatchLimits) -> BatchCall:
-    """Read a body.
+def parse_batch(body: bytes, limits: BatchLimits, *, sweep: bool = False) -> BatchCall:
+    """Read a body; that of a sweep need not name symbols.
 
     Raises:
         Problem: 422, for what concerns the whole request.
@@ -54,14 +54,14 @@ def parse_batch(body: bytes, limits: BatchLimits) -> BatchCall:
     bars = None if document.get(BARS) is None else read_bars(document[BARS], f"/{BARS}", limits.max_bars)
     second = document.get(BENCHMARK_BARS)
     benchmark = None if second is None else read_bars(second, f"/{BENCHMARK_BARS}", limits.max_bars)
-    _check_source(form, bars, benchmark)
+    _check_source(form, bars, benchmark, sweep=sweep)
     _check_sizes(form, limits)
     frame = frame_of(lambda name: getattr(form, name), "")
     return BatchCall(form, _ids(form), frame, bars, benchmark)
 
 
-def _check_source(form: IndicatorsForm, bars: InlineBars | None, benchmark: InlineBars | None) -> None:
-    if bars is None and form.symbols is None and form.dataset is None:
+def _check_source(form: IndicatorsForm, bars: InlineBars | None, benchmark: InlineBars | None, *, sweep: bool) -> None:
+    if not sweep and bars is None and form.symbols is None and form.dataset is None:
         raise problems.invalid(FieldError("/symbols", "Give symbols, bars or a dataset."))
     if bars is not None and (form.symbols is not None or form.dataset is not None):
         other = "symbols" if form.symbols is not None else "dataset"

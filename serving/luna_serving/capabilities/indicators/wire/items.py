@@ -1,6 +1,6 @@
 """What is wrong with one indicator or instrument of a request, which leaves the others alone."""
 
-from luna_serving.capabilities.indicators.rendering.pieces import Miss
+from luna_serving.capabilities.indicators.jobs.windows import Miss
 from luna_serving.wire import problems
 from luna_serving.wire.problems import TYPE_BASE, FieldError, Problem
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from luna_serving.capabilities.indicators.rendering.pieces import Window
+from luna_serving.capabilities.indicators.jobs.windows import Window
 from luna_serving.capabilities.indicators.wire.formulas import DATE, instant
 from luna_serving.engines.indicators.gaps import Gaps
 from luna_serving.prices.intervals import Interval
