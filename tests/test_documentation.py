@@ -17,6 +17,7 @@ from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.datasets.metrics import SetGauges, ValidationMetrics
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
+from luna_serving.capabilities.markowitz.metrics import MarkowitzMetrics
 from luna_serving.jobs.housekeeping import BacklogMetrics
 from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.jobs.routes.watching import WatchMetrics
@@ -66,6 +67,7 @@ def serving_metrics() -> list[Metric]:
         WatchMetrics,
         WebhookMetrics,
         KalmanMetrics,
+        MarkowitzMetrics,
         SetGauges,
         ValidationMetrics,
     ):

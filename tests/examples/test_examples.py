@@ -31,6 +31,8 @@ TESTED = {
     "jobs.py",
     "datasets.sh",
     "datasets.py",
+    "markowitz.sh",
+    "markowitz.py",
 }
 
 
@@ -243,3 +245,19 @@ async def test_datasets_py_does_so_too_and_a_second_time_finds_the_same_set(plat
         assert len(json.loads(answer)["results"]) == 2
         assert verdict == "sales@1 is valid"
     assert platform.used(caller.id) == 1 + 2 * 2
+
+
+async def test_markowitz_sh_computes_a_portfolio_and_shows_a_conflict(platform: Platform) -> None:
+    caller = await platform.caller()
+    portfolio, conflict = (await run("markowitz.sh", env=variables(caller))).output.splitlines()
+    assert sum(json.loads(portfolio)["weights"]) == pytest.approx(1, abs=1e-12)
+    assert json.loads(conflict)["gap"] == pytest.approx(0.2)
+    assert platform.used(caller.id) == 1
+
+
+async def test_markowitz_py_prints_the_frontier(platform: Platform, tmp_path: Path) -> None:
+    caller, chart = await platform.caller(), tmp_path / "frontier.svg"
+    lines = (await run("markowitz.py", str(chart), env=variables(caller))).output.splitlines()
+    assert len(lines) == 1 + 10
+    assert chart.read_text().startswith("<svg")
+    assert platform.used(caller.id) == 2
