@@ -170,7 +170,7 @@ class Asset(BaseModel):
     """One asset alone."""
 
     name: str
-    expected_return: float
+    expected_return: float | None
     risk: float
 
 
@@ -205,7 +205,7 @@ class MarkowitzAnswer(BaseModel):
     """The portfolio; of `efficient_frontier`, `corners` and `points` in place of `weights` to `risk_contributions`."""
 
     weights: list[float] | None = Field(None, description="They sum to 1 within 1e-12.")
-    expected_return: float | None = None
+    expected_return: float | None = Field(None, description="null where only `cov` was sent.")
     risk: float | None = Field(None, description="Standard deviation of the return.")
     sharpe: float | None = Field(None, description="(expected_return - risk_free) / risk; null without risk.")
     binding: list[Binding] | None = None
