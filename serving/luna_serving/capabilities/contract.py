@@ -88,7 +88,9 @@ class Platform:
     def doors(self) -> Doors:
         """Makes routes that answer at once, or by a job."""
         keys = IdempotencyKeys(self.engine)
-        return Doors(DoorParts(self.jobs, self.engine, self.watching, self.charges, self.authorization, keys))
+        return Doors(
+            DoorParts(self.jobs, self.engine, self.watching, self.charges, self.authorization, keys, self.objects)
+        )
 
 
 @dataclass(frozen=True, slots=True)

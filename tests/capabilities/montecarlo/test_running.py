@@ -97,10 +97,10 @@ async def test_a_job_that_is_cancelled_half_way_leaves_a_valid_estimate_at_half_
     result, units = attempt.left
     document = json.loads(result)
     assert document["stopped"] == "cancelled"
-    # Of 245 blocks and 8 units; the block of the cancellation itself is not joined any more.
-    assert units == 4
+    # Of 245 blocks and 8 units, 121 or a few more.
+    assert units == -(-document["paths"] * 2 // 10**6)
+    assert units in {4, 5}
     assert abs(document["value"] - 9.22700550815) < 4 * document["std_error"]
-    assert document["paths"] * 2 / 1e6 == pytest.approx(4, abs=0.1)
 
 
 async def test_a_job_stops_where_its_error_is_small_enough_whatever_computes_it() -> None:

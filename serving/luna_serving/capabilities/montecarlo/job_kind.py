@@ -77,6 +77,8 @@ async def run_job(running: Running, *, ahead: int) -> Finished:
                     break
             now = time.monotonic()
             running.report(run.blocks, estimate=_shown(run))
+            # Blocks that are there already are joined without waiting: let a cancel in.
+            await asyncio.sleep(0)
             running.partial(answer_of(asked, run, "cancelled"), _units(asked, state))
             if stopped == "paths" and run.blocks < asked.blocks and now - begun >= asked.seconds:
                 stopped = "seconds"

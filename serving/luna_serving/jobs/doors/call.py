@@ -24,10 +24,12 @@ from luna_serving.edge.store_answers import store_answer
 from luna_serving.jobs.doors.calculation import Calculation, Door
 from luna_serving.jobs.routes.manifests import stamped
 from luna_serving.jobs.routes.parts import STORE, job_of
+from luna_serving.jobs.routes.stored import bytes_of
 from luna_serving.jobs.routes.waiting import applied, ended_within
 from luna_serving.jobs.routes.watching import Watching
 from luna_serving.jobs.routes.wire import dumped, look_again_s, page_of, path_of
 from luna_serving.jobs.service import Caller, JobService
+from luna_serving.objects.client import ObjectStore
 from luna_serving.wire.tabular import JSON
 from luna_store.jobs.reading import result_of
 from luna_store.jobs.states import JobStatus
@@ -48,6 +50,8 @@ class DoorParts:
     charges: Charges
     authorization: Authorization
     keys: IdempotencyKeys
+    objects: ObjectStore | None = None
+    """Holds large results."""
 
 
 @dataclass(slots=True)
@@ -131,7 +135,10 @@ class DoorCall:
         if wanted is not None and detail.job.status is JobStatus.SUCCEEDED:
             result = await store_answer(result_of(engine, job_id), STORE)
             if result is not None:
-                return Answer(result, 200, [*_encoded(headers), *replayed])
+                body = (
+                    result.body if result.object_key is None else await bytes_of(self.parts.objects, result.object_key)
+                )
+                return Answer(body or b"", 200, [*_encoded(headers), *replayed])
         now = datetime.now(UTC)
         if detail.job.status.live:
             headers["Retry-After"] = str(look_again_s(detail.job, now))
