@@ -10,6 +10,7 @@ from tests.capabilities.montecarlo.attempts import Attempt, Killed, parameters, 
 from luna_serving.capabilities.montecarlo import job_kind
 from luna_serving.capabilities.montecarlo.job_kind import run_job
 from luna_serving.capabilities.montecarlo.reporting import sections
+from luna_serving.jobs.kinds import JobInvalid
 
 GBM = {"kind": "gbm", "spot": 100, "rate": 0.05, "dividend_yield": 0.02, "volatility": 0.2}
 BASKET = {
@@ -119,6 +120,16 @@ async def test_a_job_stops_at_its_time_after_a_whole_block(monkeypatch: pytest.M
     document = json.loads(finished.result)
     assert document["stopped"] == "seconds"
     assert document["paths"] % document["plan"]["block_paths"] == 0
+
+
+async def test_prices_that_overflow_are_the_callers_fault() -> None:
+    model = {"kind": "gbm", "spot": 100, "rate": 10, "volatility": 0.2}
+    risk = {"kind": "portfolio", "weights": [1], "horizon": 100}
+    for problem in ({"payoff": EUROPEAN, "expiry": 100}, {"payoff": risk}):
+        asked = parameters(model=model, **problem, paths=1, seed=7)
+        with pytest.raises(JobInvalid) as refused:
+            await ran(asked)
+        assert refused.value.pointer == "/model"
 
 
 async def test_the_estimate_and_the_blocks_are_its_progress() -> None:
