@@ -124,7 +124,8 @@ class DocumentedAs:
         return handler(TypeAdapter(self.kind).core_schema)
 
 
-_Estimator = Literal[*ESTIMATORS] | BlackLittermanForm | EwmForm | PlainForm
+_Name = Literal["sample", "ledoit_wolf", "oas", "kalman", "ewm", "black_litterman"]
+_Estimator = _Name | BlackLittermanForm | EwmForm | PlainForm
 _Numbers = Annotated[list[list[float]], Field(min_length=1)]
 
 
