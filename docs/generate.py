@@ -6,6 +6,7 @@ catalogue of indicators.
 """
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ RULES_PAGE = Path(__file__).parent / "validation-rules.md"
 RULES_BEGIN, RULES_END = "<!-- rules: python docs/generate.py -->", "<!-- end of rules -->"
 CATALOGUE_PAGE = Path(__file__).parent / "indicator-catalogue.md"
 CATALOGUE_BEGIN, CATALOGUE_END = "<!-- indicators: python docs/generate.py -->", "<!-- end of indicators -->"
+GRANTS_PAGE = Path(__file__).parent / "indicators.md"
+GRANTS_BEGIN, GRANTS_END = "<!-- grants: python docs/generate.py -->", "<!-- end of grants -->"
 HEAD = re.compile(r"# (\d{4}): (.+)\n\n\*\*Status\.\*\* ((?:.+\n)+)")
 
 
@@ -74,6 +77,15 @@ def with_rules(page: str) -> str:
     )
 
 
+def with_grants(page: str) -> str:
+    """The page, with the name of each indicator between the marks."""
+    names = ", ".join(f"`{name}`" for name in CATALOGUE)
+    listed = textwrap.fill(names, 120, break_long_words=False, break_on_hyphens=False)
+    return re.sub(
+        f"{GRANTS_BEGIN}.*{GRANTS_END}", lambda _: "\n".join([GRANTS_BEGIN, listed, GRANTS_END]), page, flags=re.DOTALL
+    )
+
+
 def with_catalogue(page: str) -> str:
     """The page, with a line for each indicator between the marks."""
     head = ["| indicator | what it is | inputs | parameters | outputs | lookback | stability |", "|---" * 7 + "|"]
@@ -100,4 +112,5 @@ if __name__ == "__main__":
     PAGE.write_text(with_settings(PAGE.read_text()))
     INDEX.write_text(with_decisions(INDEX.read_text()))
     RULES_PAGE.write_text(with_rules(RULES_PAGE.read_text()))
+    GRANTS_PAGE.write_text(with_grants(GRANTS_PAGE.read_text()))
     CATALOGUE_PAGE.write_text(with_catalogue(CATALOGUE_PAGE.read_text()))

@@ -105,6 +105,12 @@ def test_the_page_of_indicators_says_what_the_catalogue_says() -> None:
     assert generate["with_catalogue"](page) == page, "run: python docs/generate.py"
 
 
+def test_the_page_of_indicators_lists_their_names() -> None:
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    page = (ROOT / "docs" / "indicators.md").read_text()
+    assert generate["with_grants"](page) == page, "run: python docs/generate.py"
+
+
 @pytest.mark.parametrize("name", [*Secrets.model_fields, *ObjectAccess.model_fields])
 def test_every_secret_stands_in_the_configuration_page(name: str) -> None:
     assert f"| `{name.upper()}` |" in CONFIGURATION
