@@ -152,13 +152,17 @@ def _state_space(model: StateSpaceModel) -> StateSpace:
     for name in fields:
         if name not in known:
             raise _wrong(f"/model/model/{name}", f"Extra inputs are not permitted: {kind} has {', '.join(known)}.")
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in {*fields, "initial"}:
+            raise _wrong(f"/model/model/{name}", "Field required.")
     initial = fields.pop("initial", None)
     try:
         matrices = KINDS[kind](**fields, initial=None if initial is None else _initial(initial))
     except ModelError as e:
         raise _wrong(f"/model/model{e.pointer}", e.message) from e
-    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as e:
-        raise _wrong("/model/model", f"Is not a model of the kind {kind}: {e}.") from e
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError) as e:
+        detail = f"Has a member of a wrong type or shape for the kind {kind}; POST /kalman/filter says which."
+        raise _wrong("/model/model", detail) from e
     if matrices.length is not None:
         raise _wrong("/model/model", "Varies in time over a fixed length. Send a model whose matrices are constant.")
     start = np.full(matrices.states, np.nan)
@@ -179,6 +183,10 @@ def _state_space(model: StateSpaceModel) -> StateSpace:
 def _initial(words: Mapping[str, Any]) -> Initial:
     if not isinstance(words, dict) or words.get("kind") not in INITIALS:
         raise _wrong("/model/model/initial/kind", f"Must be one of {', '.join(INITIALS)}.")
+    wanted = {"known": ("mean", "cov"), "approximate_diffuse": ("variance",)}.get(words["kind"], ())
+    for name in wanted:
+        if name not in words:
+            raise _wrong(f"/model/model/initial/{name}", "Field required.")
     match words["kind"]:
         case "known":
             return Known(words["mean"], words["cov"], words.get("timing", "predicted"))

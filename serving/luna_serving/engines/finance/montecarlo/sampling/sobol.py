@@ -1,9 +1,9 @@
 """Scrambled Sobol nets in pieces: direction numbers of scipy, scrambled by us, points by the linear map.
 
 A scramble is a random lower triangular matrix over the bits of each dimension and a digital shift (Matousek, "On the
-L2-discrepancy for anchored boxes", 1998), as in scipy, whose own takes 0.05 ms a dimension: ten times ours. A point is
-`shift XOR (XOR of v_j over the bits j of its number)`, so any aligned piece of a net costs one XOR a number, and none for
-the points before it.
+L2-discrepancy for anchored boxes", 1998), as in scipy, whose own takes 0.05 ms a dimension, ten times ours. A point is
+`shift XOR (XOR of v_j over the bits j of its number)`, so an aligned piece of a net costs one XOR a number, whatever comes
+before it.
 """
 
 from functools import lru_cache
@@ -26,7 +26,8 @@ _ABOVE: Final = np.array([0xFFFFFFFF ^ ((1 << (BITS - k)) - 1) for k in range(BI
 def plain(dimensions: int) -> UInt32[np.ndarray, "d bits"]:
     """Direction numbers of Joe and Kuo (2008); of bit j of a point's number in column j."""
     # scipy has no public accessor; tests/engines/finance/montecarlo/test_sobol.py compares the points.
-    return qmc.Sobol(dimensions, scramble=False, bits=BITS)._sv.copy()  # noqa: SLF001
+    out: UInt32[np.ndarray, "d bits"] = qmc.Sobol(dimensions, scramble=False, bits=BITS)._sv.copy()  # noqa: SLF001
+    return out
 
 
 @lru_cache(maxsize=128)
