@@ -21,7 +21,7 @@ def test_without_a_scramble_pieces_are_the_points_of_scipy(dimensions: int, monk
     monkeypatch.setattr(sobol, "directions", lambda *_: (plain(dimensions), unshifted))
     net = qmc.Sobol(dimensions, scramble=False, bits=BITS)
     expected = net.random_base2(8).T + 0.5 * 2.0**-BITS
-    pieces = [points(5, 2, dimensions, first, 64) for first in range(0, 256, 64)]
+    pieces = [points(5, (2,), dimensions, first, 64) for first in range(0, 256, 64)]
     assert as_set(np.concatenate(pieces, axis=1)) == as_set(expected)
 
 
@@ -50,21 +50,26 @@ def _leading(x: np.ndarray, bits: int) -> np.ndarray:
 
 
 def test_a_piece_does_not_depend_on_how_the_net_is_cut() -> None:
-    whole = points(1, 0, 3, 0, 512)
+    whole = points(1, (0,), 3, 0, 512)
     for size in (32, 128):
-        cut = [points(1, 0, 3, first, size) for first in range(0, 512, size)]
+        cut = [points(1, (0,), 3, first, size) for first in range(0, 512, size)]
         np.testing.assert_array_equal(np.concatenate(cut, axis=1), whole)
 
 
+def test_nets_stand_after_each_other() -> None:
+    both = points(1, (3, 5), 4, 32, 32)
+    np.testing.assert_array_equal(both, np.concatenate([points(1, (s,), 4, 32, 32) for s in (3, 5)], axis=1))
+
+
 def test_points_lie_inside_the_open_cube_and_fill_it_evenly() -> None:
-    x = points(1, 0, 2, 0, 1024)
+    x = points(1, (0,), 2, 0, 1024)
     assert 0 < x.min() < x.max() < 1
     for row in x:
         np.testing.assert_array_equal(np.bincount((row * 1024).astype(int), minlength=1024), np.ones(1024))
 
 
 def test_scrambles_and_seeds_differ() -> None:
-    found = {points(seed, scramble, 1, 0, 1)[0, 0] for seed in range(3) for scramble in range(16)}
+    found = {points(seed, (scramble,), 1, 0, 1)[0, 0] for seed in range(3) for scramble in range(16)}
     assert len(found) == 48
 
 
