@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-bombs bench-http bench-imaging bench-indicators bench-jobs bench-statespace bench-uploads bench-validation pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-bombs bench-http bench-imaging bench-indicators bench-jobs bench-market bench-statespace bench-uploads bench-validation pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-indicators: $(INSTALLED) ## measure indicators beside TA-Lib and pandas-ta
 
 bench-jobs: $(INSTALLED) ## measure the queue of jobs, a minute or two
 	@exec $(BIN)/python -m benchmarks.jobs $(ARGS)
+
+bench-market: $(INSTALLED) ## measure the import of prices beside pyarrow, minutes; ARGS="--bars 1000000" is a short run
+	@exec $(BIN)/python -m benchmarks.market $(ARGS)
 
 bench-uploads: $(INSTALLED) ## measure teams that upload and validate at once, minutes; ARGS="--teams 6" is a short run
 	@exec $(BIN)/python -m benchmarks.uploads $(ARGS)

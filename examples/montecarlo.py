@@ -65,7 +65,8 @@ def show(result: dict) -> None:
     print(f"{result['paths']} paths")
     for level, var in result["var"].items():
         es = result["es"][level]
-        print(f"{level}: VaR {var['value']:.5f} +- {var['std_error']:.5f}, ES {es['value']:.5f} +- {es['std_error']:.5f}")
+        losses = [f"{name} {loss['value']:.5f} +- {loss['std_error']:.5f}" for name, loss in (("VaR", var), ("ES", es))]
+        print(f"{level}: {', '.join(losses)}")
 
 
 if __name__ == "__main__":

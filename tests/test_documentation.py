@@ -19,6 +19,7 @@ from luna_serving.capabilities.datasets.metrics import SetGauges, ValidationMetr
 from luna_serving.capabilities.indicators.metrics import CacheMetrics, ReplicaMetrics
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.capabilities.market.metrics import MarketGauges, MarketMetrics
+from luna_serving.capabilities.markowitz.metrics import MarkowitzMetrics
 from luna_serving.capabilities.montecarlo.metrics import MonteCarloMetrics
 from luna_serving.jobs.housekeeping import BacklogMetrics
 from luna_serving.jobs.metrics import LoopMetrics
@@ -71,6 +72,7 @@ def serving_metrics() -> list[Metric]:
         WebhookMetrics,
         KalmanMetrics,
         MonteCarloMetrics,
+        MarkowitzMetrics,
         SetGauges,
         ValidationMetrics,
         MarketMetrics,

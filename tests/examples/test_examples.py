@@ -38,6 +38,8 @@ TESTED = {
     "indicators.py",
     "montecarlo.sh",
     "montecarlo.py",
+    "markowitz.sh",
+    "markowitz.py",
 }
 
 
@@ -328,3 +330,19 @@ async def test_indicators_py_shows_a_refusal(platform: Platform) -> None:
     caller = await platform.caller()
     ran = await run("indicators.py", "NOPE", env=variables(caller), status=1)
     assert ran.errors.startswith("404 ")
+
+
+async def test_markowitz_sh_computes_a_portfolio_and_shows_a_conflict(platform: Platform) -> None:
+    caller = await platform.caller()
+    portfolio, conflict = (await run("markowitz.sh", env=variables(caller))).output.splitlines()
+    assert sum(json.loads(portfolio)["weights"]) == pytest.approx(1, abs=1e-12)
+    assert json.loads(conflict)["gap"] == pytest.approx(0.2)
+    assert platform.used(caller.id) == 1
+
+
+async def test_markowitz_py_prints_the_frontier(platform: Platform, tmp_path: Path) -> None:
+    caller, chart = await platform.caller(), tmp_path / "frontier.svg"
+    lines = (await run("markowitz.py", str(chart), env=variables(caller))).output.splitlines()
+    assert len(lines) == 1 + 10
+    assert chart.read_text().startswith("<svg")
+    assert platform.used(caller.id) == 2

@@ -15,6 +15,7 @@ from luna_serving.access.credentials import Credential
 from luna_serving.access.denials import Charge
 from luna_serving.access.holds import Holds
 from luna_serving.jobs.kinds import Extension, JobPlan
+from luna_serving.jobs.routes.manifests import stamped
 from luna_serving.jobs.wake import Waker
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
@@ -180,7 +181,7 @@ class JobService:
         if extension is None:
             known = ", ".join(extensions) or "none"
             raise _not_extendable(f"Jobs of the kind {found.kind} cannot be extended. Kinds that can: {known}.")
-        plan = await asyncio.to_thread(extension.plan, found.parameters, found.result, addition)
+        plan = stamped(await asyncio.to_thread(extension.plan, found.parameters, found.result, addition))
         charge = _charge(caller, found.kind, plan.units, plan, "")
         extended = Extended(plan.parameters, plan.total, plan.manifest, extension.state)
 

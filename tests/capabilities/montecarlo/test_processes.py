@@ -26,6 +26,7 @@ from luna_serving.jobs.service import Caller as JobCaller
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
 from luna_serving.wire.problems import Problem
+from luna_store.jobs.cancelling import cancel
 
 ROOT = Path(__file__).parents[3]
 LEASE_S = 2.0
@@ -125,7 +126,7 @@ async def test_what_cannot_be_extended_is_refused_and_costs_nothing(store: Store
         with pytest.raises(Problem) as refused:
             await service.extend(_asking(caller), job_id, kinds, 1000)
         assert refused.value.status == status
-    await store.scalar("UPDATE jobs SET status = 'failed' WHERE id = :id RETURNING 1", id=waiting)
+    await cancel(store.engine, caller.account_id, waiting)
     with pytest.raises(Problem) as refused:
         await service.extend(_asking(caller), waiting, kinds, 1000)
     assert (refused.value.status, refused.value.slug) == (409, "job-not-extendable")

@@ -43,20 +43,20 @@ def frontier_answer(job: PortfolioJob, estimated: Estimated, assets: Assets, fro
 
 
 def _measures(job: PortfolioJob, assets: Assets, weights: Floats) -> dict[str, float | None]:
-    expected, risk = assets.expected(weights), assets.risk(weights)
+    risk = assets.risk(weights)
+    if not job.knows_means:
+        return {"expected_return": None, "risk": risk, "sharpe": None}
+    expected = assets.expected(weights)
     least = NO_RISK * float(np.sqrt(max(0.0, float(assets.cov.diagonal().max()))))
-    return {
-        "expected_return": expected,
-        "risk": risk,
-        "sharpe": (expected - job.risk_free) / risk if risk > least else None,
-    }
+    sharpe = (expected - job.risk_free) / risk if risk > least else None
+    return {"expected_return": expected, "risk": risk, "sharpe": sharpe}
 
 
 def _dumped(job: PortfolioJob, estimated: Estimated, assets: Assets, answer: dict[str, Any]) -> bytes:
     names = job.names or tuple(str(i) for i in range(job.assets))
     risks = np.sqrt(np.maximum(assets.cov.diagonal(), 0.0))
     answer["assets"] = [
-        {"name": name, "expected_return": float(mean), "risk": float(risk)}
+        {"name": name, "expected_return": float(mean) if job.knows_means else None, "risk": float(risk)}
         for name, mean, risk in zip(names, assets.mean, risks, strict=True)
     ]
     if estimated.shrinkage is not None:

@@ -80,6 +80,11 @@ class PortfolioJob:
         return replace(self, time_left_s=left_s)
 
     @property
+    def knows_means(self) -> bool:
+        """Whether there are expected returns; some objectives need none."""
+        return self.returns is not None or self.mean is not None or self.estimator.market is not None
+
+    @property
     def assets(self) -> int:
         """N."""
         return len(self.limits.lower)

@@ -70,7 +70,7 @@ def _infeasible(error: Infeasible, job: PortfolioJob) -> Refused:
     pointers.sort(key=lambda pointer: pointer != "/target")
     details = [(each, _detail(each, pointers, error, job)) for each in pointers[:MOST_LISTED]]
     first, *others = details
-    return Refused(*first, others=tuple(others), facts={"gap": error.gap, "conflict": pointers[:MOST_LISTED]})
+    return Refused(*first, others=tuple(others), facts={"gap": error.gap})
 
 
 def _detail(pointer: str, pointers: Sequence[str], error: Infeasible, job: PortfolioJob) -> str:

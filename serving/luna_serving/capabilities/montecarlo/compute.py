@@ -3,13 +3,18 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import Final
 
 from luna_serving.capabilities.montecarlo.metrics import MonteCarloMetrics
 from luna_serving.capabilities.montecarlo.wire.answers import answer_of
 from luna_serving.capabilities.montecarlo.wire.travelling import AnyJob, BlocksOf, Computed, PilotOf, WholeRun
-from luna_serving.dispatch.outcomes import Failed
+from luna_serving.dispatch.outcomes import Failed, Refused
 from luna_serving.engines.finance.montecarlo.api.compute import compute, pilot
-from luna_serving.engines.finance.montecarlo.api.description import Block, Pilot, Problem, Run
+from luna_serving.engines.finance.montecarlo.api.description import Block, NotFinite, Pilot, Problem, Run
+
+OVERFLOWS: Final = (
+    "Its prices overflow float64 before the horizon. Lower rates, volatilities or jumps, or the time to expiry."
+)
 
 log = logging.getLogger("luna.montecarlo")
 
@@ -24,7 +29,7 @@ class Worker:
     def __init__(self, metrics: MonteCarloMetrics) -> None:
         self._metrics = metrics
 
-    def answer(self, job: AnyJob, abandoned: Callable[[], bool]) -> Computed | Failed:
+    def answer(self, job: AnyJob, abandoned: Callable[[], bool]) -> Computed | Refused | Failed:
         """Compute one job.
 
         Args:
@@ -42,6 +47,8 @@ class Worker:
                     return pilot(problem)
                 case BlocksOf(problem, known, first, count):
                     return tuple(self._block(problem, known, block, abandoned) for block in range(first, first + count))
+        except NotFinite:
+            return Refused("/model", OVERFLOWS)
         except (ArithmeticError, ValueError, MemoryError):
             # A problem was checked before it came here: this is ours.
             log.exception("a problem cannot be computed")

@@ -16,8 +16,9 @@ from luna_serving.capabilities.montecarlo.settings import MonteCarloSettings
 from luna_serving.capabilities.montecarlo.wire.answers import answer_of, bound
 from luna_serving.capabilities.montecarlo.wire.requests import Asked, parse
 from luna_serving.capabilities.montecarlo.wire.travelling import BlocksOf, PilotOf
+from luna_serving.dispatch.outcomes import Refused
 from luna_serving.engines.finance.montecarlo.api.description import Block, Pilot, Run
-from luna_serving.jobs.kinds import Finished, JobKind, Running
+from luna_serving.jobs.kinds import Finished, JobInvalid, JobKind, Running
 from luna_store.jobs.ending import Artifact
 
 NAME: Final = "montecarlo"
@@ -77,6 +78,8 @@ async def run_job(running: Running, *, ahead: int) -> Finished:
                     break
             now = time.monotonic()
             running.report(run.blocks, estimate=_shown(run))
+            # Blocks that are there already are joined without waiting: let a cancel in.
+            await asyncio.sleep(0)
             running.partial(answer_of(asked, run, "cancelled"), _units(asked, state))
             if stopped == "paths" and run.blocks < asked.blocks and now - begun >= asked.seconds:
                 stopped = "seconds"
@@ -96,11 +99,19 @@ async def run_job(running: Running, *, ahead: int) -> Finished:
 async def _begin(running: Running, asked: Asked) -> _State:
     (known,) = await running.compute(NAME, [PilotOf(asked.problem)])
     if not isinstance(known, Pilot):
-        raise BlocksFailed(f"A replica answered {known!r}.")
+        raise _failure(known)
     if running.checkpoint is not None:
         words = orjson.loads(running.checkpoint)
         return _State(Run.from_dict(asked.problem, known, words["run"]), words["charged"])
     return _State(Run(asked.problem, known))
+
+
+def _failure(answer: object) -> Exception:
+    match answer:
+        case Refused(pointer, detail):
+            return JobInvalid(pointer, detail)
+        case _:
+            return BlocksFailed(f"A replica answered {answer!r}.")
 
 
 def _units(asked: Asked, state: _State) -> int:
@@ -126,7 +137,7 @@ async def _blocks(
         job = BlocksOf(problem, known, begin, min(size, total - begin))
         (answer,) = await running.compute(NAME, [job])
         if not isinstance(answer, tuple):
-            raise BlocksFailed(f"A replica answered {answer!r}.")
+            raise _failure(answer)
         return answer
 
     async def coming() -> AsyncIterator[tuple[Block, ...]]:

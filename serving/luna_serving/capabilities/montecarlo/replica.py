@@ -14,7 +14,7 @@ from luna_serving.capabilities.montecarlo.metrics import MonteCarloMetrics
 from luna_serving.capabilities.montecarlo.settings import MonteCarloSettings
 from luna_serving.capabilities.montecarlo.wire.requests import parse
 from luna_serving.capabilities.montecarlo.wire.travelling import AnyJob, Computed, WholeRun
-from luna_serving.dispatch.outcomes import Failed
+from luna_serving.dispatch.outcomes import Failed, Refused
 
 
 class MonteCarloReplica:
@@ -32,7 +32,7 @@ class MonteCarloReplica:
     def ping(self) -> None:
         """Answer a probe."""
 
-    async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[Computed | Failed]:
+    async def compute(self, jobs: Sequence[AnyJob]) -> Sequence[Computed | Refused | Failed]:
         """Answer jobs in order, side by side. After a cancellation they stop at the next block."""
         abandoned = Event()
         loop = asyncio.get_running_loop()

@@ -59,6 +59,18 @@ def test_the_variance_of_heston_where_it_often_touches_zero() -> None:
     assert abs(done.value.value - 100.0) < 4 * done.value.std_error
 
 
+def test_a_variance_of_zero_stays_there() -> None:
+    model = Heston(100.0, 0.05, 0.0, 0.0, 1.0, 0.0, 0.5, -0.5)
+    done = valued(model, European(CALL, 90.0), 1.0, 4)
+    assert done.value.value == pytest.approx(100 - 90 * math.exp(-0.05), rel=1e-9)
+
+
+def test_a_variance_that_is_certain_is_black_and_scholes() -> None:
+    model = Heston(100.0, 0.05, 0.02, 0.04, 1.0, 0.04, 1e-6, 0.0)
+    done = valued(model, European(CALL, 100.0), 1.0, 4)
+    assert abs(done.value.value - 9.22700550815) < 4 * done.value.std_error + 1e-5
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_in_and_out_are_the_vanilla_option(name) -> None:
     """On the same paths, to rounding: not only on average."""

@@ -115,7 +115,10 @@ CASES: dict[str, Case] = {
     "heston european": Case(lewis(), European(PUT, 100.0), lambda: ql.heston(lewis(), PUT, 100.0, 365), steps=48),
     "bates european": Case(_bates(), European(CALL, 100.0), lambda: ql.bates(_bates(), CALL, 100.0, 365), steps=48),
     "bootstrap mean": Case(
-        Bootstrap(RETURNS, 1, (1.0,)), Portfolio((1.0,), (0.95,)), lambda: (1 + RETURNS.mean()) ** 12 - 1, expiry=12.0
+        Bootstrap.of(RETURNS, 1, (1.0,)),
+        Portfolio((1.0,), (0.95,)),
+        lambda: (1 + RETURNS.mean()) ** 12 - 1,
+        expiry=12.0,
     ),
     "state space mean": Case(
         _local_level(), Portfolio((1.0,), (0.95,)), lambda: math.expm1(0.04 + 0.5 * _sum_variance(4)), expiry=4.0

@@ -25,11 +25,10 @@ MOST_BARS: Final = 20
 
 
 def frontier_chart(answer: Mapping[str, Any]) -> Svg | None:
-    """The frontier with the assets, or the portfolio among the assets."""
+    """The frontier with the assets, or the portfolio among them; None without expected returns."""
     assets = answer["assets"]
-    alone = Points(
-        "assets", [a["risk"] for a in assets], [a["expected_return"] for a in assets], [a["name"] for a in assets]
-    )
+    risks, returns = [a["risk"] for a in assets], [a["expected_return"] for a in assets]
+    alone = Points("assets", risks, returns, [a["name"] for a in assets])
     if "points" in answer:
         curve = sorted([*answer["points"], *answer["corners"]], key=lambda p: (p["risk"], p["expected_return"]))
         risks, returns = [p["risk"] for p in curve], [p["expected_return"] for p in curve]
@@ -40,6 +39,8 @@ def frontier_chart(answer: Mapping[str, Any]) -> Svg | None:
         places = [Points("efficient frontier", risks, returns, joined=True), alone]
         return plane_chart("Efficient frontier", said, places, x_label="risk", y_label="expected return")
     risk, expected = answer["risk"], answer["expected_return"]
+    if expected is None:
+        return None
     said = f"The portfolio has a risk of {number(risk)} and an expected return of {number(expected)}."
     places = [Points("portfolio", [risk], [expected]), alone]
     return plane_chart("Portfolio and assets", said, places, x_label="risk", y_label="expected return")

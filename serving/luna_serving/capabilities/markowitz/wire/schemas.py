@@ -1,8 +1,11 @@
 """The schemas of `/markowitz`: the body and the answer."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field, GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from luna_serving.capabilities.markowitz.job import ObjectiveName
 from luna_serving.wire.numbers import Numbers
@@ -110,20 +113,20 @@ class SymbolsForm(StrictModel):
     last: int | None = Field(None, ge=3, description="The last so many common bars; all by default.")
 
 
-_ESTIMATOR_SCHEMA: Final[dict[str, Any]] = {
-    "anyOf": [
-        {"type": "string", "enum": list(ESTIMATORS)},
-        BlackLittermanForm.model_json_schema(),
-        EwmForm.model_json_schema(),
-        PlainForm.model_json_schema(),
-    ],
-    "default": "sample",
-}
+@dataclass(frozen=True, slots=True)
+class DocumentedAs:
+    """A member that is checked elsewhere, with the JSON schema of a type."""
+
+    kind: Any
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema of the type; its models are referred to, as those of any member."""
+        return handler(TypeAdapter(self.kind).core_schema)
 
 
-def _or_reference(schema: type[StrictModel], *more: type[StrictModel]) -> WithJsonSchema:
-    numbers = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}, "minItems": 1}
-    return WithJsonSchema({"anyOf": [numbers, *(each.model_json_schema() for each in (schema, *more))]})
+_Name = Literal["sample", "ledoit_wolf", "oas", "kalman", "ewm", "black_litterman"]
+_Estimator = _Name | BlackLittermanForm | EwmForm | PlainForm
+_Numbers = Annotated[list[list[float]], Field(min_length=1)]
 
 
 class MarkowitzRequest(StrictModel):
@@ -136,10 +139,10 @@ class MarkowitzRequest(StrictModel):
     points: int = Field(50, ge=2, le=MAX_POINTS, description="Of efficient_frontier, evenly spaced in return.")
     mean: Vector | None = Field(None, description="Expected returns. With `cov`, in place of data.")
     cov: Matrix | None = Field(None, description="Covariance of returns: symmetric, positive semidefinite.")
-    returns: Annotated[Any, _or_reference(DatasetForm)] = Field(
+    returns: Annotated[Any, DocumentedAs(_Numbers | DatasetForm)] = Field(
         None, description="One row per period, oldest first, with a return per asset; or a data set."
     )
-    prices: Annotated[Any, _or_reference(DatasetForm, SymbolsForm)] = Field(
+    prices: Annotated[Any, DocumentedAs(_Numbers | DatasetForm | SymbolsForm)] = Field(
         None, description="As `returns`, with prices: simple returns are made of them. A data set, or symbols."
     )
     dataset: str | None = Field(None, min_length=1, max_length=80, description="A data set of returns.")
@@ -147,7 +150,7 @@ class MarkowitzRequest(StrictModel):
     assets: list[Annotated[str, Field(max_length=MAX_NAME)]] | None = Field(
         None, min_length=1, description="Names of the assets, for the answer and the chart."
     )
-    estimator: Annotated[Any, WithJsonSchema(_ESTIMATOR_SCHEMA)] = Field(
+    estimator: Annotated[Any, DocumentedAs(_Estimator)] = Field(
         "sample", description="How moments come from returns: a name, or an object with `kind`."
     )
     market_weights: Any = Field(None, description="Of black_litterman, where `estimator` is its name; as those below.")
@@ -170,7 +173,7 @@ class Asset(BaseModel):
     """One asset alone."""
 
     name: str
-    expected_return: float
+    expected_return: float | None
     risk: float
 
 
@@ -205,7 +208,7 @@ class MarkowitzAnswer(BaseModel):
     """The portfolio; of `efficient_frontier`, `corners` and `points` in place of `weights` to `risk_contributions`."""
 
     weights: list[float] | None = Field(None, description="They sum to 1 within 1e-12.")
-    expected_return: float | None = None
+    expected_return: float | None = Field(None, description="null where only `cov` was sent.")
     risk: float | None = Field(None, description="Standard deviation of the return.")
     sharpe: float | None = Field(None, description="(expected_return - risk_free) / risk; null without risk.")
     binding: list[Binding] | None = None

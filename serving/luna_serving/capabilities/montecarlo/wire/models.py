@@ -140,7 +140,7 @@ def _bootstrap(model: BootstrapModel) -> Bootstrap:
         raise _wrong(place, "Must be above -1: a simple return of -1 is a total loss, and its logarithm infinite.")
     if model.block > len(values):
         raise _wrong("/model/block", f"Must be at most {len(values)}, the number of periods.")
-    return Bootstrap(values, model.block, _spots(model.spot, width), model.rate)
+    return Bootstrap.of(values, model.block, _spots(model.spot, width), model.rate)
 
 
 def _state_space(model: StateSpaceModel) -> StateSpace:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luna_serving.capabilities.montecarlo.schemas.models import MOST_ASSETS, BootstrapModel
+from luna_serving.capabilities.montecarlo.wire.prices import Closes
 from luna_serving.capabilities.montecarlo.wire.requests import ORIGIN
 from luna_serving.dispatch.series import SeriesBounds, SeriesReference, SeriesSources
 from luna_serving.wire import problems
@@ -28,8 +29,9 @@ def names_returns(document: dict[str, Any]) -> bool:
 class Returns:
     """Fills returns into requests that name them."""
 
-    def __init__(self, series: SeriesSources) -> None:
+    def __init__(self, series: SeriesSources, closes: Closes) -> None:
         self._series = series
+        self._closes = closes
 
     async def filled(self, account_id: int, document: dict[str, Any]) -> dict[str, Any]:
         """The body with `returns`, and where they are from as `origin`.
@@ -43,14 +45,15 @@ class Returns:
         if len(given) > 1:
             raise problems.invalid(FieldError(f"/model/{given[1]}", f"Leave it out where {given[0]} is sent."))
         values, origin = await self._values(account_id, model)
-        returns = await asyncio.to_thread(_returns, values, f"/model/{given[0]}", prices=model.values == "prices")
+        returns = await asyncio.to_thread(
+            _returns, values, f"/model/{given[0]}", prices=model.dataset is None or model.values == "prices"
+        )
         kept = {name: value for name, value in document["model"].items() if name not in _NAMING}
         return {**document, "model": {**kept, "returns": returns.tolist()}, ORIGIN: origin}
 
     async def _values(self, account_id: int, model: BootstrapModel) -> tuple[NDArray[np.float64], dict[str, Any]]:
         if model.dataset is None:
-            detail = "No prices are kept here: send returns, or the name of a data set."
-            raise problems.invalid(FieldError("/model/symbols", detail))
+            return await self._closes.of(account_id, list(dict.fromkeys(model.symbols or ())))
         reference = SeriesReference(
             model.dataset,
             None if model.series is None else tuple(model.series),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from luna_serving.engines.finance.markowitz.critical_line import CriticalLine, P
 from luna_serving.engines.finance.markowitz.refusals import NoExcessReturn, Riskless
 from luna_serving.engines.finance.markowitz.solution import Solution, on_box
 from luna_serving.engines.finance.markowitz.stopping import Stop, never
+
+# Relative to the largest variance.
+LOST: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,11 @@ class Assets:
     """[n, n], positive semidefinite."""
     definite: Floats
     """[n, n], the covariance itself, or with a small ridge where it is singular."""
+
+    @property
+    def least_gradient(self) -> float:
+        """A gradient of the variance below this is lost in the rounding of larger terms."""
+        return LOST * float(self.cov.diagonal().max())
 
     def expected(self, weights: Floats) -> float:
         """The expected return of a portfolio."""
@@ -49,6 +58,10 @@ def least_variance(assets: Assets, limits: Constraints) -> Solution:
     Raises:
         PathLost: rounding prevents it.
     """
+    if assets.definite is not assets.cov:
+        # The path's first line is refined to the covariance without its ridge.
+        line = next(iter(lines(assets, limits)))
+        return _of_risk(assets, limits, _corner(limits, line, 0.0))
     found = least_on_box(assets.definite, np.zeros(len(assets.mean)), limits.lower, limits.upper)
     if found is None:
         raise PathLost
@@ -136,7 +149,7 @@ def largest_sharpe(assets: Assets, limits: Constraints, risk_free: float) -> Sol
         raise Riskless
     corner = replace(corner, trade_off=risk**2 / excess)
     gradient = assets.cov @ w - corner.trade_off * assets.mean
-    residual, prices = on_box(w, corner.sides, gradient, excess / risk**3, limits.lower, limits.upper)
+    residual, prices = on_box(w, corner.sides, gradient, excess / risk**3, limits, assets.least_gradient)
     return Solution(w, residual, prices, trade_off=corner.trade_off)
 
 
@@ -161,7 +174,7 @@ def lines(assets: Assets, limits: Constraints, stop: Stop = never) -> Iterator[C
         if abs(float(only.sum()) - 1.0) <= 1e-13:
             sides = np.full(len(only), LOWER if only is lower else UPPER, np.int8)
             return iter([CriticalLine(only, np.zeros(len(only)), 0.0, np.inf, sides)])
-    return critical_lines(assets.definite, assets.mean, lower, upper, stop)
+    return critical_lines(assets.definite, assets.mean, lower, upper, stop, assets.cov)
 
 
 def _corner(limits: Constraints, line: CriticalLine, t: float) -> Corner:
@@ -175,7 +188,7 @@ def _of_risk(assets: Assets, limits: Constraints, corner: Corner) -> Solution:
     risk = assets.risk(w)
     gradient = assets.cov @ w - corner.trade_off * assets.mean
     unit = 1.0 / risk if risk > 0 else 0.0
-    residual, prices = on_box(w, corner.sides, gradient, unit, limits.lower, limits.upper)
+    residual, prices = on_box(w, corner.sides, gradient, unit, limits, assets.least_gradient)
     return Solution(w, residual, prices, trade_off=corner.trade_off)
 
 
@@ -187,7 +200,7 @@ def _of_return(assets: Assets, limits: Constraints, corner: Corner) -> Solution:
         gradient, unit = -assets.mean, 1.0
     else:
         gradient, unit = assets.cov @ w - t * assets.mean, 1.0 / t
-    residual, prices = on_box(w, corner.sides, gradient, unit, limits.lower, limits.upper)
+    residual, prices = on_box(w, corner.sides, gradient, unit, limits, assets.least_gradient)
     return Solution(w, residual, prices, trade_off=t)
 
 

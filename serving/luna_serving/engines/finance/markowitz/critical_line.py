@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from luna_serving.engines.finance.markowitz.active_set import walk_on_box
 from luna_serving.engines.finance.markowitz.box import FREE, LOWER, UPPER, Sides, least_on_box
 from luna_serving.engines.finance.markowitz.constraints import Floats
 from luna_serving.engines.finance.markowitz.inverse import FreeInverse
@@ -44,7 +45,7 @@ class CriticalLine:
 
 
 def critical_lines(
-    cov: Floats, mean: Floats, lower: Floats, upper: Floats, stop: Stop = never
+    cov: Floats, mean: Floats, lower: Floats, upper: Floats, stop: Stop = never, exact: Floats | None = None
 ) -> Iterator[CriticalLine]:
     """The path from the least variance to the largest expected return.
 
@@ -54,12 +55,13 @@ def critical_lines(
         lower: [n], l.
         upper: [n], u; sum l < 1 < sum u.
         stop: asked at each corner.
+        exact: [n, n], C without a ridge that makes it definite.
 
     Raises:
         PathLost: rounding prevents it; a general solver has to do.
         Stopped: it was told to.
     """
-    path = _Path(cov, mean, lower, upper)
+    path = _Path(cov, mean, lower, upper, exact)
     path.enter(0.0)
     for line in path.lines():
         check(stop)
@@ -71,18 +73,19 @@ class PathLost(Exception):
 
 
 class _Path:
-    def __init__(self, cov: Floats, mean: Floats, lower: Floats, upper: Floats) -> None:
+    def __init__(self, cov: Floats, mean: Floats, lower: Floats, upper: Floats, exact: Floats | None) -> None:
         self.cov, self.lower, self.upper = cov, lower, upper
         # Adding a constant to all means changes nothing but rounding.
         self.mean = mean - mean.mean()
         self.spread = max(float(np.abs(self.mean).max()), np.finfo(float).tiny)
         self.movable = upper > lower
         self.sides: Sides = np.zeros(len(cov), np.int8)
-        self.inverse = FreeInverse(cov)
+        self.inverse = FreeInverse(cov, exact)
 
     def enter(self, t: float) -> None:
         """Begin, or begin again, at a place on the path."""
-        found = least_on_box(self.cov, t * self.mean, self.lower, self.upper)
+        problem = (self.cov, t * self.mean, self.lower, self.upper)
+        found = least_on_box(*problem) or walk_on_box(*problem)
         if found is None:
             raise PathLost
         self.sides = found.sides.copy()

@@ -1,12 +1,15 @@
 """The efficient frontier: its corners and points between them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from luna_serving.engines.finance.markowitz import along
 from luna_serving.engines.finance.markowitz.along import Assets
+from luna_serving.engines.finance.markowitz.cone import Unsolved
 from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats
 from luna_serving.engines.finance.markowitz.critical_line import PathLost
 from luna_serving.engines.finance.markowitz.general import METHOD
@@ -14,13 +17,17 @@ from luna_serving.engines.finance.markowitz.hopping import corners_of, sampled
 from luna_serving.engines.finance.markowitz.solution import on_box
 from luna_serving.engines.finance.markowitz.stopping import Stop, never
 
+# A residual above this is not taken for an optimum; a slower method solves the problem.
+SOUND: Final = 1e-10
+
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
     """All efficient portfolios: each between two corners is a mixture of these."""
 
     corners: Sequence[Floats]
-    """[n] each, from the least risk to the largest expected return; empty where tracking error bends the path."""
+    """[n] each, from the least risk to the largest expected return; empty where turnover or tracking
+    error bends the path. Where rounding hides corners of a singular covariance, the points."""
     points: Sequence[Floats]
     """[n] each, evenly spaced in expected return."""
     residual: float
@@ -41,16 +48,19 @@ def efficient_frontier(assets: Assets, limits: Constraints, points: int, stop: S
         Unsolved: the solver found no portfolio.
         Stopped: it was told to.
     """
+    straight = limits.turnover is None and limits.tracking is None
     if limits.only_bounds:
-        try:
-            return _of_critical_lines(assets, limits, points, stop)
-        except (PathLost, np.linalg.LinAlgError):
-            pass
-    if limits.turnover is not None or limits.tracking is not None:
-        found, residual = sampled(assets, limits, points, stop)
-        return Frontier((), found, residual, METHOD)
-    corners, residual = corners_of(assets, limits, stop)
-    return Frontier(corners, between(corners, assets.mean, points), residual, METHOD)
+        with suppress(PathLost, np.linalg.LinAlgError):
+            found = _of_critical_lines(assets, limits, points, stop)
+            if found.residual < SOUND:
+                return found
+    elif straight:
+        with suppress(Unsolved):
+            corners, residual = corners_of(assets, limits, stop)
+            if residual < SOUND:
+                return Frontier(corners, between(corners, assets.mean, points), residual, METHOD)
+    sample, residual = sampled(assets, limits, points, stop)
+    return Frontier(sample if straight else (), sample, residual, METHOD)
 
 
 def _of_critical_lines(assets: Assets, limits: Constraints, points: int, stop: Stop) -> Frontier:
@@ -58,7 +68,7 @@ def _of_critical_lines(assets: Assets, limits: Constraints, points: int, stop: S
     residual = 0.0
     for each in found:
         gradient = assets.cov @ each.weights - each.trade_off * assets.mean
-        off, _ = on_box(each.weights, each.sides, gradient, 0.0, limits.lower, limits.upper)
+        off, _ = on_box(each.weights, each.sides, gradient, 0.0, limits, assets.least_gradient)
         residual = max(residual, off)
     weights = [each.weights for each in found]
     return Frontier(weights, between(weights, assets.mean, points), residual, "critical_line")

@@ -13,16 +13,23 @@ FRESH: Final = 40
 # A pivot below this share of the variance has lost too many digits to update with.
 SMALL: Final = 1e-6
 # The residual of a solve, relative to its right side, above which it is refined.
-ACCURATE: Final = 1e-14
-REFINEMENTS: Final = 4
+ACCURATE: Final = 1e-12
+REFINEMENTS: Final = 5
 
 
 class FreeInverse:
     """inv(C[F, F]) for a set F that changes; O(k^2) per change of k assets."""
 
-    def __init__(self, cov: Floats) -> None:
+    def __init__(self, cov: Floats, exact: Floats | None = None) -> None:
+        """Begin with no asset.
+
+        Args:
+            cov: [n, n], positive definite.
+            exact: [n, n], the same without its ridge; solutions are refined to it where it determines them.
+        """
         n = len(cov)
         self._cov = cov
+        self._exact = None if exact is cov else exact
         self._inverse = np.zeros((n, n))
         self._part = np.zeros((n, n))
         self._members = np.zeros(n, np.intp)
@@ -87,12 +94,20 @@ class FreeInverse:
     def solve(self, right: Floats) -> Floats:
         """[k, r]: C[F, F] x = right, refined until its residual is rounding."""
         k = self._count
-        inverse, part = self._inverse[:k, :k], self._part[:k, :k]
-        x = inverse @ right
+        x, _ = self._refined(self._inverse[:k, :k] @ right, right, self._part[:k, :k])
+        if self._exact is None:
+            return x
+        members = self.members
+        better, settled = self._refined(x, right, self._exact[np.ix_(members, members)])
+        return better if settled else x
+
+    def _refined(self, x: Floats, right: Floats, part: Floats) -> tuple[Floats, bool]:
+        """X after steps by the inverse towards part x = right, and whether it is there."""
+        inverse = self._inverse[: self._count, : self._count]
         scale = np.abs(right).max(axis=0) + np.finfo(float).tiny
         for _ in range(REFINEMENTS):
             residual = right - part @ x
-            x += inverse @ residual
-            if (np.abs(residual).max(axis=0) <= ACCURATE * scale * 100).all():
-                break
-        return np.asarray(x, dtype=np.float64)
+            x = x + inverse @ residual
+            if (np.abs(residual).max(axis=0) <= ACCURATE * scale).all():
+                return x, True
+        return x, False

@@ -17,12 +17,14 @@ from luna_serving.engines.finance.markowitz.cone import Interior, Program, Unsol
 from luna_serving.engines.finance.markowitz.constraints import Floats
 
 Booleans = NDArray[np.bool_]
-PROXIMAL: Final = 1e-10
+PROXIMAL: Final = 1e-12
 ROUNDS: Final = 60
 NEWTON_STEPS: Final = 25
 # A slack or multiplier of the wrong sign within this is rounding.
 WRONG: Final = 1e-12
 CONVERGED: Final = 1e-14
+# Numbers are about one; a smaller gradient is lost in the rounding of its parts.
+LOST: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def residual_of(program: Program, found: Polished) -> float:
     """The largest violation of the conditions of Karush, Kuhn and Tucker."""
     rows, n = program.rows, len(program.linear)
     gradient = _gradient(program, found.x, found.trade_off)
-    scale = max(float(np.abs(gradient).max()), np.finfo(float).tiny)
+    scale = max(float(np.abs(gradient).max()), LOST)
     pulled = gradient + rows.equal.T @ found.equal + rows.most.T @ found.most
     outside = [np.abs(rows.equal @ found.x - rows.equal_to), rows.most @ found.x - rows.most_of]
     for ball, multiplier in zip(program.balls, found.balls, strict=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from luna_serving.engines.finance.markowitz.box import FREE, LOWER, UPPER, Sides
-from luna_serving.engines.finance.markowitz.constraints import Floats, Place
+from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats, Place
 
 # A price below this share of the gradient is rounding.
 NEGLIGIBLE = 1e-12
@@ -29,7 +29,7 @@ class Solution:
 
 
 def on_box(
-    weights: Floats, sides: Sides, gradient: Floats, unit: float, lower: Floats, upper: Floats
+    weights: Floats, sides: Sides, gradient: Floats, unit: float, limits: Constraints, least: float
 ) -> tuple[float, dict[Place, float]]:
     """The residual and the prices of a portfolio that is constrained by bounds only.
 
@@ -38,11 +38,12 @@ def on_box(
         sides: [n], the bound that each weight is on.
         gradient: [n], of the function that is minimised.
         unit: converts its value to that of the objective.
-        lower: [n].
-        upper: [n].
+        limits: with the bounds.
+        least: the size of a gradient below which it is rounding.
     """
+    lower, upper = limits.lower, limits.upper
     free = sides == FREE
-    scale = max(float(np.abs(gradient).max()), np.finfo(float).tiny)
+    scale = max(float(np.abs(gradient).max()), least, np.finfo(float).tiny)
     level = _level(gradient, sides)
     multipliers = gradient - level
     fixed = lower == upper

@@ -1,5 +1,7 @@
 """Solves a portfolio problem: checks it, chooses the method, and answers with a proof."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from luna_serving.engines.finance.markowitz import along, general
@@ -15,7 +17,7 @@ from luna_serving.engines.finance.markowitz.constraints import Constraints, Floa
 from luna_serving.engines.finance.markowitz.covariance import definite
 from luna_serving.engines.finance.markowitz.critical_line import PathLost
 from luna_serving.engines.finance.markowitz.cvar import least_cvar
-from luna_serving.engines.finance.markowitz.efficient import Frontier, efficient_frontier
+from luna_serving.engines.finance.markowitz.efficient import SOUND, Frontier, efficient_frontier
 from luna_serving.engines.finance.markowitz.hierarchical import hierarchical
 from luna_serving.engines.finance.markowitz.objectives import (
     Hierarchical,
@@ -65,10 +67,10 @@ def solve(assets: Assets, limits: Constraints, objective: Objective) -> Solution
         return least_cvar(objective.returns, objective.level, limits)
     refuse_tracking(assets, limits)
     if limits.only_bounds:
-        try:
-            return _along(assets, limits, objective)
-        except (PathLost, np.linalg.LinAlgError):
-            pass
+        with suppress(PathLost, np.linalg.LinAlgError):
+            found = _along(assets, limits, objective)
+            if found.residual < SOUND:
+                return found
     return _generally(assets, limits, objective)
 
 

@@ -13,12 +13,16 @@ from luna_serving.engines.finance.montecarlo.models.moves import Move, State
 from luna_serving.engines.finance.montecarlo.payoffs.observers import Observer, Paid
 from luna_serving.engines.finance.montecarlo.payoffs.portfolio import Portfolio
 from luna_serving.engines.finance.montecarlo.problems import Problem
-from luna_serving.engines.finance.montecarlo.reduction.moments import Moments
+from luna_serving.engines.finance.montecarlo.reduction.moments import Floats, Moments
 from luna_serving.engines.finance.montecarlo.reduction.tails import Cells, Tail
 from luna_serving.engines.finance.montecarlo.sampling.counters import Use, stream
 from luna_serving.engines.finance.montecarlo.sampling.draws import Draws, Pseudo, Step
 
 PILOT_PATHS: Final = 1 << 12
+
+
+class NotFinite(ArithmeticError):
+    """Prices or payoffs overflow float64: the parameters are too extreme for the horizon."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,27 +44,45 @@ class Block:
 
 
 def pilot(problem: Problem) -> Pilot:
-    """The pilot of a problem; costs nothing where there is nothing to know."""
+    """The pilot of a problem; costs nothing where there is nothing to know.
+
+    Raises:
+        NotFinite: losses overflow.
+    """
+    with np.errstate(all="ignore"):
+        return _pilot(problem)
+
+
+def _pilot(problem: Problem) -> Pilot:
     match problem.payoff:
         case Exercise():
             return Pilot(policy=estimate(problem.payoff, problem.setting, problem.seed))
         case Portfolio():
             generator = stream(problem.seed, Use.PILOT, 0)
             draws = Pseudo(PILOT_PATHS, len(problem.times), problem.needs, generator, antithetic=False)
-            return Pilot(cells=Cells.of(-simulate(problem, draws, Pilot()).values["value"]))
+            return Pilot(cells=Cells.of(_finite(-simulate(problem, draws, Pilot()).values["value"])))
         case _:
             return Pilot()
 
 
 def compute(problem: Problem, known: Pilot, block: int) -> Block:
-    """Compute a block."""
+    """Compute a block.
+
+    Raises:
+        NotFinite: a payoff overflows.
+    """
+    with np.errstate(all="ignore"):
+        return _compute(problem, known, block)
+
+
+def _compute(problem: Problem, known: Pilot, block: int) -> Block:
     pieces = [_samples(problem, known, draws) for draws in problem.drawing.block(problem.seed, block)]
     first, *others = (moments for moments, _ in pieces)
     upper = None
     if isinstance(problem.payoff, Exercise) and problem.payoff.upper_bound:
         assert known.policy is not None  # noqa: S101  `pilot` makes it
         samples = dual.bounds(problem.payoff, problem.setting, known.policy, problem.seed, block)
-        upper = Moments.of(samples[None, None])
+        upper = Moments.of(_finite(samples)[None, None])
     return Block(first.beside(others), pieces[0][1], upper)
 
 
@@ -68,12 +90,18 @@ def _samples(problem: Problem, known: Pilot, draws: Draws) -> tuple[Moments, Tai
     paid = simulate(problem, draws, known)
     rows = [paid.values[name] for name in problem.layout.values]
     rows += [paid.seen[name] for name in problem.layout.controls]
-    samples = np.stack(rows)
+    samples = _finite(np.stack(rows))
     tail = Tail.of(known.cells, -rows[0]) if known.cells is not None else None
     if problem.drawing.antithetic:
         half = draws.paths // 2
         samples = 0.5 * (samples[:, :half] + samples[:, half:])
     return Moments.of(samples.reshape(len(rows), draws.groups, -1)), tail
+
+
+def _finite(samples: Floats) -> Floats:
+    if not np.isfinite(samples).all():
+        raise NotFinite("prices or payoffs overflow float64")
+    return samples
 
 
 def simulate(problem: Problem, draws: Draws, known: Pilot) -> Paid:

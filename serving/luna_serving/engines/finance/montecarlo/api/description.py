@@ -1,6 +1,6 @@
 """Problems, their parts and checks, and runs of them."""
 
-from luna_serving.engines.finance.montecarlo.blocks import Block, Pilot
+from luna_serving.engines.finance.montecarlo.blocks import Block, NotFinite, Pilot
 from luna_serving.engines.finance.montecarlo.correlation import ROUNDING, factor, least_eigenvalue, nearest
 from luna_serving.engines.finance.montecarlo.exercise.policies import Exercise
 from luna_serving.engines.finance.montecarlo.models.bootstrap import Bootstrap
@@ -40,6 +40,7 @@ __all__ = [
     "Jumps",
     "Lookback",
     "Model",
+    "NotFinite",
     "Payoff",
     "Pilot",
     "Portfolio",

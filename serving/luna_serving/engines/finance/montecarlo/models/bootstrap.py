@@ -16,19 +16,27 @@ from luna_serving.engines.finance.montecarlo.sampling.draws import Needs, Step
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bootstrap:
-    """Simple returns of the past, one row a period."""
+    """Returns of the past."""
 
-    returns: Float[np.ndarray, "periods assets"]
+    logs: Float[np.ndarray, "assets periods"]
+    """log(1 + r) of the simple returns r."""
     block: int
     """Consecutive periods that are drawn together."""
     spots: tuple[float, ...]
     rate: float = 0.0
     periodic: bool = field(default=True, init=False)
 
+    @classmethod
+    def of(
+        cls, returns: Float[np.ndarray, "periods assets"], block: int, spots: tuple[float, ...], rate: float = 0.0
+    ) -> "Bootstrap":
+        """Of simple returns above -1, a row a period."""
+        return cls(np.ascontiguousarray(np.log1p(returns).T), block, spots, rate)
+
     @property
     def assets(self) -> int:
         """See `Model`, as for the following."""
-        return int(self.returns.shape[1])
+        return len(self.logs)
 
     @property
     def needs(self) -> Needs:
@@ -48,7 +56,7 @@ class Bootstrap:
     def advance(self, state: State, dt: float, step: Step) -> Move:
         """One period."""
         del dt
-        periods = len(self.returns)
+        periods = self.logs.shape[1]
         n = state.logs.shape[1]
         if state.own is None or state.own.size != n + 1:
             state.own = np.concatenate([[0.0], np.zeros(n)])
@@ -61,7 +69,7 @@ class Bootstrap:
             rows[rows >= periods] -= periods
         state.own[0] = position + 1
         start = state.logs
-        state.logs = start + np.log1p(self.returns).T[:, rows.astype(np.intp)]
+        state.logs = start + self.logs[:, rows.astype(np.intp)]
         return Move(start, state.logs, state.logs, 0.0)
 
     def martingales(self, expiry: float) -> Mapping[int, float]:

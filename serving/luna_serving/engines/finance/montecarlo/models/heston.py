@@ -79,11 +79,13 @@ class Heston:
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """The variance at the end, and log E[exp(A v')] given v, for A = `a_`."""
         e = math.exp(-self.kappa * dt)
-        c1 = self.sigma**2 * e / self.kappa * (1.0 - e)
-        c2 = self.theta * self.sigma**2 / (2.0 * self.kappa) * (1.0 - e) ** 2
+        left = -math.expm1(-self.kappa * dt)
+        c1 = self.sigma**2 * e / self.kappa * left
+        c2 = self.theta * self.sigma**2 / (2.0 * self.kappa) * left**2
         m = v * e
-        m += self.theta * (1.0 - e)
-        psi = (c1 * v + c2) / (m * m)
+        m += self.theta * left
+        # The floors are for a variance that is 0 for good, or certain.
+        psi = np.maximum((c1 * v + c2) / np.maximum(m * m, 1e-300), 1e-12)
         # The quadratic form, on all paths: where psi is above its bound, `b2` is held at a value that is not used.
         inverse = 2.0 / np.minimum(psi, PSI_C)
         b2 = inverse - 1.0 + np.sqrt(inverse * (inverse - 1.0))
