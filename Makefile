@@ -60,7 +60,7 @@ bench-validation: $(INSTALLED) ## measure the validation of tables beside pyarro
 bench-imaging: $(INSTALLED) ## measure the validation of X-ray images beside their decoding, a minute
 	@exec $(BIN)/python -m benchmarks.imaging $(ARGS)
 
-bench-indicators: $(INSTALLED) ## measure indicators beside TA-Lib and pandas-ta-classic, and imports of prices, minutes
+bench-indicators: $(INSTALLED) ## measure indicators beside TA-Lib and pandas-ta-classic, minutes
 	@exec $(BIN)/python -m benchmarks.indicators $(ARGS)
 
 bench-jobs: $(INSTALLED) ## measure the queue of jobs, a minute or two

@@ -1,8 +1,8 @@
 """`python -m benchmarks.indicators`: indicators and market data beside their peers, in one run.
 
-On a fresh `luna up`: a batch of many symbols beside TA-Lib and pandas-ta-classic; one cached indicator beside one
-Kalman call under the same load; the import of a large file. `benchmarks.indicators.engines` compares ways to compute
-without a server.
+On a fresh `luna up`: a batch of many symbols beside TA-Lib and pandas-ta-classic, and one cached indicator beside one
+Kalman call under the same load. `benchmarks.indicators.engines` compares ways to compute without a server, and
+`benchmarks.market` measures imports.
 """
 
 import argparse
@@ -23,10 +23,9 @@ from rich.console import Console
 from luna_serving.local.data_folder.errors import LocalServerError
 
 from . import load, peers, report, serving
-from .importing import measure_import
 from .workload import TEN, Market, make_market
 
-PARTS = ("batch", "http", "import")
+PARTS = ("batch", "http")
 PACKAGES = ("luna", "ta-lib", "pandas-ta-classic", "pandas", "numpy", "polars", "pyarrow", "ray")
 WARM_UP_S = 2.0
 WINDOW_BARS = 200
@@ -54,7 +53,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--connections", type=int, default=32, metavar="N", help="requests in flight")
     add("--rounds", type=int, default=5, metavar="N", help="turns of each contender")
     add("--seconds", type=int, default=5, metavar="S", help="length of a slice under load")
-    add("--import-bars", type=int, default=10_000_000, metavar="N", help="bars of the large import")
     add("--markdown", action="store_true", help="print plain Markdown")
     add("--json", type=Path, metavar="FILE", help="write everything, each round included")
     add("--keep", type=Path, metavar="DIR", help="keep the server's log and data in DIR")
@@ -120,19 +118,14 @@ def main(arguments: list[str]) -> int:
             file = market.write(folder / "bars.parquet")
             say.print("starting Luna")
             server = stack.enter_context(luna(folder))
-            serving.run_import(folder / "luna", file, len(market.symbols) * len(market.days))
-            serving.wait_until_served(server, f"symbols/{market.symbols[-1]}")
-            if {"batch", "http"} & set(options.only):
-                serving.wait_until_served(server, f"indicators/sma?symbol={market.symbols[-1]}")
+            serving.run_import(folder / "luna", file)
+            serving.wait_until_served(server, f"indicators/sma?symbol={market.symbols[-1]}")
             if "batch" in options.only:
                 say.print("measuring the batch")
                 measure_batch(server, market, options, figures)
             if "http" in options.only:
                 say.print("measuring single calls")
                 measure_http(server, market, options, figures)
-            if "import" in options.only:
-                say.print("measuring the import")
-                figures.imported, figures.rewrite_cpu_s = measure_import(folder / "luna", folder, options.import_bars)
     except (WrongAnswerError, LocalServerError) as error:
         say.print(str(error), style="bold red", markup=False, highlight=False)
         return 1

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from .load import Slice
-from .serving import Imported
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,6 @@ class Figures:
     answer_mb: float = 0.0
     http: dict[str, list[Slice]] = field(default_factory=dict)
     """Slices of each round, by route."""
-    imported: Imported | None = None
-    rewrite_cpu_s: float = 0.0
 
     @property
     def faults(self) -> int:
@@ -49,7 +46,7 @@ class Figures:
 
     def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
         """Title, headings and cells of each table."""
-        return [table for table in (self._batch(), self._http(), self._import()) if table[2]]
+        return [table for table in (self._batch(), self._http()) if table[2]]
 
     def _batch(self) -> tuple[str, list[str], list[list[str]]]:
         rows = []
@@ -76,29 +73,12 @@ class Figures:
         headings = ["route", "requests/s", "p50 ms", "p99 ms", "p99 / p50", "bytes", "requests/s ÷ kalman"]
         return "One call after the other on each connection", headings, rows
 
-    def _import(self) -> tuple[str, list[str], list[list[str]]]:
-        if self.imported is None:
-            return "", [], []
-        one = self.imported
-        rows = [
-            ["bars", f"{one.bars:,}"],
-            ["seconds", f"{one.seconds:.1f}"],
-            ["seconds of processor", f"{one.cpu_s:.1f}"],
-            ["bars per second", f"{one.bars / one.seconds:,.0f}"],
-            ["bars per second of processor", f"{one.bars / one.cpu_s:,.0f}"],
-            ["peak memory", f"{one.peak_mib:.0f} MiB"],
-            ["pyarrow reads and writes the same, seconds of processor", f"{self.rewrite_cpu_s:.1f}"],
-        ]
-        return "luna market import, start of the program included", ["figure", "value"], rows
-
     def as_json(self) -> dict[str, Any]:
         """Each round included."""
         return {
             "batch_s": self.batch_s,
             "answer_mb": self.answer_mb,
             "http": {name: [asdict(one) for one in slices] for name, slices in self.http.items()},
-            "import": None if self.imported is None else asdict(self.imported),
-            "rewrite_cpu_s": self.rewrite_cpu_s,
         }
 
 

@@ -124,16 +124,9 @@ def test_the_client_counts_answers_and_faults(server) -> None:
 
 def test_the_figures_are_ratios_within_rounds() -> None:
     one = load.Slice(100, 200.0, 1.0, 3.0, 10, 0)
-    figures = report.Figures(
-        {"luna": [1.0, 3.0, 2.0], "TA-Lib": [1.0, 1.0, 1.0]},
-        5.0,
-        {"kalman": [one], "rsi": [one]},
-        serving.Imported(1_000_000, 2.0, 0.5, 300.0, ""),
-        0.1,
-    )
-    batch, http, imported = figures.tables()
+    figures = report.Figures({"luna": [1.0, 3.0, 2.0], "TA-Lib": [1.0, 1.0, 1.0]}, 5.0, {"kalman": [one], "rsi": [one]})
+    batch, http = figures.tables()
     assert batch[2][1][-1] == "2 (1 to 3)"
     assert http[2][1][-1] == "1 (1 to 1)"
-    assert ["bars per second of processor", "2,000,000"] in imported[2]
     assert figures.faults == 0
     assert report.Figures().tables() == []
