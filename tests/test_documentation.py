@@ -106,8 +106,8 @@ def test_the_page_of_indicators_says_what_the_catalogue_says() -> None:
 
 
 def test_the_page_of_indicators_lists_their_names() -> None:
-    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
-    page = (ROOT / "docs" / "indicators.md").read_text()
+    generate = runpy.run_path(str(DOCS / "generate.py"))
+    page = (DOCS / "indicators.md").read_text()
     assert generate["with_grants"](page) == page, "run: python docs/generate.py"
 
 
