@@ -82,7 +82,7 @@ def with_grants(page: str) -> str:
     names = ", ".join(f"`{name}`" for name in CATALOGUE)
     listed = textwrap.fill(names, 120, break_long_words=False, break_on_hyphens=False)
     return re.sub(
-        f"{GRANTS_BEGIN}.*{GRANTS_END}", lambda _: "\n".join([GRANTS_BEGIN, listed, GRANTS_END]), page, flags=re.DOTALL
+        f"{GRANTS_BEGIN}.*{GRANTS_END}", lambda _: f"{GRANTS_BEGIN}\n{listed}\n{GRANTS_END}", page, flags=re.DOTALL
     )
 
 

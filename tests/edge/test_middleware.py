@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from luna_serving.edge.asgi import DEADLINE_HEADER, timeout_s
+from luna_serving.edge.deadline_header import DEADLINE_HEADER, timeout_s
 from luna_serving.edge.middleware import SERVE_WATCHES, ServeErrorsAsProblems, rewritten
 
 

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 
 from luna_serving.capabilities.market.importing import publishing
 from luna_serving.capabilities.market.importing.refusals import ImportRefused
+from luna_serving.capabilities.market.importing.stores import import_into
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.migrate import first_line
 from luna_serving.commands.stores import Answer
-from luna_serving.objects.access import ObjectAccess
-from luna_serving.objects.client import ObjectStore
 from luna_serving.objects.errors import StoreGone, StoreRefused
-from luna_serving.objects.metrics import ObjectMetrics
 from luna_serving.prices.intervals import Interval
-from luna_serving.settings import read_settings
-from luna_store.audit.actors import command
-from luna_store.platform.postgres import async_engine
 from luna_store.prices.publishing import MarketChanged
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
     from luna_serving.commands.servers import Servers
 
@@ -49,29 +42,6 @@ async def import_files(servers: Servers, arguments: argparse.Namespace) -> Answe
     except SQLAlchemyError as error:
         raise CommandFailed(f"Postgres: {first_line(error)}. Check DATABASE_URL, and run `luna migrate`.") from error
     return Answer(facts_of(imported), text_of(imported))
-
-
-async def import_into(database_url: str, objects: Mapping[str, str], order: publishing.Order) -> publishing.Imported:
-    """As `publishing.import_files`, with stores of its own.
-
-    Args:
-        database_url: of the migrated database.
-        objects: the S3_ variables.
-        order: what to import.
-
-    Raises:
-        ValueError: there is no object store, or a variable is wrong.
-    """
-    access = ObjectAccess.from_variables(objects)
-    if access is None:
-        raise ValueError("There is no object store: set S3_ENDPOINT and the other S3_ variables.")
-    store = ObjectStore(access, read_settings({}).platform.objects, ObjectMetrics(CollectorRegistry()))
-    engine = async_engine(database_url, actor=command(), pool_size=1)
-    try:
-        return await publishing.import_files(engine, store, order)
-    finally:
-        await store.close()
-        await engine.dispose()
 
 
 def facts_of(imported: publishing.Imported) -> dict[str, object]:

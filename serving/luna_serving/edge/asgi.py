@@ -7,7 +7,6 @@ request object, no dependency graph and no response object. FastAPI documents th
 
 import asyncio
 import logging
-import math
 import secrets
 import time
 import uuid
@@ -37,9 +36,11 @@ from luna_serving.edge.bodies import (
     require_json,
     unpacked,
 )
+from luna_serving.edge.deadline_header import timeout_s
 from luna_serving.edge.operation import Asked, Exchange, Hot, Operation, Pieces, Query
 from luna_serving.edge.own_accounts import OwnAccounts
 from luna_serving.edge.paths import ACCOUNT_PATH, asks_for_credentials
+from luna_serving.edge.problem_answers import problem_response
 from luna_serving.edge.query import NO_QUERY, Parameters, read_query
 from luna_serving.edge.recording import Recorder, RequestRecord, pass_on, route_label
 from luna_serving.edge.refused_credentials import RefusedCredentials
@@ -53,8 +54,6 @@ from luna_store.quota.debits import Debit, Decision, Standing
 log = logging.getLogger("luna.requests")
 
 JSON = b"application/json"
-# `middleware` renames the header to this: Serve would act on the original name and answer in plain text.
-DEADLINE_HEADER = b"x-luna-timeout-seconds"
 # The status that is recorded where a caller hung up before the answer.
 HUNG_UP = 499
 # Seconds to read the account's standing for these problems. Not for 5xx: the stores may be down or busy.
@@ -336,24 +335,3 @@ class Edge:
             raise problems.deadline(seconds) from e
         except Problem as problem:
             raise Denied(problem, standing) from problem
-
-
-def timeout_s(headers: dict[bytes, bytes]) -> float | None:
-    """The caller's deadline in seconds, if it is a positive number."""
-    asked = headers.get(DEADLINE_HEADER)
-    try:
-        seconds = float(asked) if asked is not None else 0.0
-    except ValueError:
-        return None
-    return seconds if seconds > 0 and math.isfinite(seconds) else None
-
-
-def problem_response(
-    problem: Problem, standing: Standing | None = None
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """A problem as status, headers and body, with the RateLimit headers if the caller's standing is known."""
-    headers = [(b"content-type", problems.CONTENT_TYPE)]
-    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()]
-    if standing is not None:
-        headers += ratelimit_headers(standing)
-    return problem.status, headers, problem.body()

@@ -12,12 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from luna_serving.access.denied import Denied
-from luna_serving.edge.asgi import problem_response
 from luna_serving.edge.bodies import ASGIApp, Disconnected, Message, Receive, Scope, Send, header_map
 from luna_serving.edge.event_stream import HEAD
 from luna_serving.edge.openapi import document
 from luna_serving.edge.operation import Hot
 from luna_serving.edge.paths import PREFIX
+from luna_serving.edge.problem_answers import problem_response
 from luna_serving.edge.security_headers import PagePolicy
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem

@@ -14,9 +14,9 @@ from typing import Any
 from starlette.middleware import Middleware
 
 from luna_serving.edge import http_protocol, proxy_peer
-from luna_serving.edge.asgi import DEADLINE_HEADER
 from luna_serving.edge.bodies import ASGIApp, Message, Receive, Scope, Send
 from luna_serving.edge.cors import readable_by
+from luna_serving.edge.deadline_header import DEADLINE_HEADER
 from luna_serving.edge.security_headers import secured
 from luna_serving.settings import read_settings
 from luna_serving.settings.cors import CorsSettings

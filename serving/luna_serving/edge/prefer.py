@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 
 from fastapi import Header
 
-from luna_serving.edge.asgi import timeout_s
 from luna_serving.edge.bodies import Scope, header_map
+from luna_serving.edge.deadline_header import timeout_s
 
 WHAT: Final = (
     "`wait=10`: wait up to so many seconds, at most as long as a call may take, and answer then; `Preference-Applied` "

@@ -17,10 +17,10 @@ from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential
 from luna_serving.access.denied import Denied
 from luna_serving.access.ratelimit_headers import ratelimit_headers
-from luna_serving.edge.asgi import problem_response
 from luna_serving.edge.bodies import Receive, Scope, Send, header_map
 from luna_serving.edge.cors import SocketOrigins
 from luna_serving.edge.paths import ACCOUNT_PATH
+from luna_serving.edge.problem_answers import problem_response
 from luna_serving.edge.query import read_query
 from luna_serving.edge.recording import UNKNOWN, RequestRecord, begin_context, note_account, request_id
 from luna_serving.edge.refused_credentials import RefusedCredentials

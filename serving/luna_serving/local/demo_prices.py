@@ -112,7 +112,7 @@ async def import_demo(database_url: str, objects: dict[str, str]) -> str:
         return "No demo prices: pip install 'luna[local]', which has bokeh-sampledata"
     # Imported late: a later start needs none of it.
     from luna_serving.capabilities.market.importing.publishing import Order
-    from luna_serving.commands.market import import_into
+    from luna_serving.capabilities.market.importing.stores import import_into
     from luna_store.prices.publishing import MarketChanged
 
     with tempfile.TemporaryDirectory(prefix="luna-demo-") as temporary:

@@ -44,7 +44,7 @@ def test_a_target_and_a_bound_that_bind_are_named_with_their_prices() -> None:
 def test_a_group_and_turnover_bind() -> None:
     constraints = {
         "groups": [{"members": [0, 1], "max": 0.6}],
-        "turnover": {"from": [0.6, 0.2, 0.2], "max": 0.3},
+        "turnover": {"from": [0.6, 0.2, 0.2], "max": 0.9},
     }
     found = answer(mean=MEAN, cov=COV, objective="min_variance", constraints=constraints)
     pointers = {each["constraint"] for each in found["binding"] if each["price"] > 0}

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from tests.capabilities.markowitz.asking import COV, MEAN, refused
 
+from luna_serving.jobs.routes.creation import below
+from luna_serving.wire import problems
+from luna_serving.wire.problems import FieldError
+
 OK = {"mean": MEAN, "cov": COV, "objective": "max_sharpe"}
 LEAST = {"cov": COV, "objective": "min_variance"}
 RETURNS = [[0.01, 0.02], [0.02, -0.01], [0.0, 0.01]]
@@ -101,3 +105,9 @@ def test_the_nearest_covariance_is_sent_and_is_taken() -> None:
     found = refused({**LEAST, "cov": [[1, 2], [2, 1]]})
     assert found["eigenvalue"] == pytest.approx(-1)
     assert found["nearest"] == pytest.approx(np.full((2, 2), 1.5))
+
+
+def test_as_parameters_of_a_job_the_facts_stay() -> None:
+    moved = below(problems.invalid(FieldError("/cov", "no"), facts={"eigenvalue": -1.0}), "/parameters")
+    assert moved.extra["eigenvalue"] == -1.0
+    assert moved.extra["errors"] == [{"pointer": "/parameters/cov", "detail": "no"}]

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -96,23 +95,16 @@ async def test_our_own_faults_are_tried_again_and_then_cost_nothing(
 async def test_a_cancel_reaches_running_work_within_a_second_and_keeps_what_was_done(
     store: Store, caller: Caller, worker: JobWorker
 ) -> None:
-    seconds, spent = [], 0
-    # The quickest of three: what else the machine does is not the cancel's.
-    while len(seconds) < 3 and min(seconds, default=2.0) >= 1.0:
-        job_id = await queued(store, caller, units=100, parameters=parameters(units=100, pause_s=0.1))
-        await status_of(store, job_id, "running")
-        await asyncio.sleep(0.5)
-        begun = time.monotonic()
-        await cancel(store.engine, caller.account_id, job_id)
-        await Waker(store.redis).cancel(job_id)
-        await status_of(store, job_id, "cancelled")
-        seconds.append(time.monotonic() - begun)
-        done = (await result(store, job_id))["steps"]
-        assert 0 < done < 100
-        assert await column(store, job_id, "units_used") == done
-        spent += done
-        assert await settled(store, caller) == spent
-    assert min(seconds) < 1.0
+    job_id = await queued(store, caller, units=100, parameters=parameters(units=100, pause_s=0.1))
+    await status_of(store, job_id, "running")
+    await asyncio.sleep(0.5)
+    await cancel(store.engine, caller.account_id, job_id)
+    await Waker(store.redis).cancel(job_id)
+    await status_of(store, job_id, "cancelled", within_s=1.0)
+    done = (await result(store, job_id))["steps"]
+    assert 0 < done < 20
+    assert await column(store, job_id, "units_used") == done
+    assert await settled(store, caller) == done
 
 
 async def test_without_redis_a_cancel_reaches_it_by_the_heartbeat(

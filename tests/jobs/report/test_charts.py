@@ -6,7 +6,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from luna_serving.jobs.report.charts import Band, Series, Svg, bar_chart, histogram, line_chart
+from luna_serving.jobs.report.charts import Band, Series, bar_chart, histogram, line_chart
+from luna_serving.jobs.report.frame import Svg
 from luna_serving.jobs.report.numbers import MINUS, MISSING, labels, number, seconds, size, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -21,7 +21,7 @@ EXACT: Final = frozenset({"max_sharpe", "min_variance", "target_return", "target
 # variables, of a scenario of a linear program per asset, of a Kalman fit.
 LINES_S: Final = 3e-9
 CONE_S: Final = 1.5e-8
-SCENARIO_S: Final = 2e-6
+SCENARIO_S: Final = 4e-6
 FIT_S: Final = 0.05
 # A process may have to compile the fit's programs first, so it never counts as quick.
 FITS_S: Final = 1.0
@@ -113,7 +113,7 @@ class PortfolioJob:
             curved = self.limits.turnover is not None or self.limits.tracking is not None
             one *= self.points if curved else 1 + n / 8
         if self.objective_name == "min_cvar":
-            one += SCENARIO_S * periods * n + 1e-7 * periods**1.5
+            one += SCENARIO_S * periods * n + 6e-7 * periods**1.5
         fits = FITS_S + FIT_S * n if self.estimator.kind == "kalman" else 0.0
         return one + 1e-9 * periods * n**2 + fits
 

@@ -23,7 +23,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from luna_serving.jobs.report.charts import Svg
+from luna_serving.jobs.report.frame import Svg
 
 MEDIA_TYPE: Final = "text/html; charset=utf-8"
 # A table shows so many rows, a cell so many characters, a section so many of anything: a page has a few hundred kB at

@@ -128,6 +128,8 @@ def below(problem: Problem, pointer: str) -> Problem:
     if not errors:
         return problem
     if problem.slug == "invalid":
-        return problems.invalid(*(FieldError(pointer + each["pointer"], each["detail"]) for each in errors))
+        moved_errors = (FieldError(pointer + each["pointer"], each["detail"]) for each in errors)
+        facts = {name: value for name, value in problem.extra.items() if name != "errors"}
+        return problems.invalid(*moved_errors, facts=facts)
     moved = [{**each, "pointer": pointer + each["pointer"]} for each in errors]
     return replace(problem, extra={**problem.extra, "errors": moved})

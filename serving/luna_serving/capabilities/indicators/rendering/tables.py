@@ -20,6 +20,9 @@ SYMBOL: Final = "symbol"
 ID: Final = "id"
 FACTS: Final = b"luna"
 """In the metadata of the schema: `results` without their numbers, and `errors`, as JSON."""
+PIECES_PER_BATCH: Final = 64
+"""1,000 symbols, 10 indicators, 1,260 bars: 153 MB in 0.6 s. With a piece per batch 255 MB in 2 s, plain 1.6 GB."""
+_WRITTEN: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _NAMES: Final = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -30,10 +33,10 @@ def written(pieces: Sequence[Piece], errors: Sequence[Miss], form: str) -> bytes
         return _as_csv(pieces, outputs)
     fields = [(SYMBOL, _NAMES), (ID, _NAMES), (TIMESTAMP, TIME), *((name, pa.float64()) for name in outputs)]
     schema = pa.schema(fields, metadata={FACTS: orjson.dumps(_facts(pieces, errors))})
-    batches = list(_batches(pieces, outputs, schema))
+    batches = _batches(pieces, outputs, schema)
     if form == ARROW:
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, schema) as writer:
+        with pa.ipc.new_stream(sink, schema, options=_WRITTEN) as writer:
             for batch in batches:
                 writer.write_batch(batch)
         stream: bytes = sink.getvalue().to_pybytes()
@@ -44,27 +47,36 @@ def written(pieces: Sequence[Piece], errors: Sequence[Miss], form: str) -> bytes
 
 
 def _batches(pieces: Sequence[Piece], outputs: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """One per piece. They share the dictionaries, and what is null in whole."""
+    """Pieces of one indicator together: in long runs the nulls of other outputs, most of a table, shrink to nothing."""
     symbols = list(dict.fromkeys(piece.label.symbol for piece in pieces if piece.label.symbol is not None))
     ids = list(dict.fromkeys(piece.label.id for piece in pieces))
-    longest = max((len(piece.timestamps) for piece in pieces), default=0)
-    nulls = pa.nulls(longest, pa.float64())
     of_symbols, of_ids = pa.array(symbols, pa.string()), pa.array(ids, pa.string())
-    place = {name: i for i, name in enumerate(symbols)}
-    place_of_id = {name: i for i, name in enumerate(ids)}
+    place: dict[str | None, int] = {name: i for i, name in enumerate(symbols)}
+    alike: dict[str, list[Piece]] = {}
     for piece in pieces:
-        bars, values = len(piece.timestamps), piece.values
-        symbol = piece.label.symbol
-        codes = pa.nulls(bars, pa.int32()) if symbol is None else pa.array(np.full(bars, place[symbol], np.int32))
-        columns: list[Any] = [
-            pa.DictionaryArray.from_arrays(codes, of_symbols),
-            pa.DictionaryArray.from_arrays(np.full(bars, place_of_id[piece.label.id], np.int32), of_ids),
-            pa.array(piece.timestamps.astype("datetime64[us]")).cast(TIME),
-        ]
-        for name in outputs:
-            column = values.get(name)
-            columns.append(nulls[:bars] if column is None else pa.array(column, from_pandas=True))
-        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        alike.setdefault(piece.label.id, []).append(piece)
+    for number, id_ in enumerate(ids):
+        for first in range(0, len(alike[id_]), PIECES_PER_BATCH):
+            part = alike[id_][first : first + PIECES_PER_BATCH]
+            lengths = [len(piece.timestamps) for piece in part]
+            rows = sum(lengths)
+            known = part[0].label.symbol is not None
+            codes = np.repeat(np.array([place.get(each.label.symbol, 0) for each in part], np.int32), lengths)
+            times = np.concatenate([piece.timestamps for piece in part]).astype("datetime64[us]", copy=False)
+            values = [piece.values for piece in part]
+            nulls = pa.nulls(rows, pa.float64())
+            columns: list[Any] = [
+                pa.DictionaryArray.from_arrays(pa.array(codes) if known else pa.nulls(rows, pa.int32()), of_symbols),
+                pa.DictionaryArray.from_arrays(np.full(rows, number, np.int32), of_ids),
+                pa.array(times).cast(TIME),
+                *(
+                    pa.array(np.concatenate([each[name] for each in values]), from_pandas=True)
+                    if name in values[0]
+                    else nulls
+                    for name in outputs
+                ),
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _as_csv(pieces: Sequence[Piece], outputs: Sequence[str]) -> bytes:

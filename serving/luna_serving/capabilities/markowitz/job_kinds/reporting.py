@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import orjson
 
-from luna_serving.jobs.report.charts import Points, Svg, bar_chart, plane_chart
+from luna_serving.jobs.report.charts import Points, bar_chart, plane_chart
+from luna_serving.jobs.report.frame import Svg
 from luna_serving.jobs.report.numbers import number
 from luna_serving.jobs.report.page import (
     MOST_ROWS,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Field, GetJsonSchemaHandler, TypeAdapter
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 from luna_serving.capabilities.markowitz.job import ObjectiveName
 from luna_serving.wire.numbers import Numbers
@@ -114,19 +114,23 @@ class SymbolsForm(StrictModel):
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentedAs:
-    """A member that is checked elsewhere, with the JSON schema of a type."""
+class Shown:
+    """In `Annotated[Any, Shown(type)]`: of any type for pydantic, since the parser reads it; of this one in OpenAPI."""
 
-    kind: Any
+    type: Any
 
-    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The schema of the type; its models are referred to, as those of any member."""
-        return handler(TypeAdapter(self.kind).core_schema)
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """How pydantic checks it: not at all."""
+        return core_schema.any_schema()
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """How OpenAPI describes it."""
+        return handler(TypeAdapter(self.type).core_schema)
 
 
-_Name = Literal["sample", "ledoit_wolf", "oas", "kalman", "ewm", "black_litterman"]
-_Estimator = _Name | BlackLittermanForm | EwmForm | PlainForm
-_Numbers = Annotated[list[list[float]], Field(min_length=1)]
+EstimatorName = Literal["sample", "ledoit_wolf", "oas", "ewm", "black_litterman", "kalman"]
+Estimators = EstimatorName | BlackLittermanForm | EwmForm | PlainForm
+Rows = list[list[float]]
 
 
 class MarkowitzRequest(StrictModel):
@@ -139,10 +143,10 @@ class MarkowitzRequest(StrictModel):
     points: int = Field(50, ge=2, le=MAX_POINTS, description="Of efficient_frontier, evenly spaced in return.")
     mean: Vector | None = Field(None, description="Expected returns. With `cov`, in place of data.")
     cov: Matrix | None = Field(None, description="Covariance of returns: symmetric, positive semidefinite.")
-    returns: Annotated[Any, DocumentedAs(_Numbers | DatasetForm)] = Field(
+    returns: Annotated[Any, Shown(Rows | DatasetForm)] = Field(
         None, description="One row per period, oldest first, with a return per asset; or a data set."
     )
-    prices: Annotated[Any, DocumentedAs(_Numbers | DatasetForm | SymbolsForm)] = Field(
+    prices: Annotated[Any, Shown(Rows | DatasetForm | SymbolsForm)] = Field(
         None, description="As `returns`, with prices: simple returns are made of them. A data set, or symbols."
     )
     dataset: str | None = Field(None, min_length=1, max_length=80, description="A data set of returns.")
@@ -150,15 +154,17 @@ class MarkowitzRequest(StrictModel):
     assets: list[Annotated[str, Field(max_length=MAX_NAME)]] | None = Field(
         None, min_length=1, description="Names of the assets, for the answer and the chart."
     )
-    estimator: Annotated[Any, DocumentedAs(_Estimator)] = Field(
+    estimator: Annotated[Any, Shown(Estimators)] = Field(
         "sample", description="How moments come from returns: a name, or an object with `kind`."
     )
-    market_weights: Any = Field(None, description="Of black_litterman, where `estimator` is its name; as those below.")
-    risk_aversion: Any = None
-    tau: Any = None
-    views: Any = None
-    covariance: Any = None
-    decay: Any = Field(None, description="Of ewm, where `estimator` is its name.")
+    market_weights: Annotated[Any, Shown(list[float])] = Field(
+        None, description="Of black_litterman, where `estimator` is its name; as those below."
+    )
+    risk_aversion: Annotated[Any, Shown(float)] = None
+    tau: Annotated[Any, Shown(float)] = None
+    views: Annotated[Any, Shown(list[ViewForm])] = None
+    covariance: Annotated[Any, Shown(str)] = None
+    decay: Annotated[Any, Shown(float)] = Field(None, description="Of ewm, where `estimator` is its name.")
     constraints: ConstraintsForm = ConstraintsForm()
 
 

@@ -17,6 +17,7 @@ from luna_serving.capabilities.montecarlo.schemas.payoffs import (
     SpreadPayoff,
     WorstOfPayoff,
 )
+from luna_serving.capabilities.montecarlo.wire.spots import wrong
 from luna_serving.engines.finance.montecarlo.api.description import (
     Asian,
     Barrier,
@@ -36,8 +37,6 @@ from luna_serving.engines.finance.montecarlo.api.description import (
     Spread,
     StateSpace,
 )
-from luna_serving.wire import problems
-from luna_serving.wire.problems import FieldError, Problem
 
 OF_SEVERAL = (BasketPayoff, BestOfPayoff, WorstOfPayoff, PortfolioPayoff)
 EARLY = (AmericanPayoff, BermudanPayoff)
@@ -79,19 +78,19 @@ def _check_assets(payoff: AnyPayoff, model: Model) -> None:
     if isinstance(payoff, BasketPayoff | PortfolioPayoff):
         if len(payoff.weights) != model.assets:
             detail = f"Must have {model.assets} numbers, one per asset of the model; has {len(payoff.weights)}."
-            raise _wrong("/payoff/weights", detail)
+            raise wrong("/payoff/weights", detail)
     elif isinstance(payoff, SpreadPayoff):
         if model.assets != 2:
-            raise _wrong("/payoff/kind", f"A spread is of two assets; the model has {model.assets}.")
+            raise wrong("/payoff/kind", f"A spread is of two assets; the model has {model.assets}.")
     elif not isinstance(payoff, OF_SEVERAL) and model.assets != 1:
         detail = f"Is on one asset; the model has {model.assets}. Use basket, best_of, worst_of or portfolio."
-        raise _wrong("/payoff/kind", detail)
+        raise wrong("/payoff/kind", detail)
 
 
 def _check_model(payoff: AnyPayoff, model: Model) -> None:
     if isinstance(payoff, EARLY + CONTINUOUS) and isinstance(model, Bootstrap | StateSpace):
         detail = f"A {payoff.kind} option needs a model in continuous time: gbm, heston, merton or bates."
-        raise _wrong("/payoff/kind", detail)
+        raise wrong("/payoff/kind", detail)
 
 
 def _early(payoff: AmericanPayoff | BermudanPayoff, expiry: float, steps: int) -> Exercise:
@@ -109,9 +108,9 @@ def _barrier(payoff: BarrierPayoff, model: Model) -> Barrier:
     up = payoff.direction == "up"
     spot = _spot(model)
     if up and payoff.barrier <= spot:
-        raise _wrong("/payoff/barrier", f"Must be above the spot, {spot:g}, for the direction up: it is hit already.")
+        raise wrong("/payoff/barrier", f"Must be above the spot, {spot:g}, for the direction up: it is hit already.")
     if not up and payoff.barrier >= spot:
-        raise _wrong("/payoff/barrier", f"Must be below the spot, {spot:g}, for the direction down: it is hit already.")
+        raise wrong("/payoff/barrier", f"Must be below the spot, {spot:g}, for the direction down: it is hit already.")
     return Barrier(Side(payoff.type), payoff.strike, payoff.barrier, up, payoff.knock == "out", payoff.rebate)
 
 
@@ -123,7 +122,7 @@ def _asian(payoff: AsianPayoff, model: Model, expiry: float) -> Asian:
     if isinstance(payoff.fixings, int):
         n = payoff.fixings
         if model.periodic and round(expiry) % n:
-            raise _wrong("/payoff/fixings", f"Must divide {round(expiry)}, the number of periods.")
+            raise wrong("/payoff/fixings", f"Must divide {round(expiry)}, the number of periods.")
         fixings = (*(expiry * i / n for i in range(1, n)), expiry)
         if model.periodic:
             fixings = tuple(float(round(t)) for t in fixings)
@@ -132,7 +131,7 @@ def _asian(payoff: AsianPayoff, model: Model, expiry: float) -> Asian:
         if model.periodic:
             for i, t in enumerate(fixings):
                 if t != round(t):
-                    raise _wrong(f"/payoff/fixings/{i}", "Must be a whole number: time counts in periods.")
+                    raise wrong(f"/payoff/fixings/{i}", "Must be a whole number: time counts in periods.")
     return Asian(Side(payoff.type), payoff.strike, payoff.average == "arithmetic", fixings)
 
 
@@ -143,14 +142,14 @@ def increasing(dates: list[float], expiry: float, at: str) -> tuple[float, ...]:
         Problem: 422.
     """
     if not dates:
-        raise _wrong(at, "Must hold at least one date.")
+        raise wrong(at, "Must hold at least one date.")
     before = 0.0
     for i, date in enumerate(dates):
         if date <= before:
-            raise _wrong(f"{at}/{i}", f"Must be later than {before:g}: dates increase.")
+            raise wrong(f"{at}/{i}", f"Must be later than {before:g}: dates increase.")
         # A date within rounding of expiry is expiry.
         if date > expiry * (1 + 1e-12):
-            raise _wrong(f"{at}/{i}", f"Must be at most expiry, {expiry:g}.")
+            raise wrong(f"{at}/{i}", f"Must be at most expiry, {expiry:g}.")
         before = date
     return (*dates[:-1], min(dates[-1], expiry) if dates[-1] < expiry * (1 - 1e-12) else expiry)
 
@@ -164,7 +163,3 @@ def default_steps(payoff: AnyPayoff, model: Model, expiry: float) -> int:
         # Exact in law; but its jumps fall on the ends of steps, which a continuous monitor would see.
         exact = not isinstance(payoff, CONTINUOUS)
     return 1 if exact else min(1000, max(10, round(100 * expiry)))
-
-
-def _wrong(pointer: str, detail: str) -> Problem:
-    return problems.invalid(FieldError(pointer, detail))

@@ -3,44 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
 
 import numpy as np
 
+from luna_serving.engines.finance.markowitz.assets import Assets
 from luna_serving.engines.finance.markowitz.box import FREE, LOWER, UPPER, Sides, least_on_box, settled
-from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats, Place, deviation
+from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats, Place
 from luna_serving.engines.finance.markowitz.critical_line import CriticalLine, PathLost, critical_lines
 from luna_serving.engines.finance.markowitz.refusals import NoExcessReturn, Riskless
 from luna_serving.engines.finance.markowitz.solution import Solution, on_box
 from luna_serving.engines.finance.markowitz.stopping import Stop, never
-
-# Relative to the largest variance.
-LOST: Final = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class Assets:
-    """What is known of n assets."""
-
-    mean: Floats
-    """[n]"""
-    cov: Floats
-    """[n, n], positive semidefinite."""
-    definite: Floats
-    """[n, n], the covariance itself, or with a small ridge where it is singular."""
-
-    @property
-    def least_gradient(self) -> float:
-        """A gradient of the variance below this is lost in the rounding of larger terms."""
-        return LOST * float(self.cov.diagonal().max())
-
-    def expected(self, weights: Floats) -> float:
-        """The expected return of a portfolio."""
-        return float(self.mean @ weights)
-
-    def risk(self, weights: Floats) -> float:
-        """Its standard deviation."""
-        return deviation(self.cov, weights)
 
 
 @dataclass(frozen=True, slots=True)

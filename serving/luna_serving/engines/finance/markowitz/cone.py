@@ -9,14 +9,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from luna_serving.engines.finance.markowitz.constraints import Floats, Place
+from luna_serving.engines.finance.markowitz.refusals import Unsolved
 from luna_serving.engines.finance.markowitz.rows import Rows
 
 TOLERANCE: Final = 1e-11
 SOLVED: Final = (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved)
-
-
-class Unsolved(Exception):
-    """The solver came to no solution."""
 
 
 @dataclass(frozen=True, slots=True)

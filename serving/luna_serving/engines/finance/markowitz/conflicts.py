@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from scipy.optimize import OptimizeResult, linprog
 
-from luna_serving.engines.finance.markowitz.along import Assets
+from luna_serving.engines.finance.markowitz.assets import Assets
 from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats, Place
 from luna_serving.engines.finance.markowitz.general import least_variance, nearest
 from luna_serving.engines.finance.markowitz.refusals import Infeasible

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
-from luna_serving.engines.finance.markowitz.cone import Unsolved
 from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats, Place
+from luna_serving.engines.finance.markowitz.refusals import Unsolved
 from luna_serving.engines.finance.markowitz.rows import rows_of
 from luna_serving.engines.finance.markowitz.solution import Solution
 

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 
 from luna_serving.engines.finance.markowitz import along
-from luna_serving.engines.finance.markowitz.along import Assets
-from luna_serving.engines.finance.markowitz.cone import Unsolved
+from luna_serving.engines.finance.markowitz.assets import Assets
 from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats
 from luna_serving.engines.finance.markowitz.critical_line import PathLost
 from luna_serving.engines.finance.markowitz.general import METHOD
 from luna_serving.engines.finance.markowitz.hopping import corners_of, sampled
+from luna_serving.engines.finance.markowitz.refusals import Unsolved
 from luna_serving.engines.finance.markowitz.solution import on_box
 from luna_serving.engines.finance.markowitz.stopping import Stop, never
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from luna_serving.engines.finance.markowitz.along import Assets
+from luna_serving.engines.finance.markowitz.assets import Assets
 from luna_serving.engines.finance.markowitz.box import FREE, LOWER, UPPER, settled
 from luna_serving.engines.finance.markowitz.cone import Ball, Program, solve_cone
 from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats, Place

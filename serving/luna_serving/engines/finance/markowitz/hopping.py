@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lu_factor, lu_solve
 
-from luna_serving.engines.finance.markowitz.along import Assets
-from luna_serving.engines.finance.markowitz.cone import Interior, Program, Unsolved, solve_cone
+from luna_serving.engines.finance.markowitz.assets import Assets
+from luna_serving.engines.finance.markowitz.cone import Interior, Program, solve_cone
 from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats
 from luna_serving.engines.finance.markowitz.general import Scaled, least_variance, most_expected, weights_of
 from luna_serving.engines.finance.markowitz.polish import PROXIMAL, Polished, polish
+from luna_serving.engines.finance.markowitz.refusals import Unsolved
 from luna_serving.engines.finance.markowitz.rows import Rows, rows_of
 from luna_serving.engines.finance.markowitz.stopping import Stop, check, never
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.linalg import lu_factor, lu_solve
 from scipy.optimize import nnls
 
-from luna_serving.engines.finance.markowitz.cone import Interior, Program, Unsolved
+from luna_serving.engines.finance.markowitz.cone import Interior, Program
 from luna_serving.engines.finance.markowitz.constraints import Floats
+from luna_serving.engines.finance.markowitz.refusals import Unsolved
 
 Booleans = NDArray[np.bool_]
 PROXIMAL: Final = 1e-12

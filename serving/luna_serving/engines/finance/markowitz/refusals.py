@@ -54,3 +54,7 @@ class Undetermined(Exception):
         super().__init__(message)
         self.member = member
         self.message = message
+
+
+class Unsolved(Exception):
+    """The problem is feasible, and the solver came to no solution."""

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from luna_serving.engines.finance.markowitz.along import Assets
+from luna_serving.engines.finance.markowitz.assets import Assets
 from luna_serving.engines.finance.markowitz.constraints import Floats
 from luna_serving.engines.finance.markowitz.refusals import Undetermined
 from luna_serving.engines.finance.markowitz.solution import Solution

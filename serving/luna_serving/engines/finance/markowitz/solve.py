@@ -5,7 +5,7 @@ from contextlib import suppress
 import numpy as np
 
 from luna_serving.engines.finance.markowitz import along, general
-from luna_serving.engines.finance.markowitz.along import Assets
+from luna_serving.engines.finance.markowitz.assets import Assets
 from luna_serving.engines.finance.markowitz.conflicts import (
     largest_expected,
     refuse_contradictions,

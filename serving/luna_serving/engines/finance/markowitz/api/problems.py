@@ -1,7 +1,6 @@
 """Constraints, objectives, estimates of moments, refusals, and checks that cost little."""
 
-from luna_serving.engines.finance.markowitz.along import Assets
-from luna_serving.engines.finance.markowitz.cone import Unsolved
+from luna_serving.engines.finance.markowitz.assets import Assets
 from luna_serving.engines.finance.markowitz.conflicts import refuse_contradictions
 from luna_serving.engines.finance.markowitz.constraints import Constraints, Floats, Group, Place, Tracking, Turnover
 from luna_serving.engines.finance.markowitz.moments.black_litterman import Posterior, View, black_litterman
@@ -28,6 +27,7 @@ from luna_serving.engines.finance.markowitz.refusals import (
     NotPositiveSemidefinite,
     Riskless,
     Undetermined,
+    Unsolved,
 )
 from luna_serving.engines.finance.markowitz.solve import assets_of, check_feasible
 

@@ -112,7 +112,7 @@ class Net:
         count, factors, uniforms = len(self.times), self.needs.normals, self.needs.uniforms
         each = self.paths // self.groups
         dimensions = count * (factors + uniforms)
-        x = np.concatenate([points(self.seed, s, dimensions, self.first, each) for s in self.scrambles], axis=1)
+        x = points(self.seed, self.scrambles, dimensions, self.first, each)
         split = count * factors
         z = ndtri(x[:split]).reshape(count, factors, self.paths)
         if count > 1 and factors:
