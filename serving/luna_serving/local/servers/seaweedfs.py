@@ -41,11 +41,11 @@ _ARGUMENTS = (
     "-admin.ui=false",
     "-s3.port.iceberg=0",
     "-s3.port.lance=0",
-    # At most 8 volumes are open, each of 64 MB before the next is begun.
-    "-volume.max=8",
+    # As many volumes as the disk has room for.
+    "-volume.max=0",
     # Seconds that a stop waits for other volume servers to hear of it; there are none.
     "-volume.preStopSeconds=0",
-    "-master.volumeSizeLimitMB=64",
+    "-master.volumeSizeLimitMB=1024",
 )
 
 
