@@ -100,7 +100,7 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(field: str, value: Any) 
             {"serving.capabilities.kalman.replicas.min": 9},
             r"serving.capabilities.kalman.replicas.min \(9\) must not exceed",
         ),
-        ({"serving.workers.cpu.min": 9}, r"serving.workers.cpu.min \(9\) must not exceed"),
+        ({"serving.workers.cpu.min": 99}, r"serving.workers.cpu.min \(99\) must not exceed"),
         ({"serving.capabilities.kalman.gpus": 1}, "set serving.workers.gpu.enabled"),
         ({"serving.workers.gpu.enabled": True}, "set serving.capabilities.kalman.gpus"),
         ({"valkey.enabled": False, "redis.existingSecret": "mine"}, "set serving.gcsFaultTolerance.redisAddress"),

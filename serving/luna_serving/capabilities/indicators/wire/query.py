@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from luna_serving.capabilities.indicators.rendering.answers import FORMS
@@ -40,7 +41,7 @@ def parse_query(asked: Parameters) -> Wanted:
     Raises:
         Problem: 406 or 422.
     """
-    form = acceptable(asked.headers.get(b"accept", b"*/*").decode("latin-1") or "*/*", FORMS)
+    form = _form(asked.headers.get(b"accept", b"*/*"))
     symbol = asked.one("symbol")
     if not symbol:
         raise problems.invalid(FieldError("/query/symbol", "Name a symbol, such as AAPL."))
@@ -68,6 +69,12 @@ def check_symbol(symbol: str, pointer: str) -> None:
 def symbol_is_possible(symbol: str) -> bool:
     """Whether it can be a symbol: it becomes part of a key and of queries."""
     return 0 < len(symbol) <= MAX_SYMBOL and symbol.isprintable() and not any(c.isspace() for c in symbol)
+
+
+# Every call of the hot route asks, and callers send few different headers.
+@lru_cache(256)
+def _form(accept: bytes) -> str:
+    return acceptable(accept.decode("latin-1") or "*/*", FORMS)
 
 
 def _value(name: str, text: str) -> object:
