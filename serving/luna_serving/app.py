@@ -12,6 +12,7 @@ from ray import serve
 
 from luna_serving import deployments
 from luna_serving.capabilities.account.capability import ACCOUNT
+from luna_serving.capabilities.blackscholes.capability import BLACKSCHOLES
 from luna_serving.capabilities.contract import Capability
 from luna_serving.capabilities.datasets.capability import DATASETS
 from luna_serving.capabilities.kalman.capability import KALMAN
@@ -20,7 +21,7 @@ from luna_serving.jobs.forgetting import forgetting
 from luna_serving.settings import ReplicaSettings, Settings, read_settings
 from luna_serving.wiring import connect
 
-CAPABILITIES: Final[tuple[Capability, ...]] = (ACCOUNT, KALMAN, PEOPLE, DATASETS)
+CAPABILITIES: Final[tuple[Capability, ...]] = (ACCOUNT, KALMAN, PEOPLE, DATASETS, BLACKSCHOLES)
 # Served whatever `only` says: without them nobody could call the others.
 ALWAYS: Final = frozenset({ACCOUNT.name, PEOPLE.name})
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from luna_serving.commands import account_flags, data_arguments, job_arguments, user_arguments
+from luna_serving.commands import account_flags, data_arguments, job_arguments, price, user_arguments
 from luna_serving.commands.durations import duration
 from luna_serving.commands.errors import CommandFailed
 from luna_serving.commands.servers import Servers
@@ -229,6 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = jobs.add_subparsers(required=True, dest="action", metavar="ACTION")
     labelled = _saying_why(job_arguments.label)
     job_arguments.add_job_commands(actions, folder, job_arguments.run, _listed, labelled)
+    price.add_price(commands, folder)
     data = commands.add_parser("data", help="check data sets before they are uploaded")
     data_arguments.add_data_commands(data.add_subparsers(required=True, dest="action", metavar="ACTION"))
     return parser
