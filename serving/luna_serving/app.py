@@ -12,6 +12,7 @@ from ray import serve
 
 from luna_serving import deployments
 from luna_serving.capabilities.account.capability import ACCOUNT
+from luna_serving.capabilities.blackscholes.capability import BLACKSCHOLES
 from luna_serving.capabilities.contract import Capability
 from luna_serving.capabilities.datasets.capability import DATASETS
 from luna_serving.capabilities.indicators.capability import INDICATORS
@@ -34,6 +35,7 @@ CAPABILITIES: Final[tuple[Capability, ...]] = (
     INDICATORS,
     MARKOWITZ,
     MONTECARLO,
+    BLACKSCHOLES,
 )
 # Served whatever `only` says: without them nobody could call the others.
 ALWAYS: Final = frozenset({ACCOUNT.name, PEOPLE.name})

@@ -16,6 +16,7 @@ from luna_serving.commands import (
     job_arguments,
     market_arguments,
     portfolio,
+    price,
     simulate,
     user_arguments,
 )
@@ -241,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     job_arguments.add_job_commands(actions, folder, job_arguments.run, _listed, labelled)
     simulate.add_simulate(commands, folder)
     portfolio.add_portfolio(commands, folder)
+    price.add_price(commands, folder)
     data = commands.add_parser("data", help="check data sets before they are uploaded")
     data_arguments.add_data_commands(data.add_subparsers(required=True, dest="action", metavar="ACTION"))
     market = commands.add_parser("market", help="import prices into the server's market")

@@ -1,4 +1,4 @@
-"""A result as a table: its `results`, one row each, nested members as columns with dotted names."""
+"""A result as a table: its `results`, one row each with nested members as dotted columns, or columns already."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -10,6 +10,8 @@ from luna_serving.wire.tabular import ARROW, JSON, PARQUET
 
 FORMS: Final = (JSON, ARROW, PARQUET)
 ROWS: Final = "results"
+CODES: Final = "codes"
+CODE: Final = "code"
 # In the table's metadata: the other members of the result, as JSON.
 METADATA: Final = b"luna.result"
 
@@ -26,6 +28,8 @@ def table_of(result: bytes) -> pa.Table:
     """
     document = orjson.loads(result)
     rows = document.get(ROWS) if isinstance(document, dict) else None
+    if isinstance(rows, dict):
+        return _of_columns(document, rows)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise NoTable
     flat = [dict(_flattened("", row)) for row in rows]
@@ -35,6 +39,18 @@ def table_of(result: bytes) -> pa.Table:
     columns = [_column([row.get(name) for row in flat]) for name in names]
     rest = {name: value for name, value in document.items() if name != ROWS}
     return pa.Table.from_arrays(columns, names=names).replace_schema_metadata({METADATA: orjson.dumps(rest)})
+
+
+def _of_columns(document: Mapping[str, Any], columns: Mapping[str, Any]) -> pa.Table:
+    """The table of results that are columns: lists of one length; `codes` beside them is a column `code`."""
+    codes = document.get(CODES)
+    named = {**columns, **({CODE: codes} if isinstance(codes, list) else {})}
+    lengths = {len(each) if isinstance(each, list) else -1 for each in named.values()}
+    if len(lengths) != 1 or lengths & {-1, 0}:
+        raise NoTable
+    rest = {name: value for name, value in document.items() if name not in {ROWS, CODES}}
+    table = pa.Table.from_arrays([_column(each) for each in named.values()], names=list(named))
+    return table.replace_schema_metadata({METADATA: orjson.dumps(rest)})
 
 
 def _flattened(prefix: str, row: Mapping[str, Any]) -> list[tuple[str, Any]]:

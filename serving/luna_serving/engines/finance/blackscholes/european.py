@@ -1,7 +1,7 @@
 """European prices and their derivatives, elementwise.
 
-A row is a Contract: the sign w (+1 call, -1 put), the underlying U, the strike K, the rate r, the yield q, the time T in
-years, and the volatility σ. With a forward as its underlying, q = r: the cost of carry is 0. With A = U e^(-qT),
+A row is a Contract: the sign w (+1 call, -1 put), the underlying U, the strike K, the rate r, the yield q, the time T
+in years, and the volatility σ. With a forward as its underlying, q = r: the cost of carry is 0. With A = U e^(-qT),
 B = K e^(-rT), x = ln(A/B) and s = σ√T:
 
     V = max(w (A - B), 0) + √(AB) b(-|x|, s),    d1 = x/s + s/2,    d2 = x/s - s/2.
@@ -91,7 +91,8 @@ def moneyness(c: Contract) -> Moneyness:
 def price(c: Contract, volatility: Array) -> Array:
     """V of each row; the intrinsic value where T = 0."""
     m = moneyness(c)
-    return m.intrinsic + m.scale * normalised_black(m.x, total(volatility, c.expiry), m.half)
+    s = total(volatility, c.expiry)
+    return m.intrinsic + jnp.where(s > LEAST_S, m.scale * normalised_black(m.x, s, m.half), 0.0)
 
 
 def densities(c: Contract, volatility: Array) -> Densities:

@@ -1,0 +1,1 @@
+"""Reads requests: JSON, Arrow and Parquet, dates and day counts; and the call that they make."""
