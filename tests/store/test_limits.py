@@ -14,15 +14,16 @@ CODE = {".py", ".lua", ".yaml", ".yml", ".tpl"}
 
 
 def places(limit: Limit) -> set[str]:
-    """Files that name it; a capability's folder counts as one, generated lines and examples as none."""
+    """Files that name it; generated lines and examples, the shipped tiers among them, count as none."""
     found = set()
     for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*")):
-        if path.suffix not in CODE or path.is_symlink() or "examples" in path.parts or ".venv" in path.parts:
+        if path.suffix not in CODE or path.is_symlink() or {"examples", ".venv", "tiers.py"} & {*path.parts}:
             continue
         text = re.sub(r"# Generated from.*?# End of the generated lines", "", path.read_text(), flags=re.DOTALL)
         if re.search(rf"\b({re.escape(limit.name)}|{limit.field})\b", text, re.IGNORECASE):
             name = str(path.relative_to(ROOT))
-            found.add(re.sub(r"(capabilities/\w+)/.*", r"\1", name))
+            # A limit is added with the first capability that checks it; others may check it, too.
+            found.add(re.sub(r"(capabilities)/.*", r"\1", name))
     return found
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from luna_serving.prices.located import ActionKind, CorporateAction
+from luna_store.audit.actors import command
 from luna_store.platform.postgres import async_engine
 from luna_store.prices import reading
 
@@ -95,7 +96,7 @@ def _write(path: Path, header: Sequence[str], rows: Any) -> None:  # noqa: ANN40
 
 
 async def _has_market(database_url: str) -> bool:
-    engine = async_engine(database_url, pool_size=1)
+    engine = async_engine(database_url, actor=command(), pool_size=1)
     try:
         return await reading.newest(engine) is not None
     finally:

@@ -114,15 +114,15 @@ class Located:
         """Whether the bars are the account's, not the server's."""
         return self.dataset is not None
 
-    def hidden_until(self, history_days: int | None) -> datetime | None:
-        """The time after which bars are shown, under the account's limit `history_days`; None for all.
+    def hidden_until(self, days: int | None) -> datetime | None:
+        """The time after which bars are shown, under the account's limit of history in days; None for all.
 
         It counts back from the last bar of the market's version, and cuts output only: what is computed is computed
         from the whole history. An account's own bars are never cut.
         """
-        if history_days is None or self.own:
+        if days is None or self.own:
             return None
-        return self.market_last - timedelta(days=history_days)
+        return self.market_last - timedelta(days=days)
 
 
 @dataclass(frozen=True, slots=True)
