@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-bombs bench-http bench-imaging bench-indicators bench-jobs bench-market bench-statespace bench-uploads bench-validation pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-bombs bench-finance bench-http bench-imaging bench-indicators bench-jobs bench-market bench-statespace bench-uploads bench-validation pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,8 +48,13 @@ format: $(INSTALLED) ## format the code and fix what ruff can fix
 bench-accounts: $(INSTALLED) cluster-assets ## measure the operator, minutes; ARGS="--accounts 300" is a short run
 	@exec $(BIN)/python -m benchmarks.accounts $(ARGS)
 
+<<<<<<< HEAD
 bench-bombs: $(INSTALLED) ## measure a Kalman call beside decompression bombs, two minutes
 	@exec $(BIN)/python -m benchmarks.bombs $(ARGS)
+=======
+bench-finance: $(INSTALLED) ## measure the finance engines beside their peers, minutes; ARGS=--quick is one
+	@exec $(BIN)/python -m benchmarks.finance $(ARGS)
+>>>>>>> bs
 
 bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 	@exec $(BIN)/python -m benchmarks.http $(ARGS)

@@ -7,6 +7,7 @@ import QuantLib as ql  # noqa: N813  as its documentation writes it
 from luna_serving.engines.finance.blackscholes.api.compute import Engine, Options, RowCode
 
 DAYS = 365
+COLUMNS = ("sign", "underlying", "rate", "dividend_yield", "volatility", "days")
 
 
 def quantlib(sign: float, s: float, k: float, r: float, q: float, sigma: float, days: int) -> float:
@@ -46,12 +47,9 @@ def evaluated(engine: Engine, c: dict[str, np.ndarray], outputs: list[str], *, a
 def test_prices_agree_with_quantlib(engine: Engine) -> None:
     c = chain(150, 0)
     found = evaluated(engine, c, ["price"])["price"]
-    names = ("rate", "dividend_yield", "volatility")
     expected = [
-        quantlib(
-            float(c["sign"][i]), float(c["underlying"][i]), 100.0, *(float(c[n][i]) for n in names), int(c["days"][i])
-        )
-        for i in range(150)
+        quantlib(float(w), float(u), 100.0, float(r), float(q), float(v), int(days))
+        for w, u, r, q, v, days in zip(*(c[name] for name in COLUMNS), strict=True)
     ]
     # 2e-8 of the strike: QuantLib's own iteration stops at about 1e-8.
     assert np.max(np.abs(found - expected)) < 2e-6
@@ -72,16 +70,15 @@ def test_an_american_option_is_worth_its_exercise_and_its_european_twin(engine: 
 @pytest.mark.parametrize("sign", [1.0, -1.0], ids=["call", "put"])
 def test_greeks_are_differences_of_prices(engine: Engine, sign: float) -> None:
     step, year = 0.05, 1e-3
-    spots = np.array([100.0 - step, 100.0, 100.0 + step])
-    given = (100.0, 0.06, 0.04)
-    at = engine.evaluate(
-        Options(sign, 100.0, *given, 1.0, volatility=0.3, american=True), ["price", "delta", "gamma", "theta"]
-    ).columns
-    near = engine.evaluate(Options(sign, spots, *given, 1.0, volatility=0.3, american=True), ["price"]).columns["price"]
-    times = np.array([1.0 - year, 1.0 + year])
-    late = engine.evaluate(Options(sign, 100.0, *given, times, volatility=0.3, american=True), ["price"]).columns[
-        "price"
-    ]
+    outputs = ["price", "delta", "gamma", "theta"]
+
+    def valued(spots: object, times: object) -> dict[str, np.ndarray]:
+        options = Options(sign, spots, 100.0, 0.06, 0.04, times, volatility=0.3, american=True)
+        return dict(engine.evaluate(options, outputs).columns)
+
+    at = valued(100.0, 1.0)
+    near = valued(np.array([100.0 - step, 100.0, 100.0 + step]), 1.0)["price"]
+    late = valued(100.0, np.array([1.0 - year, 1.0 + year]))["price"]
     assert at["delta"][0] == pytest.approx((near[2] - near[0]) / (2 * step), rel=1e-5)
     assert at["gamma"][0] == pytest.approx((near[2] - 2 * near[1] + near[0]) / step**2, rel=1e-3)
     assert at["theta"][0] == pytest.approx(-(late[1] - late[0]) / (2 * year), rel=1e-4)
@@ -106,21 +103,8 @@ def test_two_boundaries_are_refused_by_a_code(engine: Engine) -> None:
 
 def test_low_volatility_and_high_rates_are_solved(engine: Engine) -> None:
     """The fast iteration does not converge here; the careful one does."""
-    found = engine.evaluate(
-        Options(
-            -1.0,
-            [99.6571693798853, 61.5],
-            100.0,
-            [0.1, 0.06],
-            [0.01, 0.0],
-            [2.0, 3.0],
-            volatility=[0.1, 0.2],
-            american=True,
-        ),
-        ["price"],
-    ).columns["price"]
-    expected = [
-        quantlib(-1.0, 99.6571693798853, 100.0, 0.1, 0.01, 0.1, 730),
-        quantlib(-1.0, 61.5, 100.0, 0.06, 0.0, 0.2, 1095),
-    ]
-    assert found == pytest.approx(expected, abs=2e-6)
+    cases = [(99.6571693798853, 0.1, 0.01, 0.1, 730), (61.5, 0.06, 0.0, 0.2, 1095)]
+    spots, rates, yields, volatilities, days = map(np.array, zip(*cases, strict=True))
+    options = Options(-1.0, spots, 100.0, rates, yields, days / DAYS, volatility=volatilities, american=True)
+    expected = [quantlib(-1.0, s, 100.0, *rest) for s, *rest in cases]
+    assert engine.evaluate(options, ["price"]).columns["price"] == pytest.approx(expected, abs=2e-6)

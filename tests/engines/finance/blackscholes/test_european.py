@@ -32,6 +32,7 @@ ORDERS: dict[str, tuple[tuple[int, ...], int]] = {
     "dual_delta": ((0, 1, 0, 0, 0, 0), 1),
     "dual_gamma": ((0, 2, 0, 0, 0, 0), 1),
 }
+POINTS = ((100.0, 90.0, 0.05, 0.02, 1.0, 0.2), (42.0, 47.0, -0.01, 0.0, 0.1, 0.35), (5.0, 4.0, 0.1, 0.15, 9.0, 0.6))
 rows = st.fixed_dictionaries(
     {
         "underlying": st.floats(1.0, 500.0),
@@ -73,11 +74,7 @@ def test_a_price_in_another_currency_is_the_same_price(
 @pytest.mark.parametrize("sign", [1.0, -1.0], ids=["call", "put"])
 def test_a_greek_is_the_derivative_of_the_price(engine: Engine, name: str, sign: float) -> None:
     orders, factor = ORDERS[name]
-    for row in (
-        (100.0, 90.0, 0.05, 0.02, 1.0, 0.2),
-        (42.0, 47.0, -0.01, 0.0, 0.1, 0.35),
-        (5.0, 4.0, 0.1, 0.15, 9.0, 0.6),
-    ):
+    for row in POINTS:
         found = engine.evaluate(Options(sign, *row[:5], volatility=row[5]), [name]).columns[name][0]
         with mp.workdps(40):
             exact = factor * mp.diff(lambda *a: price(sign, *a), row, orders)

@@ -17,7 +17,7 @@ from luna_serving.engines.finance.blackscholes.american.value import values
 # Options of one program: its arrays stay in the second-level cache.
 ROWS: Final = 128
 COARSE_STEPS: Final = 5
-FINE_STEPS: Final = 3
+FINE_STEPS: Final = 5
 CAREFUL_STEPS: Final = 24
 # A last change of ln B beyond which an option is solved carefully: the price's error is of its square.
 SETTLED: Final = 1e-4
