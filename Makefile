@@ -48,13 +48,11 @@ format: $(INSTALLED) ## format the code and fix what ruff can fix
 bench-accounts: $(INSTALLED) cluster-assets ## measure the operator, minutes; ARGS="--accounts 300" is a short run
 	@exec $(BIN)/python -m benchmarks.accounts $(ARGS)
 
-<<<<<<< HEAD
 bench-bombs: $(INSTALLED) ## measure a Kalman call beside decompression bombs, two minutes
 	@exec $(BIN)/python -m benchmarks.bombs $(ARGS)
-=======
+
 bench-finance: $(INSTALLED) ## measure the finance engines beside their peers, minutes; ARGS=--quick is one
 	@exec $(BIN)/python -m benchmarks.finance $(ARGS)
->>>>>>> bs
 
 bench-http: $(INSTALLED) ## measure Luna beside its peers (needs wrk)
 	@exec $(BIN)/python -m benchmarks.http $(ARGS)
