@@ -8,7 +8,8 @@ import orjson
 import pyarrow as pa
 
 from luna_serving.engines.finance.blackscholes.api.names import RowCode
-from luna_serving.wire.columnar import ARROW, PARQUET, written
+from luna_serving.wire.columnar import ARROW, written
+from luna_serving.wire.tabular import PARQUET
 
 # In a table's metadata: the plan, as JSON.
 PLAN: Final = b"luna.plan"

@@ -61,7 +61,9 @@ class _Priced:
         return -(-self.done // ROWS_PER_UNIT)
 
     def rendered(self) -> bytes:
-        plan: Mapping[str, Any] = self.job.plan | ({} if self.done == self.job.rows else {"computed": self.done})
+        plan: Mapping[str, Any] = self.job.plan
+        if self.done < self.job.rows:
+            plan = {**plan, "computed": self.done}
         return as_json(self.results, self.codes, plan)
 
 

@@ -87,8 +87,8 @@ class Columns:
             else:
                 first = next((i for i, each in enumerate(value) if type(each) not in {int, float}), 0)
                 self.wrong(f"{name}/{first}", _NO_NUMBER)
-        elif type(value) in {int, float}:
-            if is_finite(value):  # type: ignore[arg-type]  a number
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            if is_finite(value):
                 return float(value)  # type: ignore[arg-type]
             self.errors.append(infinite(f"{self._at}/{name}", or_null=False))
         else:

@@ -20,11 +20,11 @@ from luna_serving.engines.finance.blackscholes.api.names import (
 )
 from luna_serving.jobs.doors.calculation import Sent
 from luna_serving.wire import problems
-from luna_serving.wire.columnar import ARROW, PARQUET, read_table
+from luna_serving.wire.columnar import ARROW, read_table
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.forms import read_form
 from luna_serving.wire.problems import FieldError
-from luna_serving.wire.tabular import JSON, acceptable
+from luna_serving.wire.tabular import JSON, PARQUET, acceptable
 
 METHODS: Final = {"european": "closed_form", "american": "spectral_collocation"}
 PARAMETERS: Final = ("style", "outputs", "valuation_date", "day_count")
@@ -104,7 +104,7 @@ def _outputs(request: PricingRequest, columns: Columns) -> tuple[str, ...]:
     implied = request.options.price is not None
     if request.outputs is None:
         return (IMPLIED,) if implied else (PRICE,)
-    known = OF_AMERICAN if request.style == AMERICAN else OF_EUROPEAN
+    known: tuple[str, ...] = OF_AMERICAN if request.style == AMERICAN else OF_EUROPEAN
     known = (PRICE, IMPLIED) if implied else tuple(name for name in known if name != IMPLIED)
     for i, name in enumerate(request.outputs):
         if name not in known:

@@ -1,7 +1,7 @@
 """The wire schemas of `POST /blackscholes`."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -25,6 +25,7 @@ EXAMPLE: dict[str, Any] = {
 }
 DayCount = Literal["act/365", "act/360", "act/act", "30/360"]
 Style = Literal["european", "american"]
+OutputName: TypeAlias = Literal[OUTPUTS]  # type: ignore[valid-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class PricingRequest(StrictModel):
 
     options: OptionColumns
     style: Style = "european"
-    outputs: list[Literal[OUTPUTS]] | None = Field(  # type: ignore[valid-type]  names of the engine
+    outputs: list[OutputName] | None = Field(
         None, min_length=1, description="By default the price; the implied volatility where prices are given."
     )
 

@@ -84,9 +84,10 @@ class Engine:
         else:
             found, codes = _european(rows, programs, outputs, options.forward)
         answered = {name: np.array(found[name], float) for name in outputs}
-        for column in answered.values():
-            overflow = ~np.isfinite(column) & (codes == RowCode.OK)
-            codes[overflow] = RowCode.INVALID
+        for name, column in answered.items():
+            # A boundary that there is not is no overflow.
+            if name != BOUNDARY:
+                codes[~np.isfinite(column) & (codes == RowCode.OK)] = RowCode.INVALID
         for column in answered.values():
             column[np.isin(codes, (RowCode.INVALID, RowCode.DOUBLE_BOUNDARY)) | ~np.isfinite(column)] = np.nan
         return answered, codes[:size]

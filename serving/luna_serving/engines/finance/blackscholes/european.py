@@ -11,7 +11,7 @@ year; theta, charm, veta and color are minus the derivative by T. Formulas: Haug
 Formulas" (2007), chapter 2.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -28,44 +28,44 @@ MOST_D: Final = 1e30
 
 
 class Contract(NamedTuple):
-    """Columns of rows; each an array of one length."""
+    """Columns of rows; each an array of one length, of NumPy or JAX."""
 
-    sign: Array
-    underlying: Array
-    strike: Array
-    rate: Array
-    carry_yield: Array
+    sign: Any
+    underlying: Any
+    strike: Any
+    rate: Any
+    carry_yield: Any
     """The dividend yield; the rate where the underlying is a forward."""
-    expiry: Array
+    expiry: Any
 
 
 class Moneyness(NamedTuple):
     """What prices are made of."""
 
-    x: Array
+    x: Any
     """-|ln(A/B)|."""
-    half: Array
+    half: Any
     """e^(x/2)."""
-    scale: Array
+    scale: Any
     """√(AB)."""
-    intrinsic: Array
+    intrinsic: Any
     """max(w (A - B), 0)."""
 
 
 class Densities(NamedTuple):
     """What Greeks are made of."""
 
-    d1: Array
-    d2: Array
-    n1: Array
+    d1: Any
+    d2: Any
+    n1: Any
     """φ(d1)."""
-    cdf1: Array
+    cdf1: Any
     """Φ(w d1)."""
-    cdf2: Array
+    cdf2: Any
     """Φ(w d2)."""
-    carry: Array
+    carry: Any
     """e^(-qT)."""
-    discount: Array
+    discount: Any
     """e^(-rT)."""
 
 
@@ -92,7 +92,8 @@ def price(c: Contract, volatility: Array) -> Array:
     """V of each row; the intrinsic value where T = 0."""
     m = moneyness(c)
     s = total(volatility, c.expiry)
-    return m.intrinsic + jnp.where(s > LEAST_S, m.scale * normalised_black(m.x, s, m.half), 0.0)
+    value: Array = m.intrinsic + jnp.where(s > LEAST_S, m.scale * normalised_black(m.x, s, m.half), 0.0)
+    return value
 
 
 def densities(c: Contract, volatility: Array) -> Densities:

@@ -7,7 +7,7 @@ nearly linear on its branch. All branches are computed for each row and selected
 The stages are compiled one by one (`STEPS` times `step`): as one program, XLA would compute b anew in each of 83 loops.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -29,9 +29,9 @@ LOG_HALF: Final = -0.6931471805599453
 class Centre(NamedTuple):
     """The inflection point of b, and the foot of its tangent on the row's side: at 0, or at the supremum."""
 
-    s_c: Array
-    b_c: Array
-    s_e: Array
+    s_c: Any
+    b_c: Any
+    s_e: Any
 
 
 def centre(beta: Array, x: Array, half: Array) -> Centre:

@@ -14,6 +14,7 @@ from jax import Array
 
 # r at which the interpolant is all but linear, where the data are.
 MOST: Final = 1e16
+TINY: Final = 2.3e-308
 LEAST: Final = -1.0 + 2.0**-26
 
 
@@ -49,7 +50,7 @@ def interpolated(x: Array, ends: Ends, r: Array) -> Array:
 
 def _ratio(numerator: Array, denominator: Array) -> Array:
     unbounded = jnp.where(numerator > 0.0, MOST, LEAST)
-    flat = jnp.abs(denominator) <= jnp.finfo(jnp.float64).tiny
+    flat = jnp.abs(denominator) <= TINY
     ratio = numerator / jnp.where(flat, 1.0, denominator)
     return jnp.clip(jnp.where(flat, unbounded, ratio), LEAST, MOST)
 

@@ -55,8 +55,8 @@ class Stages:
 
 def compiled(size: int) -> Stages:
     """Compile all programs for a size."""
-    row = jax.ShapeDtypeStruct((size,), jnp.float64)
-    flag = jax.ShapeDtypeStruct((), jnp.bool_)
+    row = jax.ShapeDtypeStruct((size,), jnp.float64)  # type: ignore[no-untyped-call]
+    flag = jax.ShapeDtypeStruct((), jnp.bool_)  # type: ignore[no-untyped-call]
     c = Contract(row, row, row, row, row, row)
 
     def of(function: Callable[..., Any], *shapes: Any) -> Callable[..., Any]:  # noqa: ANN401  pytrees

@@ -8,7 +8,7 @@ B(τ) = e^(-(r-q)τ) N/D is iterated at the nodes, with v = τ - u, d∓ = (ln(B
 Arrays have rows of options in their last axis.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -23,13 +23,13 @@ MOST_SLOPE: Final = 10.0
 
 
 class Put(NamedTuple):
-    """Columns of puts with strike 1."""
+    """Columns of puts with strike 1, of NumPy or JAX."""
 
-    spot: Array
-    rate: Array
-    dividend_yield: Array
-    volatility: Array
-    expiry: Array
+    spot: Any
+    rate: Any
+    dividend_yield: Any
+    volatility: Any
+    expiry: Any
 
 
 def limit_at_expiry(p: Put) -> Array:

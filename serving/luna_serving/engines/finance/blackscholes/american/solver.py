@@ -1,6 +1,6 @@
 """The compiled programs of American options: the fast iteration for all, the careful one for those it leaves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -61,7 +61,7 @@ class Solver:
         for _ in range(FINE_STEPS):
             before, b = b, self.fine(p, b)
         change = np.abs(np.log(np.asarray(b) / np.asarray(before))).max(axis=0)
-        valued = Valued(*map(np.array, self.values(p, b)), np.array(b[0]))
+        valued = _valued(self.values(p, b), b)
         left = np.flatnonzero(~(change <= SETTLED))
         if left.size:
             again = self._carefully(_padded(Put(*(np.asarray(each)[left] for each in p))))
@@ -73,12 +73,12 @@ class Solver:
         b = self.start_carefully(p)
         for _ in range(CAREFUL_STEPS):
             b = self.careful(p, b)
-        return Valued(*map(np.array, self.values_carefully(p, b)), np.array(b[0]))
+        return _valued(self.values_carefully(p, b), b)
 
 
 def compiled() -> Solver:
     """Compile all programs."""
-    row = jax.ShapeDtypeStruct((ROWS,), jnp.float64)
+    row = jax.ShapeDtypeStruct((ROWS,), jnp.float64)  # type: ignore[no-untyped-call]
     p = Put(row, row, row, row, row)
     fast, careful = grid(*_FAST), grid(*_CAREFUL)
 
@@ -87,7 +87,7 @@ def compiled() -> Solver:
         return program
 
     def nodes(of_grid: Grid) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((len(of_grid.xi), ROWS), jnp.float64)
+        return jax.ShapeDtypeStruct((len(of_grid.xi), ROWS), jnp.float64)  # type: ignore[no-untyped-call]
 
     return Solver(
         start=of(partial(start, fast), p),
@@ -98,6 +98,11 @@ def compiled() -> Solver:
         careful=of(partial(improve_carefully, careful, careful.fine), p, nodes(careful)),
         values_carefully=of(partial(values, careful), p, nodes(careful)),
     )
+
+
+def _valued(values_of: Sequence[Any], b: Any) -> Valued:  # noqa: ANN401  of JAX
+    price, delta, gamma, theta = map(np.array, values_of)
+    return Valued(price, delta, gamma, theta, np.array(b[0]))
 
 
 def _in_blocks(p: Put, block: Callable[[Put], Valued]) -> Valued:

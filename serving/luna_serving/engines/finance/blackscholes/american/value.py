@@ -50,7 +50,8 @@ def _held(grid: Grid, p: Put, b: Array) -> Array:
     d_high = d_low + sv
     premium = r * jnp.exp(-r * v) * tail(-d_low, density(d_low))
     premium -= q * p.spot * jnp.exp(-q * v) * tail(-d_high, density(d_high))
-    return european_put(p) + p.expiry * (jnp.asarray(quadrature.weights) @ premium)
+    value: Array = european_put(p) + p.expiry * (jnp.asarray(quadrature.weights) @ premium)
+    return value
 
 
 def european_put(p: Put) -> Array:
@@ -60,4 +61,5 @@ def european_put(p: Put) -> Array:
     h = x / s
     low, high = -(h - 0.5 * s), -(h + 0.5 * s)
     owed = jnp.exp(-p.rate * p.expiry) * tail(low, density(low))
-    return owed - p.spot * jnp.exp(-p.dividend_yield * p.expiry) * tail(high, density(high))
+    value: Array = owed - p.spot * jnp.exp(-p.dividend_yield * p.expiry) * tail(high, density(high))
+    return value
