@@ -25,6 +25,11 @@ def test_a_bar_ends_when_the_next_begins(interval: str, start: str, end: str) ->
     assert not closed(Interval(interval), begun, over - timedelta(microseconds=1))
 
 
+@pytest.mark.parametrize("interval", ["1d", "1w", "1mo"])
+def test_a_bar_that_ends_after_the_last_year_is_open(interval: str) -> None:
+    assert not closed(Interval(interval), datetime(9999, 12, 31, tzinfo=UTC))
+
+
 @pytest.mark.parametrize(
     ("spacing", "interval"),
     [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from luna_serving.access.charges import Charges
 from luna_serving.dispatch.coalescer import Coalescer, QueueFull
 from luna_serving.dispatch.estimates import Estimate, too_long
-from luna_serving.dispatch.outcomes import Failed, Refused, ReplicaUnavailable, TimedOut
+from luna_serving.dispatch.outcomes import Failed, Refused, ReplicaUnavailable, TimedOut, Unavailable
 from luna_serving.telemetry.metrics import GateMetrics
 from luna_serving.telemetry.propagation import TRACEPARENT
 from luna_serving.wire import problems
@@ -229,13 +229,8 @@ class Gate:
             return
         served: dict[str, int] = {}
         for (call, decision), answer in zip(admitted, answers, strict=True):
-            if isinstance(answer, Failed):
-                log.error("a job failed in the replica", extra=self._facts([call]))
-                self._undo([call], problems.internal)
-            elif isinstance(answer, TimedOut):
-                self._undo([call], partial(problems.deadline, call.asked_s))
-            elif isinstance(answer, Refused):
-                self._undo([call], partial(_refusal, answer))
+            if isinstance(answer, Failed | Unavailable | TimedOut | Refused):
+                self._undo([call], self._problem(call, answer))
             elif call.answer.done():
                 self._charges.refund_later(call.debit)
             else:
@@ -244,6 +239,19 @@ class Gate:
                 _answer(call, answer, decision)
         for route, units in served.items():
             self._metrics.units[route,].inc(units)
+
+    def _problem(self, call: Call, answer: Failed | Unavailable | TimedOut | Refused) -> Callable[[], Problem]:
+        match answer:
+            case Failed():
+                log.error("a job failed in the replica", extra=self._facts([call]))
+                return problems.internal
+            case Unavailable():
+                log.warning("a job cannot be answered now: %s", answer.reason, extra=self._facts([call]))
+                return problems.overloaded
+            case TimedOut():
+                return partial(problems.deadline, call.asked_s)
+            case Refused():
+                return partial(_refusal, answer)
 
     async def _computed(self, calls: Sequence[Call]) -> Sequence[Any]:
         """The replica's answers; the computation is cancelled once no caller waits.

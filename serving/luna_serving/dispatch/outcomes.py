@@ -27,5 +27,12 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unavailable:
+    """What the job needs cannot be read now, and others of its batch are not affected; it is not charged."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimedOut:
     """The job's deadline passed before it was computed; it is not charged."""

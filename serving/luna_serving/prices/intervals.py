@@ -53,7 +53,10 @@ _LENGTHS: Final = {
 
 def closed(interval: Interval, last: datetime, now: datetime | None = None) -> bool:
     """Whether the bar that begins at `last` can no longer change."""
-    return interval.end(last) <= (now or datetime.now(UTC))
+    try:
+        return interval.end(last) <= (now or datetime.now(UTC))
+    except (OverflowError, ValueError):
+        return False  # it ends after the year 9999
 
 
 def of_spacing(spacing: timedelta) -> Interval:

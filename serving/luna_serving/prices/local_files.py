@@ -117,6 +117,8 @@ async def locked(path: Path) -> AsyncIterator[None]:
     try:
         while not _try_lock(lock):  # noqa: ASYNC110  another process has no event to set
             await asyncio.sleep(LOOK_S)
+        # Not a left-over while it is held, however old the file is: without its name, two would hold it.
+        os.utime(lock)
         yield
     finally:
         os.close(lock)

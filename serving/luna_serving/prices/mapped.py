@@ -7,6 +7,9 @@ import asyncio
 import logging
 from collections import OrderedDict
 from contextlib import suppress
+from typing import Final
+
+import pyarrow as pa
 
 from luna_serving.engines.indicators.bars import Bars
 from luna_serving.objects.client import ObjectStore
@@ -19,6 +22,10 @@ from luna_serving.prices.located import Adjust, Located, MarketFile
 from luna_serving.prices.metrics import MappedMetrics
 
 log = logging.getLogger("luna.prices")
+
+
+ASIDE_BARS: Final = 50_000
+"""Longer histories are read in a thread: a million bars take 40 ms to check and adjust, and more from a cold disk."""
 
 
 class BarsUnavailable(Exception):
@@ -73,8 +80,10 @@ class MappedMarkets:
             VersionGone: locate again.
             BarsUnavailable: the object store does not have the file now.
         """
-        raw = (await self._file(located.file)).bars(located.start, located.bars)
-        return adjusted(raw, located.actions, adjust)
+        file = await self._file(located.file)
+        if located.bars <= ASIDE_BARS:
+            return _read(file, located, adjust)
+        return await asyncio.to_thread(_read, file, located, adjust)
 
     async def close(self) -> None:
         """Stop following, and let all files go."""
@@ -102,7 +111,7 @@ class MappedMarkets:
                 mapped = await asyncio.to_thread(MappedFile, path)
             except ObjectMissing as error:
                 raise VersionGone(f"{file.key} is not stored any more.") from error
-            except (StoreGone, StoreRefused, FileDiffers, OSError) as error:
+            except (StoreGone, StoreRefused, FileDiffers, OSError, pa.ArrowInvalid) as error:
                 raise BarsUnavailable(str(error)) from error
         self._mapped[file.digest] = mapped
         while len(self._mapped) > self._most:
@@ -128,3 +137,7 @@ class MappedMarkets:
                 if not failing:
                     log.warning("The market is not followed: %s", error)
                 failing = True
+
+
+def _read(file: MappedFile, located: Located, adjust: Adjust) -> Bars:
+    return adjusted(file.bars(located.start, located.bars), located.actions, adjust)

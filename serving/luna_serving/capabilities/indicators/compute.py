@@ -82,7 +82,11 @@ def _piece(batch: Batch, place: int, order: Order, bars: Bars, benchmark: Bars |
     instrument = batch.instruments[place]
     history = history_of(order.formula, bars, benchmark)
     shown = batch.window.cut(history, instrument if isinstance(instrument, Located) else None)
-    return Piece(label_of(order, instrument, batch.adjust), history, shown)
+    label = label_of(order, instrument, batch.adjust)
+    if shown.stop - shown.start == len(history):
+        return Piece(label, history, shown)
+    # A batch holds all its pieces until it is rendered: 200,000 of them, each of decades for the sake of a week.
+    return Piece(label, history.only(shown), slice(0, shown.stop - shown.start), before=shown.start)
 
 
 def _instant(at: datetime) -> np.datetime64:

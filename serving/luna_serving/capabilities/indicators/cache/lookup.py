@@ -12,19 +12,21 @@ from luna_serving.capabilities.indicators.cache.lifetimes import Lifetimes
 from luna_serving.capabilities.indicators.cache.memory import Kept, Memory
 from luna_serving.capabilities.indicators.cache.shared import CacheGone, SharedCache, Write
 from luna_serving.capabilities.indicators.cache.status import Outcome, Status
-from luna_serving.capabilities.indicators.jobs.histories import NotAHistory, unpacked
+from luna_serving.capabilities.indicators.jobs.histories import History, NotAHistory, unpacked
 from luna_serving.capabilities.indicators.jobs.tasks import Task
 from luna_serving.capabilities.indicators.metrics import CacheMetrics
-from luna_serving.dispatch.outcomes import Failed, Refused
+from luna_serving.dispatch.outcomes import Failed, Refused, Unavailable
 
 log = logging.getLogger("luna.indicators")
 
 T = TypeVar("T")
-Computed = bytes | Refused | Failed
+Computed = bytes | Refused | Failed | Unavailable
 Compute = Callable[[Sequence[Task]], Awaitable[Sequence[Computed]]]
 # Seconds between two looks for a value that another replica computes: first, and at most.
 LOOK_S: Final = 0.01
 LOOK_MOST_S: Final = 0.1
+# Longer values are unpacked in a thread: 1 MB takes 10 ms.
+ASIDE_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Found:
     status: Status
 
 
-Result = Found | Refused | Failed
+Result = Found | Refused | Failed | Unavailable
 
 
 class FlightEnded(Exception):
@@ -107,9 +109,9 @@ class Lookup:
         """
         found: dict[str, Result] = {}
         joined: dict[str, asyncio.Future[Result]] = {}
+        wanted = {task.key: task for task in tasks}
         own: dict[str, Task] = {}
-        for task in tasks:
-            key = task.key
+        for key, task in wanted.items():
             if (present := self.at_hand(task)) is not None:
                 found[key] = present
             elif (flight := self._flights.get(key)) is not None:
@@ -119,15 +121,23 @@ class Lookup:
         if own:
             found |= await self._fly(own)
         for key, flight in joined.items():
-            try:
-                found[key] = _collapsed(await asyncio.shield(flight))
-            except FlightEnded:
-                found |= await self._fly({key: next(task for task in tasks if task.key == key)})
+            found[key] = await self._landed(key, flight, wanted[key])
         results = [found[task.key] for task in tasks]
         for result in results:
             if isinstance(result, Found):
                 self._metrics.requests[result.status.outcome].inc()
         return results
+
+    async def _landed(self, key: str, flight: asyncio.Future[Result], task: Task) -> Result:
+        """What a flight of another call finds; one of its own where that was cancelled, for all who waited for it."""
+        while True:
+            try:
+                return _collapsed(await asyncio.shield(flight))
+            except FlightEnded:
+                next_flight = self._flights.get(key)
+                if next_flight is None:
+                    return (await self._fly({key: task}))[key]
+                flight = next_flight
 
     def _revalidate(self, task: Task) -> None:
         if task.key in self._flights:
@@ -208,7 +218,7 @@ class Lookup:
             if stored is None:
                 continue
             try:
-                history = unpacked(stored.data)
+                history = await _unpacked(stored.data)
             except NotAHistory as e:
                 log.warning("a value of the cache is not used: %s", e)
                 continue
@@ -242,7 +252,7 @@ class Lookup:
                 found[key] = answer
                 continue
             fresh = self._lifetimes.of(task)
-            kept = self._memory.put(key, unpacked(answer), fresh)
+            kept = self._memory.put(key, await _unpacked(answer), fresh)
             stored = outcome is Outcome.MISS and len(answer) <= self._most_value_bytes
             if stored:
                 writes.append(Write(key, answer, fresh + self._lifetimes.stale_s))
@@ -281,6 +291,10 @@ class Lookup:
         if self._breaker.is_open:
             log.warning("the cache is left alone for a while: %s", reason)
             self._metrics.breaker_open.set(1)
+
+
+async def _unpacked(data: bytes) -> History:
+    return unpacked(data) if len(data) <= ASIDE_BYTES else await asyncio.to_thread(unpacked, data)
 
 
 def _collapsed(result: Result) -> Result:

@@ -6,7 +6,6 @@ import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -18,15 +17,14 @@ from luna_serving.capabilities.indicators.calls.computing import Computing
 from luna_serving.capabilities.indicators.calls.resolving import Resolving
 from luna_serving.capabilities.indicators.calls.single import respond
 from luna_serving.capabilities.indicators.compute import label_of
-from luna_serving.capabilities.indicators.jobs.batches import Batch, InlineBars, Instrument, Order
+from luna_serving.capabilities.indicators.jobs.batches import Batch, InlineBars, Instrument, Order, length
 from luna_serving.capabilities.indicators.jobs.tasks import Task
 from luna_serving.capabilities.indicators.metrics import CacheMetrics
-from luna_serving.capabilities.indicators.rendering.answers import FORMS, entity_tag, rendered
+from luna_serving.capabilities.indicators.rendering.answers import FORMS, entity_tag, tagged
 from luna_serving.capabilities.indicators.rendering.pieces import Piece
 from luna_serving.capabilities.indicators.wire.batch import BatchLimits, parse_batch
-from luna_serving.capabilities.indicators.wire.formulas import CAPABILITY
 from luna_serving.dispatch.gate import Call, Gate
-from luna_serving.dispatch.outcomes import Failed, Refused
+from luna_serving.dispatch.outcomes import Failed, Refused, Unavailable
 from luna_serving.dispatch.work import Rendered
 from luna_serving.edge.bodies import hang_up_detector
 from luna_serving.edge.operation import Answer, Asked
@@ -50,6 +48,10 @@ MAX_SERIES_PER_REQUEST: Final = "max_series_per_request"
 HISTORY_DAYS: Final = "history_days"
 
 
+Answered = tuple[bytes, str, bytes] | Failed | Refused | Unavailable
+"""The body, its entity tag and the value of Cache-Status, or why there are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchJob:
     """What the gate sends on."""
@@ -67,20 +69,23 @@ class BatchAnswering:
         self._computing = computing
         self._metrics = metrics
 
-    async def answer(self, jobs: Sequence[BatchJob]) -> Sequence[tuple[bytes, bytes] | Failed | Refused]:
-        """Of each job the body and the value of Cache-Status, in order.
+    async def answer(self, jobs: Sequence[BatchJob]) -> Sequence[Answered]:
+        """What jobs are answered with, in order.
 
         Raises:
             ReplicaUnavailable: none could compute.
         """
         return await asyncio.gather(*(self._answered(job) for job in jobs))
 
-    async def _answered(self, job: BatchJob) -> tuple[bytes, bytes] | Failed | Refused:
+    async def _answered(self, job: BatchJob) -> Answered:
         batch = job.batch
         if not job.cached:
             self._metrics.requests[Outcome.BYPASS].inc(batch.pairs)
             body = await self._computing.batch(batch)
-            return body if isinstance(body, Failed) else (body, BYPASSED.header())
+            if isinstance(body, bytes):
+                tag = await asyncio.to_thread(entity_tag, body)
+                return body, tag, BYPASSED.header()
+            return body
         # One task per pair, by key: two indicators of a request may be the same.
         tasks = {(place, order.id): _task(batch, place, order) for place, order in _pairs(batch)}
         by_key = {task.key: task for task in tasks.values()}
@@ -94,10 +99,10 @@ class BatchAnswering:
             statuses.append(result.status)
             instrument = batch.instruments[place]
             history = result.kept.history
-            shown = batch.window.cut(history, instrument if isinstance(instrument, Located) else None)
+            shown = batch.window.cut(history, _located(instrument))
             pieces.append(Piece(label_of(order, instrument, batch.adjust), history, shown))
-        body = await asyncio.to_thread(rendered, pieces, batch.errors, batch.form)
-        return body, combined(statuses).header()
+        answer, tag = await asyncio.to_thread(tagged, pieces, batch.errors, batch.form)
+        return answer, tag, combined(statuses).header()
 
 
 def _pairs(batch: Batch) -> list[tuple[int, Order]]:
@@ -142,22 +147,21 @@ class BatchCalls:
         else:
             call = parse_batch(body, self._limits)
 
-        async def granted(names: Sequence[str]) -> Mapping[str, bool]:
-            return await self._granted(asked, names)
+        async def granted(grants: Sequence[Grant]) -> Mapping[Grant, bool]:
+            return await self._granted(asked, grants)
 
         days = asked.standing.limits.get(HISTORY_DAYS)
         batch = await self._resolving.batch(asked.account_id, call, form, days, granted)
         self._check_size(batch)
         cached = batch.pairs <= self._cached_pairs and call.bars is None
-        (answer, status), standing = await self._charged(asked, BatchJob(batch, cached))
+        (answer, tag, status), standing = await self._charged(asked, BatchJob(batch, cached))
         asked.standing = standing
         known = asked.headers.get(b"if-none-match")
-        tag = entity_tag(answer)
         status_headers = _missed(batch) if form != JSON else ()
         shown: Rendered = respond(answer, tag, status, form, None if known is None else known.decode("latin-1"))
         return Answer(shown.body, shown.status, [*shown.headers, *status_headers])
 
-    async def _charged(self, asked: Asked, job: BatchJob) -> tuple[tuple[bytes, bytes], Any]:
+    async def _charged(self, asked: Asked, job: BatchJob) -> tuple[tuple[bytes, str, bytes], Any]:
         batch = job.batch
         debit = Debit(
             account_id=asked.account_id,
@@ -175,18 +179,27 @@ class BatchCalls:
 
         return await self._charges.charge(Charge(asked.credential, debit, _limit_error), attempt)
 
-    async def _granted(self, asked: Asked, names: Sequence[str]) -> Mapping[str, bool]:
+    async def _granted(self, asked: Asked, grants: Sequence[Grant]) -> Mapping[Grant, bool]:
         nothing = Charge.nothing(asked.credential, asked.account_id, ROUTE).debit
-        debits = [replace(nothing, debit_id=uuid.uuid4(), grant=Grant(CAPABILITY, name)) for name in names]
-        may: dict[str, bool] = {}
-        for name, decision in zip(names, await self._charges.admit(debits), strict=True):
+        debits = [replace(nothing, debit_id=uuid.uuid4(), grant=grant) for grant in grants]
+        may: dict[Grant, bool] = {}
+        for grant, decision in zip(grants, await self._charges.admit(debits), strict=True):
             if isinstance(decision, StoreUnavailable):
                 raise problems.dependencies_gone("The quota store")
-            may[name] = _is_granted(decision)
+            may[grant] = _is_granted(decision)
         return may
 
     def _check_size(self, batch: Batch) -> None:
-        numbers = sum(batch.window.about(*_span(each)) for each in batch.instruments) * len(batch.orders)
+        if len(batch.instruments) > self._limits.max_symbols:
+            # Of a data set: the body has named no more.
+            wrong = (
+                f"Holds {len(batch.instruments)} instruments; an answer may hold {self._limits.max_symbols}. Name some "
+                "of them in `symbols`, or create a job of kind indicators."
+            )
+            raise problems.invalid(FieldError("/dataset", wrong))
+        numbers = sum(batch.window.about(length(each), _located(each)) for each in batch.instruments) * len(
+            batch.orders
+        )
         most = self._limits.max_answer_numbers
         if numbers > most:
             wrong = (
@@ -196,10 +209,8 @@ class BatchCalls:
             raise problems.invalid(FieldError("/indicators", wrong))
 
 
-def _span(instrument: Instrument) -> tuple[int, datetime | None, datetime | None]:
-    if isinstance(instrument, Located):
-        return instrument.bars, instrument.first, instrument.last
-    return len(instrument), None, None
+def _located(instrument: Instrument) -> Located | None:
+    return instrument if isinstance(instrument, Located) else None
 
 
 def _missed(batch: Batch) -> Sequence[tuple[bytes, bytes]]:

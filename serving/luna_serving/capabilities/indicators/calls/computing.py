@@ -7,7 +7,7 @@ from typing import Any
 from luna_serving.capabilities.indicators.cache.lookup import Computed
 from luna_serving.capabilities.indicators.jobs.batches import BarsGone, Batch
 from luna_serving.capabilities.indicators.jobs.tasks import Task
-from luna_serving.dispatch.outcomes import Failed, ReplicaUnavailable
+from luna_serving.dispatch.outcomes import Failed, Unavailable
 
 log = logging.getLogger("luna.indicators")
 Replicas = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
@@ -23,11 +23,11 @@ class Computing:
         """The packed history of each task, in order.
 
         Raises:
-            ReplicaUnavailable: none could take them, or the prices cannot be read now.
+            ReplicaUnavailable: none could take them.
         """
         return [_readable(answer) for answer in await self._replicas(list(tasks))]
 
-    async def batch(self, batch: Batch) -> bytes | Failed:
+    async def batch(self, batch: Batch) -> bytes | Failed | Unavailable:
         """The body of the answer to a batch.
 
         Raises:
@@ -35,12 +35,13 @@ class Computing:
         """
         (answer,) = await self._replicas([batch])
         body = _readable(answer)
-        return body if isinstance(body, bytes) else Failed()
+        return body if isinstance(body, bytes | Unavailable) else Failed()
 
 
 def _readable(answer: Any) -> Computed:  # noqa: ANN401  of a replica
     if isinstance(answer, BarsGone):
-        # Both end by themselves: a pruned version is not located again, and the object store comes back.
-        raise ReplicaUnavailable(answer.reason)
+        # Both end by themselves: a pruned version is not located again, and the object store comes back. Calls of
+        # other markets share the round trip, and are answered.
+        return Unavailable(answer.reason)
     result: Computed = answer
     return result

@@ -12,6 +12,7 @@ from luna_serving.capabilities.indicators.wire.batch import BARS, BatchCall
 from luna_serving.capabilities.indicators.wire.formulas import (
     BENCHMARK,
     CAPABILITY,
+    READING,
     Asked,
     asked_custom,
     asked_for,
@@ -24,9 +25,10 @@ from luna_serving.prices.sources import BarsReference, PriceSources
 from luna_serving.wire import problems
 from luna_serving.wire.pointers import MAX_ERRORS
 from luna_serving.wire.problems import FieldError, Problem
+from luna_store.quota.debits import Grant
 
-Granted = Callable[[Sequence[str]], Awaitable[Mapping[str, bool]]]
-"""Whether the account is granted each of some indicators. Raises Problem."""
+Granted = Callable[[Sequence[Grant]], Awaitable[Mapping[Grant, bool]]]
+"""Whether the account has each of some grants. Raises Problem."""
 NOT_ALLOWED: Final = "not-allowed"
 NOT_FOUND: Final = "not-found"
 
@@ -48,8 +50,8 @@ class Resolving:
             Problem: 403, 404 or 422 where none can be answered; 503.
         """
         asked = await self._asked(account_id, call)
-        await _check_grants(asked, granted)
         found, unknown = await self._instruments(account_id, call)
+        await _check_grants(asked, granted, reading=any(isinstance(each, Located) and not each.own for each in found))
         orders = await self._orders(account_id, call, asked)
         symbols = [_symbol(each) for each in found]
         errors: list[Miss] = []
@@ -124,15 +126,29 @@ class Resolving:
         return orders
 
 
-async def _check_grants(asked: list[Asked | ItemInvalid], granted: Granted) -> None:
-    """Replace indicators that the account may not use by their errors."""
-    names = dict.fromkeys(name for each in asked if isinstance(each, Asked) for name in each.grants)
-    if not names:
+async def _check_grants(asked: list[Asked | ItemInvalid], granted: Granted, *, reading: bool) -> None:
+    """Replace indicators that the account may not use by their errors.
+
+    Args:
+        asked: in order.
+        granted: tells what it may use.
+        reading: whether prices of the server's market are read.
+    """
+    needed = [_needed(each, reading=reading) if isinstance(each, Asked) else () for each in asked]
+    grants = dict.fromkeys(grant for each in needed for grant in each)
+    if not grants:
         return
-    may = await granted(list(names))
-    for i, each in enumerate(asked):
-        if isinstance(each, Asked) and (denied := next((name for name in each.grants if not may[name]), None)):
-            asked[i] = ItemInvalid(NOT_ALLOWED, 403, problems.not_allowed(CAPABILITY, denied).detail, "name")
+    may = await granted(list(grants))
+    for i, each in enumerate(needed):
+        if denied := next((grant for grant in each if not may[grant]), None):
+            detail = problems.not_allowed(denied.capability, denied.name).detail
+            asked[i] = ItemInvalid(NOT_ALLOWED, 403, detail, "name")
+
+
+def _needed(asked: Asked, *, reading: bool) -> Sequence[Grant]:
+    if asked.grants:
+        return [Grant(CAPABILITY, name) for name in asked.grants]
+    return [READING] if reading else ()
 
 
 def _benchmark(call: BatchCall, asked: Asked, found: Mapping[str, Located]) -> Instrument | None:

@@ -16,7 +16,7 @@ from luna_serving.capabilities.indicators.jobs.batches import Order
 from luna_serving.capabilities.indicators.jobs.tasks import Task
 from luna_serving.capabilities.indicators.jobs.windows import Window
 from luna_serving.capabilities.indicators.metrics import CacheMetrics
-from luna_serving.capabilities.indicators.rendering.answers import entity_tag, rendered
+from luna_serving.capabilities.indicators.rendering.answers import tagged
 from luna_serving.capabilities.indicators.rendering.pieces import Piece
 from luna_serving.capabilities.indicators.wire.formulas import (
     BENCHMARK,
@@ -160,16 +160,16 @@ class SingleCalls:
         wanted, kept = job.wanted, found.kept
         window = Window(wanted.frame.window.start, wanted.frame.window.end, days)
         # All that the bytes depend on beside the history. Not the account: those of one tier share an answer.
-        of = (wanted.name, wanted.form, window, tuple(job.order.params.items()))
+        of = (wanted.name, wanted.form, window, job.task.located.last_bar_closed, tuple(job.order.params.items()))
         known = kept.answers.get(of)
         if known is None:
             shown = window.cut(kept.history, job.task.located)
             piece = Piece(label_of(job.order, job.task.located, job.task.adjust), kept.history, shown)
             if shown.stop - shown.start > ASIDE_BARS:
-                body = await asyncio.to_thread(rendered, [piece], (), wanted.form)
+                body, tag = await asyncio.to_thread(tagged, [piece], (), wanted.form)
             else:
-                body = rendered([piece], (), wanted.form)
-            known = (body, entity_tag(body)), len(body)
+                body, tag = tagged([piece], (), wanted.form)
+            known = (body, tag), len(body)
             self._memory.answer(found.key, kept, of, *known)
         (body, tag), _ = known
         return respond(body, tag, found.status.header(), wanted.form, wanted.if_none_match)

@@ -44,6 +44,11 @@ class History:
         """Bytes of the arrays."""
         return self.timestamps.nbytes + sum(each.nbytes for each in self.values.values())
 
+    def only(self, shown: slice) -> "History":
+        """Some of the bars, in memory of their own: the others can be freed."""
+        values = {name: each[shown].copy() for name, each in self.values.items()}
+        return History(self.timestamps[shown].copy(), values, self.lookback, self.stability)
+
     def packed(self) -> bytes:
         """The bytes that are cached. Releases the interpreter's lock while it compresses."""
         names = [TIMESTAMP, *self.values]

@@ -1,7 +1,7 @@
 """What is shown of a history, and what a request could not be answered for."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 
@@ -28,19 +28,17 @@ class Window:
         stop = len(times) if self.end is None else int(np.searchsorted(times, _instant(self.end), side="right"))
         return slice(first, max(first, stop))
 
-    def about(self, bars: int, first: datetime | None, last: datetime | None) -> int:
-        """About how many of so many bars are shown, before they are read: as if they were evenly spaced.
+    def about(self, bars: int, located: Located | None) -> int:
+        """About how many of so many bars `cut` shows, before they are read: as if they were evenly spaced.
 
         Args:
             bars: of the history.
-            first: start of its first bar; None if it is not known.
-            last: start of its last bar.
+            located: where it is; None for inline bars, all of which count.
         """
-        if first is None or last is None or last <= first:
+        if located is None or located.last <= located.first:
             return bars
-        start = max(each for each in (first, self.start) if each is not None)
-        if self.history_days is not None:
-            start = max(start, last - timedelta(days=self.history_days))
+        first, last = located.first, located.last
+        start = max(each for each in (first, self.start, located.hidden_until(self.history_days)) if each is not None)
         end = last if self.end is None else min(last, self.end)
         share = (end - start) / (last - first)
         return min(bars, int(bars * max(0.0, share)) + 1)

@@ -24,6 +24,12 @@ def rendered(pieces: Sequence[Piece], errors: Sequence[Miss], form: str) -> byte
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def tagged(pieces: Sequence[Piece], errors: Sequence[Miss], form: str) -> tuple[bytes, str]:
+    """The body of an answer, and its entity tag."""
+    body = rendered(pieces, errors, form)
+    return body, entity_tag(body)
+
+
 def entity_tag(body: bytes) -> str:
     """A strong validator: answers with the same tag have the same bytes, so each form has tags of its own."""
     return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
@@ -48,7 +54,7 @@ def _result(piece: Piece) -> dict[str, object]:
         "timestamps": times(piece.timestamps, intraday=label.intraday),
         "values": {name: np.ascontiguousarray(each) for name, each in piece.values.items()},
         "lookback": history.lookback,
-        "warmup_bars": piece.shown.start,
+        "warmup_bars": piece.warmup_bars,
         "stability": history.stability,
         "adjust": label.adjust,
         "data_version": label.data_version,

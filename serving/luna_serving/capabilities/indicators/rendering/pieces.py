@@ -33,6 +33,14 @@ class Piece:
     label: Label
     history: History
     shown: slice
+    before: int = 0
+    """Bars of the whole history before the first one of `history`."""
+
+    @property
+    def warmup_bars(self) -> int:
+        """Bars of the whole history before the first one that is shown."""
+        start: int = self.shown.start
+        return self.before + start
 
     @property
     def timestamps(self) -> NDArray[np.datetime64]:

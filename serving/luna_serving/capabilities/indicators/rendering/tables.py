@@ -118,7 +118,7 @@ def _facts(pieces: Sequence[Piece], errors: Sequence[Miss]) -> dict[str, object]
             "name": piece.label.name,
             "params": piece.label.params,
             "lookback": piece.history.lookback,
-            "warmup_bars": piece.shown.start,
+            "warmup_bars": piece.warmup_bars,
             "stability": piece.history.stability,
             "adjust": piece.label.adjust,
             "data_version": piece.label.data_version,

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from luna_serving.capabilities.indicators.calls.resolving import Resolving
 from luna_serving.capabilities.indicators.jobs.batches import Batch
 from luna_serving.capabilities.indicators.wire.batch import BatchCall, BatchLimits, parse_batch
-from luna_serving.capabilities.indicators.wire.formulas import CAPABILITY
 from luna_serving.edge.store_answers import store_answer
 from luna_serving.jobs.kinds import JobPlan, Prepare
 from luna_serving.prices.located import Located
@@ -22,6 +21,7 @@ from luna_store.accounts.accounts import Accounts
 from luna_store.grants import is_granted
 from luna_store.limits import in_force
 from luna_store.prices.reading import Filter, Seen, page
+from luna_store.quota.debits import Grant
 
 KIND: Final = "indicators"
 PAGE: Final = 1_000
@@ -55,8 +55,8 @@ class Preparing:
         if call.form.symbols is None and call.form.dataset is None:
             call = replace(call, form=call.form.model_copy(update={"symbols": await self._all(account_id, call)}))
 
-        async def granted(names: Sequence[str]) -> Mapping[str, bool]:
-            return {name: is_granted(account.allowed, CAPABILITY, name) for name in names}
+        async def granted(grants: Sequence[Grant]) -> Mapping[Grant, bool]:
+            return {each: is_granted(account.allowed, each.capability, each.name) for each in grants}
 
         days = in_force(account.limits).get("history_days")
         batch = await self.resolving.batch(account_id, call, ARROW, days, granted)

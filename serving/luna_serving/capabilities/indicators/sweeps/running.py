@@ -30,6 +30,7 @@ from luna_serving.prices.stored import StoredPrices
 from luna_serving.wire.problems import Problem
 from luna_serving.wire.tabular import ARROW, PARQUET
 from luna_store.jobs.ending import Artifact
+from luna_store.quota.debits import Grant
 
 # Bars of a block, about: a second of computation at most, so that a cancel is quick.
 BLOCK_BARS: Final = 2_000_000
@@ -76,9 +77,9 @@ async def _batch(limits: BatchLimits, running: Running) -> Batch:
     places = Places(prices, keep_s=0.0, clock=time.monotonic)
     resolving = Resolving(places, prices, Definitions(CustomIndicators(engine, most=0)))
 
-    async def granted(names: Sequence[str]) -> Mapping[str, bool]:
+    async def granted(grants: Sequence[Grant]) -> Mapping[Grant, bool]:
         # They were checked when the job was created.
-        return dict.fromkeys(names, True)
+        return dict.fromkeys(grants, True)
 
     call = parse_batch(running.parameters, limits, sweep=True)
     days = running.limits.get("history_days")

@@ -10,8 +10,12 @@ from luna_serving.capabilities.indicators.jobs.tasks import CUSTOM, Formula
 from luna_serving.capabilities.indicators.wire.items import ItemInvalid, unknown_indicator
 from luna_serving.engines.indicators.catalogue import CATALOGUE, Indicator, ParameterInvalid, checked
 from luna_serving.engines.indicators.expressions import Expression, Fault, canonical, indicators_of, parse
+from luna_serving.prices.located import SERVER
+from luna_store.quota.debits import Grant
 
 CAPABILITY: Final = "indicators"
+READING: Final = Grant("market", SERVER)
+"""What an expression without an indicator needs on the server's market: `close` alone is its prices."""
 ANCHOR: Final = "anchor"
 BENCHMARK: Final = "benchmark"
 NAME: Final = re.compile(r"[a-z0-9](?:[-_a-z0-9]{0,61}[a-z0-9])?", re.ASCII)

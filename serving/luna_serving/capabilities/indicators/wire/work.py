@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from luna_serving.capabilities.indicators.cache.lookup import Found
 from luna_serving.capabilities.indicators.jobs.batches import Order
 from luna_serving.capabilities.indicators.jobs.tasks import Task
-from luna_serving.capabilities.indicators.wire.formulas import CAPABILITY
+from luna_serving.capabilities.indicators.wire.formulas import CAPABILITY, READING
 from luna_serving.capabilities.indicators.wire.query import Wanted
 from luna_serving.dispatch.work import Rendered
 from luna_serving.wire.problems import FieldError
@@ -40,7 +40,9 @@ class SingleWork:
     def grant(self) -> Grant | None:
         """The grant of the indicator; that of the first of several in an expression."""
         grants = self.job.grants
-        return Grant(CAPABILITY, grants[0]) if grants else None
+        if grants:
+            return Grant(CAPABILITY, grants[0])
+        return None if self.job.task.located.own else READING
 
     @property
     def points(self) -> int:
