@@ -1,26 +1,18 @@
 """Monte Carlo beside QuantLib, in one run: path-steps per second, and the time to a standard error of 1 bp.
 
-    python -m benchmarks.finance.montecarlo [--json FILE]
-
 Both value the same options with mirrored paths. QuantLib has one thread; Luna is measured on one and on all cores. A
 basis point is one of the spot: 0.01 for 100.
 """
 
-import argparse
-import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Final
 
 import QuantLib as ql  # noqa: N813  as its documentation
-from benchmarks import machine
-from rich.console import Console
-from rich.table import Table
 
 from luna_serving.engines.finance.montecarlo.api.compute import compute, pilot
 from luna_serving.engines.finance.montecarlo.api.description import (
@@ -37,6 +29,9 @@ from luna_serving.engines.finance.montecarlo.api.description import (
     Side,
 )
 
+from .figures import Figure
+
+NAME: Final = "Monte Carlo"
 SPOT, STRIKE, RATE, DIVIDEND, VOLATILITY = 100.0, 100.0, 0.05, 0.02, 0.2
 BASIS_POINT = 1e-4 * SPOT
 HESTON = (0.04, 2.0, 0.04, 0.5, -0.7)
@@ -44,26 +39,6 @@ ROUNDS = 5
 CORES = os.cpu_count() or 1
 TODAY = ql.Date(2, 1, 2024)
 DAYS = ql.Actual365Fixed()
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One option."""
-
-    option: str
-    luna_per_core: float
-    """Millions of path-steps per second."""
-    luna: float
-    """On all cores."""
-    quantlib: float
-    luna_bp_s: float
-    """Seconds to a standard error of 1 bp, on one core, pilot included."""
-    quantlib_bp_s: float
-
-    @property
-    def times(self) -> float:
-        """How much faster on all cores."""
-        return self.luna / self.quantlib
 
 
 @dataclass(frozen=True)
@@ -79,26 +54,11 @@ class Case:
     """That QuantLib's rate is measured with."""
 
 
-def main(arguments: list[str]) -> int:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.finance.montecarlo", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
-    options = parser.parse_args(arguments)
+def measure(quick: bool) -> list[Figure]:
+    """All figures; of the first option alone, in one round, or of all in five."""
     ql.Settings.instance().evaluationDate = TODAY
-    figures = [measured(name, case) for name, case in cases().items()]
-    out = Console()
-    for name, value in machine.facts(["numpy", "scipy", "quantlib"]).items():
-        out.print(f"{name}: {value}")
-    table = Table(
-        "option", "M/s, a core", f"M/s, {CORES} cores", "QuantLib", "times", "1 bp, s", "QuantLib, s", "times"
-    )
-    for each in figures:
-        cells = (each.luna_per_core, each.luna, each.quantlib, each.times, each.luna_bp_s, each.quantlib_bp_s)
-        table.add_row(each.option, *(f"{x:.3g}" for x in (*cells, each.quantlib_bp_s / each.luna_bp_s)))
-    out.print(table)
-    if options.json:
-        options.json.write_text(json.dumps([{**asdict(each), "times": each.times} for each in figures], indent=2))
-    return 0
+    chosen = list(cases().items())[: 1 if quick else None]
+    return [figure for name, case in chosen for figure in measured(name, case, 1 if quick else ROUNDS)]
 
 
 def cases() -> dict[str, Case]:
@@ -117,8 +77,8 @@ def cases() -> dict[str, Case]:
     }
 
 
-def measured(name: str, case: Case) -> Figure:
-    """Measure an option."""
+def measured(name: str, case: Case, times: int) -> list[Figure]:
+    """Measure an option: the medians of some rounds."""
     paths = Problem(case.model, case.payoff, 1.0, case.steps, 7, Sampling.PSEUDO)
     steps, known = len(paths.times), pilot(paths)
     blocks = max(8, min(64, int(1e8 / paths.drawing.paths / steps)))
@@ -133,11 +93,16 @@ def measured(name: str, case: Case) -> Figure:
         # Mirrored: a sample of QuantLib is two paths.
         return 2 * case.samples * steps / priced(case, case.samples, None) / 1e6
 
-    rounds = [(rate(1), rate(CORES), quantlib()) for _ in range(ROUNDS)]
+    rounds = [(rate(1), rate(CORES), quantlib()) for _ in range(times)]
     one, all_cores, peer = (statistics.median(column) for column in zip(*rounds, strict=True))
     best = Problem(case.model, case.payoff, 1.0, case.steps, 7)
-    ours = statistics.median(to_a_basis_point(best) for _ in range(ROUNDS))
-    return Figure(name, one, all_cores, peer, ours, priced(case, None, BASIS_POINT))
+    ours = statistics.median(to_a_basis_point(best) for _ in range(times))
+    unit, peer_name = "M path-steps/s", "QuantLib"
+    return [
+        Figure(f"{name}, on a core", one, unit, peer, peer_name),
+        Figure(f"{name}, on {CORES} cores", all_cores, unit, peer, peer_name),
+        Figure(f"{name}, to 1 bp", ours, "s", priced(case, None, BASIS_POINT), peer_name, "less is better"),
+    ]
 
 
 def to_a_basis_point(problem: Problem) -> float:
@@ -225,7 +190,3 @@ def american(samples: int | None, tolerance: float | None) -> tuple[ql.Option, q
         **accuracy,
     )
     return _vanilla(ql.Option.Put, ql.AmericanExercise(TODAY, TODAY + 365)), engine
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

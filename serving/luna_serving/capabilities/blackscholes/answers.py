@@ -8,8 +8,8 @@ import orjson
 import pyarrow as pa
 
 from luna_serving.engines.finance.blackscholes.api.names import RowCode
-from luna_serving.wire.columnar import ARROW, written
-from luna_serving.wire.tabular import PARQUET
+from luna_serving.wire.columnar import written
+from luna_serving.wire.tabular import ARROW, PARQUET
 
 # In a table's metadata: the plan, as JSON.
 PLAN: Final = b"luna.plan"

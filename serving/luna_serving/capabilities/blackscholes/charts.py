@@ -8,7 +8,8 @@ import numpy as np
 
 from luna_serving.capabilities.blackscholes.curves import Option, curves
 from luna_serving.capabilities.blackscholes.job import PricingJob
-from luna_serving.jobs.report.charts import Series, Svg, line_chart
+from luna_serving.jobs.report.charts import Series, line_chart
+from luna_serving.jobs.report.frame import Svg
 from luna_serving.jobs.report.numbers import number
 from luna_serving.jobs.report.page import Chart
 from luna_store.jobs.ending import Artifact

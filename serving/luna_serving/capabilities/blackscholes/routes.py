@@ -8,8 +8,7 @@ from luna_serving.capabilities.blackscholes.wire.work import CAPABILITY
 from luna_serving.dispatch.lanes import Gateway
 from luna_serving.jobs.doors.calculation import Door
 from luna_serving.jobs.doors.openapi import described
-from luna_serving.wire.columnar import ARROW
-from luna_serving.wire.tabular import JSON, PARQUET
+from luna_serving.wire.tabular import ARROW, JSON, PARQUET
 
 _QUERY: Final[dict[str, str]] = {
     "style": "Beside a table: `european` or `american`.",

@@ -20,11 +20,11 @@ from luna_serving.engines.finance.blackscholes.api.names import (
 )
 from luna_serving.jobs.doors.calculation import Sent
 from luna_serving.wire import problems
-from luna_serving.wire.columnar import ARROW, read_table
+from luna_serving.wire.columnar import read_table
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.forms import read_form
 from luna_serving.wire.problems import FieldError
-from luna_serving.wire.tabular import JSON, PARQUET, acceptable
+from luna_serving.wire.tabular import ARROW, JSON, PARQUET, acceptable
 
 METHODS: Final = {"european": "closed_form", "american": "spectral_collocation"}
 PARAMETERS: Final = ("style", "outputs", "valuation_date", "day_count")

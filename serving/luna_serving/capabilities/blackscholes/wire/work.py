@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from luna_serving.capabilities.blackscholes.job import PricingJob
 from luna_serving.jobs.kinds import JobPlan
-from luna_serving.wire.columnar import ARROW
 from luna_serving.wire.problems import FieldError
-from luna_serving.wire.tabular import JSON, PARQUET
+from luna_serving.wire.tabular import ARROW, JSON, PARQUET
 from luna_store.quota.debits import Grant
 
 CAPABILITY: Final = "blackscholes"
