@@ -91,7 +91,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         name="history_days",
         unit="days",
-        what="Days of history that the team can read: of its usage, of prices and of indicators",
+        what="Days of history that the team can read, of its usage, of prices and of indicators",
         checked=Checked.HISTORY,
         otherwise="as much as the server keeps",
         highest=36_500,
