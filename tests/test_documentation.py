@@ -15,6 +15,7 @@ from luna_serving.access.people.metrics import PeopleMetrics
 from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
+from luna_serving.capabilities.blackscholes.metrics import BlackScholesMetrics
 from luna_serving.capabilities.datasets.metrics import SetGauges, ValidationMetrics
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.jobs.housekeeping import BacklogMetrics
@@ -66,6 +67,7 @@ def serving_metrics() -> list[Metric]:
         WatchMetrics,
         WebhookMetrics,
         KalmanMetrics,
+        BlackScholesMetrics,
         SetGauges,
         ValidationMetrics,
     ):

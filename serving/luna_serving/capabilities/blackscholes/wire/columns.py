@@ -89,7 +89,7 @@ class Columns:
                 self.wrong(f"{name}/{first}", _NO_NUMBER)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             if is_finite(value):
-                return float(value)  # type: ignore[arg-type]
+                return float(value)
             self.errors.append(infinite(f"{self._at}/{name}", or_null=False))
         else:
             self.wrong(name, f"{_NO_NUMBER[:-1]}, or a list of numbers.")
