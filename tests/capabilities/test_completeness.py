@@ -12,7 +12,9 @@ import yaml
 from tests.capabilities.third.capability import MEAN
 
 from luna_serving.app import CAPABILITIES, chosen, hosts
+from luna_serving.capabilities.account.capability import ACCOUNT
 from luna_serving.capabilities.contract import Capability
+from luna_serving.capabilities.kalman.capability import KALMAN
 from luna_serving.settings import PlatformSettings, ReplicaSettings, read_settings
 from luna_store.limits import LIMITS
 from luna_store.platform.table import Table
@@ -134,7 +136,7 @@ def test_a_capability_that_is_not_there_is_refused_by_name() -> None:
 def test_hosts_share_what_the_settings_say(
     only: list[str], wanted: dict[str, list[str]], expected: dict[str, tuple[str, ...]]
 ) -> None:
-    capabilities = (*CAPABILITIES, MEAN)
+    capabilities = (ACCOUNT, KALMAN, MEAN)
     settings = read_settings({c.name: c.settings for c in capabilities}, {"only": only, "hosts": wanted})
     found = {host: tuple(c.name for c in members) for host, members in hosts(capabilities, settings).items()}
     assert found == expected

@@ -397,7 +397,8 @@ async def test_health_tells_what_luna_stands_on(platform: Platform) -> None:
         for path in ("/health", "/health/live", "/health/ready"):
             assert (await client.get(path)).json() == {"status": "ok"}
         detailed = (await client.get("/health/detailed")).json()
-    parts = ("redis", "postgres", "kalman", "workers", "objects")
+    computing = [each.name for each in CAPABILITIES if each.replica is not None]
+    parts = ("redis", "postgres", *computing, "workers", "objects")
     assert detailed["dependencies"] == dict.fromkeys(parts, "up")
     assert detailed["debits_from"] == "redis"
 

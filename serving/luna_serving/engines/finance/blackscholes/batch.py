@@ -83,13 +83,19 @@ class Engine:
             found, codes = _implied(rows, programs)
         else:
             found, codes = _european(rows, programs, outputs, options.forward)
-        answered = {name: np.array(found[name], float) for name in outputs}
+        answered = {name: found[name] for name in outputs}
         for name, column in answered.items():
+            finite = np.isfinite(column)
+            if finite.all():
+                continue
             # A boundary that there is not is no overflow.
             if name != BOUNDARY:
-                codes[~np.isfinite(column) & (codes == RowCode.OK)] = RowCode.INVALID
-        for column in answered.values():
-            column[np.isin(codes, (RowCode.INVALID, RowCode.DOUBLE_BOUNDARY)) | ~np.isfinite(column)] = np.nan
+                codes[~finite & (codes == RowCode.OK)] = RowCode.INVALID
+            column[~finite] = np.nan
+        without = (codes == RowCode.INVALID) | (codes == RowCode.DOUBLE_BOUNDARY)
+        if without.any():
+            for column in answered.values():
+                column[without] = np.nan
         return answered, codes[:size]
 
     def _american(self, rows: "_Rows", programs: stages.Stages) -> tuple[dict[str, Column], np.ndarray]:
@@ -105,6 +111,7 @@ class Engine:
         never = ((r <= 0.0) & (q >= r)) | (volatility * np.sqrt(np.maximum(c.expiry, 0.0)) < LEAST_TOTAL)
         codes[double & (codes == RowCode.OK)] = RowCode.DOUBLE_BOUNDARY
         boundary = np.full(len(spot), np.nan)
+        intrinsic = np.maximum(c.sign * (c.underlying - c.strike), 0.0)
         live = np.flatnonzero((codes == RowCode.OK) & ~double & ~never & (c.expiry > 0.0))
         if live.size:
             p = Put((spot / strike)[live], r[live], q[live], volatility[live], c.expiry[live])
@@ -113,12 +120,11 @@ class Engine:
             delta, gamma = valued.delta, valued.gamma / k
             # By strike and spot exchanged: V = S v(K/S), so that ∂V/∂S = v - (K/S) v', ∂²V/∂S² = (K/S)² v''/S.
             ratio = s / k
-            found[PRICE][live] = np.maximum(k * valued.price, found[PRICE][live])
+            found[PRICE][live] = np.maximum(k * valued.price, np.maximum(found[PRICE], intrinsic)[live])
             found["delta"][live] = np.where(at_call, valued.price - ratio * delta, delta)
             found["gamma"][live] = np.where(at_call, ratio**2 * gamma, gamma)
             found["theta"][live] = k * valued.theta
             boundary[live] = np.where(at_call, s / valued.boundary, k * valued.boundary)
-        intrinsic = np.maximum(c.sign * (c.underlying - c.strike), 0.0)
         bound = (volatility * np.sqrt(np.maximum(c.expiry, 0.0)) < LEAST_TOTAL) & (codes == RowCode.OK)
         found[PRICE][bound] = np.maximum(found[PRICE], intrinsic)[bound]
         found[BOUNDARY] = boundary
@@ -201,14 +207,16 @@ def _european(
     past = c.expiry < 0.0
     value = programs.price(c, volatility)
     found: dict[str, Column] = {PRICE: np.array(value)}
-    if any(name in GREEKS or name == DIGITAL for name in outputs):
-        found |= {k: np.array(v) for k, v in programs.all_greeks(c, volatility, value, forward=forward).items()}
-        kink = (np.abs(c.underlying * np.exp((c.rate - c.carry_yield) * c.expiry) - c.strike) == 0.0) & (
-            volatility * np.sqrt(np.maximum(c.expiry, 0.0)) <= LEAST_S
-        )
-        codes[kink & (codes == RowCode.OK)] = RowCode.UNDEFINED
-        for name in (*GREEKS, DIGITAL):
-            found[name][kink] = np.nan
+    derived = [name for name in outputs if name in GREEKS or name == DIGITAL]
+    if derived:
+        greeks = programs.all_greeks(c, volatility, value, forward=forward)
+        found |= {name: np.array(greeks[name]) for name in derived}
+        still = volatility * np.sqrt(np.maximum(c.expiry, 0.0)) <= LEAST_S
+        if still.any():
+            kink = still & (c.underlying * np.exp((c.rate - c.carry_yield) * c.expiry) == c.strike)
+            codes[kink & (codes == RowCode.OK)] = RowCode.UNDEFINED
+            for name in derived:
+                found[name][kink] = np.nan
     for column in found.values():
         column[past] = np.nan
     return found, codes
