@@ -26,6 +26,7 @@ def jump_terms(most: int = 20) -> list[tuple[float, float]]:
 
 
 def main() -> None:
+    """Print the smile."""
     url, headers = connection()
     common = {"type": "call", "spot": SPOT, "rate": RATE, "expiry": YEARS}
     terms = jump_terms()
