@@ -12,6 +12,7 @@ import psutil
 import pytest
 from tests.serving.platform import Platform
 
+from luna_serving.app import CAPABILITIES
 from luna_serving.telemetry.board import MetricsBoard
 from luna_serving.telemetry.replica_counts import ReplicaCounts
 from luna_serving.telemetry.system import System, cores, memory_limit
@@ -107,7 +108,8 @@ async def test_health_system_shows_a_running_luna_and_nothing_that_helps_an_atta
     assert answer.status_code == 200
     found = answer.json()
     assert found["status"] == "ok"
-    assert found["replicas"]["compute"] == {"running": 1, "capabilities": ["kalman"], "device": "cpu"}
+    computing = [each.name for each in CAPABILITIES if each.replica is not None]
+    assert found["replicas"]["compute"] == {"running": 1, "capabilities": computing, "device": "cpu"}
     assert found["replicas"]["ingress"] == {"running": 2, "capabilities": [], "device": None}
     assert found["memory"]["total_bytes"] == psutil.virtual_memory().total
     assert set(found["versions"]) == {"luna", "python", "ray", "jax"}

@@ -134,11 +134,23 @@ def _parameters(query: Mapping[str, list[str]], *, tabular: bool) -> dict[str, A
 
 def _as_json(job: PricingJob) -> bytes:
     """A job as the body that makes it."""
-    columns = {name: each for name, each in job.columns.items() if name not in {"sign", "underlying"}}
-    sign, underlying = job.columns["sign"], job.columns["underlying"]
-    columns["type"] = np.where(sign > 0.0, "call", "put").tolist()
-    columns["forward" if job.forward else "spot"] = underlying
+    read = _finite(job.columns)
+    columns = {name: each for name, each in read.items() if name not in {"sign", "underlying"}}
+    columns["type"] = np.where(read["sign"] > 0.0, "call", "put").tolist()
+    columns["forward" if job.forward else "spot"] = read["underlying"]
     if job.forward:
         del columns["dividend_yield"]
     body = {"options": columns, "style": job.style, "outputs": job.outputs}
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _finite(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns without NaN and infinities, which JSON has not: such a row gets a strike of -1, and stays invalid."""
+    arrays = {name: each for name, each in columns.items() if isinstance(each, np.ndarray)}
+    bad = np.zeros(len(next(iter(arrays.values()))), bool)
+    for each in arrays.values():
+        bad |= ~np.isfinite(each)
+    if not bad.any():
+        return dict(columns)
+    cleaned = {name: np.where(np.isfinite(each), each, 0.0) for name, each in arrays.items()}
+    return {**columns, **cleaned, "strike": np.where(bad, -1.0, cleaned["strike"])}
