@@ -73,7 +73,12 @@ class PricesService:
         charge = Charge(caller.credential, debit)
         days = caller.standing.limits.get("history_days")
         etag = etag_of(request, form, days, good, missed)
-        standing = await self.charges.take(charge)
+        try:
+            standing = await self.charges.take(charge)
+        except asyncio.CancelledError:
+            # The call's deadline passed while a store decided: whether it took the units is not known.
+            self.charges.void_later(debit)
+            raise
         try:
             if if_none_match is not None and matches(if_none_match, etag):
                 answered = Answered(standing, etag)

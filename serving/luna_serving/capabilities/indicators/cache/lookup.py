@@ -98,7 +98,8 @@ class Lookup:
         if ttl <= -self._lifetimes.stale_s:
             self._memory.drop(key)
             return None
-        self._revalidate(task)
+        if self._memory.due(kept):
+            self._revalidate(task)
         return Found(key, kept, Status(Outcome.STALE, int(ttl)))
 
     async def find(self, tasks: Sequence[Task]) -> list[Result]:
@@ -209,7 +210,25 @@ class Lookup:
                 break
             found |= {key: _collapsed(each) for key, each in read.items()}
             missing = {key: task for key, task in missing.items() if key not in found}
+            if missing:
+                found |= await self._inherited(missing)
+                missing = {key: task for key, task in missing.items() if key not in found}
         return found | (await self._computed(missing, Outcome.MISS, {}) if missing else {})
+
+    async def _inherited(self, tasks: Mapping[str, Task]) -> dict[str, Result]:
+        """Histories whose locks were given back: their holder has stored them, failed, or found them too large."""
+        try:
+            tokens = await self._asked(self._shared.lock(list(tasks), self._lease_s))
+            # A holder stores before it unlocks: what it has stored is there now.
+            read = await self._read({key: tasks[key] for key in tokens}) if tokens else {}
+        except (CacheGone, TimeoutError) as e:
+            self._gone(e)
+            return {}
+        found = {key: _collapsed(each) for key, each in read.items()}
+        if found:
+            self._keep_later((), {key: tokens[key] for key in found})
+        mine = {key: token for key, token in tokens.items() if key not in found}
+        return found | await self._computed({key: tasks[key] for key in mine}, Outcome.MISS, mine)
 
     async def _read(self, tasks: Mapping[str, Task]) -> dict[str, Result]:
         keys = list(tasks)

@@ -1,5 +1,6 @@
 """The histories and answers that an ingress replica keeps in its own memory: least recently used go first."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from luna_serving.capabilities.indicators.jobs.histories import History
 OVERHEAD_BYTES: Final = 1_000
 # Answers that are kept of one history: of each form and window one.
 MOST_ANSWERS: Final = 16
+# Seconds between two tries to compute a stale history again, which may fail at once.
+RETRY_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -23,6 +26,8 @@ class Kept:
     answers: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
     """Rendered answers, by what they depend on."""
     nbytes: int = 0
+    tried_at: float = -math.inf
+    """When it was last begun to compute it again, by the clock of the memory."""
 
 
 class Memory:
@@ -47,6 +52,14 @@ class Memory:
     def ttl_s(self, kept: Kept) -> float:
         """Seconds that an entry stays fresh; negative if it is stale."""
         return kept.fresh_until - self._clock()
+
+    def due(self, kept: Kept) -> bool:
+        """Whether to compute a stale entry again now: once in `RETRY_S`, however many calls find it stale."""
+        now = self._clock()
+        if now - kept.tried_at < RETRY_S:
+            return False
+        kept.tried_at = now
+        return True
 
     def put(self, key: str, history: History, ttl_s: float) -> Kept:
         """Keep a history; one that is larger than the whole memory is not kept, and returned all the same."""
