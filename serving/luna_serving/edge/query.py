@@ -1,9 +1,11 @@
 """Query parameters: parsing, and errors for parameters that a route does not take."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Annotated, Final
 from urllib.parse import parse_qs
 
@@ -18,6 +20,8 @@ from luna_serving.wire.problems import FieldError
 # Characters of an unknown name that an error repeats.
 MAX_ECHO: Final = 64
 MAX_ERRORS: Final = 10
+# Names that an error lists; of more it names the most similar one.
+MAX_LISTED: Final = 20
 # Far more than any route takes.
 MAX_PARAMETERS: Final = 64
 # A documented parameter with this end stands for all whose names begin as it does; the endpoint reads them itself.
@@ -100,12 +104,25 @@ def refuse_unknown(sent: Iterable[str], known: Iterable[str]) -> None:
     Raises:
         Problem: 422.
     """
-    names = list(dict.fromkeys(known))
+    # Sets have an order of their own, which would differ from one process to the next.
+    names = sorted(known) if isinstance(known, AbstractSet) else list(dict.fromkeys(known))
     unknown = [name[:MAX_ECHO] for name in sent if name not in names]
     if unknown:
-        cure = f"Use {', '.join(names)}." if names else "This route takes none; leave it out."
-        cause = f"Is no query parameter of this route. {cure}"
-        raise problems.invalid(*(FieldError(f"/query/{_escaped(name)}", cause) for name in unknown[:MAX_ERRORS]))
+        raise problems.invalid(
+            *(
+                FieldError(f"/query/{_escaped(name)}", f"Is no query parameter of this route. {_cure(name, names)}")
+                for name in unknown[:MAX_ERRORS]
+            )
+        )
+
+
+def _cure(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return "This route takes none; leave it out."
+    if len(known) <= MAX_LISTED:
+        return f"Use {', '.join(known)}."
+    near = get_close_matches(name, known, 1)
+    return f"Perhaps {near[0]}? /docs lists all." if near else "/docs lists those that it takes."
 
 
 def _families(route: APIRoute) -> tuple[str, ...]:

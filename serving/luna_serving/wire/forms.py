@@ -11,15 +11,15 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, GetJsonSchemaHandler, ValidationError
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, ErrorDetails
+from pydantic_core import CoreSchema
 
 from luna_serving.wire import problems
 from luna_serving.wire.documents import read_object
-from luna_serving.wire.pointers import MAX_ERRORS, cut, first, pointer_of
+from luna_serving.wire.pointers import first
 from luna_serving.wire.problems import FieldError
+from luna_serving.wire.pydantic_errors import field_errors
 from luna_serving.wire.strict import StrictModel, unknown_members
 
-MAX_MESSAGE = 300
 T = TypeVar("T")
 
 
@@ -34,6 +34,11 @@ class Form(StrictModel):
         """The name of the member that holds the series."""
         (name,) = cls.SERIES.model_fields
         return name
+
+    @classmethod
+    def members(cls) -> list[str]:
+        """The names of all members, that of the series among them."""
+        return [cls.series_member(), *super().members()]
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -131,10 +136,5 @@ def validated(
     try:
         return validate(value)
     except ValidationError as e:
-        wrong = e.errors(include_url=False, include_context=False, include_input=False)[:MAX_ERRORS]
-        raise problems.invalid(*first(chain(missing, (_field_error(path, each) for each in wrong)))) from e
-
-
-def _field_error(path: tuple[str, ...], error: ErrorDetails) -> FieldError:
-    steps = (*path, *map(str, error["loc"]))
-    return FieldError(pointer_of(steps), f"{cut(error['msg'], MAX_MESSAGE)}.")
+        wrong = e.errors(include_url=False, include_input=False)
+        raise problems.invalid(*first(chain(missing, field_errors(wrong, value, path)))) from e

@@ -17,6 +17,11 @@ class StrictModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    @classmethod
+    def members(cls) -> list[str]:
+        """The names of all members, as a body has them."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
     def to_json(self) -> dict[str, Any]:
         """The object as JSON values, without nulls. Lists are shared, not copied."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
@@ -74,7 +79,8 @@ def unknown_members(
     """The errors of unknown members, at most a few; pydantic would make one per member, up to a million."""
     for name in members:
         if name not in schema.model_fields:
-            yield FieldError(pointer_of((*path, name)), "Extra inputs are not permitted.")
+            known = ", ".join(schema.members())
+            yield FieldError(pointer_of((*path, name)), f"Is no member here. The members are {known}.")
     for name, choice in _choices(schema):
         value = members.get(name)
         if isinstance(value, list):

@@ -69,7 +69,7 @@ def report(
         units_reserved=40,
         priority=0,
         progress={"completed": 40, "total": 40, "unit": "series"},
-        manifest={"seed": 1},
+        manifest={"seed": 1, "versions": {"numpy": "2.4", "luna": "0.1.0"}},
         deadline_in_s=60.0,
         created_at=BEGAN,
         parameters=parameters,
@@ -85,7 +85,17 @@ def test_the_report_of_a_fit_has_its_estimates_and_how_the_searches_ended() -> N
     assert made is not None
     assert (made.name, made.media_type, made.size) == (NAME, MEDIA_TYPE, len(made.body))
     html = made.body.decode()
-    for words in ("Summary", "Estimates", "obs_var", "level_var", "±", "too few observations", "1 min 15 s", ">seed<"):
+    for words in (
+        "luna 0.1.0, numpy 2.4",
+        "Summary",
+        "Estimates",
+        "obs_var",
+        "level_var",
+        "±",
+        "too few observations",
+        "1 min 15 s",
+        ">seed<",
+    ):
         assert words in html
     assert html.count("<svg") == 5
     assert html.count("<desc>") == 5

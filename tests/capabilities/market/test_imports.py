@@ -77,6 +77,12 @@ async def test_wrong_bars_are_refused_with_file_and_row(
     assert await reading.newest(store.engine) is None
 
 
+async def test_a_file_that_is_not_there_is_named(store: Store, objects: ObjectStore, tmp_path: Path) -> None:
+    for name in ("bars.csv", "bars.parquet"):
+        with pytest.raises(ImportRefused, match=f"There is no file .*{name}"):
+            await imported(store, objects, tmp_path / name)
+
+
 async def test_a_bar_in_two_files_is_refused_and_one_series_in_two_files_is_joined(
     store: Store, objects: ObjectStore, tmp_path: Path, market: Market
 ) -> None:

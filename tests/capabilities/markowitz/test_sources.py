@@ -49,7 +49,7 @@ async def parsed(stored: Stored | None, **body: Any) -> MarkowitzWork:
 
 @pytest.mark.parametrize(
     ("body", "pointer"),
-    [({"dataset": "funds"}, "/dataset"), ({"returns": {"dataset": "funds", "columns": "r"}}, "/returns")],
+    [({"dataset": "funds"}, ""), ({"returns": {"dataset": "funds", "columns": "r"}}, "/returns")],
     ids=["by name", "by reference"],
 )
 async def test_a_data_set_of_returns(body: dict[str, Any], pointer: str) -> None:
@@ -79,10 +79,15 @@ async def test_series_of_different_lengths_are_refused() -> None:
     assert refused.value.extra["errors"][0]["pointer"] == "/dataset"
 
 
-async def test_symbols_without_a_market_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [({"symbols": ["AAPL", "MSFT"]}, "/symbols/0"), ({"prices": {"symbols": ["AAPL"]}}, "/prices/symbols/0")],
+    ids=["by name", "by reference"],
+)
+async def test_symbols_without_a_market_are_refused(body: dict[str, Any], pointer: str) -> None:
     with pytest.raises(Problem) as refused:
-        await parsed(None, symbols=["AAPL", "MSFT"])
-    assert refused.value.extra["errors"][0]["pointer"] == "/symbols/0"
+        await parsed(None, **body)
+    assert refused.value.extra["errors"][0]["pointer"] == pointer
 
 
 async def test_a_wrong_reference_is_refused_at_its_place() -> None:

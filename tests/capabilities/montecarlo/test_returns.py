@@ -52,6 +52,7 @@ class Series:
         self.values = values
 
     async def find(self, account_id: int, reference: Any, bounds: Any, at: str) -> FoundSeries:
+        assert at == "/model", "errors stand at its member `dataset`"
         return FoundSeries(Origin("desk", 2, "d"), [f"s{i}" for i in range(len(self.values))], self.values)
 
 

@@ -148,3 +148,29 @@ async def test_the_report_has_its_charts(name: str) -> None:
     assert {"fan.svg", "fan-0.svg"} & names
     titles = [section.title for section in sections(problem(name), finished.result)]
     assert titles == (["Estimate", "Risk"] if name == "risk" else ["Estimate"])
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (0.007698955, 0.000263, "0.0077"),
+        (10.454103156, 0.00194594, "10.4541"),
+        (100.0, 0.0, "100"),
+        (0.0, 0.1, "0"),
+        (-0.31, 2.0, "\N{MINUS SIGN}0.31"),
+        (4.876, 1e-12, "4.876"),
+    ],
+)
+def test_a_figure_has_the_digits_that_its_error_leaves(value: float, error: float, shown: str) -> None:
+    result = {
+        "value": value,
+        "std_error": error,
+        "interval": {"level": 0.95, "lower": value, "upper": value},
+        "paths": 16,
+        "convergence": [{"paths": 16, "value": value, "std_error": error}],
+        "plan": {"steps": 1, "sampling": "pseudo"},
+    }
+    (estimate,) = sections(problem("net"), json.dumps(result).encode())
+    figures = {each.label: each.value for each in estimate.blocks[0].figures}
+    assert figures["Value"] == shown
+    assert figures["95 % interval"] == f"{shown} to {shown}"

@@ -62,6 +62,22 @@ def test_what_is_refused_is_named(name: str, given: dict[str, object], field: st
     assert refused.value.detail
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "detail"),
+    [
+        ("rsi", {"period": "abc"}, "must be an integer from 2 to 100000"),
+        ("rsi", {"period": 14.5}, "must be an integer from 2 to 100000, not 14.5"),
+        ("rsi", {"period": -1}, "must be from 2 to 100000"),
+        ("bbands", {"nbdev_up": None}, "must be a number from -3e+37 to 3e+37"),
+        ("kalman_level", {"obs_var": -1}, "must be from 0 to 1000000000000"),
+    ],
+)
+def test_what_is_refused_is_told_with_what_is_possible(name: str, given: dict[str, object], detail: str) -> None:
+    with pytest.raises(ParameterInvalid) as refused:
+        checked(CATALOGUE[name], given)
+    assert refused.value.detail == detail
+
+
 def test_equal_parameters_have_one_canonical_form() -> None:
     macd = CATALOGUE["macd"]
     forms = {

@@ -174,5 +174,9 @@ def _debit(caller: Caller, units: int) -> Debit:
 
 
 def _unknown(symbol: str, request: PricesRequest) -> str:
-    then = "" if request.as_of is None else f" as of {request.as_of.isoformat()}"
-    return f"There are no {request.interval} bars of {symbol!r}{then}. GET /symbols lists what there is."
+    if request.as_of is None:
+        return f"There are no {request.interval} bars of {symbol!r}. GET /symbols lists what there is."
+    return (
+        f"There were no {request.interval} bars of {symbol!r} yet. `as_of` counts from imports, not from bars: "
+        f"leave it out, or name a later time."
+    )

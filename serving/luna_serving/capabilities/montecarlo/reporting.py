@@ -25,13 +25,19 @@ def sections(parameters: bytes, result: bytes) -> Sequence[Section]:
     document = orjson.loads(result)
     plan = document["plan"]
     figures = [
-        Figure("Value", number(document["value"], 8), f"± {number(document['std_error'], 3)}, one standard error"),
+        Figure(
+            "Value",
+            _meant(document["value"], document["std_error"]),
+            f"± {number(document['std_error'], 3)}, one standard error",
+        ),
         Figure("Paths", number(document["paths"]), f"{plan['steps']} steps each, {plan['sampling']}"),
         Figure("95 % interval", _interval(document)),
     ]
     if "upper_bound" in document:
         upper = document["upper_bound"]
-        figures.append(Figure("Upper bound", number(upper["value"], 6), f"± {number(upper['std_error'], 3)}"))
+        figures.append(
+            Figure("Upper bound", _meant(upper["value"], upper["std_error"]), f"± {number(upper['std_error'], 3)}")
+        )
     found: list[Section] = [
         Section(
             "Estimate",
@@ -61,7 +67,16 @@ def _written(estimate: dict[str, Any]) -> str:
 
 
 def _interval(document: dict[str, Any]) -> str:
-    return f"{number(document['interval']['lower'], 7)} to {number(document['interval']['upper'], 7)}"
+    error, bounds = document["std_error"], document["interval"]
+    return f"{_meant(bounds['lower'], error)} to {_meant(bounds['upper'], error)}"
+
+
+def _meant(value: float, error: float) -> str:
+    """A number to the second digit of its error: further digits say nothing."""
+    if not value or not error:
+        return number(value, 8)
+    digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(error)) + 2
+    return number(value, min(max(digits, 2), 8))
 
 
 # The report follows the artifacts at once, with the same charts.
@@ -90,7 +105,7 @@ def _fan(fan: dict[str, Any], i: int, unit: str) -> Chart:
         f"The median ends at {number(last[MEDIAN], 4)}; 95 % of the paths end between {number(last[0], 4)} and "
         f"{number(last[-1], 4)}."
     )
-    title = f"Paths of asset {i}"
+    title = "Paths" if len(fan["assets"]) == 1 else f"Paths of asset {i}"
     svg = line_chart(
         title, said, fan["times"], [Series("median", rows[MEDIAN])], bands=bands, x_label=unit, y_label="price"
     )
@@ -120,7 +135,7 @@ def _convergence(rows: list[dict[str, Any]]) -> Chart:
     high = [row["value"] + 2 * row["std_error"] for row in rows]
     last = rows[-1]
     said = f"After {last['paths']:,} paths {number(last['value'], 7)} ± {number(last['std_error'], 2)}."
-    band = Band("two standard errors on either side", low, high)
+    band = Band("± two standard errors", low, high)
     svg = line_chart(
         "Convergence", said, x, [Series("estimate", values)], bands=[band], x_label="log2 of the paths", y_label="value"
     )

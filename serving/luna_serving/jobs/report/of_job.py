@@ -89,11 +89,18 @@ def _lead(ended: Ended) -> str:
     return f"The job did not finish. What follows is about the part that was done.{why}"
 
 
+def _told(value: object) -> str:
+    """A value of the manifest, for people."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_told(each)}" for name, each in sorted(value.items()))
+    return str(value)
+
+
 def _reproduction(job: ClaimedJob, ended: Ended) -> Sequence[Section]:
     manifest = {**job.manifest, **(ended.manifest or {})}
     if not manifest:
         return ()
-    rows = [(str(name), str(value)) for name, value in sorted(manifest.items())]
+    rows = [(str(name), _told(value)) for name, value in sorted(manifest.items())]
     return (
         Section(
             "To run it again",

@@ -102,7 +102,7 @@ class Resolving:
         found = await self.places.find(account_id, symbols or (), frame.interval, frame.as_of)
         missing = [symbol for symbol in symbols or () if symbol not in found]
         known = [found[symbol] for symbol in symbols or () if symbol in found]
-        return known, {symbol: unknown_symbol(symbol, frame.interval.value) for symbol in missing}
+        return known, {symbol: unknown_symbol(symbol, frame.interval.value, frame.as_of) for symbol in missing}
 
     async def _orders(
         self, account_id: int, call: BatchCall, asked: Sequence[Asked | ItemInvalid]

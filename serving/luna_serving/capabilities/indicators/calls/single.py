@@ -92,7 +92,7 @@ class Parsing:
         symbols = [wanted.symbol, *([asked.benchmark] if asked.benchmark else [])]
         found = await self.places.find(account_id, symbols, frame.interval, frame.as_of)
         if wanted.symbol not in found:
-            raise unknown_symbol(wanted.symbol, frame.interval.value)
+            raise unknown_symbol(wanted.symbol, frame.interval.value, frame.as_of)
         if asked.benchmark and asked.benchmark not in found:
             raise ItemInvalid("invalid", 422, f"There are no prices of {asked.benchmark[:64]!r}.", "params", BENCHMARK)
         return work_of(wanted, asked, found[wanted.symbol], found[asked.benchmark] if asked.benchmark else None)

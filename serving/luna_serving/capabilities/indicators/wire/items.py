@@ -1,8 +1,14 @@
 """What is wrong with one indicator or instrument of a request, which leaves the others alone."""
 
+from datetime import datetime
+from typing import Final
+
+from luna_serving.capabilities.indicators.jobs.tasks import CUSTOM
 from luna_serving.capabilities.indicators.jobs.windows import Miss
 from luna_serving.wire import problems
 from luna_serving.wire.problems import TYPE_BASE, FieldError, Problem
+
+AS_OF: Final = "`as_of` counts from imports, not from bars: leave it out, or name a later time."
 
 
 class ItemInvalid(Exception):
@@ -35,10 +41,12 @@ class ItemInvalid(Exception):
 
 def unknown_indicator(name: str) -> ItemInvalid:
     """404: neither the catalogue nor the account has it."""
-    return ItemInvalid("not-found", 404, f"There is no indicator {name[:64]!r}. GET /indicators lists all.", "name")
+    where = "/indicators/custom lists yours" if name.startswith(CUSTOM) else "/indicators lists all"
+    return ItemInvalid("not-found", 404, f"There is no indicator {name[:64]!r}. GET {where}.", "name")
 
 
-def unknown_symbol(symbol: str, interval: str) -> ItemInvalid:
+def unknown_symbol(symbol: str, interval: str, as_of: datetime | None = None) -> ItemInvalid:
     """404: the account sees no such instrument."""
-    detail = f"There are no prices of {symbol[:64]!r} with interval {interval}. GET /symbols lists what there is."
+    then, cure = ("", "GET /symbols lists what there is.") if as_of is None else (" then", AS_OF)
+    detail = f"There are no prices of {symbol[:64]!r} with interval {interval}{then}. {cure}"
     return ItemInvalid("not-found", 404, detail)

@@ -68,6 +68,8 @@ def blocks_of(path: Path, interval: Interval) -> Iterator[Block]:
             if batch.num_rows:
                 yield _block(name, row, batch, interval)
                 row += batch.num_rows
+    except FileNotFoundError as error:
+        raise ImportRefused(f"There is no file {name}.") from error
     except (pa.ArrowException, OSError) as error:
         raise ImportRefused(f"{name} cannot be read, from about row {row:,}: {_first_line(error)}") from error
 

@@ -40,7 +40,9 @@ class _Reference:
     member: str
     """`returns` or `prices`: what the data are."""
     at: str
-    """JSON pointer."""
+    """JSON pointer to the data."""
+    root: str
+    """JSON pointer to the object whose members name them."""
     form: DatasetForm | SymbolsForm
 
 
@@ -99,20 +101,23 @@ class Sources:
             None if columns is None else tuple(columns),
         )
         bounds = SeriesBounds(self._settings.max_assets, self._settings.max_periods)
-        found = await self._series.find(account_id, wanted, bounds, reference.at)
+        found = await self._series.find(account_id, wanted, bounds, reference.root)
         values, names = _columns(found, reference.at)
         return values, names, found.origin
 
     async def _from_symbols(self, reference: _Reference, form: SymbolsForm, account_id: int) -> Floats:
         if len(form.symbols) > self._settings.max_assets:
             most = self._settings.max_assets
-            raise problems.invalid(FieldError(f"{reference.at}/symbols", f"At most {most} symbols are taken."))
+            raise problems.invalid(FieldError(f"{reference.root}/symbols", f"At most {most} symbols are taken."))
         located = await self._prices.locate(account_id, form.symbols, Interval(form.interval))
         missing = [(i, each) for i, each in enumerate(form.symbols) if each not in located]
         if missing or self._markets is None:
             raise problems.invalid(
                 *(
-                    FieldError(f"{reference.at}/{i}", f"No market here has {name!r} with bars of {form.interval}.")
+                    FieldError(
+                        f"{reference.root}/symbols/{i}",
+                        f"There are no {form.interval} bars of {name[:64]!r}. GET /symbols lists what there is.",
+                    )
                     for i, name in missing[:10] or [(0, form.symbols[0])]
                 )
             )
@@ -129,12 +134,12 @@ def _named(document: dict[str, Any]) -> _Reference | None:
         if isinstance(value, dict):
             at = f"/{member}"
             if member == "prices" and "symbols" in value:
-                return _Reference(member, at, validated(SymbolsForm.model_validate, value, (member,)))
-            return _Reference(member, at, validated(DatasetForm.model_validate, value, (member,)))
+                return _Reference(member, at, at, validated(SymbolsForm.model_validate, value, (member,)))
+            return _Reference(member, at, at, validated(DatasetForm.model_validate, value, (member,)))
     if isinstance(document.get("dataset"), str):
-        return _Reference("returns", "/dataset", read_form(DatasetForm, {"dataset": document["dataset"]}))
+        return _Reference("returns", "/dataset", "", read_form(DatasetForm, {"dataset": document["dataset"]}))
     if isinstance(document.get("symbols"), list):
-        return _Reference("prices", "/symbols", read_form(SymbolsForm, {"symbols": document["symbols"]}))
+        return _Reference("prices", "/symbols", "", read_form(SymbolsForm, {"symbols": document["symbols"]}))
     return None
 
 

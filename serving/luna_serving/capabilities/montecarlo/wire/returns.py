@@ -59,9 +59,7 @@ class Returns:
             None if model.series is None else tuple(model.series),
             None if model.columns is None else tuple(model.columns),
         )
-        found = await self._series.find(
-            account_id, reference, SeriesBounds(MOST_ASSETS, MOST_PERIODS), "/model/dataset"
-        )
+        found = await self._series.find(account_id, reference, SeriesBounds(MOST_ASSETS, MOST_PERIODS), "/model")
         columns = [np.asarray(each, dtype=np.float64).reshape(len(each), -1) for each in found.values]
         lengths = {len(each) for each in columns}
         if len(lengths) > 1:

@@ -42,14 +42,15 @@ def canonical(params: Params) -> str:
 
 
 def _number(parameter: Parameter, value: object) -> int | float:
+    span = f"{parameter.min:.15g} to {parameter.max:.15g}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         kind = "an integer" if parameter.type == "integer" else "a number"
-        raise ParameterInvalid(parameter.name, f"must be {kind}, got {type(value).__name__}")
+        raise ParameterInvalid(parameter.name, f"must be {kind} from {span}")
     if not parameter.min <= value <= parameter.max:
-        raise ParameterInvalid(parameter.name, f"must lie between {parameter.min} and {parameter.max}")
+        raise ParameterInvalid(parameter.name, f"must be from {span}")
     if parameter.type == "number":
         # 0.0 and -0.0 are equal, and so must their keys be.
         return float(value) + 0.0
     if value != int(value):
-        raise ParameterInvalid(parameter.name, "must be an integer")
+        raise ParameterInvalid(parameter.name, f"must be an integer from {span}, not {value:.15g}")
     return int(value)
