@@ -15,6 +15,7 @@ import pytest
 from statsmodels.datasets import nile
 from tests.serving.platform import Platform
 
+from luna_serving.app import CAPABILITIES
 from luna_store.accounts.api_keys import ApiKey
 
 NILE = [float(v) for v in nile.load_pandas().data["volume"]]
