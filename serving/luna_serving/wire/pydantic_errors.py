@@ -6,7 +6,7 @@ no such place. Here they are one error, at the value.
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
@@ -35,9 +35,11 @@ def field_errors(errors: Sequence[ErrorDetails], value: object, path: tuple[str,
 
 def _steps(error: ErrorDetails, value: object) -> tuple[str, ...]:
     """The path of an error, without the names of schemas."""
-    found, at = [], value
+    found: list[str] = []
+    at: Any = value
     for step in error["loc"]:
-        if (isinstance(at, dict) and step in at) or (isinstance(at, list) and isinstance(step, int) and step < len(at)):
+        inside = step in at if isinstance(at, dict) else isinstance(at, list) and step in range(len(at))
+        if inside:
             at = at[step]
         elif error["type"] not in ABSENT or step != error["loc"][-1]:
             continue
