@@ -36,9 +36,9 @@ class Form(StrictModel):
         return name
 
     @classmethod
-    def members(cls) -> list[str]:
+    def member_names(cls) -> list[str]:
         """The names of all members, that of the series among them."""
-        return [cls.series_member(), *super().members()]
+        return [cls.series_member(), *super().member_names()]
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

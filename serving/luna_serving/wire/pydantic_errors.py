@@ -6,7 +6,7 @@ no such place. Here they are one error, at the value.
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
@@ -35,9 +35,10 @@ def field_errors(errors: Sequence[ErrorDetails], value: object, path: tuple[str,
 
 def _steps(error: ErrorDetails, value: object) -> tuple[str, ...]:
     """The path of an error, without the names of schemas."""
-    found, at = [], value
+    found: list[str] = []
+    at: Any = value
     for step in error["loc"]:
-        if (isinstance(at, dict) and step in at) or (isinstance(at, list) and isinstance(step, int) and step < len(at)):
+        if _holds(at, step):
             at = at[step]
         elif error["type"] not in ABSENT or step != error["loc"][-1]:
             continue
@@ -45,16 +46,22 @@ def _steps(error: ErrorDetails, value: object) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _holds(value: object, step: int | str) -> bool:
+    if isinstance(value, list):
+        return isinstance(step, int) and step < len(value)
+    return isinstance(value, dict) and step in value
+
+
 def _sentence(error: ErrorDetails) -> str:
     """What is wrong, without its full stop."""
     match error["type"]:
         case "union_tag_invalid":
-            known = error["ctx"]["expected_tags"].replace("'", "")
+            known = error["ctx"]["expected_tags"]
             return f"Its {_member(error)} '{error['ctx']['tag']}' is none of {known}"
         case "union_tag_not_found":
             return f"Must have a {_member(error)}, which says what it is"
         case "extra_forbidden":
-            return "Is no member here"
+            return "Is not permitted here"
         case "too_short":
             least = error["ctx"]["min_length"]
             return f"Must have at least {least} {'element' if least == 1 else 'elements'}"

@@ -18,7 +18,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     @classmethod
-    def members(cls) -> list[str]:
+    def member_names(cls) -> list[str]:
         """The names of all members, as a body has them."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
@@ -79,8 +79,8 @@ def unknown_members(
     """The errors of unknown members, at most a few; pydantic would make one per member, up to a million."""
     for name in members:
         if name not in schema.model_fields:
-            known = ", ".join(schema.members())
-            yield FieldError(pointer_of((*path, name)), f"Is no member here. The members are {known}.")
+            known = ", ".join(schema.member_names())
+            yield FieldError(pointer_of((*path, name)), f"Is not permitted here: the members are {known}.")
     for name, choice in _choices(schema):
         value = members.get(name)
         if isinstance(value, list):
