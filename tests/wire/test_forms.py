@@ -73,7 +73,7 @@ def test_what_names_no_known_kind_is_one_error_at_its_place(shape: object) -> No
 
 
 def test_a_kind_that_is_not_known_is_answered_with_those_that_are() -> None:
-    assert errors({"shape": {"kind": "star"}}) == {"/shape": "Its kind 'star' is none of circle, polygon."}
+    assert errors({"shape": {"kind": "star"}}) == {"/shape": "Its kind 'star' is none of 'circle', 'polygon'."}
     assert errors({"shape": {"radius": 1.0}}) == {"/shape": "Must have a kind, which says what it is."}
 
 
@@ -95,8 +95,8 @@ class Order(StrictModel):
         ({"shapes": ["circle"]}, "/shapes/0", "Input should be an object."),
         ({"shapes": []}, "/shapes", "Must have at least 1 element."),
         ({"shapes": [{}]}, "/shapes/0/radius", "Field required."),
-        ({"sizes": {}}, "/sizes", "Is no member here. The members are size, shapes."),
-        ({"shapes": [{"radius": 1.0, "r": 1.0}]}, "/shapes/0/r", "Is no member here."),
+        ({"sizes": {}}, "/sizes", "Is not permitted here: the members are size, shapes."),
+        ({"shapes": [{"radius": 1.0, "r": 1.0}]}, "/shapes/0/r", "Is not permitted here."),
     ],
 )
 def test_an_error_is_one_sentence_at_a_place_that_the_body_has(body: dict[str, Any], pointer: str, detail: str) -> None:
@@ -105,7 +105,7 @@ def test_an_error_is_one_sentence_at_a_place_that_the_body_has(body: dict[str, A
 
 def test_the_members_of_a_form_are_listed_with_its_series() -> None:
     found = errors({"shape": {"kind": "circle", "radius": 1.0}, "q": 1})
-    assert found == {"/q": "Is no member here. The members are samples, shape, others, hidden."}
+    assert found == {"/q": "Is not permitted here: the members are samples, shape, others, hidden."}
 
 
 def test_unknown_members_are_found_at_every_depth_before_pydantic_is_asked() -> None:

@@ -38,8 +38,7 @@ def _steps(error: ErrorDetails, value: object) -> tuple[str, ...]:
     found: list[str] = []
     at: Any = value
     for step in error["loc"]:
-        inside = step in at if isinstance(at, dict) else isinstance(at, list) and step in range(len(at))
-        if inside:
+        if _holds(at, step):
             at = at[step]
         elif error["type"] not in ABSENT or step != error["loc"][-1]:
             continue
@@ -47,16 +46,22 @@ def _steps(error: ErrorDetails, value: object) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _holds(value: object, step: int | str) -> bool:
+    if isinstance(value, list):
+        return isinstance(step, int) and step < len(value)
+    return isinstance(value, dict) and step in value
+
+
 def _sentence(error: ErrorDetails) -> str:
     """What is wrong, without its full stop."""
     match error["type"]:
         case "union_tag_invalid":
-            known = error["ctx"]["expected_tags"].replace("'", "")
+            known = error["ctx"]["expected_tags"]
             return f"Its {_member(error)} '{error['ctx']['tag']}' is none of {known}"
         case "union_tag_not_found":
             return f"Must have a {_member(error)}, which says what it is"
         case "extra_forbidden":
-            return "Is no member here"
+            return "Is not permitted here"
         case "too_short":
             least = error["ctx"]["min_length"]
             return f"Must have at least {least} {'element' if least == 1 else 'elements'}"

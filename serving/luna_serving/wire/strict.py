@@ -80,7 +80,7 @@ def unknown_members(
     for name in members:
         if name not in schema.model_fields:
             known = ", ".join(schema.member_names())
-            yield FieldError(pointer_of((*path, name)), f"Is no member here. The members are {known}.")
+            yield FieldError(pointer_of((*path, name)), f"Is not permitted here: the members are {known}.")
     for name, choice in _choices(schema):
         value = members.get(name)
         if isinstance(value, list):

@@ -82,7 +82,7 @@ def test_every_start_is_taken_by_a_model_that_has_it(kind: str) -> None:
         ({"kind": "structural"}, "/model", "needs a component"),
         ({"kind": "structural", "level": {"var": -1}}, "/model/level/var", "greater than or equal to 0"),
         ({"kind": "structural", "level": {"variance": 1}}, "/model/level/variance", "not permitted"),
-        ({"kind": "structural", "level": 1}, "/model/level", "valid dictionary"),
+        ({"kind": "structural", "level": 1}, "/model/level", "an object"),
         ({"kind": "structural", "trend": {}}, "/model/level", "needed"),
         ({"kind": "structural", "seasonal": {"var": 1}}, "/model/seasonal/period", "required"),
         ({"kind": "structural", "seasonal": {"period": 4.5}}, "/model/seasonal/period", "integer"),
@@ -206,7 +206,7 @@ def test_some_states_may_be_known_and_others_diffuse_or_stationary() -> None:
         ([{"states": [0, -1], "kind": "diffuse"}], "/model/initial/blocks/0/states/1", "greater than or equal to 0"),
         ([{"states": [], "kind": "diffuse"}], "/model/initial/blocks/0/states", "at least 1"),
         ([{"kind": "diffuse"}], "/model/initial/blocks/0/states", "required"),
-        ([{"states": [0, 1]}], "/model/initial/blocks/0", "discriminator"),
+        ([{"states": [0, 1]}], "/model/initial/blocks/0", "Must have a kind"),
         ([{"states": [0, 1], "kind": "blocks"}], "/model/initial/blocks/0", "'known', 'diffuse'"),
         ([], "/model/initial/blocks", "at least 1"),
         (

@@ -18,6 +18,7 @@ from luna_serving.capabilities.indicators.metrics import ReplicaMetrics
 from luna_serving.capabilities.indicators.settings import IndicatorSettings
 from luna_serving.dispatch.outcomes import Failed
 from luna_serving.engines.indicators.bars import Bars
+from luna_serving.engines.indicators.functions import kalman
 from luna_serving.prices.located import Adjust
 from luna_serving.prices.mapped import BarsUnavailable, MappedMarkets, VersionGone
 from luna_serving.prices.wiring import markets_of_environment
@@ -49,7 +50,14 @@ class IndicatorReplica:
         self._batches = ThreadPoolExecutor(threads, thread_name_prefix="batches")
 
     async def warm_up(self) -> None:
-        """Map the market, and follow it from now on."""
+        """Map the market, and follow it from now on.
+
+        The Kalman filters are compiled in the background; a call of one that arrives meanwhile waits for its program.
+        """
+        compiler = ThreadPoolExecutor(1, thread_name_prefix="compile")
+        await asyncio.get_running_loop().run_in_executor(compiler, kalman.prepare)
+        compiler.submit(kalman.compile_ahead)
+        compiler.shutdown(wait=False)
         if self._markets is not None:
             await self._markets.warm_up()
 

@@ -28,7 +28,7 @@ def door(gate: Gateway, returns: Returns) -> Door:
     def parsed(sent: Sent) -> MonteCarloWork | Unresolved:
         document = read(sent.body)
         if ORIGIN in document:
-            raise problems.invalid(FieldError(f"/{ORIGIN}", "Is no member here; it is for answers."))
+            raise problems.invalid(FieldError(f"/{ORIGIN}", "Is not permitted here: it is for answers."))
         if not names_returns(document):
             return MonteCarloWork(parse(document))
 

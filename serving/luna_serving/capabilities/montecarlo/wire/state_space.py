@@ -61,7 +61,7 @@ def _check_names(kind: str, fields: Mapping[str, Any]) -> None:
     known = inspect.signature(KINDS[kind]).parameters
     for name in fields:
         if name not in known:
-            raise wrong(f"/model/model/{name}", f"Is no member here. The members of {kind} are {', '.join(known)}.")
+            raise wrong(f"/model/model/{name}", f"Is not permitted here: the members of {kind} are {', '.join(known)}.")
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in {*fields, "initial"}:
             raise wrong(f"/model/model/{name}", "Field required.")

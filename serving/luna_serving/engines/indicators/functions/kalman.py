@@ -3,7 +3,7 @@
 Variances are parameters: fitted to a history, they would let early values know later bars.
 
 The state-space engine cuts series into chunks of known lengths, so that no length compiles anything, and filters many
-series in one call. It loads JAX: a process that computes these calls its `configure_jax` at the start. The plan is
+series in one call. It loads JAX: a process that computes these calls `prepare` at the start. The plan is
 forced, since the engine's own choice depends on a series' neighbours in a call, and plans differ in the last digits.
 """
 
@@ -15,6 +15,25 @@ import numpy as np
 from luna_serving.engines.indicators.bars import Column
 from luna_serving.engines.indicators.formula import Params, Work
 from luna_serving.engines.statespace.api.description import KINDS, Model
+
+COMPILED_BARS = (30, 600)
+"""A history of one chunk and one of several: they compile all that other lengths run."""
+
+
+def prepare() -> None:
+    """Let the process compute in float64. Call it at the start, before anything of JAX's runs."""
+    from luna_serving.engines.statespace.api.compute import configure_jax
+
+    configure_jax()
+
+
+def compile_ahead() -> None:
+    """Compile the programs of the three filters, after `prepare`."""
+    for bars in COMPILED_BARS:
+        close = np.arange(bars, dtype=np.float64) % 7 + 100
+        kalman_level([([close], {"obs_var": 1.0, "level_var": 0.1})])
+        kalman_trend([([close], {"obs_var": 1.0, "level_var": 0.1, "trend_var": 0.01})])
+        kalman_beta([([close, close], {"obs_var": 1e-4, "beta_var": 1e-3, "alpha_var": 1e-8})])
 
 
 def kalman_level(works: Sequence[Work]) -> Sequence[Sequence[Column]]:
