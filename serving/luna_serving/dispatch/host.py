@@ -3,6 +3,7 @@
 A process with JAX takes 0.3 GB and seconds to start, so capabilities share a host in small installations.
 """
 
+import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -64,8 +65,8 @@ class ComputeHost:
         self._replicas = {
             capability: kind(settings, telemetry.registry) for capability, (kind, settings) in replicas.items()
         }
-        for replica in self._replicas.values():
-            await replica.warm_up()
+        # At once: compilers have a core each.
+        await asyncio.gather(*(replica.warm_up() for replica in self._replicas.values()))
         Reporter(board, telemetry.registry).start(name)
 
     async def compute(self, capability: str, jobs: Sequence[Any], traceparent: str = "") -> Sequence[Any]:
