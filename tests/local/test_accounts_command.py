@@ -126,7 +126,7 @@ def test_the_audit_log_shows_what_the_command_line_did_and_who_ran_it(luna: Luna
 
 def test_grants_and_limits_are_given_by_name(luna: Luna) -> None:
     options = ["--allow", "kalman=arima,local_level", "--allow", "indicators=*"]
-    options += ["--limit", "max_series_length=20", "--limit", "history_days=7"]
+    options += ["--limit", "max_series_length=20", "--limit", "historyDays=7"]
     create(luna, "team/web", *options)
     facts = luna("account", "show", "team/web", "--json").facts
     assert facts["allowed"] == {"kalman": ["arima", "local_level"], "indicators": ["*"]}

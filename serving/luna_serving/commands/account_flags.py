@@ -17,7 +17,7 @@ def limit_help() -> str:
 
 
 def limit(text: str) -> tuple[str, int]:
-    """Read a limit and its value, NAME=N.
+    """Read a limit and its value, NAME=N; the name as in `accounts.limits` or as in a custom resource.
 
     Raises:
         ValueError: it is malformed; the message has the form.
@@ -25,6 +25,7 @@ def limit(text: str) -> tuple[str, int]:
     name, _, value = text.partition("=")
     if not value.isascii() or not value.isdigit():
         raise ValueError(f"{text!r} is not a limit and its whole number; write for example {limits.LIMITS[0].name}=10.")
+    name = {each.field: each.name for each in limits.LIMITS}.get(name, name)
     limits.validated({name: int(value)})
     return name, int(value)
 

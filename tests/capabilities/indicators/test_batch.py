@@ -86,7 +86,8 @@ async def test_a_wrong_item_has_an_error_and_leaves_the_others_alone(store: Stor
 @pytest.mark.parametrize(
     ("body", "status", "pointer"),
     [
-        ({"symbols": ["NOPE"], "indicators": [FAST]}, 404, "/symbols"),
+        ({"symbols": ["NOPE"], "indicators": [FAST]}, 404, "/symbols/0"),
+        ({"symbols": ["NOPE", "NO"], "indicators": [FAST]}, 404, "/symbols/0"),
         ({"symbols": ["AAPL"], "indicators": [{"name": "nothing"}]}, 404, "/indicators/0/name"),
         ({"symbols": ["AAPL"], "indicators": [{"name": "rsi"}]}, 403, "/indicators/0/name"),
         (

@@ -56,7 +56,8 @@ class Resolving:
         symbols = [_symbol(each) for each in found]
         errors: list[Miss] = []
         for symbol, error in unknown.items():
-            errors += [error.miss(id_, symbol) for id_ in call.ids]
+            pointer = f"/symbols/{(call.form.symbols or ()).index(symbol)}"
+            errors += [error.miss(id_, symbol, pointer) for id_ in call.ids]
         for i, (id_, order) in enumerate(zip(call.ids, orders, strict=True)):
             if isinstance(order, ItemInvalid):
                 errors += [order.miss(id_, symbol, f"/indicators/{i}") for symbol in symbols]
@@ -192,7 +193,8 @@ def _wrong(call: BatchCall, orders: Sequence[Order | ItemInvalid]) -> list[tuple
 
 
 def _problem(errors: Sequence[Miss]) -> Problem:
-    """The answer where no item is good: of the one reason, or 422 for several."""
+    """The answer where no item is good: of the one reason, or 422 for several. Each reason is told once."""
+    errors = list({(each.pointer, each.detail): each for each in reversed(errors)}.values())[::-1]
     statuses = {each.status for each in errors}
     if statuses == {404}:
         problem = problems.not_found(errors[0].detail if len(errors) == 1 else "None of the items was found.")
