@@ -140,9 +140,10 @@ def test_the_examples_are_applied_as_they_stand(luna_cluster: Kubernetes):
     with luna_cluster.namespace("examples") as namespace:
         here = ("-n", namespace, "-f", "-")
         applied = luna_cluster.kubectl("apply", *here, input=text.replace("team-acme", namespace))
-        luna_cluster.kubectl("delete", "tiers", "free", "pro", "premium", "enterprise")
+        tiers = ("free", "pro", "premium", "enterprise")
+        luna_cluster.kubectl("delete", "tiers", *tiers)
         accounts = luna_cluster.get("accounts", "-n", namespace)["items"]
-    assert applied.count("created") == text.count("\nkind: ") == len(accounts) + 3
+    assert applied.count("created") == text.count("\nkind: ") == len(accounts) + len(tiers)
     assert {account["spec"].get("tier") for account in accounts} == {None, "pro"}
 
 

@@ -16,7 +16,6 @@ from luna_serving.wire.problems import FieldError
 
 BARS: Final = "bars"
 BENCHMARK_BARS: Final = "benchmark_bars"
-SOURCES: Final = ("symbols", BARS, "dataset")
 
 
 @dataclass(frozen=True, slots=True)
