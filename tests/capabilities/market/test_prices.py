@@ -167,7 +167,7 @@ async def test_one_bad_symbol_leaves_the_others_and_none_good_is_an_error(
         ({"symbols": "AAPL", "adjust": "dividends"}, "/query/adjust"),
         ({"symbols": "AAPL", "start": "0"}, "/query/start"),
         ({"symbols": "AAPL", "start": "2013-02-30"}, "/query/start"),
-        ({"symbols": "AAPL", "start": "2013-02-02", "end": "2013-02-01"}, "/query/end"),
+        ({"symbols": "AAPL", "start": "2013-02-02", "end": "2013-02-01"}, "/query/start"),
         ({"symbols": "AAPL", "limit": "0"}, "/query/limit"),
         ({"symbols": "AAPL", "order": "up"}, "/query/order"),
         ({"symbols": "AAPL", "as_of": "yesterday"}, "/query/as_of"),

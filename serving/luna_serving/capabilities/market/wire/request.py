@@ -88,7 +88,7 @@ def read(asked: Parameters, max_symbols: int) -> PricesRequest:
     if symbols is None and not errors:
         errors.append(FieldError("/query/symbols", "Name symbols, separated by commas: symbols=AAPL,MSFT."))
     if start is not None and end is not None and start > end:
-        errors.append(FieldError("/query/end", "Lies before `start`."))
+        errors.append(FieldError("/query/start", "Must not lie after `end`."))
     if page is not None and not 0 <= page[1] <= MAX_OFFSET:
         errors.append(FieldError("/query/cursor", "Is no cursor of this list."))
     if errors:
