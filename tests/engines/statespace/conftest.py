@@ -1,4 +1,4 @@
-"""JAX as strict as it gets: a silent broadcast or a float32 would be a wrong number somewhere else."""
+"""The state-space tests: fixtures, and how many programs were compiled."""
 
 import jax
 import jax.monitoring
@@ -11,9 +11,6 @@ from luna_serving.engines.statespace.process.jax_process import configure_jax
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
-# At import, and for the whole run: flags are part of the key under which JAX keeps compiled programs.
-jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_numpy_dtype_promotion", "strict")
 configure_jax()
 
 # The first example of a shape compiles it; that is no slow test.

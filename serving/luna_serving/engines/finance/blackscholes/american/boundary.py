@@ -40,6 +40,7 @@ def limit_at_expiry(p: Put) -> Array:
 
 def start(grid: Grid, p: Put) -> Array:
     """A first guess of B at the nodes: that of Bjerksund and Stensland (1993), by put-call symmetry."""
+    p = as_rows(p)
     tau = p.expiry * jnp.asarray(grid.xi**2)[:, None]
     r, q, s2 = p.rate, p.dividend_yield, p.volatility**2
     b = (q - r) / s2
@@ -71,10 +72,11 @@ class Terms(NamedTuple):
 
 def improve(grid: Grid, quadrature: Quadrature, p: Put, b: Array) -> Array:
     """One step with equation FP-A: converges fast, but not where rates are large against the variance."""
+    p = as_rows(p)
     t = _terms(grid, quadrature, p, b)
     n_low, n_high = density(t.d_low), density(t.d_high)
-    owed = jnp.exp(p.rate * t.u) * n_low / t.sv
-    owned = jnp.exp(p.dividend_yield * t.u) * (n_high / t.sv + tail(t.d_high, n_high))
+    owed = jnp.exp(p.rate[None] * t.u) * n_low / t.sv
+    owned = jnp.exp(p.dividend_yield[None] * t.u) * (n_high / t.sv + tail(t.d_high, n_high))
     n_integral, d_integral = _integrals(quadrature, p, t, owed, owned)
     m_low, m_high = density(t.low), density(t.high)
     numerator = m_low / t.root + n_integral
@@ -85,15 +87,21 @@ def improve(grid: Grid, quadrature: Quadrature, p: Put, b: Array) -> Array:
 
 def improve_carefully(grid: Grid, quadrature: Quadrature, p: Put, b: Array) -> Array:
     """One step with equation FP-B, which has Φ where FP-A has φ/(σ√τ): converges slowly, for all options."""
+    p = as_rows(p)
     t = _terms(grid, quadrature, p, b)
-    owed = jnp.exp(p.rate * t.u) * tail(t.d_low, density(t.d_low))
-    owned = jnp.exp(p.dividend_yield * t.u) * tail(t.d_high, density(t.d_high))
+    owed = jnp.exp(p.rate[None] * t.u) * tail(t.d_low, density(t.d_low))
+    owned = jnp.exp(p.dividend_yield[None] * t.u) * tail(t.d_high, density(t.d_high))
     n_integral, d_integral = _integrals(quadrature, p, t, owed, owned)
     m_low, m_high = density(t.low), density(t.high)
     numerator = tail(t.low, m_low) + n_integral
     denominator = tail(t.high, m_high) + d_integral
     slope = m_low / t.root / numerator - m_high / t.root / denominator
     return _stepped(p, t, b, numerator / denominator, slope)
+
+
+def as_rows(p: Put) -> Put:
+    """Columns [1, R], beside nodes [N, R]."""
+    return Put(*(jnp.asarray(each)[None, :] for each in p))
 
 
 def _terms(grid: Grid, quadrature: Quadrature, p: Put, b: Array) -> Terms:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from luna_serving.engines.finance.blackscholes.american.boundary import Put, limit_at_expiry, log_ratio
+from luna_serving.engines.finance.blackscholes.american.boundary import Put, as_rows, limit_at_expiry, log_ratio
 from luna_serving.engines.finance.blackscholes.american.grid import Grid
 from luna_serving.engines.finance.blackscholes.mills import density, tail
 
@@ -38,18 +38,19 @@ def values(grid: Grid, p: Put, b: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def _held(grid: Grid, p: Put, b: Array) -> Array:
-    r, q = p.rate, p.dividend_yield
-    x = limit_at_expiry(p)
+    rows = as_rows(p)
+    r, q = rows.rate, rows.dividend_yield
+    x = limit_at_expiry(rows)
     below = log_ratio(b, x)
     quadrature = grid.price
     to_boundary = -jnp.sqrt(jnp.maximum(jnp.asarray(quadrature.interpolation) @ (below * below), 0.0))
-    v = p.expiry * jnp.asarray(quadrature.sine**2)[:, None]
-    sv = p.volatility * jnp.sqrt(p.expiry) * jnp.asarray(quadrature.sine)[:, None]
-    log_spot = jnp.log(p.spot)
+    v = rows.expiry * jnp.asarray(quadrature.sine**2)[:, None]
+    sv = rows.volatility * jnp.sqrt(rows.expiry) * jnp.asarray(quadrature.sine)[:, None]
+    log_spot = jnp.log(rows.spot)
     d_low = (log_spot - jnp.log(x) - to_boundary + (r - q) * v) / sv - 0.5 * sv
     d_high = d_low + sv
     premium = r * jnp.exp(-r * v) * tail(-d_low, density(d_low))
-    premium -= q * p.spot * jnp.exp(-q * v) * tail(-d_high, density(d_high))
+    premium -= q * rows.spot * jnp.exp(-q * v) * tail(-d_high, density(d_high))
     value: Array = european_put(p) + p.expiry * (jnp.asarray(quadrature.weights) @ premium)
     return value
 
