@@ -64,7 +64,7 @@ async def serving(
 
     metrics = DispatchMetrics(CollectorRegistry()).of("blackscholes")
     gate = Gate(wired.charges, compute, GateLimits(100, 10**7, 100, 4, 30.0), metrics)
-    doors = Doors(DoorParts(service, store.engine, watching, wired.charges, wired.authorization, keys))
+    doors = Doors(DoorParts(service, store.engine, watching, wired.charges, wired.authorization, keys, None))
     opened = door(gate, Reader(max_rows), 64 * 1024 * 1024)
     parts = JobParts(
         authorization=wired.authorization,
