@@ -135,7 +135,11 @@ def _json(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def document(app: FastAPI, operations: Sequence[Hot]) -> dict[str, Any]:
-    """The OpenAPI document of the application."""
+    """The OpenAPI document of the application.
+
+    Raises:
+        ValueError: two schemas have one name.
+    """
     whole = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = whole.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -143,10 +147,10 @@ def document(app: FastAPI, operations: Sequence[Hot]) -> dict[str, Any]:
     schemas["Problem"] = PROBLEM
     for operations_of_path in whole["paths"].values():
         for described in operations_of_path.values():
-            schemas |= described.pop("x-schemas", {})
+            _add(schemas, described.pop("x-schemas", {}))
     for operation in operations:
         described = {"tags": [operation.capability], **operation.openapi}
-        schemas |= described.pop("x-schemas", {})
+        _add(schemas, described.pop("x-schemas", {}))
         names = [] if operation.method == "POST" else [operation.method.lower()]
         name = "_".join([*names, *re.findall(r"\w+", operation.path)])
         parameters = _parameters(operation, described.pop("parameters", []))
@@ -162,6 +166,12 @@ def document(app: FastAPI, operations: Sequence[Hot]) -> dict[str, Any]:
                 LEAST: operation.least.word,
             }
     return whole
+
+
+def _add(schemas: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for name, schema in more.items():
+        if schemas.setdefault(name, schema) != schema:
+            raise ValueError(f"Two schemas of the OpenAPI document are named {name}: rename one of the models.")
 
 
 def _parameters(operation: Hot, described: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from luna_serving.capabilities.montecarlo.schemas.request import LARGEST_SEED
 
 
-class Interval(BaseModel):
+class ConfidenceInterval(BaseModel):
     """Student's t interval."""
 
     level: float
@@ -20,7 +20,7 @@ class Bound(BaseModel):
 
     value: float
     std_error: float
-    interval: Interval
+    interval: ConfidenceInterval
 
 
 class Origin(BaseModel):
@@ -67,7 +67,7 @@ class MonteCarloAnswer(BaseModel):
 
     value: float = Field(description="Discounted to time 0; of a portfolio the mean profit, as a fraction.")
     std_error: float
-    interval: Interval
+    interval: ConfidenceInterval
     paths: int = Field(description="That were computed: whole blocks.")
     stopped: Literal["paths", "std_error", "seconds", "cancelled"] = Field(description="What ended the run.")
     upper_bound: Bound | None = Field(None, description="The dual bound, where it was asked for.")
