@@ -102,13 +102,14 @@ async def test_health_system_shows_a_running_luna_and_nothing_that_helps_an_atta
         for _ in range(50):  # every replica reports once per second
             answer = await client.get("/health/system")
             replicas = answer.json()["replicas"] or {}
-            if replicas.get("ingress", {}).get("running") == 2 and "workers" in replicas:
+            running = {name: each["running"] for name, each in replicas.items()}
+            if running.get("ingress") == 2 and running.get("compute") == 1 and "workers" in running:
                 break
             await asyncio.sleep(1)
     assert answer.status_code == 200
     found = answer.json()
     assert found["status"] == "ok"
-    computing = [each.name for each in CAPABILITIES if each.replica is not None]
+    computing = sorted(each.name for each in CAPABILITIES if each.replica is not None)
     assert found["replicas"]["compute"] == {"running": 1, "capabilities": computing, "device": "cpu"}
     assert found["replicas"]["ingress"] == {"running": 2, "capabilities": [], "device": None}
     assert found["memory"]["total_bytes"] == psutil.virtual_memory().total

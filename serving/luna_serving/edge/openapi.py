@@ -169,9 +169,11 @@ def document(app: FastAPI, operations: Sequence[Hot]) -> dict[str, Any]:
 
 
 def _add(schemas: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add schemas; those of bodies and of answers differ for one model, but its description is the same."""
     for name, schema in more.items():
-        if schemas.setdefault(name, schema) != schema:
+        if schemas.get(name, schema).get("description") != schema.get("description"):
             raise ValueError(f"Two schemas of the OpenAPI document are named {name}: rename one of the models.")
+        schemas[name] = schema
 
 
 def _parameters(operation: Hot, described: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
