@@ -34,7 +34,7 @@ def test_what_clients_and_tests_set_is_no_setting() -> None:
         ({"LUNA_PROXY": "nginx"}, "LUNA_PROXY cannot be used"),
         ({"LUNA_HOSTS": "compute"}, "Write it as JSON, such as LUNA_HOSTS="),
         ({"LUNA_HOSTS": '{"workers": ["*"]}'}, "LUNA_HOSTS: 'workers' cannot name a host"),
-        ({"LUNA_ONLY": "indicators"}, "choose from account, kalman, people"),
+        ({"LUNA_ONLY": "weather"}, "choose from account, kalman, people"),
         ({"LUNA_ONLY": ","}, "LUNA_ONLY cannot be used: Name at least one capability"),
         ({"app": "no.such.module"}, "in a folder of PYTHONPATH"),
         ({"app": "../x"}, "in a folder of PYTHONPATH"),

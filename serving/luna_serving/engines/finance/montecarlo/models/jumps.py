@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import poisson
+from scipy.special import pdtr
 
 from luna_serving.engines.finance.montecarlo.models.diffusion import Diffusion
 from luna_serving.engines.finance.montecarlo.models.heston import Heston
@@ -22,7 +22,7 @@ from luna_serving.engines.finance.montecarlo.sampling.draws import Needs, Step
 def _counts(mean: float) -> Float[np.ndarray, " k"]:
     """Distribution function of a Poisson variable, up to where it is 1 in double precision."""
     # Beyond so many standard deviations less than 1e-17 is left.
-    return np.asarray(poisson.cdf(np.arange(int(mean + 12.0 * np.sqrt(mean) + 30.0)), mean))
+    return np.asarray(pdtr(np.arange(int(mean + 12.0 * np.sqrt(mean) + 30.0)), mean))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from luna_serving.engines.finance.montecarlo.reduction.moments import Moments
 
@@ -26,7 +26,7 @@ class Estimate:
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Student's t interval."""
-        half = self.std_error * float(student.ppf(0.5 + level / 2, self.freedom))
+        half = self.std_error * float(stdtrit(self.freedom, 0.5 + level / 2))
         return self.value - half, self.value + half
 
 

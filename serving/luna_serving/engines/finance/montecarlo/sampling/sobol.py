@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float, UInt32
-from scipy.stats import qmc
 
 from luna_serving.engines.finance.montecarlo.sampling.counters import Use, stream
 
@@ -25,6 +24,9 @@ _ABOVE: Final = np.array([0xFFFFFFFF ^ ((1 << (BITS - k)) - 1) for k in range(BI
 @lru_cache(maxsize=16)
 def plain(dimensions: int) -> UInt32[np.ndarray, "d bits"]:
     """Direction numbers of Joe and Kuo (2008); of bit j of a point's number in column j."""
+    # A second of imports, which a process that only describes problems does not need.
+    from scipy.stats import qmc
+
     # scipy has no public accessor; tests/engines/finance/montecarlo/test_sobol.py compares the points.
     out: UInt32[np.ndarray, "d bits"] = qmc.Sobol(dimensions, scramble=False, bits=BITS)._sv.copy()  # noqa: SLF001
     return out
