@@ -193,7 +193,7 @@ def _wrong(call: BatchCall, orders: Sequence[Order | ItemInvalid]) -> list[tuple
 
 
 def _problem(errors: Sequence[Miss]) -> Problem:
-    """The answer where no item is good: of the one reason, or 422 for several. Each reason is told once."""
+    """The answer where no item is good: of the one reason, or 422 for several. Each reason is listed once."""
     errors = list({(each.pointer, each.detail): each for each in reversed(errors)}.values())[::-1]
     statuses = {each.status for each in errors}
     if statuses == {404}:

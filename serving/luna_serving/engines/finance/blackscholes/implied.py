@@ -4,7 +4,7 @@ The first guess (section 4) interpolates the inverse of b by rational cubics bet
 that straighten its tails; two steps of Householder's method of order 4 (section 5) follow, each on an objective that is
 nearly linear on its branch. All branches are computed for each row and selected: no flow depends on data.
 
-The stages are compiled one by one (`STEPS` times `step`): as one program, XLA would compute b anew in each of 83 loops.
+The stages are compiled one by one (`STEPS` times `step`): as one program, XLA would compute b in each of 83 loops.
 """
 
 from typing import Any, Final, NamedTuple
