@@ -2,13 +2,13 @@
 # ARGS goes on to the program: `make test ARGS="tests/kalman -k nile"`, `make up ARGS="--port 8123"`.
 
 PYTHON ?= python3
-EXTRAS ?= serving,imaging,operator,dev
+EXTRAS ?= serving,imaging,local,operator,dev
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-slow images cluster-assets lint format bench-accounts bench-bombs bench-finance bench-http bench-imaging bench-indicators bench-jobs bench-market bench-statespace bench-uploads bench-validation pins clean clean-data
+.PHONY: help install up test test-slow images cluster-assets cluster-up cluster-down test-cluster lint format bench-accounts bench-anomaly bench-bombs bench-finance bench-http bench-imaging bench-indicators bench-jobs bench-live bench-market bench-metrics bench-statespace bench-uploads bench-validation pins clean clean-data
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,17 @@ test-slow: $(INSTALLED) $(CLUSTER) ## run the tests that take minutes
 cluster-assets: $(BIN)/python ## build the Kubernetes API server that tests use, minutes, once
 	@exec $(BIN)/python -m tests.cluster.assets
 
+# Root on Debian or Ubuntu, x86-64, without a registry: docs/node.md. With KUBECONFIG, the chart on that cluster. ARGS are
+# options of `helm upgrade`: make cluster-up ARGS="--set serving.workers.cpu.min=2".
+cluster-up: $(INSTALLED) ## run Luna on a real Kubernetes node on this machine; the first time an hour
+	@exec $(BIN)/python -m tests.cluster.node up $(ARGS)
+
+cluster-down: $(INSTALLED) ## end the node of cluster-up, put the machine back as it was
+	@exec $(BIN)/python -m tests.cluster.node down
+
+test-cluster: $(INSTALLED) ## delete pods of cluster-up's Luna under load, write docs/reliability.md
+	@LUNA_TEST_NODE=1 exec $(BIN)/pytest -m slow tests/cluster_node $(ARGS)
+
 lint: $(INSTALLED) ## check style, types and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,6 +58,9 @@ format: $(INSTALLED) ## format the code and fix what ruff can fix
 
 bench-accounts: $(INSTALLED) cluster-assets ## measure the operator, minutes; ARGS="--accounts 300" is a short run
 	@exec $(BIN)/python -m benchmarks.accounts $(ARGS)
+
+bench-anomaly: $(INSTALLED) ## measure model alerts, half an hour; ARGS="speed" is a minute
+	@exec $(BIN)/python -m benchmarks.anomaly $(ARGS)
 
 bench-bombs: $(INSTALLED) ## measure a Kalman call beside decompression bombs, two minutes
 	@exec $(BIN)/python -m benchmarks.bombs $(ARGS)
@@ -69,13 +83,19 @@ bench-indicators: $(INSTALLED) ## measure indicators beside TA-Lib and pandas-ta
 bench-jobs: $(INSTALLED) ## measure the queue of jobs, a minute or two
 	@exec $(BIN)/python -m benchmarks.jobs $(ARGS)
 
+bench-live: $(INSTALLED) ## measure updates to many WebSockets, two minutes; ARGS="--active 100 --quiet 500" is a short run
+	@exec $(BIN)/python -m benchmarks.live $(ARGS)
+
 bench-market: $(INSTALLED) ## measure the import of prices beside pyarrow, minutes; ARGS="--bars 1000000" is a short run
 	@exec $(BIN)/python -m benchmarks.market $(ARGS)
+
+bench-metrics: $(INSTALLED) ## measure live metrics beside VictoriaMetrics and Prometheus, minutes; ARGS=--quick is a short run
+	@exec $(BIN)/python -m benchmarks.metrics $(ARGS)
 
 bench-uploads: $(INSTALLED) ## measure teams that upload and validate at once, minutes; ARGS="--teams 6" is a short run
 	@exec $(BIN)/python -m benchmarks.uploads $(ARGS)
 
-# Peers that are not installed are left out: `make install EXTRAS=serving,imaging,operator,dev,bench` has them all.
+# Peers that are not installed are left out: `make install EXTRAS=serving,imaging,local,operator,dev,bench` has them all.
 bench-statespace: $(INSTALLED) ## measure the filter beside its peers, minutes; ARGS=--quick is one
 	@exec $(BIN)/python -m benchmarks.statespace $(ARGS)
 
@@ -93,7 +113,7 @@ images: ## build the container images with podman or docker, minutes
 pins: $(BIN)/python ## renew requirements.txt; all to their newest with ARGS=--upgrade
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@cp requirements.txt .venv/pins.txt
-	$(BIN)/uv pip compile pyproject.toml --universal --extra serving --extra imaging --extra operator --extra dev --quiet \
+	$(BIN)/uv pip compile pyproject.toml --universal --extra serving --extra imaging --extra local --extra operator --extra dev --quiet \
 	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file .venv/pins.txt $(ARGS)
 	@{ echo "# Constraints: every dependency of all extras but gpu and bench, pinned for every platform."; \
 	   echo "# Renew with \`make pins\` after a change in pyproject.toml, with \`make pins ARGS=--upgrade\` for newer versions."; \
@@ -117,6 +137,8 @@ $(INSTALLED): pyproject.toml requirements.txt | $(BIN)/python
 	  | tee .venv/install.log | awk '/Downloading .*\([0-9][0-9][0-9.]* MB\)/ { print; fflush() }; \
 	         /^Installing collected/ { print "  Installing " NF - 3 " packages"; fflush() }'
 	@if test -e $@.failed; then tail -n 15 .venv/install.log >&2; exit 1; fi
+# Else the processes of the first start would compile the same modules side by side.
+	@$(BIN)/python -m compileall -q serving migrations operator
 	@touch $@
 
 # Interrupted, make removes the target, and the next run starts anew.

@@ -37,6 +37,11 @@ def stolen() -> float:
     return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
+def busy_cores(seconds: float) -> float:
+    """Return how many cores are busy, on average over the next `seconds`, with whatever runs on the machine."""
+    return float(psutil.cpu_percent(interval=seconds)) / 100 * (os.cpu_count() or 1)
+
+
 def _cpu() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -13,7 +13,7 @@ from luna_serving.settings import Group, PlatformSettings, ReplicaSettings, Scal
 
 SCHEMA = Path(__file__).parent / "luna" / "values.schema.json"
 # Scaling has values of its own: `replicas`, `cpus` and `gpus`; that of the workers is `serving.background`.
-OF_WORKERS = frozenset({"replicas", "replicas_max", "job_slots", "cpus"})
+OF_WORKERS = frozenset({"replicas", "replicas_max", "replicas_per_node", "job_slots", "cpus"})
 SCALING = frozenset({*Scaled.model_fields, *ReplicaSettings.model_fields, *OF_WORKERS})
 
 

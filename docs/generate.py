@@ -2,9 +2,10 @@
 
 The table of docs/configuration.md comes from the settings, the one of docs/decisions/README.md from the decisions, the
 one of docs/validation-rules.md from the rules of validation, and the one of docs/indicator-catalogue.md from the
-catalogue of indicators.
+catalogue of indicators. The names that grants may have, for `luna account`, come from the capabilities.
 """
 
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from luna_serving.app import CAPABILITIES
 from luna_serving.capabilities.datasets.validation.check import RULES
+from luna_serving.commands import account_flags
 from luna_serving.engines.indicators.catalogue import CATALOGUE, Parameter
 from luna_serving.engines.indicators.catalogue.talib_entry import LARGEST
 from luna_serving.settings import variables
@@ -27,6 +29,7 @@ CATALOGUE_PAGE = Path(__file__).parent / "indicator-catalogue.md"
 CATALOGUE_BEGIN, CATALOGUE_END = "<!-- indicators: python docs/generate.py -->", "<!-- end of indicators -->"
 GRANTS_PAGE = Path(__file__).parent / "indicators.md"
 GRANTS_BEGIN, GRANTS_END = "<!-- grants: python docs/generate.py -->", "<!-- end of grants -->"
+GRANT_NAMES = Path(account_flags.__file__).with_name("grant_names.json")
 HEAD = re.compile(r"# (\d{4}): (.+)\n\n\*\*Status\.\*\* ((?:.+\n)+)")
 
 
@@ -86,6 +89,11 @@ def with_grants(page: str) -> str:
     )
 
 
+def grant_names() -> str:
+    """The names of each capability that has any, as JSON: importing the capabilities takes a command line seconds."""
+    return json.dumps({each.name: sorted(each.grants) for each in CAPABILITIES if each.grants}, indent=1) + "\n"
+
+
 def with_catalogue(page: str) -> str:
     """The page, with a line for each indicator between the marks."""
     head = ["| indicator | what it is | inputs | parameters | outputs | lookback | stability |", "|---" * 7 + "|"]
@@ -113,4 +121,5 @@ if __name__ == "__main__":
     INDEX.write_text(with_decisions(INDEX.read_text()))
     RULES_PAGE.write_text(with_rules(RULES_PAGE.read_text()))
     GRANTS_PAGE.write_text(with_grants(GRANTS_PAGE.read_text()))
+    GRANT_NAMES.write_text(grant_names())
     CATALOGUE_PAGE.write_text(with_catalogue(CATALOGUE_PAGE.read_text()))

@@ -32,6 +32,8 @@ SHARED: Final = {
 STARTS_RAY: Final = (
     "tests/capabilities/people/openid/test_whole_luna.py",
     "tests/capabilities/third/test_third.py",
+    "tests/edge/test_killed_ingress.py",
+    "tests/edge/test_serve_replica.py",
     "tests/local/test_up.py",
     "tests/telemetry/test_end_to_end.py",
     "tests/threats/",

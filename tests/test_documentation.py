@@ -15,18 +15,21 @@ from luna_serving.access.people.metrics import PeopleMetrics
 from luna_serving.access.request_log.metrics import RequestLogMetrics
 from luna_serving.access.throttle.metrics import ThrottleMetrics
 from luna_serving.app import CAPABILITIES
+from luna_serving.capabilities.alerts.metrics import AlertMetrics
 from luna_serving.capabilities.blackscholes.metrics import BlackScholesMetrics
 from luna_serving.capabilities.datasets.metrics import SetGauges, ValidationMetrics
 from luna_serving.capabilities.indicators.metrics import CacheMetrics, ReplicaMetrics
 from luna_serving.capabilities.kalman.metrics import KalmanMetrics
 from luna_serving.capabilities.market.metrics import MarketGauges, MarketMetrics
 from luna_serving.capabilities.markowitz.metrics import MarkowitzMetrics
+from luna_serving.capabilities.metrics.metrics import ShardMetrics
 from luna_serving.capabilities.montecarlo.metrics import MonteCarloMetrics
 from luna_serving.jobs.housekeeping import BacklogMetrics
 from luna_serving.jobs.metrics import LoopMetrics
 from luna_serving.jobs.routes.watching import WatchMetrics
 from luna_serving.jobs.running.metrics import JobMetrics
 from luna_serving.jobs.webhooks.metrics import WebhookMetrics
+from luna_serving.live.metrics import LiveMetrics, PublishingMetrics
 from luna_serving.local.loopback.haproxy_answers import (
     ANSWERS,
     MAX_HEADERS,
@@ -45,7 +48,7 @@ from luna_store.accounts.secrets import Secrets
 
 DOCS = Path(__file__).parents[1] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()
-METRICS = (DOCS / "metrics.md").read_text()
+METRICS = (DOCS / "exported-metrics.md").read_text()
 ERRORS = (DOCS / "errors.md").read_text()
 OPERATOR_PAGE = (DOCS / "operator.md").read_text()
 
@@ -71,6 +74,7 @@ def serving_metrics() -> list[Metric]:
         ObjectMetrics,
         WatchMetrics,
         WebhookMetrics,
+        AlertMetrics,
         KalmanMetrics,
         MonteCarloMetrics,
         BlackScholesMetrics,
@@ -79,6 +83,9 @@ def serving_metrics() -> list[Metric]:
         ValidationMetrics,
         MarketMetrics,
         MarketGauges,
+        ShardMetrics,
+        LiveMetrics,
+        PublishingMetrics,
         MappedMetrics,
         CacheMetrics,
         ReplicaMetrics,
@@ -105,6 +112,11 @@ def test_the_page_of_indicators_says_what_the_catalogue_says() -> None:
     generate = runpy.run_path(str(DOCS / "generate.py"))
     page = (DOCS / "indicator-catalogue.md").read_text()
     assert generate["with_catalogue"](page) == page, "run: python docs/generate.py"
+
+
+def test_the_command_line_knows_the_names_that_capabilities_grant() -> None:
+    generate = runpy.run_path(str(DOCS / "generate.py"))
+    assert generate["grant_names"]() == generate["GRANT_NAMES"].read_text(), "run: python docs/generate.py"
 
 
 def test_the_page_of_indicators_lists_their_names() -> None:

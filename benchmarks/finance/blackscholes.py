@@ -1,6 +1,7 @@
 """Black-Scholes beside vollib, fast-vollib and QuantLib: options per second, and the error of implied volatilities."""
 
 import importlib
+import os
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ NAME: Final = "Black-Scholes"
 def measure(quick: bool) -> list[Figure]:
     """All figures; a million options, or 65,536."""
     configure_jax()
-    engine = warm_up()
+    engine = warm_up(cores=os.cpu_count() or 1)
     n = 1 << (16 if quick else 20)
     rng = np.random.default_rng(0)
     strikes = rng.uniform(60.0, 160.0, n)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.http`: Luna, the original design and a bare echo side by side, in one run.
+"""`python -m benchmarks.http`: Luna, the original design, a bare echo and other model servers, in one run.
 
 All servers are up at once and take turns in short slices (original, echo, luna, original, ...), because what
 else runs on a shared machine changes from minute to minute: a ratio within a round compares neighbours in time.
@@ -10,7 +10,9 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -21,12 +23,17 @@ from rich.console import Console
 from luna_serving.local.data_folder.errors import LocalServerError
 
 from . import report
+from .environments import PeerNotInstalledError
+from .peer_servers import PEERS
 from .series import Load, make_load
 from .servers import STARTERS, Server, WrongAnswerError, haproxy_in_use, verify
 from .wrk import INSTALL_WRK, Slice, WrkFailedError, measure, wrk_program, wrk_version
 
 WARM_UP_S = 1
+IDLE_S = 3.0
 PACKAGES = ("luna", "ray", "jax", "fastapi", "pydantic", "starlette", "uvicorn", "orjson", "numpy", "redis")
+
+SERVERS = (*STARTERS, *PEERS)
 
 OK, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -40,23 +47,23 @@ def _numbers(text: str) -> list[int]:
 
 def _names(text: str) -> list[str]:
     wanted = text.split(",")
-    if unknown := set(wanted) - STARTERS.keys():
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose from {', '.join(STARTERS)}")
-    return [name for name in STARTERS if name in wanted]
+    if unknown := set(wanted) - set(SERVERS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: choose from {', '.join(SERVERS)}")
+    return [name for name in SERVERS if name in wanted]
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.http",
-        description="Requests per second and latency of one Kalman call over HTTP: Luna, the original design "
-        "and a bare echo, in turns on this machine.",
+        description="Requests per second and latency of one Kalman call over HTTP: Luna, the original design, "
+        "a bare echo and other model servers, in turns on this machine.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--only", type=_names, default=list(STARTERS), metavar="A,B", help="some of original,echo,luna")
+    add("--only", type=_names, default=list(SERVERS), metavar="A,B", help="some of them")
     add("--points", type=_numbers, default=[200, 2000], metavar="N,N", help="lengths of the series")
-    add("--connections", type=_numbers, default=[1, 32], metavar="N,N", help="requests in flight")
+    add("--connections", type=_numbers, default=[1, 32, 256], metavar="N,N", help="requests in flight")
     add("--rounds", type=int, choices=range(1, 101), default=3, metavar="N", help="slices for each row")
     add("--seconds", type=int, choices=range(1, 601), default=5, metavar="S", help="length of a slice")
     add("--markdown", action="store_true", help="print plain Markdown on standard output")
@@ -84,21 +91,44 @@ class Benchmark:
         options = self._options
         facts = machine.facts(PACKAGES) | {"wrk": wrk_version(wrk_program() or "")}
         work = _working_folder(options.keep, stack)
+        installed = self._installed(facts)
         servers = []
-        for name in options.only:
+        for name, start in installed.items():
             started = time.monotonic()
             self._say.print(f"starting {name} ...")
-            servers.append(stack.enter_context(STARTERS[name](work)))
+            servers.append(stack.enter_context(start(work)))
             self._say.print(f"{name} is up after {time.monotonic() - started:.1f} s")
         for server in servers:
             if server.name == "luna" and (proxy := haproxy_in_use(server)) is not None:
                 facts["Luna's proxy"] = str(proxy)
         loads = [make_load(points) for points in options.points]
         shortest = self._verify(servers, loads)
+        facts["cores busy with all servers idle"] = f"{machine.busy_cores(IDLE_S):.2f}"
         stolen, started = machine.stolen(), time.monotonic()
         slices = self._measure(servers, loads, shortest, work)
         facts["CPU time stolen by neighbours"] = machine.stolen_since(stolen, time.monotonic() - started)
         return report.make_rows(slices), facts
+
+    def _progress(self, line: str, style: str | None = None) -> None:
+        self._say.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def _installed(self, facts: dict[str, str]) -> dict[str, Callable[[Path], AbstractContextManager[Server]]]:
+        """How to start each server, without the peers that cannot be installed, which `facts` then names."""
+        starters: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {}
+        for name in self._options.only:
+            if name in STARTERS:
+                starters[name] = STARTERS[name]
+                continue
+            peer = PEERS[name]
+            try:
+                environment = peer.installed(self._progress)
+            except PeerNotInstalledError as error:
+                facts[f"left out, {name}"] = str(error)
+                self._progress(f"{name} is left out: {error}", style="bold yellow")
+                continue
+            facts[f"versions, {name}"] = environment.versions(peer.packages)
+            starters[name] = partial(peer.start, environment)
+        return starters
 
     def _verify(self, servers: list[Server], loads: list[Load]) -> dict[tuple[str, int], int]:
         shortest = {}
@@ -117,7 +147,10 @@ class Benchmark:
         total_s = each * len(loads) * len(options.connections)
         self._say.print(f"measuring for about {total_s / 60:.1f} minutes")
         for load in loads:
-            bodies = load.write(work / f"bodies-{load.points}")
+            bodies = {
+                server.name: load.write(work / f"bodies-{load.points}-{server.name}", server.wire.body)
+                for server in servers
+            }
             for connections in options.connections:
                 # Round 0 warms up and is thrown away.
                 for turn in range(options.rounds + 1):
@@ -125,7 +158,7 @@ class Benchmark:
                         row = slices.setdefault((load.points, connections, server.name), [])
                         seen = measure(
                             server,
-                            bodies,
+                            bodies[server.name],
                             connections=connections,
                             seconds=options.seconds if turn else WARM_UP_S,
                             shortest_answer=shortest[server.name, load.points],
@@ -140,7 +173,7 @@ class Benchmark:
         options = self._options
         self._say.print(
             f"{points:>6} points {connections:>3} connections  "
-            f"{f'round {turn}/{options.rounds}' if turn else 'warm-up':<10} {name:<9}"
+            f"{f'round {turn}/{options.rounds}' if turn else 'warm-up':<10} {name:<17}"
             f"{seen.requests_per_s:>8.0f}/s  p50 {seen.p50_ms:.2f} ms  p99 {seen.p99_ms:.2f} ms"
             + (f"  [bold red]{seen.faults}[/]" if seen.faults else ""),
             highlight=False,

@@ -22,6 +22,7 @@ HEADINGS = (
     "errors",
     "÷ original",
     "÷ echo",
+    "luna ÷ it",
 )
 
 
@@ -46,6 +47,9 @@ class Row:
     server: str
     slices: list[Slice]
     ratios: dict[str, Ratio]
+    """By peer, this server's requests/s over the peer's."""
+    luna: Ratio | None
+    """Luna's requests/s over this server's; None for Luna itself, or if there is none to compare with."""
 
     @property
     def faults(self) -> Counter[str]:
@@ -61,7 +65,7 @@ class Row:
         head = [str(self.points), str(self.connections), self.server]
         if self.faults:
             errors = ", ".join(f"{count} x {what}" for what, count in self.faults.items())
-            return [*head, "invalid", "", "", errors, "", ""]
+            return [*head, "invalid", "", "", errors, *("" for _ in HEADINGS[len(head) + 4 :])]
         return [
             *head,
             f"{self.median('requests_per_s'):.0f}",
@@ -69,30 +73,28 @@ class Row:
             f"{self.median('p99_ms'):.2f}",
             "0",
             *(str(self.ratios[peer]) if peer in self.ratios else "" for peer in PEERS),
+            str(self.luna or ""),
         ]
 
 
 def make_rows(slices: dict[tuple[int, int, str], list[Slice]]) -> list[Row]:
     """Put the slices of all rounds together, keyed by points, connections and server."""
-    return [
-        Row(points, connections, server, mine, _ratios(points, connections, server, slices))
-        for (points, connections, server), mine in slices.items()
-    ]
+    rows = []
+    for (points, connections, server), mine in slices.items():
+        others = {
+            name: theirs for (*load, name), theirs in slices.items() if load == [points, connections] and name != server
+        }
+        ratios = {peer: ratio for peer in PEERS if (ratio := _ratio(mine, others.get(peer, []))) is not None}
+        rows.append(Row(points, connections, server, mine, ratios, _ratio(others.get("luna", []), mine)))
+    return rows
 
 
-def _ratios(
-    points: int, connections: int, server: str, slices: dict[tuple[int, int, str], list[Slice]]
-) -> dict[str, Ratio]:
-    ratios = {}
-    for peer in PEERS:
-        pairs = list(
-            zip(slices[points, connections, server], slices.get((points, connections, peer), ()), strict=False)
-        )
-        if peer == server or not pairs or any(one.faults for pair in pairs for one in pair):
-            continue
-        values = [mine.requests_per_s / theirs.requests_per_s for mine, theirs in pairs]
-        ratios[peer] = Ratio(median(values), min(values), max(values))
-    return ratios
+def _ratio(mine: list[Slice], theirs: list[Slice]) -> Ratio | None:
+    pairs = list(zip(mine, theirs, strict=False))
+    if not pairs or any(one.faults for pair in pairs for one in pair):
+        return None
+    values = [one.requests_per_s / other.requests_per_s for one, other in pairs]
+    return Ratio(median(values), min(values), max(values))
 
 
 def as_table(rows: list[Row]) -> Table:
@@ -137,6 +139,7 @@ def as_json(rows: list[Row], facts: dict[str, str], settings: dict[str, Any]) ->
                 "errors": dict(row.faults),
                 "medians": {figure: row.median(figure) for figure in figures},
                 "ratios": {peer: asdict(ratio) for peer, ratio in row.ratios.items()},
+                "luna_over_it": asdict(row.luna) if row.luna else None,
                 "rounds": [asdict(one) for one in row.slices],
             }
             for row in rows
@@ -156,7 +159,7 @@ def plot(rows: list[Row], facts: dict[str, str], file: Path) -> None:
     loads = list(dict.fromkeys((row.points, row.connections) for row in rows))
     servers = list(dict.fromkeys(row.server for row in rows))
     width = 0.8 / len(servers)
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    figure = Figure(figsize=(max(9, 0.45 * len(servers) * len(loads)), 4.5), layout="constrained")
     axes = figure.subplots()
     for number, server in enumerate(servers):
         mine = {(row.points, row.connections): row for row in rows if row.server == server and not row.faults}

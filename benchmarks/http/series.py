@@ -4,6 +4,7 @@ Here belongs everything that decides whether an answer is right. No I/O but the 
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +31,15 @@ class Load:
     bodies: tuple[bytes, ...]
     last_levels: tuple[float, ...]
 
-    def write(self, path: Path) -> Path:
-        """Write one body a line (JSON as `json.dumps` prints it holds no line break)."""
-        path.write_bytes(b"\n".join(self.bodies) + b"\n")
+    def write(self, path: Path, body: Callable[[bytes], bytes] | None = None) -> Path:
+        """Write one body a line (JSON as `json.dumps` prints it holds no line break).
+
+        Args:
+            path: of the file.
+            body: makes another protocol's body of one; none if None.
+        """
+        bodies = self.bodies if body is None else map(body, self.bodies)
+        path.write_bytes(b"\n".join(bodies) + b"\n")
         return path
 
 

@@ -1,4 +1,4 @@
-"""Start and stop the three servers, and check that they answer rightly before anything is timed.
+"""Start and stop Luna, the original design and the echo, and check that they answer rightly before anything is timed.
 
 Everything listens on loopback. Each server is tied to this process: it ends with it, however it ends.
 """
@@ -20,6 +20,7 @@ from luna_serving.local.servers.process import ServerProcess, wait_until
 from luna_serving.local.servers.valkey import ValkeyServer
 
 from .series import Load, fault_in_echo, fault_in_filter
+from .wire import ORIGINAL, Wire
 
 ROOT = Path(__file__).resolve().parents[2]
 QUOTA = 1_000_000_000
@@ -46,6 +47,7 @@ class Server:
     origin: str
     path: str
     api_key: str
+    wire: Wire = ORIGINAL
 
     @property
     def url(self) -> str:
@@ -56,7 +58,11 @@ class Server:
         """Say what is wrong with the answer to one of the load's bodies, if anything."""
         if self.name == "echo":
             return fault_in_echo(load.bodies[which], answer)
-        return fault_in_filter(load.bodies[which], answer, load.last_levels[which])
+        try:
+            original = self.wire.answer(answer)
+        except (IndexError, KeyError, TypeError, ValueError):
+            return f"not an answer of its protocol: {str(answer)[:200]}"
+        return fault_in_filter(load.bodies[which], original, load.last_levels[which])
 
 
 @contextmanager
@@ -94,7 +100,7 @@ def luna(work: Path, name: str = "luna", **settings: str) -> Iterator[Server]:
     )
     try:
         wait_until(lambda: _luna_is_ready(data / "env"), process, _LUNA_START_S)
-        facts = _read_env(data / "env")
+        facts = read_env(data / "env")
         path = f"/api/v1/{facts['LUNA_ACCOUNT_ID']}/kalman"
         yield Server(name, facts["LUNA_URL"].rstrip("/"), path, facts["LUNA_API_KEY"])
     finally:
@@ -120,23 +126,25 @@ def _uvicorn(module: str, work: Path, **env: str) -> Iterator[str]:
         cwd=ROOT,
     )
     try:
-        wait_until(lambda: _answers(f"{origin}/health/ready"), process, _UVICORN_START_S)
+        wait_until(lambda: answers(f"{origin}/health/ready"), process, _UVICORN_START_S)
         yield origin
     finally:
         process.stop(*_STOP)
 
 
 def _luna_is_ready(env_file: Path) -> bool:
-    facts = _read_env(env_file)
-    return "LUNA_API_KEY" in facts and _answers(facts["LUNA_URL"].rstrip("/") + "/health/ready")
+    facts = read_env(env_file)
+    return "LUNA_API_KEY" in facts and answers(facts["LUNA_URL"].rstrip("/") + "/health/ready")
 
 
-def _read_env(env_file: Path) -> Mapping[str, str]:
+def read_env(env_file: Path) -> Mapping[str, str]:
+    """What `luna up` wrote about itself; nothing while it has not."""
     lines = env_file.read_text().splitlines() if env_file.exists() else []
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a GET is answered with a 2xx."""
     try:
         # trust_env: a proxy of the environment is not meant for loopback.
         return httpx.get(url, timeout=5.0, trust_env=False).is_success
@@ -157,7 +165,9 @@ async def _verify(server: Server, load: Load) -> int:
     turns = [which for which in range(len(load.bodies)) for _ in range(COPIES)]
     headers = {"Content-Type": "application/json", "X-API-Key": server.api_key}
     async with httpx.AsyncClient(timeout=60.0, trust_env=False, headers=headers) as client:
-        answers = await asyncio.gather(*(client.post(server.url, content=load.bodies[which]) for which in turns))
+        answers = await asyncio.gather(
+            *(client.post(server.url, content=server.wire.body(load.bodies[which])) for which in turns)
+        )
     for which, answer in zip(turns, answers, strict=True):
         fault = (
             server.fault(load, which, answer.json())

@@ -73,7 +73,6 @@ def measure_batch(server: Server, market: Market, options: argparse.Namespace, f
         _, content = batch.call()
         serving.check(content, market)
         figures.answer_mb = len(content) / 1e6
-        del content
         for _ in range(options.rounds):
             turns = {"luna": batch.call()[0], f"TA-Lib, {cores} threads": peers.talib_seconds(market, pool, cores)}
             if pandas_ta is not None:

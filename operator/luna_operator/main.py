@@ -19,7 +19,7 @@ from luna_operator.signals import set_on_signals
 from luna_store.accounts.api_keys import PepperMissing
 from luna_store.accounts.secrets import Secrets
 from luna_store.platform.logs import configure
-from luna_store.platform.schema import SchemaMismatch, require_current
+from luna_store.platform.schema import SchemaMismatch, migrate, require_current
 
 log = logging.getLogger("luna.operator")
 
@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings, secrets = Settings(), Secrets.from_environment()
         _log_as_json(settings.log_level)
         secrets.peppers  # noqa: B018  its absence stops the start
+        if settings.migrate:
+            migrate(secrets.database_url.get_secret_value())
         require_current(secrets.database_url.get_secret_value())
         uvloop.run(_until_signalled(settings, secrets))
     except ValidationError as e:
@@ -60,6 +62,8 @@ def _log_as_json(level: str) -> None:
     configure(level=level, root="")
     # Kopf logs every event that it sees.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    # Kopf's liveness endpoint logs every probe.
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
 
 def _told(error: ValidationError) -> list[str]:

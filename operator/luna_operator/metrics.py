@@ -1,4 +1,4 @@
-"""The operator's metrics; `docs/metrics.md` lists them and a test holds the two together."""
+"""The operator's metrics; `docs/exported-metrics.md` lists them and a test holds the two together."""
 
 import time
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import kopf
 from redis.exceptions import RedisError
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from luna_operator import handlers
+from luna_operator.database_schema import DatabaseSchema
 from luna_operator.endpoints import endpoints
 from luna_operator.health import Heartbeats, Stalled
 from luna_operator.kube.client import ApiServer
@@ -23,6 +23,7 @@ from luna_operator.reconcile.act import Actor
 from luna_operator.reconcile.observe import Observer
 from luna_operator.reconcile.queue import WorkQueue
 from luna_operator.reconcile.reconciler import Reconciler
+from luna_operator.reconcile.repairs import Repairs
 from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.reconcile.sweep import Sweep
 from luna_operator.reconcile.usage_report import UsageReport
@@ -96,7 +97,8 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
         api = await ApiServer.connect(metrics.requested, connections=settings.workers + 4)
         stack.push_async_callback(api.close)
 
-        known, queue, hearing = ResourceCache(), WorkQueue(), WatchHealth()
+        known, queue, hearing, repairs = ResourceCache(), WorkQueue(), WatchHealth(), Repairs()
+        schema = DatabaseSchema(engine, secrets.database_url.get_secret_value(), may_migrate=settings.migrate)
         provisioning, cache = Provisioning(engine, peppers), AccountCache(engine, redis)
         members = ResourceMembers(engine)
         resources, kube_secrets = Resources(api), SecretsClient(api)
@@ -104,12 +106,13 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             raise PepperForgottenError(unknown)
         observer = Observer(known, provisioning, members, cache, kube_secrets, url=url)
         actor = Actor(known, observer, resources, kube_secrets, provisioning, members, cache, metrics, url=url)
-        reconciler = Reconciler(known, observer, actor, resources, Events(api, instance), usage_max_age=max_age)
+        events = Events(api, instance)
+        reconciler = Reconciler(known, observer, actor, resources, events, repairs, usage_max_age=max_age)
         workers = Workers(
             engine,
             queue,
             reconciler,
-            Sweep(known, queue, hearing, observer, resources, kube_secrets, cache, metrics),
+            Sweep(known, queue, hearing, observer, resources, kube_secrets, cache, metrics, repairs),
             UsageReport(known, queue, provisioning, resources, max_age=max_age),
             metrics,
             pulse,
@@ -129,11 +132,11 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
 
         async def not_ready() -> str | None:
             try:
-                async with asyncio.timeout(2), engine.connect() as connection:
-                    await connection.execute(text("SELECT 1"))
+                async with asyncio.timeout(2):
+                    mismatch = await schema.lacking()
             except POSTGRES_GONE as e:
                 return f"Postgres is out of reach: {type(e).__name__}"
-            return None
+            return None if mismatch is None else str(mismatch)
 
         registry = kopf.OperatorRegistry()
         handlers.register(registry, WatchEvents(known, queue, hearing), alive)
@@ -147,12 +150,14 @@ async def run(settings: Settings, secrets: Secrets, instance: str, stop: asyncio
             working = tasks.create_task(workers.run())
             liveness = f"http://{settings.host}:{settings.health_port}/healthz"
             watching = tasks.create_task(_watch(registry, kopf_settings, liveness, stop))
-            await _first(stop, settling, working, watching)
+            looking = tasks.create_task(schema.run())
+            await _first(stop, settling, working, watching, looking)
             asked = stop.is_set()
             stop.set()
-            working.cancel()
-            with suppress(asyncio.CancelledError):
-                await working
+            for task in (working, looking):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await settling
         with suppress(TimeoutError, SQLAlchemyError, RedisError, OSError):
             await asyncio.wait_for(settler.settle(), SETTLE_AT_THE_END_S)

@@ -29,6 +29,11 @@ class Settings(BaseSettings):
         default=False,
         description="Start although LUNA_PEPPERS lacks a pepper of live keys; their Accounts get new ones.",
     )
+    migrate: bool = Field(
+        default=False,
+        description="Migrate the database at the start, and again if it loses its schema: for one that comes with the "
+        "release.",
+    )
     host: str = Field("0.0.0.0", description="Address of the two ports below.")  # noqa: S104  a pod's probes come from outside
     health_port: int = Field(8080, ge=0, le=65535, description="GET /healthz: alive.")
     metrics_port: int = Field(9090, ge=0, le=65535, description="GET /metrics and GET /readyz.")

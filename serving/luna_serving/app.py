@@ -12,6 +12,7 @@ from ray import serve
 
 from luna_serving import deployments
 from luna_serving.capabilities.account.capability import ACCOUNT
+from luna_serving.capabilities.alerts.capability import ALERTS
 from luna_serving.capabilities.blackscholes.capability import BLACKSCHOLES
 from luna_serving.capabilities.contract import Capability
 from luna_serving.capabilities.datasets.capability import DATASETS
@@ -19,11 +20,12 @@ from luna_serving.capabilities.indicators.capability import INDICATORS
 from luna_serving.capabilities.kalman.capability import KALMAN
 from luna_serving.capabilities.market.capability import MARKET
 from luna_serving.capabilities.markowitz.capability import MARKOWITZ
+from luna_serving.capabilities.metrics.capability import METRICS
 from luna_serving.capabilities.montecarlo.capability import MONTECARLO
 from luna_serving.capabilities.people.capability import PEOPLE
 from luna_serving.jobs.forgetting import forgetting
 from luna_serving.jobs.sweeping import forget as forget_jobs
-from luna_serving.settings import ReplicaSettings, Settings, read_settings
+from luna_serving.settings import ReplicaSettings, Settings, ShardSettings, read_settings
 from luna_serving.wiring import connect
 
 CAPABILITIES: Final[tuple[Capability, ...]] = (
@@ -36,6 +38,8 @@ CAPABILITIES: Final[tuple[Capability, ...]] = (
     MARKOWITZ,
     MONTECARLO,
     BLACKSCHOLES,
+    METRICS,
+    ALERTS,
 )
 # Served whatever `only` says: without them nobody could call the others.
 ALWAYS: Final = frozenset({ACCOUNT.name, PEOPLE.name})
@@ -69,9 +73,14 @@ def application(capabilities: Sequence[Capability], args: Mapping[str, Any] | No
     forgets = {each.name: each.forget for each in capabilities if each.forget is not None}
     loops.append(forgetting({"jobs": forget_jobs, **forgets}))
     kinds = [kind for each in served for kind in each.job_kinds(settings.capabilities[each.name])]
-    workers = deployments.workers(loops, kinds, settings.platform, board, handles)
+    shards = {
+        each.name: deployments.shards(board, each.name, each.shard, _shard_settings(settings, each), settings.platform)
+        for each in served
+        if each.shard is not None
+    }
+    workers = deployments.workers(loops, kinds, settings.platform, board, handles, shards)
     wire = partial(connect, served, settings)
-    return deployments.ingress(edge, edge.request_timeout_s, wire, board, handles, workers)
+    return deployments.ingress(edge, edge.request_timeout_s, wire, board, handles, shards, workers)
 
 
 def chosen(capabilities: Sequence[Capability], only: Sequence[str]) -> tuple[Capability, ...]:
@@ -98,8 +107,17 @@ def hosts(capabilities: Sequence[Capability], settings: Settings) -> dict[str, t
 def cores_reserved(capabilities: Sequence[Capability], settings: Settings) -> float:
     """CPU cores that the replicas reserve at most."""
     scaled = [[_replica_settings(settings, each) for each in host] for host in hosts(capabilities, settings).values()]
-    return deployments.cores_reserved(settings.platform, scaled)
+    sharded = [
+        _shard_settings(settings, each)
+        for each in chosen(capabilities, settings.platform.only)
+        if each.shard is not None
+    ]
+    return deployments.cores_reserved(settings.platform, scaled, sharded)
 
 
 def _replica_settings(settings: Settings, capability: Capability) -> ReplicaSettings:
     return cast("ReplicaSettings", settings.capabilities[capability.name])
+
+
+def _shard_settings(settings: Settings, capability: Capability) -> ShardSettings:
+    return cast("ShardSettings", settings.capabilities[capability.name])

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from luna_serving.commands import (
     account_flags,
+    alert_arguments,
     data_arguments,
     job_arguments,
     market_arguments,
+    metrics_arguments,
     portfolio,
     price,
     simulate,
@@ -61,7 +63,9 @@ def _up(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if str(error.name).startswith("luna"):
             raise
-        raise CommandFailed(f"`luna up` needs the serving extra: pip install 'luna[serving]'. {error}.") from error
+        raise CommandFailed(
+            f"`luna up` needs the serving extra: pip install 'luna[serving,local]'. {error}."
+        ) from error
 
     limits = DemoLimits(arguments.quota, arguments.rate, arguments.burst)
     return up(UpOptions(arguments.data_dir, arguments.port, limits, arguments.only, arguments.app))
@@ -197,6 +201,7 @@ _burst = _number(int, 1, 2**31 - 1)
 _last = _number(int, 1, 10_000)
 _listed = _number(int, 1, job_arguments.MOST_LISTED)
 _patience = _number(float, 0, 86_400)
+_updates = _number(float, 0.1, 10)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -240,6 +245,11 @@ def _parser() -> argparse.ArgumentParser:
     actions = jobs.add_subparsers(required=True, dest="action", metavar="ACTION")
     labelled = _saying_why(job_arguments.label)
     job_arguments.add_job_commands(actions, folder, job_arguments.run, _listed, labelled)
+    metrics = commands.add_parser("metrics", help="show series of a running Luna as they change")
+    actions = metrics.add_subparsers(required=True, dest="action", metavar="ACTION")
+    metrics_arguments.add_metrics_commands(actions, folder, _updates)
+    alerts = commands.add_parser("alerts", help="list rules and alerts of a running Luna, import rule files")
+    alert_arguments.add_alert_commands(alerts.add_subparsers(required=True, dest="action", metavar="ACTION"), folder)
     simulate.add_simulate(commands, folder)
     portfolio.add_portfolio(commands, folder)
     price.add_price(commands, folder)

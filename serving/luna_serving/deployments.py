@@ -14,7 +14,17 @@ from luna_serving.jobs.connecting import connect_workers
 from luna_serving.jobs.kinds import JobKind
 from luna_serving.jobs.loops import Loop
 from luna_serving.jobs.workers import STOP_S, WorkersReplica
-from luna_serving.settings import ONGOING_PER_INGRESS, PlatformSettings, ReplicaSettings, Scaled, WorkersSettings
+from luna_serving.settings import (
+    ONGOING_PER_INGRESS,
+    PlatformSettings,
+    ReplicaSettings,
+    Scaled,
+    ShardSettings,
+    WorkersSettings,
+)
+from luna_serving.shards.replica import STOP_S as SHARD_STOP_S
+from luna_serving.shards.replica import ShardReplica
+from luna_serving.shards.shard import Place, Shard
 from luna_serving.telemetry.board_deployment import MetricsReplica
 
 # Serve's queue is not where calls wait: the gates' queues are, which know deadlines and refunds.
@@ -66,6 +76,7 @@ def compute_host(
             "num_gpus": max(each.gpus for each in settings),
         },
         graceful_shutdown_timeout_s=platform.edge.request_timeout_s,
+        **_spread([each.replicas_per_node for each in settings]),
         **_replicas(
             max(each.replicas_min for each in settings),
             max(each.replicas_max for each in settings),
@@ -74,12 +85,48 @@ def compute_host(
     )(ComputeHost).bind(board, name, dict(members), platform.log, platform.trace)
 
 
+def shards(
+    board: Any,  # noqa: ANN401  a bound deployment
+    capability: str,
+    kind: type[Shard],
+    settings: ShardSettings,
+    platform: PlatformSettings,
+) -> tuple[Any, ...]:
+    """The shards of a capability: each a deployment with one replica, so that callers can address it.
+
+    Serve's limit of replicas per node holds within a deployment: it cannot keep shards apart.
+
+    Args:
+        board: the metrics board.
+        capability: the name.
+        kind: the class that keeps the state.
+        settings: the capability's.
+        platform: the settings of the rest.
+    """
+    places = [Place(capability, index, settings.shards) for index in range(settings.shards)]
+    return tuple(
+        serve.deployment(
+            name=place.deployment,
+            num_replicas=1,
+            max_ongoing_requests=UNBOUNDED,
+            graceful_shutdown_wait_loop_s=SHUTDOWN_LOOK_S,
+            graceful_shutdown_timeout_s=SHARD_STOP_S + 2,
+            # Calls wait while it is replaced.
+            health_check_period_s=1.0,
+            health_check_timeout_s=5.0,
+            ray_actor_options={"num_cpus": settings.shard_cpus},
+        )(ShardReplica).bind(board, kind, settings, place, platform)
+        for place in places
+    )
+
+
 def workers(
     loops: Sequence[Loop[Background]],
     kinds: Sequence[JobKind],
     platform: PlatformSettings,
     board: Any,  # noqa: ANN401  a bound deployment
     hosts: Mapping[str, Any],
+    shards_of: Mapping[str, Sequence[Any]],
 ) -> Any:  # noqa: ANN401
     """The processes of background work: jobs, and loops, each of which runs on one of them at a time."""
     settings = platform.workers
@@ -89,8 +136,11 @@ def workers(
         graceful_shutdown_timeout_s=STOP_S + 2,
         health_check_period_s=5.0,
         ray_actor_options={"num_cpus": settings.cpus},
+        **_spread([settings.replicas_per_node]),
         **worker_replicas(settings),
-    )(WorkersReplica).bind(partial(connect_workers, tuple(loops), tuple(kinds), platform), board, dict(hosts))
+    )(WorkersReplica).bind(
+        partial(connect_workers, tuple(loops), tuple(kinds), platform), board, dict(hosts), dict(shards_of)
+    )
 
 
 def worker_replicas(settings: WorkersSettings) -> dict[str, Any]:
@@ -116,10 +166,16 @@ def ingress(edge: Scaled, timeout_s: float, *arguments: Any) -> serve.Applicatio
         max_ongoing_requests=UNBOUNDED,
         ray_actor_options={"num_cpus": edge.cpus},
         graceful_shutdown_timeout_s=timeout_s,
+        **_spread([edge.replicas_per_node]),
         **_replicas(edge.replicas_min, edge.replicas_max, ONGOING_PER_INGRESS),
     )(serve.ingress()(IngressReplica))
     application: serve.Application = deployment.bind(*arguments)
     return application
+
+
+def _spread(per_node: Sequence[int]) -> dict[str, Any]:
+    """The most replicas on one node: the least strict of the members' limits, of which 0 is none."""
+    return {} if 0 in per_node else {"max_replicas_per_node": max(per_node)}
 
 
 def _replicas(low: int, high: int, target: float) -> dict[str, Any]:
@@ -128,12 +184,15 @@ def _replicas(low: int, high: int, target: float) -> dict[str, Any]:
     return {"autoscaling_config": {"min_replicas": low, "max_replicas": high, "target_ongoing_requests": target}}
 
 
-def cores_reserved(platform: PlatformSettings, hosts: Sequence[Sequence[ReplicaSettings]]) -> float:
+def cores_reserved(
+    platform: PlatformSettings, hosts: Sequence[Sequence[ReplicaSettings]], sharded: Sequence[ShardSettings] = ()
+) -> float:
     """CPU cores that all deployments reserve at most, with every replica running."""
     workers = platform.workers
     scaled = [(platform.edge.replicas_max, platform.edge.cpus)]
     scaled.append((max(workers.replicas, workers.replicas_max), workers.cpus))
     scaled += [(max(m.replicas_max for m in host), max(m.cpus for m in host)) for host in hosts]
+    scaled += [(each.shards, each.shard_cpus) for each in sharded]
     return sum(count * cpus for count, cpus in scaled)
 
 

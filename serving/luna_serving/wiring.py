@@ -6,8 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from sqlalchemy import text
-
 from luna_serving.access.credentials import Authenticator
 from luna_serving.access.holds import Holds
 from luna_serving.access.redis_outage import RedisOutage
@@ -19,7 +17,7 @@ from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import access
 from luna_serving.capabilities.contract import Capability, Platform, Routes
 from luna_serving.dispatch.gate import GateLimits
-from luna_serving.dispatch.replica_call import on_replica
+from luna_serving.dispatch.replica_call import LEARNING_S, on_replica
 from luna_serving.dispatch.series import SeriesSources
 from luna_serving.edge import operations_routes
 from luna_serving.edge.asgi import Edge
@@ -28,6 +26,7 @@ from luna_serving.edge.client_address import TrustedProxies
 from luna_serving.edge.cors import Cors, SocketOrigins
 from luna_serving.edge.deployment import Connected
 from luna_serving.edge.fastapi_app import build_api
+from luna_serving.edge.operation import check_retried
 from luna_serving.edge.recording import Recorder
 from luna_serving.edge.refused_credentials import RefusedCredentials
 from luna_serving.edge.security_headers import StrictTransport
@@ -38,23 +37,25 @@ from luna_serving.jobs.routes.watching import Watching, WatchMetrics
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
 from luna_serving.jobs.webhooks import routes as webhook_routes
-from luna_serving.jobs.webhooks.addresses import Allowed
+from luna_serving.live.provided import ProvidedAlertLog
 from luna_serving.objects.wiring import object_store
 from luna_serving.prices.sources import PriceSources
 from luna_serving.settings import Settings
+from luna_serving.shards.client import clients
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.health import Health
 from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
 from luna_serving.telemetry.process import ProcessTelemetry, begin
 from luna_serving.telemetry.replica_counts import ReplicaCounts
 from luna_serving.telemetry.system import System
+from luna_serving.webhooks.addresses import Allowed
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.cache import AccountCache
 from luna_store.accounts.own_keys import OwnKeys
 from luna_store.accounts.postgres_quota import PostgresQuota
 from luna_store.accounts.secrets import Secrets
 from luna_store.platform.idempotency import IdempotencyKeys
-from luna_store.platform.postgres import ANSWER_S, async_engine
+from luna_store.platform.postgres import ANSWER_S, ask, async_engine
 from luna_store.quota.redis_quota import RedisQuota, redis_client
 
 
@@ -63,6 +64,7 @@ async def connect(
     settings: Settings,
     board: Any,  # noqa: ANN401  a DeploymentHandle
     hosts: Mapping[str, Any],
+    shards: Mapping[str, Sequence[Any]],
     workers: Any,  # noqa: ANN401  a DeploymentHandle
 ) -> Connected:
     """Wire an ingress replica, in its own process and on its own loop.
@@ -72,24 +74,23 @@ async def connect(
         settings: of the platform and of each capability.
         board: the handle of the metrics board.
         hosts: by capability, the handle of the deployment that computes for it.
+        shards: by capability, the handles of its shards.
         workers: the handle of the deployment of periodic work.
     """
     common = settings.platform
     telemetry = begin("ingress", common.log, common.trace)
-    platform, outage = await wire_platform(capabilities, settings, hosts, telemetry)
+    platform, outage = await wire_platform(capabilities, settings, hosts, shards, telemetry)
     routes = [each.serve(platform, settings.capabilities[each.name]) for each in capabilities]
     reporter = Reporter(board, telemetry.registry)
     reporter.start("ingress")
 
-    async def ask_postgres() -> None:
-        async with platform.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-
     pings = {name: partial(handle.ping.remote, name) for name, handle in hosts.items()}
     others: dict[str, Callable[[], Awaitable[object]]] = {"workers": workers.ping.remote}
+    # Shown only: the other capabilities are served without them, and their own calls wait or answer 503.
+    others |= {handle.deployment_name: handle.ping.remote for each in shards.values() for handle in each}
     if platform.objects is not None:
         others["objects"] = platform.objects.ping
-    health = Health({"redis": platform.redis.ping, "postgres": ask_postgres}, pings, others)
+    health = Health({"redis": platform.redis.ping, "postgres": partial(ask, platform.engine)}, pings, others)
 
     def facts() -> dict[str, Any]:
         return {"proxy": common.proxy, "debits_from": "postgres" if outage.gone else "redis"}
@@ -101,6 +102,7 @@ async def connect(
         return {**machine.facts(), "replicas": await replicas.counted()}
 
     operations = [operation for each in routes for operation in each.operations]
+    check_retried(common.edge.retried_routes, operations)
     api = build_api(
         operations,
         [
@@ -149,6 +151,8 @@ async def connect(
         edge = StrictTransport(edge, common.edge.hsts_s)
 
     async def close() -> None:
+        for stop in (stop for each in routes for stop in each.closing):
+            await stop()
         await platform.watching.close()
         parser_pool.shutdown(wait=False, cancel_futures=True)
         await platform.charges.settle_refunds()
@@ -187,6 +191,7 @@ async def wire_platform(
     capabilities: Sequence[Capability],
     settings: Settings,
     hosts: Mapping[str, Any],
+    shards: Mapping[str, Sequence[Any]],
     telemetry: ProcessTelemetry,
 ) -> tuple[Platform, RedisOutage]:
     """What the capabilities of an ingress replica share; and whether Redis is out of reach."""
@@ -232,9 +237,11 @@ async def wire_platform(
         client_secrets=secrets.client_secrets,
         registry=telemetry.registry,
         ceilings={n: most for c in capabilities for n, most in settings.capabilities[c.name].ceilings().items()},
-        compute={name: partial(on_replica, partial(handle.compute.remote, name)) for name, handle in hosts.items()},
+        compute={name: partial(on_replica, handle, name, first_replica_s=LEARNING_S) for name, handle in hosts.items()},
+        shards=clients(shards),
         series=SeriesSources(),
         prices=PriceSources(),
+        alert_log=ProvidedAlertLog(),
         gate_limits=GateLimits(
             **common.dispatch.model_dump(),
             request_timeout_s=common.edge.request_timeout_s,

@@ -83,11 +83,31 @@ def test_whoever_reads_the_schema_waits_for_it(case: str) -> None:
     for name, pod in pod_templates(rendered(case)):
         uses = {c["name"] for c in pod["spec"]["containers"] if "DATABASE_URL" in environment(c)} - {"migrate"}
         waits = [c["name"] for c in pod["spec"].get("initContainers", ())]
-        assert waits == (["wait-for-schema"] if uses else []), name
+        # The operator of a bundled database makes the schema itself, see below.
+        own = "migrate" if uses == {"operator"} and case not in EXTERNAL else "wait-for-schema"
+        assert waits == ([own] if uses else []), name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_operator_migrates_a_bundled_database_whenever_it_is_empty(case: str) -> None:
+    """Its Job has run once and for all: a Postgres without a volume would come back without a schema for good."""
+    pod = only(rendered(case), "Deployment")["spec"]["template"]["spec"]
+    [first], [operator] = pod["initContainers"], pod["containers"]
+    bundled = case not in EXTERNAL
+    assert (environment(operator)["LUNA_OPERATOR_MIGRATE"] == "true") == bundled
+    assert ("until luna migrate;" in first["command"][-1]) == bundled
+    if bundled:
+        assert environment(first)["DATABASE_URL"] == environment(operator)["DATABASE_URL"]
+
+
+def test_who_migrates_a_bundled_database_by_hand_does_so_alone() -> None:
+    pod = only(parsed(template("--set", "migrations.enabled=false")), "Deployment")["spec"]["template"]["spec"]
+    assert [each["name"] for each in pod["initContainers"]] == ["wait-for-schema"]
+    assert environment(pod["containers"][0])["LUNA_OPERATOR_MIGRATE"] == "false"
 
 
 def test_the_command_that_waits_exists(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    [waiting] = only(rendered("default"), "Deployment")["spec"]["template"]["spec"]["initContainers"]
+    [waiting] = only(rendered("production"), "Deployment")["spec"]["template"]["spec"]["initContainers"]
     program, *arguments = waiting["command"]
     assert program == "luna"
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")

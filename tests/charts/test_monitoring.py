@@ -14,7 +14,7 @@ from tests.charts.rendering import CHART, ROOT, containers, of_kind, only, parse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DOCUMENTED = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE))
+DOCUMENTED = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "exported-metrics.md").read_text(), re.MULTILINE))
 # "The `process_` and `python_` metrics of prometheus-client", as that page says.
 OF_THE_CLIENT = {f"process_{name}" for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds")}
 OF_THE_CLIENT |= {"process_start_time_seconds"}

@@ -182,6 +182,11 @@ def test_prometheus_reaches_the_metrics_and_kuberay_the_dashboard() -> None:
     for component, port in (("ray-worker", 8000), ("ray-worker", 8080), ("ray-head", 8080), ("operator", 9090)):
         assert policies.takes(component, pod("prometheus"), port)
     assert policies.takes("ray-head", pod("kuberay-operator"), 8265)
+    kustomized = pod("kuberay")
+    kustomized["podSelector"]["matchLabels"]["app.kubernetes.io/component"] = "kuberay-operator"
+    assert policies.takes("ray-head", kustomized, 8265)
+    # KubeRay labels Ray's own pods like that.
+    assert not policies.takes("ray-head", pod("kuberay"), 8265)
     assert not policies.takes("ray-head", pod("prometheus"), 8265)
     assert not policies.takes("operator", pod("kuberay-operator"), 9090)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 import ray
 import yaml
 from ray.serve.schema import ServeDeploySchema
-from tests.charts.rendering import CASES, containers, environment, of_kind, only, parsed, rendered, template
+from tests.charts.rendering import CASES, CHART, containers, environment, of_kind, only, parsed, rendered, template
 
 from luna_serving.app import CAPABILITIES, build
 from luna_serving.local.loopback.ray_environment import ray_environment
@@ -62,12 +68,94 @@ def test_serves_replicas_scale_between_their_bounds() -> None:
     assert (ingress._deployment_config.autoscaling_config.max_replicas) == 24
 
 
+def deployments(case: str) -> dict[str, Any]:
+    """The Serve deployments that the application of a case is built of, by name."""
+    found: dict[str, Any] = {}
+
+    def collect(application: Any) -> None:
+        deployment = application._bound_deployment
+        if deployment.name not in found:
+            found[deployment.name] = deployment
+            inner = [*deployment.init_args, *deployment.init_kwargs.values()]
+            for each in inner:
+                nested = each.values() if isinstance(each, dict) else each if isinstance(each, tuple | list) else [each]
+                for one in nested:
+                    for bound in one if isinstance(one, tuple | list) else [one]:
+                        if hasattr(bound, "_bound_deployment"):
+                            collect(bound)
+
+    collect(build(yaml.safe_load(service(case)["serveConfigV2"])["applications"][0]["args"]))
+    return found
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_lost_worker_takes_no_more_replicas_than_it_must(case: str) -> None:
+    scaling = service(case)["rayClusterConfig"]["enableInTreeAutoscaling"]
+    most = {
+        name: max(1, group["maxReplicas"] if scaling else group["replicas"]) for name, group in groups(case).items()
+    }
+    spread = 0
+    for name, deployment in deployments(case).items():
+        config = deployment._replica_config
+        autoscaling = deployment._deployment_config.autoscaling_config
+        replicas = autoscaling.max_replicas if autoscaling else deployment.num_replicas
+        if name == "metrics" or name.startswith("metrics-shard-") or name == "workers":
+            continue
+        workers = most["gpu" if config.ray_actor_options.get("num_gpus") else "cpu"]
+        per_node = config.max_replicas_per_node
+        # All of them find room on the most workers, and with one fewer per worker they would not.
+        assert per_node * workers >= replicas
+        assert (per_node - 1) * workers < replicas
+        spread += 1
+    assert spread >= 2
+
+
+def test_two_workers_with_two_replicas_of_everything_have_one_of_each() -> None:
+    values = {
+        "serving.autoscaler.enabled": "false",
+        "serving.workers.cpu.min": 2,
+        "serving.background.replicas": 2,
+        "serving.background.replicasMax": 2,
+        **{
+            f"serving.{name}.replicas.{bound}": 2
+            for name in ("ingress", "capabilities.kalman")
+            for bound in ("min", "max")
+        },
+    }
+    manifests = parsed(template("--set", ",".join(f"{name}={value}" for name, value in values.items())))
+    [application] = yaml.safe_load(only(manifests, "RayService")["spec"]["serveConfigV2"])["applications"]
+    args = application["args"]
+    assert [args[name]["replicas_per_node"] for name in ("edge", "kalman", "workers")] == [1, 1, 1]
+
+
+def test_the_fewest_replicas_of_production_never_stand_on_one_worker() -> None:
+    args = yaml.safe_load(service("production")["serveConfigV2"])["applications"][0]["args"]
+    for name in ("edge", "kalman"):
+        assert args[name]["replicas_min"] > args[name]["replicas_per_node"]
+
+
 def test_settings_reach_the_application_as_they_are_written() -> None:
     [application] = yaml.safe_load(service("everything")["serveConfigV2"])["applications"]
     args = application["args"]
     assert (args["edge"]["request_timeout_s"], args["edge"]["log_requests"]) == (60, True)
     assert args["kalman"]["max_stored_model_bytes"] == 268435456
     assert args["hosts"] == {"compute": ["kalman"]}
+
+
+@pytest.mark.parametrize(("case", "seconds"), [("default", 30), ("everything", 60)])
+def test_haproxy_knows_the_deadline_of_the_edge(case: str, seconds: int) -> None:
+    [application] = yaml.safe_load(service(case)["serveConfigV2"])["applications"]
+    assert read_settings(GROUPS, application["args"]).platform.edge.request_timeout_s == seconds
+    for container in ray_containers(case):
+        assert environment(container)["LUNA_EDGE_REQUEST_TIMEOUT_S"] == str(seconds)
+
+
+def test_haproxy_knows_which_routes_it_may_send_again() -> None:
+    [application] = yaml.safe_load(service("everything")["serveConfigV2"])["applications"]
+    for container in ray_containers("everything"):
+        routes = environment(container)["LUNA_EDGE_RETRIED_ROUTES"]
+        assert routes.split(",") == application["args"]["edge"]["retried_routes"]
+    assert all("LUNA_EDGE_RETRIED_ROUTES" not in environment(container) for container in ray_containers("default"))
 
 
 def test_what_answers_in_front_of_the_application_knows_which_pages_may_read() -> None:
@@ -229,12 +317,104 @@ def test_gpu_workers_have_their_image_their_nodes_and_their_share_of_memory() ->
     assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in environment(ray_containers("everything")[2])
 
 
-def test_a_worker_is_given_longer_than_its_drain_takes() -> None:
-    for group in groups("default").values():
-        pod = group["template"]["spec"]
-        [*_, command] = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-        assert "--deadline-remaining-seconds 60 && sleep 60" in command
-        assert pod["terminationGracePeriodSeconds"] >= 60 + 20 + 30
+def pre_stop(group: dict[str, Any]) -> list[str]:
+    command: list[str] = group["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    return command
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_replicas_have_all_of_the_drain_to_start_elsewhere_and_then_their_calls_to_end(case: str) -> None:
+    drain_s = yaml.safe_load((CHART / "values.yaml").read_text())["serving"]["drainSeconds"]
+    edge = deployments(case)["ingress"]._deployment_config
+    for group in groups(case).values():
+        grace_s = group["template"]["spec"]["terminationGracePeriodSeconds"]
+        found = re.search(r"--deadline-remaining-seconds (\d+)", pre_stop(group)[-1])
+        if found is None:
+            assert case == "dev"
+            continue
+        deadline_s = int(found[1])
+        # Serve stops a replica so long before the deadline, whether another one runs or not.
+        assert deadline_s - edge.graceful_shutdown_timeout_s == drain_s
+        assert grace_s >= deadline_s + 20 + 30
+
+
+def test_a_worker_that_is_alone_waits_for_no_other() -> None:
+    [worker] = groups("dev").values()
+    assert pre_stop(worker) == ["bash", "-c", "sleep 5; ray stop --force"]
+    assert all("drain-node" in pre_stop(group)[-1] for group in groups("gpu").values())
+
+
+@pytest.fixture
+def stopping(tmp_path: Path) -> Callable[..., float]:
+    """Run what a worker does before it stops, with a `ray` and a /proc of the test's; the seconds that it took."""
+
+    def run(ray: str, replica_s: float = 0.0) -> float:
+        bin_, proc = tmp_path / "bin", tmp_path / "proc"
+        (proc / "7").mkdir(parents=True)
+        bin_.mkdir()
+        (bin_ / "ray").write_text(f"#!/bin/sh\n{ray}\n")
+        (bin_ / "ray").chmod(0o755)
+        process = proc / "7" / "cmdline"
+        process.write_bytes(b"ray::ServeReplica:luna:ingress\0" if replica_s else b"raylet\0")
+        # Its own command line names replicas as well.
+        own = proc / "8"
+        own.mkdir()
+        bash, option, script = pre_stop(groups("default")["cpu"])
+        (own / "cmdline").write_text(f"{bash}\0{option}\0{script}\0")
+        timer = Timer(replica_s, process.write_bytes, [b"raylet\0"])
+        timer.start()
+        begun = time.monotonic()
+        environment = {**os.environ, "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}"}
+        script = script.replace("/proc/", f"{proc}/").replace("120", "15")
+        subprocess.run([bash, option, script], env=environment, check=True, timeout=60)
+        timer.cancel()
+        return time.monotonic() - begun
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("ray", "replica_s", "least", "most"),
+    [
+        # Without a head: as long as load balancers need to forget it.
+        ("exit 1", 60.0, 9, 14.5),
+        # They have moved.
+        ("exit 0", 12.0, 11.5, 14.5),
+        # None can.
+        ("exit 0", 60.0, 14, 30),
+    ],
+    ids=["no head", "moved", "nowhere"],
+)
+def test_a_worker_goes_when_its_replicas_have_moved(
+    stopping: Callable[..., float], ray: str, replica_s: float, least: float, most: float
+) -> None:
+    assert least <= stopping(ray, replica_s) <= most
+
+
+def annotated(*args: object) -> set[str | None]:
+    """The digests of the settings on the pods of the Ray cluster."""
+    cluster = only(parsed(template(*args)), "RayService")["spec"]["rayClusterConfig"]
+    pods = [group["template"] for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]]
+    return {pod["metadata"].get("annotations", {}).get("luna.dev/settings") for pod in pods}
+
+
+def test_a_changed_setting_rolls_a_new_cluster_where_a_deployment_has_one_replica() -> None:
+    changed = ("--set", "serving.settings.dispatch.max_batch=64")
+    [before], [after] = annotated(), annotated(*changed)
+    assert before
+    assert after
+    assert before != after
+    assert annotated() == annotated("--set", "operator.replicas=3")
+
+
+def test_it_applies_in_place_where_every_deployment_has_two_or_where_it_is_asked_to() -> None:
+    names = ("ingress", *(f"capabilities.{each.name}" for each in CAPABILITIES if each.replica is not None))
+    two = ",".join(f"serving.{name}.replicas.min=2" for name in names)
+    assert annotated("--set", two) == {None}
+    assert annotated("--set", "serving.upgrade.settings=InPlace") == {None}
+    assert None not in annotated("--set", f"{two},serving.upgrade.settings=NewCluster")
+    # One machine has no room for a second cluster.
+    assert annotated("--values", CHART / "values-dev.yaml") == {None}
 
 
 @pytest.mark.parametrize("case", CASES)

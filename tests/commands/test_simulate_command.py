@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from luna_serving import cli
-from luna_serving.commands import simulate
+from luna_serving.commands import calculations, simulate
 
 RESULT = {
     "value": 9.227,
@@ -25,7 +25,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict]]:
         found.append((route, body))
         return RESULT
 
-    monkeypatch.setattr(simulate, "calculated", calculated)
+    monkeypatch.setattr(calculations, "calculated", calculated)
     return found
 
 

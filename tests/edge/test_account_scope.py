@@ -418,3 +418,32 @@ async def test_an_operation_that_would_hide_a_route_is_refused_at_the_start(stor
     hides = Exchange("POST", "numbers", serve, capability="x")
     with pytest.raises(ValueError, match="hide routers at /api/v1/numbers"):
         build_api([hides], [router(authorization, Shop(IdempotencyKeys(store.engine)), store)], nobody, as_it_is)
+
+
+async def test_a_caller_who_hangs_up_within_its_body_gets_no_answer_and_nothing_is_created(store: Store) -> None:
+    caller = await store.account()
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with shopping(store, caller) as (shop, client):
+        app = client._transport.app  # type: ignore[attr-defined]
+        headers = [(b"x-api-key", caller.key.secret.encode()), (b"content-type", b"application/json")]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/api/v1/things",
+            "raw_path": b"/api/v1/things",
+            "query_string": b"",
+            "root_path": "",
+            "scheme": "http",
+            "headers": [*headers, (b"content-length", b"100")],
+            "state": {},
+        }
+        await app(scope, receive, send)
+        assert shop.created == []
+    assert sent[0]["status"] == 499

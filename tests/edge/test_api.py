@@ -16,6 +16,7 @@ from statsmodels.datasets import nile
 from tests.serving.platform import Platform
 
 from luna_serving.app import CAPABILITIES
+from luna_serving.telemetry.board_deployment import REPORT_EVERY_S
 from luna_store.accounts.api_keys import ApiKey
 
 NILE = [float(v) for v in nile.load_pandas().data["volume"]]
@@ -399,7 +400,8 @@ async def test_health_tells_what_luna_stands_on(platform: Platform) -> None:
             assert (await client.get(path)).json() == {"status": "ok"}
         detailed = (await client.get("/health/detailed")).json()
     computing = [each.name for each in CAPABILITIES if each.replica is not None]
-    parts = ("redis", "postgres", *computing, "workers", "objects")
+    sharded = [f"{each.name}-shard-0" for each in CAPABILITIES if each.shard is not None]
+    parts = ("redis", "postgres", *computing, "workers", *sharded, "objects")
     assert detailed["dependencies"] == dict.fromkeys(parts, "up")
     assert detailed["debits_from"] == "redis"
 
@@ -437,12 +439,13 @@ async def test_metrics_show_the_whole_application(platform: Platform) -> None:
         async with httpx.AsyncClient(base_url=platform.url) as client:
             return (await client.get("/metrics")).text
 
-    await asyncio.sleep(2.5)
+    reported_s = REPORT_EVERY_S + 1.5  # every replica has sent what it counted before
+    await asyncio.sleep(reported_s)
     before = counter(await scrape(), "http_requests_total", method="POST", route="kalman", status="200")
     for _ in range(4):
         async with caller.client() as client:
             await asyncio.gather(*(client.post("/kalman", json={"results": [1]}) for _ in range(25)))
-    await asyncio.sleep(2.5)  # every replica reports once a second
+    await asyncio.sleep(reported_s)
     found = {
         counter(await scrape(), "http_requests_total", method="POST", route="kalman", status="200") for _ in range(6)
     }

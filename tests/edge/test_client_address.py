@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.edge.running import running
-from tests.local.test_haproxy_answers import linux_only, serve_configuration
+from tests.local.serve_haproxy import NEEDS_HAPROXY, serve_configuration
 from tests.serving.platform import PEPPERS
 
 from luna_serving.edge import http_protocol, proxy_peer
@@ -203,7 +203,7 @@ async def asked(url: str, source: str = LOOPBACK, **headers: str) -> str:
         return answer.text
 
 
-@linux_only
+@NEEDS_HAPROXY
 async def test_haproxy_names_its_peer_and_callers_cannot(tmp_path: Path) -> None:
     async with replica_behind_haproxy(tmp_path / "run") as (url, direct):
         assert await asked(url) == "127.0.0.1"
@@ -220,7 +220,7 @@ async def test_haproxy_names_its_peer_and_callers_cannot(tmp_path: Path) -> None
         assert await asked(direct, x_luna_peer=f"{token};198.51.100.1") == "198.51.100.1"
 
 
-@linux_only
+@NEEDS_HAPROXY
 async def test_a_haproxy_without_peppers_is_not_believed(tmp_path: Path) -> None:
     async with replica_behind_haproxy(tmp_path / "run", peppers="") as (url, _):
         assert await asked(url, "127.0.0.7") == "127.0.0.1"

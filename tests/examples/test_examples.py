@@ -18,6 +18,10 @@ from tests.serving.platform import Platform
 # Not calls by themselves: the Python examples import them.
 IMPORTED = {"connection.py", "chart.py"}
 TESTED = {
+    "metrics.sh",
+    "metrics.py",
+    "alerts.sh",
+    "alerts.py",
     "kalman.sh",
     "kalman.py",
     "account.sh",
@@ -25,6 +29,7 @@ TESTED = {
     "people.sh",
     "people.py",
     "stream.py",
+    "live.html",
     "jobs.sh",
     "jobs.py",
     "datasets.sh",

@@ -20,7 +20,7 @@ from luna_serving.jobs.workers import STOP_S
 from luna_store.platform.leases import FENCED_IDLE_S
 
 PAGE = (Path(__file__).parents[2] / "docs" / "background.md").read_text()
-METRICS = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+METRICS = (Path(__file__).parents[2] / "docs" / "exported-metrics.md").read_text()
 PERIODS = {"5 seconds": 5.0, "30 seconds": 30.0, "10 seconds": 10.0, "5 minutes": 300.0, "hour": 3600.0, "day": 86400.0}
 
 

@@ -18,6 +18,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
+from tests.local.serve_haproxy import NEEDS_HAPROXY, serve_configuration
 
 from luna_serving.edge.security_headers import ALWAYS, DATA_POLICY
 from luna_serving.local.data_folder.ports import LOOPBACK, free_port
@@ -43,35 +44,7 @@ SAME = {
     503: problems.overloaded(),
     504: problems.overloaded(),
 }
-linux_only = pytest.mark.skipif(haproxy_binary() is None, reason="HAProxy is installed on Linux only")
-
-
-def serve_configuration(folder: Path, port: int, replicas: dict[str, int]) -> Path:
-    """What Ray Serve writes for replicas at these ports, by the path that leads to them."""
-    from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
-    from ray.serve.config import HTTPOptions
-
-    settings = HAProxyConfig(
-        socket_path=str(folder / "admin.sock"),
-        stats_port=free_port(),
-        metrics_port=free_port(),
-        server_state_base=str(folder),
-        server_state_file=str(folder / "state"),
-        metrics_enabled=False,
-        has_received_routes=True,
-        has_received_servers=True,
-        timeout_client_s=1,
-        timeout_server_s=2,
-        timeout_http_request_s=1,
-        http_options=HTTPOptions(host=LOOPBACK, port=port),
-    )
-    backends = {
-        name: BackendConfig(name, f"/{name}", servers=[ServerConfig("replica", LOOPBACK, at)], app_name=name)
-        for name, at in replicas.items()
-    }
-    api = HAProxyApi(settings, backends, str(folder / "haproxy.cfg"))
-    api._generate_config_file_internal()
-    return folder / "haproxy.cfg"
+TIMEOUTS = {"timeout_client_s": 1, "timeout_server_s": 2, "timeout_http_request_s": 1}
 
 
 @pytest.mark.parametrize("status", ANSWERS)
@@ -103,13 +76,13 @@ def test_serves_own_error_files_are_replaced(tmp_path: Path) -> None:
     assert with_problems(after, folder) == after
 
 
-@linux_only
+@NEEDS_HAPROXY
 @pytest.mark.parametrize("name", ["plain", "with a space", "it's"])
 def test_haproxy_accepts_what_serve_writes_and_we_rewrite(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
     configuration = folder / "haproxy.cfg"
-    written = serve_configuration(tmp_path, free_port(), {"app": free_port()}).read_text()
+    written = serve_configuration(tmp_path, free_port(), {"app": free_port()}, **TIMEOUTS).read_text()
     write_answers(folder)
     configuration.write_text(with_problems(closed(written), folder))
     checked = subprocess.run([haproxy_binary(), "-c", "-f", configuration], capture_output=True, text=True, check=False)
@@ -121,9 +94,9 @@ def test_haproxy_accepts_what_serve_writes_and_we_rewrite(tmp_path: Path, name: 
     assert text.count("http-after-response set-header X-Request-ID") == 2
 
 
-@linux_only
+@NEEDS_HAPROXY
 def test_in_a_pod_haproxy_answers_problems_and_listens_where_serve_has_it(tmp_path: Path) -> None:
-    configuration = serve_configuration(tmp_path, free_port(), {"app": free_port()})
+    configuration = serve_configuration(tmp_path, free_port(), {"app": free_port()}, **TIMEOUTS)
     listeners = re.findall(r"^ *bind .*$", configuration.read_text(), re.MULTILINE)
     program = [sys.executable, "-c", "from luna_serving.local.loopback.haproxy_in_pod import main; main()"]
     checked = subprocess.run([*program, "-c", "-f", configuration], capture_output=True, text=True, check=False)
@@ -166,7 +139,7 @@ def port() -> Iterator[int]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     port = free_port()
     mad, mute = (server.server_address[1] for server in servers)
-    written = serve_configuration(folder, port, {"gone": free_port(), "mad": mad, "mute": mute})
+    written = serve_configuration(folder, port, {"gone": free_port(), "mad": mad, "mute": mute}, **TIMEOUTS)
     # The replicas here pass no health check; without one HAProxy sends them calls.
     written.write_text(re.sub(r"^( +server replica \S+) check.*$", r"\1", written.read_text(), flags=re.MULTILINE))
     environment = os.environ | {"LUNA_CORS_ORIGINS": "https://other.example, https://app.example"}
@@ -198,7 +171,7 @@ def exchange(port: int, request: bytes) -> tuple[int, dict[str, str], dict[str, 
         return answer.status, headers, json.loads(answer.read())
 
 
-@linux_only
+@NEEDS_HAPROXY
 @pytest.mark.parametrize(
     ("request_bytes", "status", "slug"),
     [
@@ -216,7 +189,7 @@ def test_what_haproxy_answers_by_itself_is_a_problem(port: int, request_bytes: b
     assert re.fullmatch(r"[0-9a-f-]{36}", headers["x-request-id"])
 
 
-@linux_only
+@NEEDS_HAPROXY
 @pytest.mark.parametrize(
     ("extra", "status", "slug"),
     [
@@ -235,7 +208,7 @@ def test_a_head_beyond_the_limits_is_a_problem_of_its_own(port: int, extra: byte
     assert headers["x-request-id"]
 
 
-@linux_only
+@NEEDS_HAPROXY
 def test_a_long_path_is_414_and_an_unserved_one_404(port: int) -> None:
     for length, status, slug in ((MAX_TARGET_BYTES - 1, 404, "not-found"), (MAX_TARGET_BYTES, 414, "uri-too-long")):
         answered, headers, problem = exchange(port, b"GET /" + b"a" * length + b" HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -243,7 +216,7 @@ def test_a_long_path_is_414_and_an_unserved_one_404(port: int) -> None:
         assert headers["content-type"] == "application/problem+json"
 
 
-@linux_only
+@NEEDS_HAPROXY
 def test_a_caller_who_closes_the_sending_side_before_the_answer_is_told_so(port: int) -> None:
     # As `nc -N` does. A caller who has given up looks the same, and gives a call back (docs/decisions/0020).
     with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
@@ -257,7 +230,7 @@ def test_a_caller_who_closes_the_sending_side_before_the_answer_is_told_so(port:
     assert "sending side was closed before the answer" in problem["detail"]
 
 
-@linux_only
+@NEEDS_HAPROXY
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -279,7 +252,7 @@ def test_what_is_not_http_is_answered_400_and_hung_up_on(port: int, request_byte
     assert (problem["type"], problem["status"]) == (problems.TYPE_BASE + "bad-request", 400)
 
 
-@linux_only
+@NEEDS_HAPROXY
 def test_a_head_that_comes_too_slowly_is_a_408_problem(port: int) -> None:
     status, headers, problem = exchange(port, b"GET / HTTP/1.1\r\nHos")
     assert (status, problem["type"]) == (408, problems.TYPE_BASE + problems.deadline(1).slug)
@@ -298,7 +271,7 @@ def test_a_compiled_answer_is_replaced_by_a_problem_of_its_length(page: Page) ->
     assert f"Content-length: {len(html)}" in compiled_head
 
 
-@linux_only
+@NEEDS_HAPROXY
 def test_every_compiled_answer_is_found_in_the_program_and_nothing_else_changes() -> None:
     binary = haproxy_binary()
     assert binary
@@ -326,7 +299,7 @@ def test_a_program_with_other_answers_runs_as_it_is(tmp_path: Path) -> None:
     assert other.read_bytes() == known
 
 
-@linux_only
+@NEEDS_HAPROXY
 def test_haproxys_own_answer_carries_the_callers_request_id_if_it_is_sane(port: int) -> None:
     ask = b"GET /gone HTTP/1.1\r\nHost: a\r\nX-Request-ID: %s\r\n\r\n"
     assert exchange(port, ask % b"call:7")[1]["x-request-id"] == "call:7"
@@ -334,7 +307,7 @@ def test_haproxys_own_answer_carries_the_callers_request_id_if_it_is_sane(port: 
     assert len(exchange(port, ask % (b"a" * 129))[1]["x-request-id"]) == 36
 
 
-@linux_only
+@NEEDS_HAPROXY
 def test_haproxys_own_answer_has_the_headers_of_all_answers_once(port: int) -> None:
     for path in (b"/gone", b"/mad", b"/nowhere", b"/" + b"a" * MAX_TARGET_BYTES):
         _, headers, _ = exchange(port, b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -342,7 +315,7 @@ def test_haproxys_own_answer_has_the_headers_of_all_answers_once(port: int) -> N
         assert "server" not in headers
 
 
-@linux_only
+@NEEDS_HAPROXY
 @pytest.mark.parametrize(
     ("origin", "readable"),
     [
@@ -361,10 +334,10 @@ def test_a_page_of_a_listed_origin_can_read_that_no_replica_is_left(port: int, o
     assert "access-control-allow-credentials" not in headers
 
 
-@linux_only
+@NEEDS_HAPROXY
 @pytest.mark.parametrize("origins", ["*", "https://a.example,http://[::1]:80", "it's, a b", "} or { always_true"])
 def test_no_list_of_origins_breaks_the_configuration(tmp_path: Path, origins: str) -> None:
-    written = serve_configuration(tmp_path, free_port(), {"app": free_port()})
+    written = serve_configuration(tmp_path, free_port(), {"app": free_port()}, **TIMEOUTS)
     write_answers(tmp_path)
     environment = {"LUNA_CORS_ORIGINS": origins, "LUNA_CORS_CREDENTIALS": "true"}
     text = with_problems(written.read_text(), tmp_path, environment)

@@ -28,3 +28,14 @@ def test_an_unknown_capability_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match=r"'indicatr' is no capability: choose from .*indicators.*kalman"):
         account_flags.allow("indicatr=sma")
     assert account_flags.allow("*=*") == ("*", ("*",))
+
+
+def test_an_unknown_grant_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="'smaa' is nothing that indicators grants: did you mean 'sma'"):
+        account_flags.allow("indicators=ema,smaa")
+    with pytest.raises(ValueError, match="'RSI' is nothing that indicators grants: did you mean 'rsi'"):
+        account_flags.allow("indicators=RSI")
+    with pytest.raises(ValueError, match=r"choose from .*server"):
+        account_flags.allow("market=zzzzzz")
+    assert account_flags.allow("indicators=*") == ("indicators", ("*",))
+    assert account_flags.allow("kalman=arima,local_level") == ("kalman", ("arima", "local_level"))

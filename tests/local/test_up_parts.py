@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.local.serve_haproxy import NEEDS_HAPROXY
 
 from luna_serving.local.data_folder.caches import cache_folder, keep_compiled_shapes
 from luna_serving.local.data_folder.env_file import local_peppers, read_env, write_env
@@ -19,6 +20,7 @@ from luna_serving.local.data_folder.folder import DataFolder
 from luna_serving.local.data_folder.run_folder import MARK, RunFolder
 from luna_serving.local.greeting import curl
 from luna_serving.local.loopback.haproxy_answers import UNAVAILABLE
+from luna_serving.local.loopback.haproxy_connections import with_connections
 from luna_serving.local.loopback.haproxy_on_loopback import closed
 from luna_serving.local.loopback.ray_environment import choose_proxy, haproxy_binary, install_haproxy, ray_environment
 from luna_serving.local.parts import S3, Parts
@@ -93,7 +95,7 @@ def test_the_answer_without_replicas_has_the_length_that_it_says() -> None:
     assert f"Content-Length: {len(body)}" in head
 
 
-@pytest.mark.skipif(haproxy_binary() is None, reason="HAProxy is installed on Linux only")
+@NEEDS_HAPROXY
 def test_haproxy_accepts_the_rewritten_configuration(tmp_path: Path) -> None:
     binary = haproxy_binary()
     assert binary
@@ -270,3 +272,12 @@ def test_an_object_store_that_is_stopped_while_it_starts_leaves_no_process(folde
     parts.stop(threading.Event(), keep_ray_logs=False)
     assert time.monotonic() - begun < 10
     assert not runs(int(pid.read_text()))
+
+
+def test_haproxy_takes_as_many_connections_as_its_open_files_allow() -> None:
+    configuration = "global\n    maxconn 4096\n    nbthread 1\nlisten a\n    maxconn 7\n"
+    wide = with_connections(configuration, 1_000_000, {})
+    assert "    maxconn 32768\n    maxpipes 256\n    nbthread 1\n" in wide
+    assert wide.endswith("    maxconn 7\n"), "of the listener, not of the process"
+    assert "    maxconn 9544\n" in with_connections(configuration, 20_000, {})
+    assert with_connections(configuration, 20_000, {"RAY_SERVE_HAPROXY_MAXCONN": "4096"}) == configuration

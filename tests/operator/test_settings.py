@@ -21,6 +21,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "usage_s": ("1e1", 10.0),
     "usage_max_age_s": ("86400", 86_400.0),
     "reissue_unknown_keys": ("true", True),
+    "migrate": ("true", True),
     "host": ("127.0.0.1", "127.0.0.1"),
     "health_port": ("0", 0),
     "metrics_port": ("65535", 65_535),

@@ -398,14 +398,14 @@ async def test_users_are_followed_and_no_entry_holds_the_hash_of_a_password(stor
 
 async def test_another_table_is_recorded_by_one_line_of_a_migration(store: Store) -> None:
     caller = await store.account()
-    await store.execute("CREATE TABLE alert_rules (account_id integer, name text, query text, token text)")
-    rules = rows_of("alert_rules", "rule", subject="name", columns=("name", "query"), watched=("token",))
+    await store.execute("CREATE TABLE further_rules (account_id integer, name text, query text, token text)")
+    rules = rows_of("further_rules", "rule", subject="name", columns=("name", "query"), watched=("token",))
     for statement in created(rules):
         await store.execute(statement)
-    await store.execute(f"INSERT INTO alert_rules VALUES ({caller.account_id}, 'high', 'x > 1', 'secret')")
+    await store.execute(f"INSERT INTO further_rules VALUES ({caller.account_id}, 'high', 'x > 1', 'secret')")
     for change in ("query = 'x > 2'", "token = 'another secret'", "name = name", "account_id = account_id"):
-        await store.execute(f"UPDATE alert_rules SET {change}")
-    await store.execute("DELETE FROM alert_rules")
+        await store.execute(f"UPDATE further_rules SET {change}")
+    await store.execute("DELETE FROM further_rules")
     assert [
         (e.action, e.subject, e.before, e.after) for e in await log_of(store, caller.account_id, action="rule")
     ] == [

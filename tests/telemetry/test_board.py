@@ -27,8 +27,8 @@ def test_replicas_are_added_up_and_reporting_twice_counts_once() -> None:
     one.seconds.observe(0.05)
     two.seconds.observe(0.5)
     for _ in range(2):
-        board.report("one", snapshot(one.registry))
-        board.report("two", snapshot(two.registry))
+        board.report("one", tuple(snapshot(one.registry)))
+        board.report("two", tuple(snapshot(two.registry)))
     found = values(board)
     assert found["calls_total[('route', 'a')]"] == 7
     assert found["calls_total[('route', 'b')]"] == 1
@@ -43,10 +43,10 @@ def test_the_counters_of_a_replica_that_left_stay_and_its_gauges_go() -> None:
     board, old, new = MetricsBoard(lambda: now), Replica(), Replica()
     old.calls.labels("a").inc(3)
     old.queued.set(9)
-    board.report("old", snapshot(old.registry))
+    board.report("old", tuple(snapshot(old.registry)))
     now = SILENT_S + 1
     new.calls.labels("a").inc(1)
-    board.report("new", snapshot(new.registry))
+    board.report("new", tuple(snapshot(new.registry)))
     for _ in range(2):
         found = values(board)
         assert found["calls_total[('route', 'a')]"] == 4
@@ -56,6 +56,6 @@ def test_the_counters_of_a_replica_that_left_stay_and_its_gauges_go() -> None:
 def test_buckets_stand_in_the_order_of_their_bounds() -> None:
     board, replica = MetricsBoard(lambda: 0.0), Replica()
     replica.seconds.observe(0.5)
-    board.report("one", snapshot(replica.registry))
+    board.report("one", tuple(snapshot(replica.registry)))
     bounds = [line.split('"')[1] for line in board.render().decode().splitlines() if "seconds_bucket" in line]
     assert bounds == ["0.1", "1.0", "+Inf"]

@@ -108,7 +108,7 @@ async def test_every_route_is_counted_by_its_template(luna: Luna) -> None:
             'method="GET",route="unknown",status="404"',
         )
     ]
-    # Every replica reports once per second.
+    # Every replica reports every five seconds.
     text = until(
         lambda: httpx.get(f"{luna.url}/metrics", timeout=30).text, lambda found: all(each in found for each in wanted)
     )

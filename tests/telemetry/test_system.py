@@ -99,7 +99,7 @@ async def test_a_board_that_does_not_answer_leaves_the_replicas_unknown() -> Non
 
 async def test_health_system_shows_a_running_luna_and_nothing_that_helps_an_attacker(platform: Platform) -> None:
     async with httpx.AsyncClient(base_url=platform.url, timeout=30) as client:
-        for _ in range(50):  # every replica reports once per second
+        for _ in range(50):  # every replica reports in its first seconds
             answer = await client.get("/health/system")
             replicas = answer.json()["replicas"] or {}
             running = {name: each["running"] for name, each in replicas.items()}

@@ -23,6 +23,13 @@ COUNTS = Path(os.environ["LUNA_FUZZ_COUNTS"])
 KEPT = 0.1
 NAMES = 7
 PROBLEM = "application/problem+json"
+# Errors that senders and Grafana show have the forms of Prometheus, OTLP and InfluxDB: their members, in JSON.
+FORMS = {
+    re.compile(r"/api/v1/(?:[^/]+/)?prometheus/api/v1/.*"): {"status", "errorType", "error"},
+    re.compile(r"/api/v1/(?:[^/]+/)?otlp/v1/metrics"): {"message"},
+    re.compile(r"/api/v1/(?:[^/]+/)?influx/write"): {"code", "message"},
+}
+PROTOCOLS = frozenset({"application/json", "application/x-protobuf"})
 
 counts: Counter[str] = Counter()
 lock = threading.Lock()
@@ -64,6 +71,12 @@ def filter_failure(
     return not (type(failure).__name__ == "IgnoredAuth" and "got `429 " in failure.message)
 
 
+@schemathesis.serializer("application/x-protobuf")
+def bytes_as_they_are(ctx: schemathesis.SerializationContext, value: object) -> bytes:
+    """Bodies of protocols are bytes, which are generated as such or as text."""
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 @schemathesis.check
 def problem_details(ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case) -> None:
     """Every error is a problem (RFC 9457) with what its status demands; every answer names its request."""
@@ -71,7 +84,9 @@ def problem_details(ctx: schemathesis.CheckContext, response: schemathesis.Respo
     assert re.fullmatch(r"[A-Za-z0-9._~:/+=@-]{1,128}", headers.get("x-request-id", "")), "X-Request-ID"
     if response.status_code < 400:
         return
-    assert headers["content-type"] == PROBLEM, headers["content-type"]
+    form = next((members for path, members in FORMS.items() if path.fullmatch(case.formatted_path)), None)
+    of_protocol = form is not None and headers["content-type"] in PROTOCOLS
+    assert of_protocol or headers["content-type"] == PROBLEM, headers["content-type"]
     if response.status_code == 401:
         assert "www-authenticate" in headers, "401 needs WWW-Authenticate"
     if response.status_code in {429, 503}:
@@ -80,7 +95,13 @@ def problem_details(ctx: schemathesis.CheckContext, response: schemathesis.Respo
         assert headers["allow"], "Allow"
     if case.method.upper() == "HEAD":
         return
+    if of_protocol and headers["content-type"] != "application/json":
+        return
     problem = json.loads(response.content)
+    if form is not None and of_protocol:
+        assert form <= problem.keys(), problem
+        assert problem.get("error") or problem.get("message"), problem
+        return
     assert problem["status"] == response.status_code
     assert re.fullmatch(r"https://luna\.dev/problems/[a-z-]+", problem["type"]), problem["type"]
     assert problem["title"], "title"

@@ -105,7 +105,7 @@ def attack(
         # A request that fits the schema may still be refused: a cursor of no list, a matrix of the wrong shape.
         *("--exclude-checks", "positive_data_acceptance"),
         # Streams of events have no end: Schemathesis would wait for it.
-        *("--exclude-path-regex", "/events$"),
+        *("--exclude-path-regex", "/(events|metrics/live)$"),
         *("--max-time", str(seconds), "--seed", str(seed), "--request-timeout", str(REQUEST_TIMEOUT_S)),
         *("--no-shrink", "--continue-on-failure", "--suppress-health-check", "all", "--generation-database", "none"),
         *(("--generation-with-security-parameters", "false") if headers else ()),

@@ -97,3 +97,22 @@ volumeMounts:
   - name: tmp
     mountPath: /tmp
 {{- end -}}
+
+{{/* Migrates the bundled database; a newer schema stays as it is. Takes $. */}}
+{{- define "luna.migrateBundled" -}}
+name: migrate
+image: {{ include "luna.image" (list . "operator") }}
+imagePullPolicy: {{ .Values.images.operator.pullPolicy }}
+command: [sh, -c, "until luna migrate; do sleep 2; done"]
+env:
+  - {name: USER, value: luna}
+  - {name: HOME, value: /tmp}
+  {{- include "luna.databaseEnv" . | nindent 2 }}
+resources:
+  {{- toYaml .Values.migrations.resources | nindent 2 }}
+securityContext:
+  {{- include "luna.containerSecurity" . | nindent 2 }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+{{- end -}}

@@ -12,6 +12,8 @@ RAY_AUTH_MODE and the token come from KubeRay (authOptions).
 - {name: RAY_SERVE_THROUGHPUT_OPTIMIZED, value: "1"}
 - {name: RAY_worker_niceness, value: "0"}
 - {name: RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH, value: "268435456"}
+- {name: RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S, value: "60"}
+- {name: RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S, value: "120"}
 - {name: RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH, value: "luna_serving.edge.middleware:middlewares"}
 - {name: RAY_SERVE_HAPROXY_BINARY_PATH, value: /opt/luna/bin/luna-haproxy}
 - {name: RAY_SERVE_HAPROXY_NBTHREAD, value: {{ $serving.haproxyThreads | quote }}}
@@ -21,6 +23,10 @@ RAY_AUTH_MODE and the token come from KubeRay (authOptions).
 - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
 - {name: LUNA_PROXY, value: haproxy}
 {{- /* What HAProxy and Serve answer by themselves, they answer without the application's settings. */}}
+- {name: LUNA_EDGE_REQUEST_TIMEOUT_S, value: {{ include "luna.requestTimeout" . | quote }}}
+{{- with ($serving.settings.edge | default dict).retried_routes }}
+- {name: LUNA_EDGE_RETRIED_ROUTES, value: {{ join "," . | quote }}}
+{{- end }}
 {{- with $serving.settings.cors }}
 {{- with .origins }}
 - {name: LUNA_CORS_ORIGINS, value: {{ join "," . | quote }}}
@@ -32,6 +38,11 @@ RAY_AUTH_MODE and the token come from KubeRay (authOptions).
 - {name: XDG_CACHE_HOME, value: /var/cache/luna}
 - {name: JAX_COMPILATION_CACHE_DIR, value: /var/cache/luna/jax}
 - {name: JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS, value: "0"}
+{{- end -}}
+
+{{/* Seconds until a call is answered 408: the setting, or its default. */}}
+{{- define "luna.requestTimeout" -}}
+{{- (.Values.serving.settings.edge | default dict).request_timeout_s | default 30 -}}
 {{- end -}}
 
 {{/* The application's arguments: groups of luna_serving.settings, which override LUNA_ variables. */}}
@@ -53,14 +64,14 @@ applications:
       proxy: haproxy
       {{- $served := list }}
       {{- $groups := deepCopy $serving.settings }}
-      {{- $_ := set $groups "edge" (merge (include "luna.scaled" $serving.ingress | fromYaml) (get $groups "edge" | default dict)) }}
-      {{- $_ := set $groups "workers" (merge (include "luna.background" $serving.background | fromYaml) (get $groups "workers" | default dict)) }}
+      {{- $_ := set $groups "edge" (merge (include "luna.scaled" (list $ $serving.ingress) | fromYaml) (get $groups "edge" | default dict)) }}
+      {{- $_ := set $groups "workers" (merge (include "luna.background" $ | fromYaml) (get $groups "workers" | default dict)) }}
       {{- range $name, $capability := $serving.capabilities }}
       {{- if $capability.enabled }}
       {{- $served = append $served $name }}
       {{- $own := $capability.settings | default dict }}
       {{- if $capability.replicas }}
-      {{- $own = merge (include "luna.scaled" $capability | fromYaml) (dict "gpus" $capability.gpus) $own }}
+      {{- $own = merge (include "luna.scaled" (list $ $capability) | fromYaml) (dict "gpus" $capability.gpus) $own }}
       {{- end }}
       {{- if $own }}
       {{- $_ := set $groups $name $own }}
@@ -74,19 +85,34 @@ applications:
       {{- end }}
 {{- end -}}
 
-{{/* The replicas of a deployment, in the form of the settings. Takes values with `replicas` and `cpus`. */}}
+{{/* The replicas of a deployment, in the form of the settings. Takes (list $ values): with `replicas` and `cpus`. */}}
 {{- define "luna.scaled" -}}
-replicas_min: {{ int .replicas.min }}
-replicas_max: {{ int .replicas.max }}
-cpus: {{ .cpus }}
+{{- $root := first . -}}
+{{- $scaled := last . -}}
+replicas_min: {{ int $scaled.replicas.min }}
+replicas_max: {{ int $scaled.replicas.max }}
+replicas_per_node: {{ include "luna.perNode" (list $root (int $scaled.replicas.max) (gt (float64 ($scaled.gpus | default 0)) 0.0)) }}
+cpus: {{ $scaled.cpus }}
 {{- end -}}
 
-{{/* The same for the workers of jobs and loops. Takes serving.background. */}}
+{{/*
+The most replicas on one worker: the least number with which all of them fit on the most workers, so that a lost worker
+takes no more than it must. Takes (list $ replicas gpu).
+*/}}
+{{- define "luna.perNode" -}}
+{{- $workers := include "luna.mostWorkers" (list (first .) (ternary "gpu" "cpu" (last .))) | int -}}
+{{- min 100 (divf (index . 1) $workers | ceil | int) -}}
+{{- end -}}
+
+{{/* The same for the workers of jobs and loops. One that is alone may have others beside it while there are many jobs. */}}
 {{- define "luna.background" -}}
-replicas: {{ int .replicas }}
-replicas_max: {{ max (int .replicas) (int .replicasMax) }}
-job_slots: {{ int .slots }}
-cpus: {{ .cpus }}
+{{- $background := .Values.serving.background -}}
+{{- $most := max (int $background.replicas) (int $background.replicasMax) -}}
+replicas: {{ int $background.replicas }}
+replicas_max: {{ $most }}
+replicas_per_node: {{ gt (int $background.replicas) 1 | ternary (include "luna.perNode" (list $ $most false)) "0" }}
+job_slots: {{ int $background.slots }}
+cpus: {{ $background.cpus }}
 {{- end -}}
 
 {{/* The smallest share of a GPU that a replica requests; 0 if none does. */}}
@@ -144,10 +170,42 @@ labels:
   {{- with $root.Values.commonLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with merge dict $settings.podAnnotations $root.Values.serving.podAnnotations }}
+{{- $annotations := merge dict $settings.podAnnotations $root.Values.serving.podAnnotations }}
+{{- if eq (include "luna.settingsRoll" $root) "true" }}
+{{- /* Serve would stop the only replica before it starts the next one. */}}
+{{- $_ := set $annotations "luna.dev/settings" (include "luna.serveConfig" $root | sha256sum | trunc 16) }}
+{{- end }}
+{{- with $annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/*
+Whether changed settings roll a new Ray cluster: "true" or "false". Serve starts all replicas anew at any of them, in
+place, a share after the other; a deployment with one replica answers nothing meanwhile.
+*/}}
+{{- define "luna.settingsRoll" -}}
+{{- $serving := .Values.serving -}}
+{{- $least := int $serving.ingress.replicas.min -}}
+{{- range $serving.capabilities -}}
+{{- if and .enabled .replicas -}}
+{{- $least = min $least (int .replicas.min) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq $serving.upgrade.settings "Auto" -}}
+{{- lt $least 2 -}}
+{{- else -}}
+{{- eq $serving.upgrade.settings "NewCluster" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The most workers of a group at once, without those of another Ray cluster. Takes (list $ "cpu"). */}}
+{{- define "luna.mostWorkers" -}}
+{{- $serving := (first .).Values.serving -}}
+{{- $group := get $serving.workers (last .) -}}
+{{- /* Without an autoscaler there are never more than the least. */ -}}
+{{- max 1 (int (ternary $group.max $group.min $serving.autoscaler.enabled)) -}}
 {{- end -}}
 
 {{/*
@@ -160,6 +218,9 @@ which runs no replica of ours.
 {{- $serving := $root.Values.serving -}}
 {{- $group := get $serving.workers $name -}}
 {{- $gpu := eq $name "gpu" -}}
+{{- $alone := eq (include "luna.mostWorkers" (list $root $name)) "1" -}}
+{{- /* Serve stops a replica its graceful timeout (request_timeout_s) before the deadline, whether another runs or not. */ -}}
+{{- $deadline := add (int $serving.drainSeconds) (include "luna.requestTimeout" $root | float64 | ceil | int) -}}
 groupName: {{ $name }}
 replicas: {{ int $group.min }}
 minReplicas: {{ int $group.min }}
@@ -168,7 +229,7 @@ maxReplicas: {{ int $group.max }}
 idleTimeoutSeconds: {{ int $group.idleTimeoutSeconds }}
 {{- end }}
 rayStartParams:
-  # Series are sent through gRPC; the object store is hardly used.
+  # Series are sent through gRPC; large answers of indicators through the object store.
   object-store-memory: {{ int64 $serving.objectStoreBytes | quote }}
 template:
   metadata:
@@ -176,7 +237,7 @@ template:
   spec:
     automountServiceAccountToken: false
     enableServiceLinks: false
-    terminationGracePeriodSeconds: {{ add (int $serving.drainSeconds) 60 }}
+    terminationGracePeriodSeconds: {{ add $deadline 60 }}
     {{- with $group.runtimeClassName }}
     runtimeClassName: {{ . }}
     {{- end }}
@@ -247,16 +308,23 @@ template:
         lifecycle:
           preStop:
             exec:
-              # Serve starts the replicas elsewhere before it stops these; until then this pod answers. Without a head
-              # nothing moves them, and the pod ends once it has left the Service.
+              {{- if $alone }}
+              # There is no other worker for the replicas, and KubeRay makes the next one when this one is gone: once
+              # no new calls come, nothing is worth waiting for.
+              command: [bash, -c, "sleep {{ min 10 (int $serving.drainSeconds) }}; ray stop --force"]
+              {{- else }}
+              # Serve starts the replicas elsewhere before it stops these; until then this pod answers. It ends when
+              # none is left. Without a head nothing moves them, and the pod ends once it has left the Service.
               command:
                 - bash
                 - -c
                 - >-
-                  timeout 20 ray drain-node --reason DRAIN_NODE_REASON_PREEMPTION
-                  --reason-message "the pod is being deleted"
-                  --deadline-remaining-seconds {{ int $serving.drainSeconds }}
-                  && sleep {{ int $serving.drainSeconds }} || sleep 10
+                  if timeout 20 ray drain-node --reason DRAIN_NODE_REASON_PREEMPTION
+                  --reason-message "the pod is being deleted" --deadline-remaining-seconds {{ $deadline }};
+                  then until [ $SECONDS -ge {{ $deadline }} ]
+                  || ! grep --quiet --no-messages "Serve[R]eplica" /proc/[0-9]*/cmdline; do sleep 1; done; fi;
+                  [ $SECONDS -ge 10 ] || sleep $((10 - SECONDS))
+              {{- end }}
         volumeMounts:
           {{- include "luna.rayMounts" $root | nindent 10 }}
     volumes:

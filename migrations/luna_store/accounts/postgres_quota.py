@@ -96,10 +96,10 @@ class PostgresQuota:
             outcome, exceeded = denied
             standing = self._standing(row, row.quota_used, tokens=self._bucket(row, 0).tokens_left)
             return Decision(outcome, standing, exceeded)
-        return await self._take(connection, row, debit, uncertain=uncertain)
+        return await self._take(connection, row, debit, now=now, uncertain=uncertain)
 
     async def _take(
-        self, connection: AsyncConnection, row: Row[tuple[Account]], debit: Debit, *, uncertain: bool
+        self, connection: AsyncConnection, row: Row[tuple[Account]], debit: Debit, *, now: datetime, uncertain: bool
     ) -> Decision:
         rate = self._bucket(row, min(1, debit.units))
         if not rate.admitted:
@@ -114,7 +114,7 @@ class PostgresQuota:
             # The token is not taken.
             tokens = self._bucket(row, 0).tokens_left
             return Decision(Outcome.QUOTA, self._standing(row, row.quota_used, tokens=tokens))
-        await book_directly(connection, debit)
+        await book_directly(connection, debit, now)
         self._arrivals[row.id] = rate.tat_us
         self._arrivals.move_to_end(row.id)
         if len(self._arrivals) > MAX_BUCKETS:

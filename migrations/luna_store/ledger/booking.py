@@ -1,8 +1,9 @@
 """The usage ledger: every debit counts exactly once, however often and from whichever store it arrives.
 
-Three rules ensure it. An event's id is its stream id, so a replay inserts nothing. A debit's id is the same in both
+Four rules ensure it. An event's id is its stream id, so a replay inserts nothing. A debit's id is the same in both
 stores, so a debit that Redis took and Postgres took again (because the answer of Redis was lost) is booked with its
-units once and with zero the second time. A booking holds the row locks of its accounts, taken in the order of their
+units once and with zero the second time. Of the debits of a call that HAProxy sent again, the last one stands and
+the others are voided (`ledger.attempts`). A booking holds the row locks of its accounts, taken in the order of their
 ids, so two bookings of a debit never overlap.
 """
 
@@ -14,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import DateTime, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from luna_store.ledger import attempts
 from luna_store.quota.debits import Debit
 
 # How far apart the two bookings of one debit can lie: the longest outage of Postgres that a Redis stream waits for.
@@ -123,6 +125,20 @@ async def book(connection: AsyncConnection, events: Sequence[Event]) -> int:
     if not events:
         return 0
     await lock_accounts(connection, (e.account_id for e in events))
+    booked = 0
+    for part in attempts.parts(events):
+        await void_superseded(connection, part)
+        booked += await _booked(connection, part)
+    return booked
+
+
+async def void_superseded(connection: AsyncConnection, taken: Sequence[attempts.Taken]) -> None:
+    """Void the debits that do not stand beside `taken`, which is booked next; the caller holds the accounts' locks."""
+    for debit, made_at in await attempts.superseded(connection, taken):
+        await correct(connection, debit, 0, debited_at=made_at)
+
+
+async def _booked(connection: AsyncConnection, events: Sequence[Event]) -> int:
     times = [e.occurred_at for e in events]
     booked = await connection.scalar(
         BOOK,
@@ -152,8 +168,23 @@ async def booked_units(connection: AsyncConnection, debit: Debit) -> int | None:
     return found
 
 
-async def book_directly(connection: AsyncConnection, debit: Debit) -> None:
-    """Take a debit without Redis. The caller holds the account's row lock and knows that it was not taken yet."""
+@dataclass(frozen=True, slots=True)
+class _Direct:
+    """A debit that Postgres takes or voids itself."""
+
+    account_id: int
+    debit_id: uuid.UUID
+    route: str
+    occurred_at: datetime
+    origin: None = None
+
+
+async def book_directly(connection: AsyncConnection, debit: Debit, now: datetime) -> None:
+    """Take a debit without Redis, at `now`.
+
+    The caller holds the account's row lock and knows that the debit was not taken yet.
+    """
+    await void_superseded(connection, [_Direct(debit.account_id, debit.debit_id, debit.route, now)])
     await connection.execute(
         text("""
         WITH booked AS (
@@ -178,6 +209,8 @@ async def void(connection: AsyncConnection, debit: Debit) -> bool:
     Returns:
         False if it was voided before.
     """
+    await lock_accounts(connection, [debit.account_id])
+    await void_superseded(connection, [_Direct(debit.account_id, debit.debit_id, debit.route, datetime.now(UTC))])
     return await correct(connection, debit, 0)
 
 

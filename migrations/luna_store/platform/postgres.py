@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -77,6 +77,16 @@ def async_engine(
             f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S}s",
         },
     )
+
+
+async def ask(engine: AsyncEngine) -> None:
+    """Check that Postgres answers and has a schema of Luna's; a database may be replaced by an empty one.
+
+    Raises:
+        SQLAlchemyError, OSError: it does not.
+    """
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT version_num FROM alembic_version"))
 
 
 def sync_engine(database_url: str) -> Engine:

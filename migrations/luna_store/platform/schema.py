@@ -6,12 +6,14 @@ exist during a rolling upgrade.
 
 import logging
 import re
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from luna_store.platform.postgres import sync_engine
 
@@ -42,6 +44,7 @@ def alembic_config() -> Config:
     return config
 
 
+@cache
 def head() -> str | None:
     """The revision that this release needs."""
     return ScriptDirectory.from_config(alembic_config()).get_current_head()
@@ -56,7 +59,7 @@ def migrate(database_url: str, revision: str = "head") -> None:
     engine = sync_engine(database_url)
     try:
         with engine.connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
+            found = revision_of(connection)
             connection.rollback()
             if _is_newer(found):
                 log.warning("The database schema is at revision %s, newer than this release's: left as it is.", found)
@@ -77,14 +80,24 @@ def require_current(database_url: str) -> None:
     engine = sync_engine(database_url)
     try:
         with engine.connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
+            found = revision_of(connection)
     finally:
         engine.dispose()
-    wanted = head()
     if _is_newer(found):
-        log.warning("The database schema is at revision %s, newer than this release's %s: going on.", found, wanted)
-    elif found != wanted:
-        raise SchemaMismatch(found, wanted)
+        log.warning("The database schema is at revision %s, newer than this release's %s: going on.", found, head())
+    if (mismatch := lacking(found)) is not None:
+        raise mismatch
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision of a database; None if Luna has never migrated it."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def lacking(found: str | None) -> SchemaMismatch | None:
+    """Why this release does not run on a database at revision `found`; None if it does."""
+    wanted = head()
+    return None if found == wanted or _is_newer(found) else SchemaMismatch(found, wanted)
 
 
 def serves(database_url: str) -> bool:

@@ -20,6 +20,7 @@ from luna_operator.plan.status import patch, status_of
 from luna_operator.plan.steps import IssueKey, RebuildCache, Step, WriteSecret
 from luna_operator.reconcile.act import Actor, Work
 from luna_operator.reconcile.observe import Observed, Observer
+from luna_operator.reconcile.repairs import Repairs
 from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.resources.account import AccountResource
 from luna_operator.resources.names import Key
@@ -59,6 +60,7 @@ class Reconciler:
         actor: Actor,
         resources: Resources,
         events: Events,
+        repairs: Repairs,
         *,
         usage_max_age: timedelta,
     ) -> None:
@@ -67,6 +69,7 @@ class Reconciler:
         self._actor = actor
         self._resources = resources
         self._events = events
+        self._repairs = repairs
         self._usage_max_age = usage_max_age
 
     async def reconcile(self, key: Key) -> Done:
@@ -126,6 +129,10 @@ class Reconciler:
             await self._write_status(after, obstacle)
             for event in work.events:
                 await self._post(event, work.account)
+            if obstacle is None:
+                for repaired in self._repairs.take(work.account.key):
+                    log.info("%s: %s", work.account.key, repaired)
+                    await self._post(KubeEvent("Normal", "Repaired", "Reconcile", repaired), work.account)
         except (SQLAlchemyError, OSError, ApiError, ApiUnavailable) as e:
             raise NotYet(_first_line(e)) from e
         return after

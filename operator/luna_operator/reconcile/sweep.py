@@ -23,6 +23,7 @@ from luna_operator.plan.steps import ApplyMembers, ApplyRow, ConfirmKey, IssueKe
 from luna_operator.plan.tier_status import tier_status
 from luna_operator.reconcile.observe import Observer
 from luna_operator.reconcile.queue import WorkQueue
+from luna_operator.reconcile.repairs import Repairs
 from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.reconcile.watch_health import WatchHealth
 from luna_operator.resources.account import AccountResource
@@ -58,6 +59,7 @@ class Sweep:
         secrets: SecretsClient,
         cache: AccountCache,
         metrics: Metrics,
+        repairs: Repairs,
     ) -> None:
         self._resource_cache = resource_cache
         self._queue = queue
@@ -67,6 +69,7 @@ class Sweep:
         self._secrets = secrets
         self._cache = cache
         self._metrics = metrics
+        self._repairs = repairs
 
     async def run(self) -> int:
         """Compare everything once; returns how many accounts have work to do.
@@ -94,6 +97,7 @@ class Sweep:
             # Deleted while the watch was down.
             if self._resource_cache.forget(key, before[key]):
                 self._queue.drop(key)
+                self._repairs.take(key)
         await self._report_tiers(members, waiting)
         self._metrics.swept(accounts=len(listed), ready=ready, ended=ended)
         return waiting.total()
@@ -179,7 +183,7 @@ class Sweep:
                     self._queue.add(key)
 
     def _count(self, seen: Observation, plan: AccountPlan, change: dict[str, Any]) -> None:
-        """Count drift: of an account that was as specified before, not of a new one."""
+        """Count drift, and have it reported: of an account that was as specified before, not of a new one."""
         if not (seen.account.observed and _is_ready(seen.account)):
             return
         where = {_WHERE[type(step)] for step in plan.steps if type(step) in _WHERE}
@@ -187,6 +191,7 @@ class Sweep:
             where = {"status"}
         for each in where:
             self._metrics.repaired(each)
+        self._repairs.due(seen.account.key, frozenset(where))
 
 
 def _is_ready(account: AccountResource) -> bool:

@@ -1,11 +1,11 @@
 """Authenticates callers and reads the standing of their accounts."""
 
 from luna_serving.access.charges import Charges
-from luna_serving.access.credentials import Authenticator, Credential
+from luna_serving.access.credentials import BEARER, Authenticator, Credential
 from luna_serving.access.denials import Charge, Denials
 from luna_serving.wire import problems
 from luna_store.people.roles import Role
-from luna_store.quota.debits import Standing
+from luna_store.quota.debits import Grant, Standing
 
 
 class Authorization:
@@ -16,13 +16,17 @@ class Authorization:
         self._charges = charges
         self._denials = denials
 
-    def read(self, headers: dict[bytes, bytes]) -> Credential:
+    def read(self, headers: dict[bytes, bytes], schemes: frozenset[str] = BEARER) -> Credential:
         """The credential in a request's headers.
+
+        Args:
+            headers: by name, in lower case.
+            schemes: of Authorization that the route takes.
 
         Raises:
             Problem: 401, it is missing or malformed.
         """
-        return self._authenticator.read(headers.get(b"x-api-key"), headers.get(b"authorization"))
+        return self._authenticator.read(headers.get(b"x-api-key"), headers.get(b"authorization"), schemes)
 
     def owner_of(self, credential: Credential) -> int | None:
         """The account of a credential that was recognised before; asks no store."""
@@ -36,14 +40,22 @@ class Authorization:
         """
         return await self._denials.identify(credential)
 
-    async def standing(self, credential: Credential, account_id: int, route: str) -> Standing:
+    async def standing(
+        self, credential: Credential, account_id: int, route: str, grant: Grant | None = None
+    ) -> Standing:
         """The standing of an account, for a caller who may see it; takes nothing.
+
+        Args:
+            credential: the caller's.
+            account_id: the account.
+            route: as debits name it.
+            grant: what the account must have been granted; None for nothing.
 
         Raises:
             Denied: 403 or 404, as for a call before its rate and quota are checked.
             Problem: 401 or 503.
         """
-        return await self._charges.take(Charge.nothing(credential, account_id, route))
+        return await self._charges.take(Charge.nothing(credential, account_id, route, grant))
 
     @staticmethod
     def require(credential: Credential, least: Role) -> None:

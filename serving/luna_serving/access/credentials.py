@@ -10,6 +10,10 @@ from luna_store.accounts.api_keys import ApiKey, MalformedKey, Peppers
 from luna_store.people.roles import Role
 
 RECENT_KEYS = 4096
+BEARER = frozenset({"bearer"})
+"""The scheme of Authorization that every route takes (RFC 6750)."""
+WITH_TOKEN = frozenset({"bearer", "token"})
+"""For routes whose clients speak InfluxDB's protocol: `Authorization: Token <key>`."""
 NO_CREDENTIAL = "Send your API key as X-API-Key, or as Authorization: Bearer <key>."
 
 
@@ -47,7 +51,7 @@ def session_of(credential: Credential) -> uuid.UUID | None:
 
 
 class Authenticator:
-    """Reads `X-API-Key: <key>` or `Authorization: Bearer <key or JWT>`."""
+    """Reads `X-API-Key: <key>` or `Authorization: Bearer <key or JWT>`; of some routes other schemes, too."""
 
     def __init__(self, peppers: Peppers, tokens: Tokens) -> None:
         self._peppers = peppers
@@ -55,8 +59,13 @@ class Authenticator:
         # Cached: digesting a key costs as much as parsing a hundred numbers, and most calls come from a few keys.
         self._recognise = lru_cache(RECENT_KEYS)(self._credential)
 
-    def read(self, api_key: bytes | None, authorization: bytes | None) -> Credential:
+    def read(self, api_key: bytes | None, authorization: bytes | None, schemes: frozenset[str] = BEARER) -> Credential:
         """The caller's credential.
+
+        Args:
+            api_key: the header X-API-Key.
+            authorization: the header Authorization.
+            schemes: of Authorization that the route takes, in lower case.
 
         Raises:
             Problem: 401, it is missing or malformed.
@@ -66,7 +75,7 @@ class Authenticator:
         if authorization is None:
             raise problems.unauthenticated(NO_CREDENTIAL, problems.NotPresented)
         scheme, _, presented = authorization.decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer":
+        if scheme.lower() not in schemes:
             raise problems.unauthenticated("Use the Bearer scheme: Authorization: Bearer <key or token>.")
         presented = presented.strip()
         if presented.startswith("luna_"):

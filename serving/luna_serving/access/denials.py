@@ -13,7 +13,7 @@ from luna_serving.access.owners import Owners
 from luna_serving.access.ratelimit_headers import seconds_left
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError, Problem
-from luna_store.quota.debits import Debit, Decision, Outcome, Standing, StoreUnavailable
+from luna_store.quota.debits import Debit, Decision, Grant, Outcome, Standing, StoreUnavailable
 
 LIMIT_EXCEEDED = "Is larger than the account's own limits: GET /api/v1/{account_id} shows them."
 
@@ -35,9 +35,10 @@ class Charge:
     """Where the call exceeds a limit of its account, by the limit's name and value."""
 
     @classmethod
-    def nothing(cls, credential: Credential, account_id: int, route: str) -> "Charge":
-        """A question about the account's standing, which costs nothing."""
-        return cls(credential, Debit(account_id, credential.key_prefix, credential.key_digests, 0, uuid.uuid4(), route))
+    def nothing(cls, credential: Credential, account_id: int, route: str, grant: Grant | None = None) -> "Charge":
+        """A question about the account's standing, and whether it has a grant, which costs nothing."""
+        debit = Debit(account_id, credential.key_prefix, credential.key_digests, 0, uuid.uuid4(), route, grant)
+        return cls(credential, debit)
 
 
 class Denials:

@@ -28,9 +28,12 @@ from luna_serving.jobs.kinds import Extension, JobKind, Prepare
 from luna_serving.jobs.loops import Loop
 from luna_serving.jobs.routes.watching import Watching
 from luna_serving.jobs.service import JobService
+from luna_serving.live.provided import ProvidedAlertLog
 from luna_serving.objects.client import ObjectStore
 from luna_serving.prices.sources import PriceSources
 from luna_serving.settings import CapabilitySettings, PlatformSettings
+from luna_serving.shards.client import ShardClient
+from luna_serving.shards.shard import Shard
 from luna_serving.telemetry.metrics import DispatchMetrics
 from luna_store.accounts.accounts import Accounts
 from luna_store.accounts.own_keys import OwnKeys
@@ -72,10 +75,14 @@ class Platform:
     """The server's own limits, of all capabilities, by the limit's name."""
     compute: Mapping[str, Compute]
     """By the capability's name; only those that have replicas."""
+    shards: Mapping[str, ShardClient]
+    """By the capability's name; only those that are served and have shards."""
     series: SeriesSources
     """Series that requests name; a capability that keeps series provides the source."""
     prices: PriceSources
     """Where bars are; a capability that stores prices provides the source."""
+    alert_log: ProvidedAlertLog
+    """The changes of alerts; a capability that keeps alerts provides the log."""
     gate_limits: GateLimits
     dispatch_metrics: DispatchMetrics
 
@@ -105,6 +112,8 @@ class Routes:
     """For each kind of job that callers may create, what checks its parameters."""
     extensions: Mapping[str, Extension] = field(default_factory=dict)
     """For each kind of job that can be extended, how."""
+    closing: Sequence[Callable[[], Awaitable[None]]] = ()
+    """Called when the replica stops, while the stores are open: to end tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,8 @@ class Capability:
     """Called once in each ingress replica, with this capability's settings."""
     replica: type[Replica] | None = None
     """Computes; its module imports neither stores nor the edge."""
+    shard: type[Shard] | None = None
+    """Keeps state of accounts in memory, each account in one process; its settings derive from `ShardSettings`."""
     grants: frozenset[str] = frozenset()
     """The names that `allowed.<name>` of an Account or Tier may hold."""
     limits: tuple[str, ...] = ()

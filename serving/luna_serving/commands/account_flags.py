@@ -1,7 +1,9 @@
 """`--limit` and `--allow` of `luna account create`, from the list in `luna_store.limits`."""
 
+import json
 import pkgutil
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def allow(text: str) -> tuple[str, tuple[str, ...]]:
     """Read `kalman=arima,local_level`.
 
     Raises:
-        ValueError: it is malformed; the message has the form.
+        ValueError: it is malformed, or names nothing that the capability grants; the message has the cure.
     """
     capability, _, names = text.partition("=")
     listed = tuple(names.split(","))
@@ -57,7 +59,19 @@ def allow(text: str) -> tuple[str, tuple[str, ...]]:
     known = capabilities()
     if capability not in {ALL, *known}:
         raise ValueError(f"{capability!r} is no capability: choose from {', '.join(known)}, or {ALL} for all others.")
+    granted = grant_names().get(capability, ())
+    for name in listed:
+        if granted and name not in {ALL, *granted}:
+            near = get_close_matches(name.lower(), granted, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(granted)}."
+            raise ValueError(f"{name!r} is nothing that {capability} grants: {hint}")
     return capability, listed
+
+
+def grant_names() -> Mapping[str, Sequence[str]]:
+    """The names that the grants of each capability may have, as `docs/generate.py` wrote them."""
+    names: Mapping[str, Sequence[str]] = json.loads(Path(__file__).with_name("grant_names.json").read_text())
+    return names
 
 
 def capabilities() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from luna_serving.commands.servers import Servers
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from luna_serving.commands.calls import Calls
 
@@ -27,7 +28,9 @@ def add_calculation(
     folder: argparse.ArgumentParser,
     name: str,
     text: str,
-    command: Callable[[argparse.Namespace], int],
+    route: str,
+    wanted: Callable[[argparse.Namespace], Mapping[str, Any]],
+    shown: Callable[[dict[str, Any]], str],
 ) -> argparse.ArgumentParser:
     """Add the parser of a calculation; its own arguments are the caller's to add.
 
@@ -36,8 +39,16 @@ def add_calculation(
         folder: the parser of --data-dir.
         name: of the command.
         text: one line of help.
-        command: runs the parsed arguments.
+        route: such as `montecarlo`.
+        wanted: the body of the POST, from the parsed arguments; raises CommandFailed.
+        shown: an answer for people.
     """
+
+    def command(arguments: argparse.Namespace) -> int:
+        answer = calculated(arguments, route, wanted(arguments))
+        print(json.dumps(answer) if arguments.json else shown(answer))  # noqa: T201  a command line
+        return 0
+
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[folder])
     parser.epilog = EPILOG
     parser.set_defaults(command=command)
@@ -46,6 +57,12 @@ def add_calculation(
         "--file", metavar="FILE", help="the body of the route as JSON, - for stdin; arguments win over its members"
     )
     return parser
+
+
+def over(body: dict[str, Any], arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """The body, with those of the arguments over its members that were given."""
+    body.update({name: value for name in names if (value := getattr(arguments, name)) is not None})
+    return body
 
 
 def body_of(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from luna_serving.commands.calculations import add_calculation, body_of, calculated
+from luna_serving.commands.calculations import add_calculation, body_of, over
 from luna_serving.commands.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -33,7 +32,8 @@ def add_portfolio(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], folder: argparse.ArgumentParser
 ) -> None:
     """Add the parser."""
-    parser = add_calculation(commands, folder, "portfolio", "find the best portfolio for an objective", run)
+    text = "find the best portfolio for an objective"
+    parser = add_calculation(commands, folder, "portfolio", text, "markowitz", wanted, shown)
     parser.add_argument("objective", choices=OBJECTIVES, nargs="?", help="what the portfolio shall do best")
     parser.add_argument("--returns", metavar="CSV", help="names of assets in the first line, a period in each other")
     parser.add_argument("--prices", metavar="CSV", help="as --returns, with prices")
@@ -48,13 +48,6 @@ def add_portfolio(
     parser.add_argument("--min-weight", type=float, metavar="W", help="of every asset; negative: short (default: 0)")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns the exit status."""
-    result = calculated(arguments, "markowitz", wanted(arguments))
-    print(json.dumps(result) if arguments.json else shown(result))  # noqa: T201
-    return 0
-
-
 def wanted(arguments: argparse.Namespace) -> dict[str, Any]:
     """The body: the file's members, and the arguments over them.
 
@@ -62,9 +55,7 @@ def wanted(arguments: argparse.Namespace) -> dict[str, Any]:
         CommandFailed: a file cannot be read.
     """
     body = body_of(arguments)
-    for name in ("objective", "dataset", "estimator", "target", "risk_free", "level", "points"):
-        if getattr(arguments, name) is not None:
-            body[name] = getattr(arguments, name)
+    over(body, arguments, ("objective", "dataset", "estimator", "target", "risk_free", "level", "points"))
     if arguments.symbols is not None:
         body["symbols"] = arguments.symbols.split(",")
     for member in ("returns", "prices"):

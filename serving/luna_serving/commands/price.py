@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from luna_serving.commands.calculations import add_calculation, body_of, calculated
+from luna_serving.commands.calculations import add_calculation, body_of, over
 from luna_serving.commands.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ MOST_ROWS: Final = 50
 
 def add_price(commands: argparse._SubParsersAction[argparse.ArgumentParser], folder: argparse.ArgumentParser) -> None:
     """Add the parser of `luna price`."""
-    parser = add_calculation(commands, folder, "price", "prices, Greeks and implied volatilities of options", run)
+    text = "prices, Greeks and implied volatilities of options"
+    parser = add_calculation(commands, folder, "price", text, "blackscholes", wanted, shown)
     parser.add_argument("type", nargs="*", metavar="TYPE", help="call or put, one or one per row")
     for name in NUMBERS:
         parser.add_argument(f"--{name}", type=float, nargs="+", metavar="X", help="one, or one per row")
@@ -29,23 +30,7 @@ def add_price(commands: argparse._SubParsersAction[argparse.ArgumentParser], fol
     parser.add_argument("--outputs", metavar="A,B", help="such as price,delta,gamma (default: price)")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run it; returns the exit status.
-
-    Raises:
-        CommandFailed: any error that the caller can correct.
-    """
-    import orjson
-
-    answer = calculated(arguments, "blackscholes", body(arguments))
-    if arguments.json:
-        print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())  # noqa: T201  a command line
-    else:
-        print(table(answer))  # noqa: T201  a command line
-    return 0
-
-
-def body(arguments: argparse.Namespace) -> dict[str, Any]:
+def wanted(arguments: argparse.Namespace) -> dict[str, Any]:
     """The body of the route: that of the file, with the arguments over it.
 
     Raises:
@@ -61,20 +46,17 @@ def body(arguments: argparse.Namespace) -> dict[str, Any]:
             options[member] = _one_or_list(given)
     if arguments.expiry is not None:
         options["expiry"] = _one_or_list([_years_or_date(each) for each in arguments.expiry])
-    for member in ("valuation_date", "day_count"):
-        if (given := getattr(arguments, member)) is not None:
-            options[member] = given
+    over(options, arguments, ("valuation_date", "day_count"))
     if not options:
         raise CommandFailed("There are no options: name a type and columns, or a --file.")
     document["options"] = options
-    if arguments.style is not None:
-        document["style"] = arguments.style
+    over(document, arguments, ("style",))
     if arguments.outputs is not None:
         document["outputs"] = [each.strip() for each in arguments.outputs.split(",")]
     return document
 
 
-def table(answer: dict[str, Any]) -> str:
+def shown(answer: dict[str, Any]) -> str:
     """An answer for people: a line per row."""
     results, codes = answer["results"], answer["codes"]
     heads = [*results, "code"]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from luna_serving.commands.calculations import add_calculation, body_of, calculated
+from luna_serving.commands.calculations import add_calculation, body_of, over
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +18,7 @@ def add_simulate(
 ) -> None:
     """Add the parser."""
     text = "value an option or a portfolio by simulation"
-    parser = add_calculation(commands, folder, "simulate", text, run)
+    parser = add_calculation(commands, folder, "simulate", text, "montecarlo", wanted, shown)
     for name in MODEL:
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X", help=f"{name} of the model gbm")
     parser.add_argument("--type", choices=("call", "put"), help="of a European option")
@@ -32,25 +31,14 @@ def add_simulate(
     parser.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of computing")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns the exit status."""
-    result = calculated(arguments, "montecarlo", wanted(arguments))
-    print(json.dumps(result) if arguments.json else shown(result))  # noqa: T201
-    return 0
-
-
 def wanted(arguments: argparse.Namespace) -> dict[str, Any]:
     """The body: the file's members, and the arguments over them."""
     body = body_of(arguments)
     for member, kind, names in (("model", "gbm", MODEL), ("payoff", "european", PAYOFF)):
-        given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-        if given:
+        if given := over({}, arguments, names):
             body[member] = {"kind": kind, **body.get(member, {}), **given}
-    for name in ("expiry", "steps", "paths", "seed"):
-        if getattr(arguments, name) is not None:
-            body[name] = getattr(arguments, name)
-    stop = {"std_error": arguments.std_error, "seconds": arguments.seconds}
-    if given := {name: value for name, value in stop.items() if value is not None}:
+    over(body, arguments, ("expiry", "steps", "paths", "seed"))
+    if given := over({}, arguments, ("std_error", "seconds")):
         body["stop"] = {**(body.get("stop") or {}), **given}
     return body
 

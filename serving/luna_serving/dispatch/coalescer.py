@@ -1,16 +1,20 @@
 """Natural batching: items that arrive during a round trip leave together in the next one.
 
-There is no timer: a lone item leaves at once, and batches grow under load. Owners take turns: a batch takes one item of
-each owner in rotation, so that one owner's queue does not delay another's items. The module does not depend on HTTP,
-quota or models.
+There is no timer: a lone item leaves at once, and batches grow under load. Owners share the batches by what their items
+cost, not by how many they send: start-time fair queueing (Goyal, Vin & Cheng 1996, section 3). An item's cost is the
+part of a batch that it fills, by number and by weight. The module does not depend on HTTP, quota or models.
 """
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
+# Owners whose last item is remembered: an owner that is forgotten may start one item too early.
+REMEMBERED: Final = 1_000
 
 
 class QueueFull(Exception):
@@ -18,7 +22,7 @@ class QueueFull(Exception):
 
 
 class Coalescer(Generic[T]):
-    """Passes items to `send` in batches: each owner's in order of arrival, the owners in rotation.
+    """Passes items to `send` in batches: each owner's in order of arrival, the owners by the cost of what they sent.
 
     `send` answers each item itself and must not raise.
     """
@@ -34,6 +38,7 @@ class Coalescer(Generic[T]):
         in_flight: int,
         owner: Callable[[T], Hashable] = lambda _: None,
         in_flight_per_owner: int | None = None,
+        displaced: Callable[[T], Any] = lambda _: None,
     ) -> None:
         """Wire the coalescer.
 
@@ -46,6 +51,7 @@ class Coalescer(Generic[T]):
             in_flight: batches in flight at once.
             owner: the owner of an item; by default all items have the same owner.
             in_flight_per_owner: batches in flight at once with an item of the same owner; None: `in_flight`.
+            displaced: takes an item that left a full queue to make room for one of another owner.
         """
         self._send = send
         self._weight = weight
@@ -55,8 +61,14 @@ class Coalescer(Generic[T]):
         self._free = in_flight
         self._owner = owner
         self._per_owner = in_flight if in_flight_per_owner is None else in_flight_per_owner
-        # In the order of their turns.
-        self._waiting: OrderedDict[Hashable, deque[T]] = OrderedDict()
+        self._displaced = displaced
+        self._waiting: dict[Hashable, deque[T]] = {}
+        # Each waiting owner once, by the virtual time at which its next item starts; the count keeps the rotation.
+        self._turns: list[tuple[float, int, Hashable]] = []
+        self._pushed = count()
+        # The virtual time, and when each owner's last item ends in it.
+        self._now = 0.0
+        self._ends: dict[Hashable, float] = {}
         self._queued = 0
         self._under_way: Counter[Hashable] = Counter()
         self._running: set[asyncio.Task[None]] = set()
@@ -70,13 +82,30 @@ class Coalescer(Generic[T]):
         """Queue an item; it leaves at once or with the next batch.
 
         Raises:
-            QueueFull: `max_queued` items wait already.
+            QueueFull: `max_queued` items wait already, and no owner has more of them than this one.
         """
+        owner = self._owner(item)
         if self._queued >= self._max_queued:
-            raise QueueFull
-        self._waiting.setdefault(self._owner(item), deque()).append(item)
+            self._make_room(owner)
+        items = self._waiting.get(owner)
+        if items is None:
+            items = self._waiting[owner] = deque()
+            self._push(owner, max(self._now, self._ends.get(owner, 0.0)))
+        items.append(item)
         self._queued += 1
         self._start()
+
+    def _make_room(self, owner: Hashable) -> None:
+        greediest = max(self._waiting, key=lambda each: len(self._waiting[each]))
+        mine = len(self._waiting.get(owner, ()))
+        # With as many after the exchange as before it, two owners would displace each other's items in turn.
+        if len(self._waiting[greediest]) <= mine + 1:
+            raise QueueFull
+        self._queued -= 1
+        self._displaced(self._waiting[greediest].pop())
+
+    def _push(self, owner: Hashable, start: float) -> None:
+        heappush(self._turns, (start, next(self._pushed), owner))
 
     def _start(self) -> None:
         if self._free and any(self._may_leave(owner) for owner in self._waiting):
@@ -110,19 +139,36 @@ class Coalescer(Generic[T]):
         """The next batch; empty if nothing may leave."""
         batch: list[T] = []
         weight = 0.0
-        while len(batch) < self._max_items:
-            items = next((items for owner, items in self._waiting.items() if self._may_leave(owner)), None)
-            if items is None:
-                break
-            weight += self._weight(items[0])
+        kept: list[tuple[float, int, Hashable]] = []
+        while self._turns and len(batch) < self._max_items:
+            turn = heappop(self._turns)
+            start, _, owner = turn
+            if not self._may_leave(owner):
+                kept.append(turn)
+                continue
+            items = self._waiting[owner]
+            own = self._weight(items[0])
+            weight += own
             if batch and weight > self._max_weight:
+                kept.append(turn)
                 break
-            item = items.popleft()
-            batch.append(item)
+            batch.append(items.popleft())
             self._queued -= 1
-            owner = self._owner(item)
+            self._now = max(self._now, start)
+            end = self._ends[owner] = start + own / self._max_weight + 1 / self._max_items
             if items:
-                self._waiting.move_to_end(owner)
+                self._push(owner, end)
             else:
                 del self._waiting[owner]
+        for turn in kept:
+            heappush(self._turns, turn)
+        self._forget()
         return batch
+
+    def _forget(self) -> None:
+        if not self._queued:
+            # Nobody was kept waiting: nobody has to make up for anything.
+            self._now = 0.0
+            self._ends.clear()
+        elif len(self._ends) > REMEMBERED:
+            self._ends.clear()

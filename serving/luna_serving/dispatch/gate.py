@@ -2,23 +2,24 @@
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from luna_serving.access.charges import Charges
+from luna_serving.dispatch.call import Call
 from luna_serving.dispatch.coalescer import Coalescer, QueueFull
 from luna_serving.dispatch.estimates import Estimate, too_long
 from luna_serving.dispatch.outcomes import Failed, Refused, ReplicaUnavailable, TimedOut, Unavailable
+from luna_serving.dispatch.payers import Payers
 from luna_serving.telemetry.metrics import GateMetrics
 from luna_serving.telemetry.propagation import TRACEPARENT
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.platform.logs import CONTEXT
-from luna_store.quota.debits import Debit, Decision, StoreUnavailable
+from luna_store.quota.debits import Decision, StoreUnavailable
 
 if TYPE_CHECKING:
     from luna_store.platform.traces import Traces
@@ -33,28 +34,6 @@ NAMED_REQUESTS: Final = 20
 
 class _Abandoned(Exception):
     """No caller waits for an answer of the batch any more."""
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """One call in the gate."""
-
-    debit: Debit
-    job: Any
-    """The capability's job; opaque to the gate."""
-    points: int
-    """Its weight in a batch."""
-    gone: Callable[[], bool]
-    """Whether the caller has hung up."""
-    context: dict[str, Any] | None = field(default_factory=CONTEXT.get)
-    """Members of log lines about the call; by default those of the task that makes it."""
-    answer: asyncio.Future[tuple[Any, Decision]] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-    until: float = math.inf
-    """Its deadline, by `time.monotonic`."""
-    asked_s: float = math.inf
-    """Seconds that it had when it arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +70,8 @@ class Gate:
         within: Callable[[Any, float], Any] = lambda job, _: job,
         estimate: Callable[[Any], Estimate | None] = lambda _: None,
         sharing: Sharing = Sharing(),
+        *,
+        ahead: bool = False,
     ) -> None:
         """Wire a gate.
 
@@ -102,8 +83,11 @@ class Gate:
             within: adapts a job to the seconds that its call has left; by default unchanged.
             estimate: how long a job takes; a call that cannot end in time is refused before it is charged.
             sharing: how its calls share the replicas.
+            ahead: its jobs are quick and have no effects: a batch whose callers all paid for their last call is
+                computed while its charges are under way. An answer is given for a charge alone.
         """
         self._charges = charges
+        self._payers = Payers() if ahead else None
         self._within = within
         self._compute = compute
         self._limits = limits
@@ -119,6 +103,7 @@ class Gate:
             in_flight=limits.batches_in_flight,
             owner=lambda call: call.debit.account_id,
             in_flight_per_owner=sharing.per_account,
+            displaced=lambda call: _fail([call], problems.overloaded),
         )
 
     async def serve(self, call: Call, left_s: float, asked_s: float) -> tuple[Any, Decision]:
@@ -181,32 +166,53 @@ class Gate:
             await self._charge(calls)
 
     async def _charge(self, calls: Sequence[Call]) -> None:
+        ahead = self._ahead(calls)
         try:
             decisions = await self._charges.admit([call.debit for call in calls])
         except Exception:
             log.exception("charging failed", extra=self._facts(calls))
+            await _dropped(ahead)
             for call in calls:
                 self._charges.void_later(call.debit)
             _fail(calls, problems.internal)
             return
-        admitted: list[tuple[Call, Decision]] = []
+        except BaseException:
+            await _dropped(ahead)
+            raise
+        admitted: dict[Call, Decision] = {}
         for call, decision in zip(calls, decisions, strict=True):
             if isinstance(decision, StoreUnavailable):
                 _fail([call], lambda: problems.dependencies_gone("The quota store"))
-            elif not decision.admitted:
+                continue
+            if self._payers is not None:
+                self._payers.note(call.debit, decision)
+            if not decision.admitted:
                 _answer(call, None, decision)
             elif call.answer.done() or _hung_up(call):
                 self._charges.refund_later(call.debit)
             else:
-                admitted.append((call, decision))
-        if admitted:
-            await self._run(admitted)
+                admitted[call] = decision
+        if not admitted:
+            await _dropped(ahead)
+        elif ahead is None:
+            await self._run(admitted, list(admitted), self._computed(list(admitted)))
+        else:
+            await self._run(admitted, calls, ahead)
 
-    async def _run(self, admitted: list[tuple[Call, Decision]]) -> None:
-        started = time.perf_counter()
-        calls = [call for call, _ in admitted]
+    def _ahead(self, calls: Sequence[Call]) -> asyncio.Task[Sequence[Any]] | None:
+        """The computation of calls that are not charged yet; None where it waits for their charges."""
+        payers = self._payers
+        if payers is None or not all(payers.paid(call.debit) for call in calls):
+            return None
+        return asyncio.get_running_loop().create_task(self._computed(calls))
+
+    async def _run(
+        self, admitted: Mapping[Call, Decision], computed: Sequence[Call], computing: Awaitable[Sequence[Any]]
+    ) -> None:
+        """Answer the calls that were charged, of those that are computed."""
+        calls = list(admitted)
         try:
-            answers = await self._computed(calls)
+            answers = await computing
         except _Abandoned:
             self._undo(calls, problems.internal)
             return
@@ -221,14 +227,15 @@ class Gate:
                 raise
             log.exception("the replica failed", extra=self._facts(calls))
             return
-        finally:
-            self._metrics.replica_seconds.observe(time.perf_counter() - started)
-        if len(answers) != len(calls):
-            log.error("the replica answered %d of %d jobs", len(answers), len(calls), extra=self._facts(calls))
+        if len(answers) != len(computed):
+            log.error("the replica answered %d of %d jobs", len(answers), len(computed), extra=self._facts(calls))
             self._undo(calls, problems.internal)
             return
         served: dict[str, int] = {}
-        for (call, decision), answer in zip(admitted, answers, strict=True):
+        for call, answer in zip(computed, answers, strict=True):
+            decision = admitted.get(call)
+            if decision is None:
+                continue
             if isinstance(answer, Failed | Unavailable | TimedOut | Refused):
                 self._undo([call], self._problem(call, answer))
             elif call.answer.done():
@@ -261,6 +268,7 @@ class Gate:
             TimeoutError: the replica took too long.
         """
         jobs = [self._within(call.job, call.until - time.monotonic()) for call in calls]
+        started = time.perf_counter()
         computing = asyncio.ensure_future(self._compute(jobs))
         until = time.monotonic() + self._limits.request_timeout_s
         try:
@@ -274,6 +282,7 @@ class Gate:
             return computing.result()
         finally:
             computing.cancel()
+            self._metrics.replica_seconds.observe(time.perf_counter() - started)
 
     def _facts(self, calls: Sequence[Call]) -> dict[str, Any]:
         """Members of a log line about calls."""
@@ -291,6 +300,15 @@ class Gate:
         for call in calls:
             self._charges.refund_later(call.debit)
         _fail(calls, problem)
+
+
+async def _dropped(computing: asyncio.Task[Sequence[Any]] | None) -> None:
+    """Stop a computation that nobody waits for; how it ends does not matter."""
+    if computing is not None:
+        computing.cancel()
+        await asyncio.wait({computing})
+        if not computing.cancelled():
+            computing.exception()
 
 
 def _being_cancelled() -> bool:

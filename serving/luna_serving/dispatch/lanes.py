@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from luna_serving.dispatch.gate import Call
+from luna_serving.dispatch.call import Call
 from luna_store.quota.debits import Decision
 
 

@@ -12,26 +12,28 @@ query parameters that the route does not take; and puts the RateLimit headers on
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.routing import Match
+from starlette.types import Scope
 
 from luna_serving.access.authorization import Authorization
 from luna_serving.access.credentials import Credential
 from luna_serving.access.ratelimit_headers import ratelimit_headers
-from luna_serving.edge.bodies import coding_of, header_map, read_in_time, require_json, unpacked
-from luna_serving.edge.openapi import ACCOUNT, LEAST, SECURITY, refusals
-from luna_serving.edge.paths import PREFIX
+from luna_serving.edge.bodies import Disconnected, coding_of, header_map, read_in_time, require_json, unpacked
+from luna_serving.edge.openapi import ACCOUNT, GRANT, KEYS, LEAST, SECURITY, refusals
+from luna_serving.edge.paths import ACCOUNT_PATH, PREFIX
 from luna_serving.edge.query import refuse_unknown_parameters
 from luna_serving.edge.recording import note_account, note_credential
 from luna_serving.wire import problems
 from luna_store.accounts.tables import MAX_ACCOUNT_ID
 from luna_store.audit.actors import Actor
 from luna_store.people.roles import Role
-from luna_store.quota.debits import Standing
+from luna_store.quota.debits import Grant, Standing
 
 # The path of the credential's own account; with an id it is `/api/v1/{account_id}`.
 ITSELF: Final = "/account"
@@ -65,14 +67,38 @@ class Owner:
 
 
 class AccountRoute(APIRoute):
-    """Adds the RateLimit headers to an answer; errors get them when they are rendered."""
+    """Adds the RateLimit headers to an answer; errors get them when they are rendered.
+
+    A caller who hangs up while its body is read gets none: handlers leave `Disconnected` to their route.
+    """
+
+    fixed_paths: frozenset[str] = frozenset()
+    """Paths without parameters that the application serves beside this route, relative to an account's."""
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the path has no parameter but the account."""
+        return self.param_convertors.keys() <= {"account_id"}
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match a request. A fixed path precedes a template, whatever its methods: it is the value of no parameter."""
+        match, child_scope = super().matches(scope)
+        if match is not Match.NONE and not self.is_fixed:
+            found = ACCOUNT_PATH.fullmatch(scope["path"])
+            if found is not None and found[2] in self.fixed_paths:
+                return Match.NONE, {}
+        return match, child_scope
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""
         handle = super().get_route_handler()
 
         async def handled(request: Request) -> Response:
-            response = await handle(request)
+            try:
+                response = await handle(request)
+            except Disconnected:
+                # Nobody receives it; the request log shows it, as nginx's does.
+                return Response(status_code=499)
             response.headers.update({n.decode(): v.decode() for n, v in ratelimit_headers(request.state.standing)})
             return response
 
@@ -102,8 +128,8 @@ class AccountRoutes(APIRouter):
         Args:
             path: relative to the account's; empty for the account itself.
             endpoint: FastAPI's.
-            options: FastAPI's. `openapi_extra=needs(role)` names the role that the route needs; without it reading
-                needs a viewer, and everything else a member.
+            options: FastAPI's. `openapi_extra=needs(role)` names the role, and the grant, that the route needs; without
+                it reading needs a viewer, everything else a member, and both no grant.
         """
         reads = set(options.get("methods") or ["GET"]) <= READING
         extra = {
@@ -133,11 +159,12 @@ class AccountRoutes(APIRouter):
         in_range = named is not None and 0 < int(named) <= MAX_ACCOUNT_ID
         account_id = int(named) if named is not None and in_range else await self._authorization.identify(credential)
         note_account(account_id)
-        standing = await self._authorization.standing(credential, account_id, self._label)
+        grant = _grant(request)
+        standing = await self._authorization.standing(credential, account_id, self._label, grant)
         request.state.standing = standing
         if named is not None and not in_range:
             raise problems.not_found(f"There is no account {named}.")
-        self._authorization.require(credential, _least(request))
+        self._authorization.require(credential, _least(request, credential))
         refuse_unknown_parameters(request)
         return Owner(account_id, standing, credential, actor_of(credential, headers))
 
@@ -150,14 +177,28 @@ def actor_of(credential: Credential, headers: dict[bytes, bytes]) -> Actor:
     return Actor.key(credential.key_prefix, named)
 
 
-def needs(least: Role) -> dict[str, str]:
-    """The `openapi_extra` of a route that needs a role."""
-    return {LEAST: least.word}
+def needs(least: Role, *, keys: bool = False, grant: Grant | None = None) -> dict[str, Any]:
+    """The `openapi_extra` of a route that needs a role.
+
+    Args:
+        least: of people.
+        keys: whether API keys may call it besides, whatever the role that they act as.
+        grant: that the account needs besides.
+    """
+    return {LEAST: least.word, **({KEYS: True} if keys else {}), **({GRANT: asdict(grant)} if grant else {})}
 
 
-def _least(request: Request) -> Role:
+def _grant(request: Request) -> Grant | None:
+    written = request.scope["route"].openapi_extra.get(GRANT)
+    return Grant(**written) if written else None
+
+
+def _least(request: Request, credential: Credential) -> Role:
     # The document says what is enforced: it has the only copy.
-    return Role.of(request.scope["route"].openapi_extra[LEAST])
+    extra = request.scope["route"].openapi_extra
+    if credential.user_id is None and extra.get(KEYS, False):
+        return credential.role
+    return Role.of(extra[LEAST])
 
 
 async def json_body(request: Request, *, limit: int, seconds: float) -> bytes:

@@ -7,9 +7,7 @@ request object, no dependency graph and no response object. FastAPI documents th
 
 import asyncio
 import logging
-import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -17,11 +15,11 @@ from typing import Any
 
 from luna_serving.access.authorization import Authorization
 from luna_serving.access.charges import Charges
-from luna_serving.access.credentials import Credential
+from luna_serving.access.credentials import BEARER, Credential
 from luna_serving.access.denials import Charge
 from luna_serving.access.denied import Denied
 from luna_serving.access.ratelimit_headers import ratelimit_headers
-from luna_serving.dispatch.gate import Call
+from luna_serving.dispatch.call import Call
 from luna_serving.dispatch.work import Rendered, Unresolved, Work
 from luna_serving.edge.bodies import (
     ASGIApp,
@@ -33,14 +31,14 @@ from luna_serving.edge.bodies import (
     coding_of,
     hang_up_detector,
     read_in_time,
-    require_json,
     unpacked,
 )
 from luna_serving.edge.deadline_header import timeout_s
-from luna_serving.edge.operation import Asked, Exchange, Hot, Operation, Pieces, Query
+from luna_serving.edge.operation import Asked, Exchange, Hot, Operation, Parse, Pieces, Query
 from luna_serving.edge.own_accounts import OwnAccounts
 from luna_serving.edge.paths import ACCOUNT_PATH, asks_for_credentials
 from luna_serving.edge.problem_answers import problem_response
+from luna_serving.edge.proxy_peer import CALL_KEY
 from luna_serving.edge.query import NO_QUERY, Parameters, read_query
 from luna_serving.edge.recording import Recorder, RequestRecord, pass_on, route_label
 from luna_serving.edge.refused_credentials import RefusedCredentials
@@ -49,6 +47,7 @@ from luna_serving.edge.streaming import Counted, begun, respond, respond_in_piec
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.accounts.tables import MAX_ACCOUNT_ID
+from luna_store.quota import attempts
 from luna_store.quota.debits import Debit, Decision, Standing
 
 log = logging.getLogger("luna.requests")
@@ -177,7 +176,9 @@ class Edge:
         receive: Receive,
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Pieces]:
         headers = record.headers
-        credential = record.credential = self._authorization.read(headers)
+        asked_for = methods.by_name.get(scope["method"])
+        schemes = BEARER if asked_for is None else asked_for.schemes
+        credential = record.credential = self._authorization.read(headers, schemes)
         await self._refused.admit(scope, headers, credential)
         if account_id is None:
             account_id = self._own.known(credential) or await self._own.ask(credential)
@@ -192,7 +193,7 @@ class Edge:
             self._authorization.require(credential, operation.least)
             query = read_query(scope["query_string"], operation.parameters) if scope["query_string"] else NO_QUERY
             if isinstance(operation, Operation):
-                work = await self._read(operation, headers, credential, account_id, receive, until, seconds)
+                work = await self._read(operation, query, headers, credential, account_id, receive, until, seconds)
             elif isinstance(operation, Query):
                 work = operation.parse(Parameters(values, query, headers))
             else:
@@ -206,7 +207,7 @@ class Edge:
                 key_prefix=credential.key_prefix,
                 key_digests=credential.key_digests,
                 units=work.units,
-                debit_id=uuid.UUID(bytes=secrets.token_bytes(16), version=4),
+                debit_id=attempts.debit_id(scope.get(CALL_KEY)),
                 route=operation.path,
                 grant=work.grant,
                 amounts=work.amounts,
@@ -258,6 +259,7 @@ class Edge:
     async def _read(
         self,
         operation: Operation,
+        query: Mapping[str, list[str]],
         headers: dict[bytes, bytes],
         credential: Credential,
         account_id: int,
@@ -265,12 +267,12 @@ class Edge:
         until: float,
         seconds: float,
     ) -> Work | Unresolved:
-        require_json(headers)
+        parse = operation.parser(headers, query)
         body = await read_in_time(headers, receive, self._max_body_bytes, seconds)
         if len(body) > PARSE_FIRST_BYTES or b"content-encoding" in headers:
             await self._authorization.standing(credential, account_id, operation.path)
-            return await self._parsed_aside(operation, body, coding_of(headers), until, seconds)
-        return operation.parse(body)
+            return await self._parsed_aside(parse, body, coding_of(headers), until, seconds)
+        return parse(body)
 
     async def _exchanged(
         self,
@@ -312,10 +314,10 @@ class Edge:
         return answer.status, shown, Pieces(body, lambda: not asked.unread and hung_up())
 
     async def _parsed_aside(
-        self, operation: Operation, body: bytes, coding: Coding | None, until: float, seconds: float
+        self, parse: Parse, body: bytes, coding: Coding | None, until: float, seconds: float
     ) -> Work | Unresolved:
         def parsed() -> Work | Unresolved:
-            return operation.parse(unpacked(body, coding, self._max_body_bytes) if coding else body)
+            return parse(unpacked(body, coding, self._max_body_bytes) if coding else body)
 
         try:
             async with asyncio.timeout(until - time.monotonic()):

@@ -6,11 +6,13 @@ The lean path and FastAPI's routes both use these functions, so that limits and 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Literal, cast
 
 import pyarrow as pa
 
 from luna_serving.wire import problems
+from luna_serving.wire.tabular import JSON
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -48,6 +50,21 @@ def require_json(headers: dict[bytes, bytes]) -> None:
         raise problems.unsupported_media_type(content_type.decode("latin-1"))
 
 
+def media_type_of(headers: dict[bytes, bytes], taken: AbstractSet[str]) -> str:
+    """The declared type of the body, without parameters, in lower case; JSON where none is declared.
+
+    Raises:
+        Problem: 415, it is none of those `taken`.
+    """
+    declared = headers.get(b"content-type")
+    if declared is None or JSON_TYPE.fullmatch(declared.strip()):
+        return JSON
+    name = declared.split(b";", 1)[0].strip().lower().decode("latin-1")
+    if name not in taken:
+        raise problems.unsupported_media_type(declared.decode("latin-1"), sorted(taken))
+    return name
+
+
 def coding_of(headers: dict[bytes, bytes]) -> Coding | None:
     """The body's content coding; None for an uncompressed body.
 
@@ -82,8 +99,30 @@ def unpacked(body: bytes, coding: Coding, limit: int) -> bytes:
     return whole
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """The whole body, decompressed.
+def arrived(receive: Receive) -> Message | None:
+    """The next message if it is there already; else None, and nothing is taken.
+
+    Runs one step of `receive` by hand, as `hang_up_detector` does: a small body arrives with its head, and needs
+    neither a timer nor a wait.
+    """
+    step = cast("Coroutine[None, None, Message]", receive())
+    try:
+        step.send(None)
+    except StopIteration as done:
+        message: Message = done.value
+        return message
+    step.close()
+    return None
+
+
+async def read_body(headers: dict[bytes, bytes], receive: Receive, limit: int, first: Message | None = None) -> bytes:
+    """The whole body, as it was sent.
+
+    Args:
+        headers: of the request.
+        receive: of the connection.
+        limit: most bytes.
+        first: the first message, if it was taken already.
 
     Raises:
         Problem: 413, it has more than `limit` bytes. If Content-Length says so, nothing is read, and a caller that
@@ -95,7 +134,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, limit: int) -
     declared = int(length) if (length := headers.get(b"content-length", b"")).isdigit() else 0
     if declared > limit:
         raise problems.too_large(limit)
-    message = await receive()
+    message = first or await receive()
     body = message.get("body", b"")
     if not message.get("more_body", False) and len(body) <= limit and message["type"] == "http.request":
         return bytes(body)
@@ -123,9 +162,16 @@ async def read_in_time(headers: dict[bytes, bytes], receive: Receive, limit: int
         Problem: 408, it did not arrive within `seconds`; 413.
         Disconnected: the caller hung up.
     """
+    declared = headers.get(b"content-length", b"")
+    # What is refused by its length is not read.
+    first = arrived(receive) if declared.isdigit() and int(declared) <= limit else None
+    if first is not None and first["type"] == "http.request" and not first.get("more_body", False):
+        body = first.get("body", b"")
+        if len(body) <= limit:
+            return bytes(body)
     try:
         async with asyncio.timeout(seconds):
-            return await read_body(headers, receive, limit)
+            return await read_body(headers, receive, limit, first)
     except TimeoutError as e:
         raise problems.slow_body(seconds) from e
 
@@ -178,14 +224,7 @@ def hang_up_detector(receive: Receive) -> Callable[[], bool]:
     """
 
     def gone() -> bool:
-        step = cast("Coroutine[None, None, Message]", receive())
-        try:
-            step.send(None)
-        except StopIteration as done:
-            return bool(done.value["type"] == "http.disconnect")
-        else:
-            return False
-        finally:
-            step.close()
+        message = arrived(receive)
+        return message is not None and bool(message["type"] == "http.disconnect")
 
     return gone

@@ -7,8 +7,8 @@ that stops ends its streams; callers connect again, elsewhere, and go on after t
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, Protocol
 
 from fastapi.responses import Response
 
@@ -52,12 +52,21 @@ def read_last_id(header: str | None, parameter: str | None) -> int | None:
     return int(sent)
 
 
+class Frames(Protocol):
+    """Frames as they come, such as an asynchronous generator."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None:
+        """End them; called in any case, also if none was taken."""
+
+
 class EventStream(Response):
     """Sends frames as they come."""
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], *, stall_s: float) -> None:
+    def __init__(self, frames: Frames, *, stall_s: float) -> None:
         """Make the answer.
 
         Args:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from luna_serving.access.denied import Denied
+from luna_serving.edge.account_scope import AccountRoute
 from luna_serving.edge.bodies import ASGIApp, Disconnected, Message, Receive, Scope, Send, header_map
 from luna_serving.edge.event_stream import HEAD
 from luna_serving.edge.openapi import document
@@ -50,6 +51,7 @@ def build_api(
     )
     for router in routers:
         app.include_router(router)
+    prefer_fixed_paths(routers)
     served = {route.path for router in routers for route in router.routes if isinstance(route, Route)}
     hidden = served & {f"{PREFIX}/{operation.path}" for operation in operations}
     if hidden:
@@ -91,6 +93,14 @@ def build_api(
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(Exception, _internal)
     return app
+
+
+def prefer_fixed_paths(routers: Sequence[APIRouter]) -> None:
+    """Have the routes of accounts leave fixed paths to the routes that serve them; others answer 405 there, not 422."""
+    routes = [route for router in routers for route in router.routes if isinstance(route, AccountRoute)]
+    fixed = frozenset(route.path.removeprefix(f"{PREFIX}/") for route in routes if route.is_fixed)
+    for route in routes:
+        route.fixed_paths = fixed
 
 
 class HeadAsGet:

@@ -65,6 +65,10 @@ SECURITY_SCHEMES = {
 
 # The extension that names the role which a route needs; the routes themselves are checked by it.
 LEAST = "x-luna-role"
+# Beside it: API keys may call the route, whatever their role.
+KEYS = "x-luna-keys"
+# The grant that a route needs of the account, by capability and name.
+GRANT = "x-luna-grant"
 
 
 def problem_responses(statuses: Sequence[int] = COMPUTED) -> dict[str, Any]:
@@ -127,6 +131,31 @@ def describe(
         **body,
         "responses": {"200": {"description": "Computed and charged.", "content": _json(answer)}, **problem_responses()},
         "x-schemas": schemas,
+    }
+
+
+def with_media_types(
+    described: Mapping[str, Any], names: Sequence[str], parameters: Sequence[Mapping[str, Any]] = ()
+) -> Mapping[str, Any]:
+    """An operation object whose body and answer may also be of other media types, by Content-Type and Accept.
+
+    Args:
+        described: from `describe`.
+        names: the media types, of bytes.
+        parameters: of the operation.
+    """
+    binary = {name: {"schema": {"type": "string", "format": "binary"}} for name in names}
+    body, responses = described["requestBody"], described["responses"]
+    computed = responses["200"]
+    return {
+        **described,
+        "parameters": list(parameters),
+        "requestBody": {**body, "content": body["content"] | binary},
+        "responses": {
+            "200": {**computed, "content": computed["content"] | binary},
+            **{status: told for status, told in responses.items() if status != "200"},
+            **problem_responses((406,)),
+        },
     }
 
 

@@ -30,7 +30,7 @@ from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.accounts.tables import MAX_ACCOUNT_ID
 from luna_store.people.roles import Role
-from luna_store.quota.debits import Standing
+from luna_store.quota.debits import Grant, Standing
 
 log = logging.getLogger("luna.sockets")
 
@@ -41,6 +41,7 @@ SWITCHED: Final = 101
 # RFC 6455, section 7.4.1.
 POLICY_VIOLATION: Final = 1008
 INTERNAL_ERROR: Final = 1011
+TRY_AGAIN_LATER: Final = 1013
 # A close reason has to fit into a control frame of 125 bytes.
 MAX_REASON: Final = 120
 
@@ -61,8 +62,11 @@ class Socket:
         self.sent = 0
         """Bytes of the messages that were sent."""
 
-    async def receive(self, seconds: float) -> str | bytes:
+    async def receive(self, seconds: float | None) -> str | bytes:
         """Receive a message: str for a text frame, bytes for a binary one.
+
+        Args:
+            seconds: to wait; None for as long as the connection is open.
 
         Raises:
             TimeoutError: none came in time.
@@ -109,6 +113,11 @@ class SocketRoute:
     """Serves a connection until it returns or raises `Closed`."""
     least: Role = Role.MEMBER
     """The role that it needs."""
+    grant: Grant | None = None
+    """The grant that it needs of the account."""
+    admit: Callable[[int, Standing], None] = lambda _, __: None
+    """Takes an account and its standing before the upgrade, and again before `serve`, which must count the connection
+    before it waits. Raises Problem, such as 429 for a limit on connections."""
 
 
 Ended = Callable[[RequestRecord, Scope, str, int, int], None]
@@ -163,7 +172,9 @@ class Sockets:
         try:
             if match is None or route is None:
                 raise problems.not_found("No WebSocket is served at this path. See /docs.")
-            socket, accept = await self._admit(route, int(match[1]) if match[1] else None, record, scope, receive, send)
+            socket, accept, standing = await self._admit(
+                route, int(match[1]) if match[1] else None, record, scope, receive, send
+            )
         except Denied as denied:
             await self._refuse(record, scope, send, route, denied.problem, denied.standing)
             return
@@ -176,7 +187,14 @@ class Sockets:
         try:
             await send(accept)
             note_account(socket.account_id)
-            await self._run(route, socket, request_id(header_map(scope)))
+            # Again: connections that were accepted at the same time count as well by now.
+            try:
+                route.admit(socket.account_id, standing)
+            except Problem as problem:
+                with suppress(Closed):
+                    await socket.close(TRY_AGAIN_LATER, problem.detail)
+            else:
+                await self._run(route, socket, request_id(header_map(scope)))
         finally:
             self._connections -= 1
             self._metrics.sockets.dec()
@@ -190,7 +208,7 @@ class Sockets:
         scope: Scope,
         receive: Receive,
         send: Send,
-    ) -> tuple[Socket, dict[str, object]]:
+    ) -> tuple[Socket, dict[str, object], Standing]:
         headers = with_key_of_subprotocol(record.headers, scope["subprotocols"])
         self._origins.check(headers)
         credential = record.credential = self._authorization.read(headers)
@@ -200,17 +218,21 @@ class Sockets:
         elif account_id > MAX_ACCOUNT_ID:
             await self._authorization.identify(credential)
             raise problems.not_found(f"There is no account {account_id}.")
-        standing = await self._authorization.standing(credential, account_id, route.path)
+        standing = await self._authorization.standing(credential, account_id, route.path, route.grant)
         self._authorization.require(credential, route.least)
         read_query(scope["query_string"], ())
         if self._connections >= self._max_connections:
             raise Denied(problems.overloaded(), standing)
+        try:
+            route.admit(account_id, standing)
+        except Problem as problem:
+            raise Denied(problem, standing) from problem
         accept: dict[str, object] = {
             "type": "websocket.accept",
             "subprotocol": SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None,
             "headers": [(b"x-request-id", request_id(headers).encode("latin-1")), *ratelimit_headers(standing)],
         }
-        return Socket(account_id, lambda: self._authorization.read(headers), receive, send), accept
+        return Socket(account_id, lambda: self._authorization.read(headers), receive, send), accept, standing
 
     async def _refuse(
         self,

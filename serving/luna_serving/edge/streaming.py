@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from luna_serving.edge.bodies import Message, Send
-from luna_serving.edge.operation import Pieces
+from luna_serving.edge.operation import Buffer, Pieces
 
 # RFC 9110, section 8.6: no Content-Length.
 WITHOUT_BODY: Final = frozenset({204, 304})
@@ -78,20 +78,20 @@ async def respond_in_pieces(
             await pieces.body.aclose()
 
 
-async def begun(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def begun(body: AsyncIterator[Buffer]) -> AsyncGenerator[Buffer, None]:
     """The same pieces, with the first one computed, so that its errors are raised here."""
     first = [piece async for piece in _first(body)]
     return _chained(first, body)
 
 
-async def _first(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _first(body: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
     try:
         yield await anext(body)
     except StopAsyncIteration:
         return
 
 
-async def _chained(first: list[bytes], rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _chained(first: list[Buffer], rest: AsyncIterator[Buffer]) -> AsyncGenerator[Buffer, None]:
     try:
         for piece in first:
             yield piece

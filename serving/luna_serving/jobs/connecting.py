@@ -18,6 +18,7 @@ from luna_serving.jobs.webhooks.metrics import WebhookMetrics
 from luna_serving.jobs.workers import ConnectedWorker, holder_name
 from luna_serving.objects.wiring import object_store
 from luna_serving.settings import PlatformSettings
+from luna_serving.shards.client import clients
 from luna_serving.telemetry.board_deployment import Reporter
 from luna_serving.telemetry.process import begin
 from luna_store.accounts.secrets import Secrets
@@ -35,6 +36,7 @@ async def connect_workers(
     platform: PlatformSettings,
     board: Any,  # noqa: ANN401  a DeploymentHandle
     hosts: Mapping[str, Any],
+    shards: Mapping[str, Sequence[Any]],
 ) -> ConnectedWorker:
     """Wire the loops, the jobs and the webhooks, and start to report metrics.
 
@@ -46,6 +48,7 @@ async def connect_workers(
         platform: the settings.
         board: the handle of the metrics board.
         hosts: by capability, the handle of the deployment that computes for it.
+        shards: by capability, the handles of its shards.
     """
     telemetry = begin("workers", platform.log, platform.trace)
     secrets = Secrets.from_environment()
@@ -55,6 +58,7 @@ async def connect_workers(
         redis_client(secrets.redis_url.get_secret_value(), timeout_s=platform.access.store_timeout_s),
         object_store(platform.objects, telemetry.registry),
         telemetry.registry,
+        clients(shards),
     )
     leases = async_engine(url, actor="workers", pool_size=LEASE_CONNECTIONS)
     holder = holder_name()
@@ -86,11 +90,10 @@ def computing(
     hosts: Mapping[str, Any], at_once: int
 ) -> Callable[[str, Sequence[Any]], Coroutine[Any, Any, Sequence[Any]]]:
     """Sends blocks of jobs to the replicas of a capability, so many at once that live calls keep their share."""
-    calls = {name: partial(handle.compute.remote, name) for name, handle in hosts.items()}
     room = asyncio.Semaphore(at_once)
 
     async def compute(capability: str, jobs: Sequence[Any]) -> Sequence[Any]:
         async with room:
-            return await on_replica(calls[capability], jobs)
+            return await on_replica(hosts[capability], capability, jobs)
 
     return compute

@@ -11,7 +11,7 @@ from luna_serving.objects.errors import StoreGone
 from luna_store.jobs.claiming import backlog
 from luna_store.jobs.orphans import void_orphans
 from luna_store.jobs.retention import delete_expired, delete_idle_lanes, expired
-from luna_store.jobs.webhooks import waiting
+from luna_store.jobs.webhooks import OUTBOX
 from luna_store.platform.leases import Lease, fenced
 
 RETENTION_S = 3600.0
@@ -49,7 +49,7 @@ def housekeeping(metrics: BacklogMetrics) -> tuple[Loop[Background], ...]:
 
     async def show(stores: Background, _: Lease) -> None:
         found = await backlog(stores.engine)
-        metrics.shown(found.queued, found.oldest_s, await waiting(stores.engine))
+        metrics.shown(found.queued, found.oldest_s, await OUTBOX.waiting(stores.engine))
 
     return (
         Loop("jobs.backlog", BACKLOG_S, show, timeout_s=30.0, released=metrics.released),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -34,7 +35,10 @@ _SERVE_STOP_S = 5.0
 _SETTLE_STOP_S = 2.0
 _OBJECTS_JOIN_S = 1.0
 _DEMO_PRICES_S = 60.0
+# The file in the run's folder with the variables that the process of Ray and Serve waits for.
+_REST = "environment"
 S3 = ("S3_ENDPOINT", "S3_PUBLIC_ENDPOINT", "S3_BUCKET", "S3_REGION", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+STORES = ("DATABASE_URL", "REDIS_URL", *S3)
 
 
 class Parts:
@@ -131,8 +135,8 @@ class Parts:
             self._demo_prices.kill()
         return f"Without demo prices: their import failed. See {self._demo_prices.log_file}"
 
-    def start_serve(self, port: int, peppers: str, app: str) -> Proxy:
-        """Start Ray and Serve with the application of a module, without waiting; `serve_died` reports an early end."""
+    def begin_serve(self, port: int, app: str) -> Proxy:
+        """Start the process of Ray and Serve, which imports a module's application while the databases start."""
         run_dir = self._run.path
         token = os.open(run_dir / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(token, "w") as file:
@@ -143,7 +147,6 @@ class Parts:
             {
                 "LUNA_EDGE_PUBLIC_URL": f"http://{LOOPBACK}:{port}",
                 **self._environment,
-                "LUNA_PEPPERS": peppers,
                 "LUNA_DATA_DIR": str(self._folder.path.absolute()),
             },
             run_dir,
@@ -159,9 +162,18 @@ class Parts:
             str(port),
             str(self._run.ray),
             app,
+            str(run_dir / _REST),
         ]
         self._serve = ServerProcess(command, log_file=self.logs / "serve.log", env=environment)
         return proxy
+
+    def start_serve(self, peppers: str) -> None:
+        """Let it start Ray and the application, without waiting; `serve_died` reports an early end."""
+        rest = {name: self._environment[name] for name in STORES if self._environment.get(name)}
+        whole = self._run.path / f"{_REST}.part"
+        with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(rest | {"LUNA_PEPPERS": peppers}, file)
+        whole.rename(self._run.path / _REST)
 
     def serve_died(self) -> Exception | None:
         """The error if the process of Ray and Serve has ended; None while it runs."""
@@ -171,7 +183,7 @@ class Parts:
 
     def serve_silent(self, seconds: float) -> Exception:
         """The error if the application did not answer for `seconds`."""
-        assert self._serve is not None  # noqa: S101  called only after start_serve
+        assert self._serve is not None  # noqa: S101  called only after begin_serve
         return self._serve.died(f"The application was not ready within {seconds:g} s.")
 
     def dead(self) -> str | None:

@@ -122,6 +122,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
     given = {name for name in ("DATABASE_URL", "REDIS_URL", "S3_ENDPOINT") if os.environ.get(name)}
     if "S3_ENDPOINT" not in given:
         parts.begin_objects()
+    proxy = parts.begin_serve(port, options.app)
     if "DATABASE_URL" not in given:
         with progress.step("Postgres"):
             parts.start_postgres()
@@ -140,7 +141,7 @@ def _start(options: UpOptions, folder: DataFolder, parts: Parts, progress: Progr
         else:
             progress.say("Without demo prices: they need an object store")
     with progress.step(f"Ray Serve on {LOOPBACK}:{port}"):
-        proxy = parts.start_serve(port, peppers, options.app)
+        parts.start_serve(peppers)
         _wait_until_ready(parts, port)
     if said := parts.finish_demo_prices():
         progress.say(said)

@@ -1,6 +1,6 @@
 """Instruments, their corporate actions, and where the bars of one are. Frozen and picklable."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -109,6 +109,10 @@ class Located:
     dataset: "DatasetOrigin | None" = None
     """The data set that the market is made of; None for the server's own."""
 
+    def __reduce__(self) -> tuple[type["Located"], tuple[object, ...]]:
+        """As its arguments: a third of the time that `dataclass` takes, of which a request sends a thousand."""
+        return Located, tuple(getattr(self, name) for name in _ARGUMENTS)
+
     @property
     def own(self) -> bool:
         """Whether the bars are the account's, not the server's."""
@@ -123,6 +127,9 @@ class Located:
         if days is None or self.own:
             return None
         return self.market_last - timedelta(days=days)
+
+
+_ARGUMENTS: Final = tuple(each.name for each in fields(Located))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,30 @@ from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
 
 
+class Locating(Protocol):
+    """Tells where the bars of symbols are."""
+
+    async def locate(
+        self, account_id: int, symbols: Sequence[str], interval: Interval, as_of: datetime | None = None
+    ) -> Mapping[str, Located]:
+        """As `PriceSource.locate`."""
+
+
+async def near(
+    source: Locating, account_id: int, missing: Sequence[str], interval: Interval, as_of: datetime | None
+) -> Mapping[str, str]:
+    """For symbols that the account does not see, those in upper case that it sees: symbols are case-sensitive.
+
+    Raises:
+        Problem: 503.
+    """
+    upper = {symbol: symbol.upper() for symbol in missing if symbol.upper() != symbol}
+    if not upper:
+        return {}
+    found = await source.locate(account_id, sorted(set(upper.values())), interval, as_of)
+    return {symbol: other for symbol, other in upper.items() if other in found}
+
+
 @dataclass(frozen=True, slots=True)
 class BarsReference:
     """Which bars of which data set."""

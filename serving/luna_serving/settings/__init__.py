@@ -14,21 +14,23 @@ from luna_serving.settings.access import (
     ThrottleSettings,
     TokenSettings,
 )
+from luna_serving.settings.alertmanager import AlertmanagerSettings
 from luna_serving.settings.cors import CorsSettings
 from luna_serving.settings.edge import ONGOING_PER_INGRESS, DispatchSettings, EdgeSettings
-from luna_serving.settings.group import CapabilitySettings, Group, Scaled
+from luna_serving.settings.group import CapabilitySettings, Group, Scaled, ShardSettings
 from luna_serving.settings.objects import ObjectsSettings
 from luna_serving.settings.openid import OidcSettings
 from luna_serving.settings.platform import PlatformSettings, ReplicaSettings, Settings, WorkersSettings
 from luna_serving.settings.prices import PricesSettings
 from luna_serving.settings.reading import OTHER_VARIABLES, misspelt, read_settings, variables
 from luna_serving.settings.records import AuditSettings, LogSettings, RequestsSettings, TraceSettings
-from luna_serving.settings.webhooks import WebhookSettings
+from luna_serving.settings.webhooks import ReceiverSettings, WebhookSettings
 
 __all__ = [
     "ONGOING_PER_INGRESS",
     "OTHER_VARIABLES",
     "AccessSettings",
+    "AlertmanagerSettings",
     "Argon2Settings",
     "AuditSettings",
     "CapabilitySettings",
@@ -41,11 +43,13 @@ __all__ = [
     "OidcSettings",
     "PlatformSettings",
     "PricesSettings",
+    "ReceiverSettings",
     "ReplicaSettings",
     "RequestsSettings",
     "Scaled",
     "SessionSettings",
     "Settings",
+    "ShardSettings",
     "ThrottleSettings",
     "TokenSettings",
     "TraceSettings",

@@ -1,5 +1,6 @@
 """The ingress deployment, and the batches that it makes."""
 
+import re
 from ipaddress import ip_network
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from luna_serving.settings.openid import Origin
 
 # Serve's own default target of an ingress replica would start a second one at 2 calls under way.
 ONGOING_PER_INGRESS = 64
+# As in `local.loopback.haproxy_retries`, which imports no installed package.
+ROUTE = re.compile(r"(GET|POST) ([A-Za-z0-9_-]+(?:/(?:[A-Za-z0-9_.-]+|\{[a-z_]+\}))*)")
 
 
 class EdgeSettings(Scaled):
@@ -23,7 +26,10 @@ class EdgeSettings(Scaled):
         30.0, gt=0, description="Seconds until a call is answered 408; a caller may ask for less."
     )
     max_sockets: int = Field(
-        1_000, gt=0, description="WebSockets of one ingress replica; more are refused with 503 before the upgrade."
+        12_000,
+        gt=0,
+        description="WebSockets of one ingress replica; more are refused with 503 before the upgrade. Each takes an "
+        "open file and some 40 kB.",
     )
     log_requests: bool = Field(
         default=False,
@@ -41,16 +47,30 @@ class EdgeSettings(Scaled):
         description="Networks of the proxies in front of Luna whose X-Forwarded-For is believed, in CIDR notation, "
         "separated by commas; none by default. Luna's own HAProxy is not named here ([abuse](abuse.md)).",
     )
+    retried_routes: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Routes of your own capabilities that HAProxy sends to another replica if one gave no answer, "
+        "such as `POST mean`, separated by commas: an `Operation` or a `Query` each ([capabilities](capabilities.md)). "
+        "Luna's own are not named here.",
+    )
     public_url: Origin = Field(
         "",
         description="Where people reach Luna, such as https://luna.example.com, without a path; OpenID providers send "
         "them back there. `luna up` knows its own.",
     )
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "retried_routes", mode="before")
     @classmethod
-    def _networks(cls, value: object) -> object:
+    def _listed(cls, value: object) -> object:
         return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
+
+    @field_validator("retried_routes")
+    @classmethod
+    def _are_routes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if not ROUTE.fullmatch(each):
+                raise ValueError(f"{each!r} is no route. Write them as POST mean or GET means/{{name}}.")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

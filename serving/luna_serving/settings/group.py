@@ -17,6 +17,13 @@ class Scaled(Group):
 
     replicas_min: int = Field(1, ge=1, description="Replicas that always run.")
     replicas_max: int = Field(1, ge=1, description="Replicas under full load.")
+    replicas_per_node: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Replicas on one node at most, so that the loss of one does not take all; 0: as many as fit. The "
+        "chart sets it.",
+    )
     cpus: float = Field(0.5, ge=0, description="CPU cores that Ray reserves for a replica.")
 
     @model_validator(mode="after")
@@ -32,3 +39,16 @@ class CapabilitySettings(Group):
     def ceilings(self) -> Mapping[str, int]:
         """The server's own limits, which those of an account can only lower, by the limit's name."""
         return {}
+
+
+class ShardSettings(CapabilitySettings):
+    """Settings of a capability that keeps state of accounts in processes of its own, each account in one of them."""
+
+    shards: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that keep state of accounts in memory, each account in one of them. A change moves "
+        "accounts, which takes seconds.",
+    )
+    shard_cpus: float = Field(0.5, ge=0, description="CPU cores that Ray reserves for a shard.")

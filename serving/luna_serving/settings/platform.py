@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import NoDecode
 
 from luna_serving.settings.access import (
@@ -14,6 +14,7 @@ from luna_serving.settings.access import (
     ThrottleSettings,
     TokenSettings,
 )
+from luna_serving.settings.alertmanager import AlertmanagerSettings
 from luna_serving.settings.cors import CorsSettings
 from luna_serving.settings.edge import DispatchSettings, EdgeSettings
 from luna_serving.settings.group import CapabilitySettings, Group, Scaled
@@ -21,7 +22,7 @@ from luna_serving.settings.objects import ObjectsSettings
 from luna_serving.settings.openid import OidcSettings
 from luna_serving.settings.prices import PricesSettings
 from luna_serving.settings.records import AuditSettings, LogSettings, RequestsSettings, TraceSettings
-from luna_serving.settings.webhooks import WebhookSettings
+from luna_serving.settings.webhooks import ReceiverSettings, WebhookSettings
 
 
 class WorkersSettings(Group):
@@ -35,6 +36,9 @@ class WorkersSettings(Group):
         ge=1,
         description="Replicas while many jobs wait, one per `job_slots` that could run; at `replicas` or below, none "
         "are added.",
+    )
+    replicas_per_node: int = Field(
+        0, ge=0, le=100, description="Replicas on one node at most; 0: as many as fit. The chart sets it."
     )
     scale_up_s: float = Field(5.0, ge=0, description="Seconds that jobs wait before replicas are added.")
     scale_down_s: float = Field(
@@ -73,6 +77,8 @@ class PlatformSettings(Group):
     objects: ObjectsSettings = ObjectsSettings()
     prices: PricesSettings = PricesSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    webhook: ReceiverSettings = ReceiverSettings()
+    alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     proxy: Literal["haproxy", "serve"] = Field(
         "serve", description="What listens in front: haproxy or serve; shown by /health/detailed."
     )
@@ -91,6 +97,14 @@ class PlatformSettings(Group):
         description='Deployments that host several capabilities, as JSON: {"compute": ["kalman", "indicators"]}; "*" '
         "is every other one. A capability that is not named has a deployment of its own.",
     )
+
+    @model_validator(mode="after")
+    def _networks_of_both(self) -> Self:
+        """Add the networks of `webhook.allow` to those of `webhooks`, which the rest reads."""
+        both = tuple(dict.fromkeys((*self.webhooks.allow_networks, *self.webhook.allow)))
+        if both == self.webhooks.allow_networks:
+            return self
+        return self.model_copy(update={"webhooks": self.webhooks.model_copy(update={"allow_networks": both})})
 
 
 class ReplicaSettings(CapabilitySettings, Scaled):

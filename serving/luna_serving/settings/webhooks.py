@@ -1,4 +1,4 @@
-"""The settings of `jobs/webhooks`."""
+"""The settings of webhooks."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
@@ -10,7 +10,7 @@ from luna_serving.settings.group import Group
 
 
 class WebhookSettings(Group):
-    """Messages to the receivers of jobs ([webhooks](webhooks.md))."""
+    """Messages to the receivers of jobs and alerts ([webhooks](webhooks.md))."""
 
     allow_http: bool = Field(
         default=False,
@@ -45,6 +45,26 @@ class WebhookSettings(Group):
     def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The networks of `allow_networks`."""
         return tuple(_network(each) for each in self.allow_networks)
+
+
+class ReceiverSettings(Group):
+    """Receivers of webhooks, in one variable: LUNA_WEBHOOK_ALLOW."""
+
+    allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="The same as `LUNA_WEBHOOKS_ALLOW_NETWORKS`; networks of both are allowed."
+    )
+
+    @field_validator("allow", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
+
+    @field_validator("allow")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            _network(each)
+        return value
 
 
 def _network(written: str) -> IPv4Network | IPv6Network:

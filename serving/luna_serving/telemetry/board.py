@@ -1,13 +1,13 @@
 """Adds up the metrics of all replicas: behind a proxy, a scrape reaches one of them at random.
 
-Every replica reports its samples here each second. Counters of a replica that has gone stay in the sum, so no
+Every replica reports its samples here every five seconds. Counters of a replica that has gone stay in the sum, so no
 counter ever falls while the board lives; its gauges leave with it.
 """
 
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -15,7 +15,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
-# A replica reports once a second; one that has been silent for this long has gone.
+# A replica reports every five seconds; one that has been silent for this long has gone.
 SILENT_S = 15.0
 ADDED_UP = frozenset({"counter", "histogram", "summary"})
 
@@ -32,9 +32,9 @@ class Family:
     samples: tuple[tuple[Key, float], ...]
 
 
-def snapshot(registry: CollectorRegistry) -> tuple[Family, ...]:
-    """What a registry holds now, ready to be sent."""
-    return tuple(
+def snapshot(registry: CollectorRegistry) -> Iterator[Family]:
+    """What a registry holds, ready to be sent; each metric is read when it is asked for."""
+    return (
         Family(
             metric.name,
             metric.documentation,

@@ -40,8 +40,7 @@ def read_object(body: bytes, member: str, max_lists: int) -> dict[str, Any]:
         Problem: 422.
     """
     refuse_mark(body)
-    lists = body.count(b"[") - len(body) // BYTES_PER_LIST
-    if lists > max_lists or body.count(b"{") > MAX_OBJECTS or body.count(b":") > MAX_MEMBERS:
+    if not within_bounds(body, max_lists):
         raise problems.invalid(FieldError("", "Holds more lists, objects or members than any valid call."))
     try:
         document = loads(body)
@@ -50,6 +49,12 @@ def read_object(body: bytes, member: str, max_lists: int) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise problems.invalid(FieldError("", "Must be a JSON object."))
     return document
+
+
+def within_bounds(body: bytes, max_lists: int) -> bool:
+    """Whether a body has no more lists, objects and members than a valid call; arguments as of `read_object`."""
+    lists = body.count(b"[") - len(body) // BYTES_PER_LIST
+    return lists <= max_lists and body.count(b"{") <= MAX_OBJECTS and body.count(b":") <= MAX_MEMBERS
 
 
 def refuse_mark(body: bytes) -> None:

@@ -67,6 +67,9 @@ def _sentence(error: ErrorDetails) -> str:
             return f"Must have at least {least} {'element' if least == 1 else 'elements'}"
         case kind if kind in OBJECT:
             return f"{SHOULD_BE}an object"
+        case "value_error":
+            # Of our own validators.
+            return error["msg"].removeprefix("Value error, ").rstrip(".")
         case _:
             return error["msg"]
 

@@ -12,13 +12,14 @@ import pytest
 from tests.serving.platform import Platform
 from tests.serving.stream_client import LEVEL, connected
 
+from luna_serving.capabilities.metrics.capability import METRICS
 from luna_store.limits import LIMITS
 
 LONG: dict[str, Any] = {"model": LEVEL, "observations": [[1.0, 2.0], [1.0] * 21]}
 MANY: dict[str, Any] = {"model": LEVEL, "observations": [[1.0], [2.0], [3.0]]}
 FORM = {"max_series_length": 20, "max_series_per_request": 2}
-# What an account shows of limits that neither it nor the server sets.
-UNSET = {limit.name: limit.default for limit in LIMITS}
+# What an account of `luna up` shows of limits that it does not set.
+UNSET = {limit.name: limit.default for limit in LIMITS} | {"metrics.sockets": int(METRICS.local["max_connections"])}
 
 
 def refusal(answer: httpx.Response) -> dict[str, str]:

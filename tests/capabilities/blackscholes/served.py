@@ -24,8 +24,8 @@ from luna_serving.jobs.routes.routes import router
 from luna_serving.jobs.routes.watching import Watching, WatchMetrics
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
-from luna_serving.jobs.webhooks.addresses import Allowed
 from luna_serving.telemetry.metrics import DispatchMetrics
+from luna_serving.webhooks.addresses import Allowed
 from luna_store.platform.idempotency import IdempotencyKeys
 
 ROUTE = "/blackscholes"

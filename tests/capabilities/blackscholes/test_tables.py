@@ -14,10 +14,10 @@ from tests.store.stores import Store
 from luna_serving.capabilities.blackscholes.charts import artifacts
 from luna_serving.capabilities.blackscholes.replica import BlackScholesReplica
 from luna_serving.capabilities.blackscholes.wire.reading import Reader
-from luna_serving.jobs.doors.calculation import Sent
 from luna_serving.jobs.routes.tables import table_of
 from luna_serving.wire.columnar import ARROW, written
 from luna_serving.wire.problems import Problem
+from luna_serving.wire.sent import Sent
 from luna_serving.wire.tabular import PARQUET
 
 TABLE = pa.table(

@@ -234,3 +234,38 @@ async def test_a_dead_replica_costs_nothing(store: Store, market: Market) -> Non
     assert (one.status_code, many.status_code, after.status_code) == (503, 503, 200)
     assert "retry-after" in one.headers
     assert await store.left(caller.account_id) == 499
+
+
+@pytest.mark.parametrize(
+    ("columns", "pointers"),
+    [
+        ({"high": [1.0, 3.0, 1.0], "low": [1.0, 2.0, 1.5]}, ["/bars/high/2"]),
+        ({"high": [1.0, None, 0.5], "low": [2.0, 2.0, 0.5]}, ["/bars/high/0"]),
+        ({"volume": [1.0, -1.0, None]}, ["/bars/volume/1"]),
+    ],
+)
+async def test_inline_bars_that_an_import_would_refuse_are_refused(
+    store: Store, market: Market, columns: dict[str, Any], pointers: list[str]
+) -> None:
+    caller = await store.account()
+    body = {"bars": inline(3, **columns), "indicators": [{"name": "sma", "params": {"period": 2}}]}
+    async with served(store, market) as luna, luna.client(caller) as client:
+        answer = await client.post("/indicators", json=body)
+    assert answer.status_code == 422
+    assert [each["pointer"] for each in answer.json()["errors"]] == pointers
+    assert await store.left(caller.account_id) == 500
+
+
+async def test_names_in_another_case_are_answered_with_what_was_meant(store: Store, market: Market) -> None:
+    caller = await store.account()
+    body = {"symbols": ["AAPL", "msft", "nope"], "indicators": [FAST, {"name": "RSI"}]}
+    async with served(store, market) as luna, luna.client(caller) as client:
+        batch = (await client.post("/indicators", json=body)).json()
+        indicator = (await client.get("/indicators/smaa?symbol=AAPL")).json()
+        symbol = (await client.get("/indicators/sma?symbol=aapl")).json()
+    details = {(each["symbol"], each["id"]): each["detail"] for each in batch["errors"]}
+    assert "Did you mean 'MSFT'?" in details["msft", "fast"]
+    assert "Did you mean 'rsi'?" in details["AAPL", "RSI"]
+    assert "Did you mean" not in details["nope", "fast"]
+    assert "Did you mean 'sma'?" in indicator["detail"]
+    assert "Did you mean 'AAPL'?" in symbol["detail"]

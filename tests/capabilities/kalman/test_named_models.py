@@ -23,9 +23,9 @@ from luna_serving.access.wiring import access
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.models import lookup as named_models
 from luna_serving.capabilities.kalman.models.cache import MAX_NAMES, ModelCache
-from luna_serving.capabilities.kalman.models.documents import expectation, read_document, versions_of
+from luna_serving.capabilities.kalman.models.documents import TAGS, read_document
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
-from luna_serving.capabilities.kalman.store.models import Expectation, ModelLimits, Models
+from luna_serving.capabilities.kalman.store.models import ModelLimits, Models
 from luna_serving.capabilities.kalman.wire.model import read_model
 from luna_serving.capabilities.kalman.wire.named_model import NamedModel
 from luna_serving.capabilities.kalman.wire.requests import Wire
@@ -36,6 +36,7 @@ from luna_serving.edge.operation import Operation
 from luna_serving.edge.recording import Recorder
 from luna_serving.local.servers.postgres import PostgresServer
 from luna_serving.telemetry.metrics import AccessMetrics, DispatchMetrics, RequestMetrics
+from luna_serving.wire.conditions import Conditions
 from luna_serving.wire.problems import Problem
 from luna_store.accounts.accounts import Accounts, AccountSpec
 from luna_store.accounts.api_keys import ApiKey
@@ -364,22 +365,22 @@ def test_equal_models_are_equal_texts() -> None:
 @pytest.mark.parametrize(
     ("match", "none_match", "expected"),
     [
-        (None, None, Expectation()),
-        (["*"], None, Expectation(exists=True)),
-        (None, ["*"], Expectation(exists=False)),
-        (['"3"'], None, Expectation(versions=frozenset({3}))),
-        (['"3", "4"', 'W/"5"'], None, Expectation(versions=frozenset({3, 4}))),
-        (["3"], None, Expectation(versions=frozenset())),
-        ([""], None, Expectation(versions=frozenset())),
-        (['"' + "9" * 5000 + '"'], None, Expectation(versions=frozenset())),
+        (None, None, Conditions()),
+        (["*"], None, Conditions(exists=True)),
+        (None, ["*"], Conditions(exists=False)),
+        (['"3"'], None, Conditions(revisions=frozenset({3}))),
+        (['"3", "4"', 'W/"5"'], None, Conditions(revisions=frozenset({3, 4}))),
+        (["3"], None, Conditions(revisions=frozenset())),
+        ([""], None, Conditions(revisions=frozenset())),
+        (['"' + "9" * 5000 + '"'], None, Conditions(revisions=frozenset())),
     ],
 )
 def test_conditions_are_read_as_rfc_9110_has_them(
-    match: list[str] | None, none_match: list[str] | None, expected: Expectation
+    match: list[str] | None, none_match: list[str] | None, expected: Conditions
 ) -> None:
-    assert expectation(match, none_match) == expected
+    assert TAGS.conditions(match, none_match) == expected
 
 
 def test_a_weak_tag_counts_where_nothing_is_written() -> None:
-    assert versions_of('W/"1", "2"', weak=True) == {1, 2}
-    assert versions_of('W/"1", "2"', weak=False) == {2}
+    assert TAGS.named('W/"1", "2"', weak=True) == {1, 2}
+    assert TAGS.named('W/"1", "2"', weak=False) == {2}

@@ -77,6 +77,44 @@ async def test_wrong_bars_are_refused_with_file_and_row(
     assert await reading.newest(store.engine) is None
 
 
+@pytest.mark.parametrize(
+    ("times", "why"),
+    [
+        (["2020-13-99"], "row 0 (?): '2020-13-99' is no date or time."),
+        (["2020-01-01", "yesterday"], "row 1 (?): 'yesterday' is no date or time."),
+        (
+            ["2020-01-01T00:00:00Z", "2020-01-02T00:00:00"],
+            "row 1 (?): '2020-01-02T00:00:00' is a time without an offset",
+        ),
+        (["2020-01-01T00:00:00", "2020-01-02T00:00:00Z"], "row 1 (?): '2020-01-02T00:00:00Z' is a time with an offset"),
+    ],
+    ids=["wrong", "a word", "no offset", "an offset"],
+)
+async def test_a_time_that_cannot_be_read_is_shown_with_its_row(
+    store: Store, objects: ObjectStore, tmp_path: Path, times: list[str], why: str
+) -> None:
+    file = csv_file(tmp_path / "a.csv", [f"A,{time},10,12,9,11,100" for time in times])
+    with pytest.raises(ImportRefused) as refused:
+        await imported(store, objects, file)
+    assert why in str(refused.value)
+    assert "CSV conversion" not in str(refused.value)
+
+
+async def test_a_time_far_below_is_shown_too(store: Store, objects: ObjectStore, tmp_path: Path) -> None:
+    # More than a block of the file, whose first rows say of which type a column is.
+    lines = [line for i in range(60) for line in rows(f"S{i:02}", 4_000, "2000-01-01")]
+    file = csv_file(tmp_path / "a.csv", [*lines, "S99,then,10,12,9,11,100"])
+    assert file.stat().st_size > 2 * (4 << 20)
+    with pytest.raises(ImportRefused, match="'then' is no date or time of ISO 8601, as the rows before have it"):
+        await imported(store, objects, file)
+
+
+async def test_a_number_that_cannot_be_read_is_shown(store: Store, objects: ObjectStore, tmp_path: Path) -> None:
+    file = csv_file(tmp_path / "a.csv", ["A,2020-01-01,10,twelve,9,11,100"])
+    with pytest.raises(ImportRefused, match="'twelve' is no number"):
+        await imported(store, objects, file)
+
+
 async def test_a_file_that_is_not_there_is_named(store: Store, objects: ObjectStore, tmp_path: Path) -> None:
     for name in ("bars.csv", "bars.parquet"):
         with pytest.raises(ImportRefused, match=f"There is no file .*{name}"):

@@ -155,6 +155,8 @@ async def test_one_bad_symbol_leaves_the_others_and_none_good_is_an_error(
         none = await client.get("/prices", params={"symbols": "NOPE"})
         assert none.status_code == 404
         assert (await client.get("/symbols/NOPE")).status_code == 404
+        lower = [await client.get("/prices", params={"symbols": "aapl"}), await client.get("/symbols/aapl")]
+        assert all("Did you mean 'AAPL'?" in each.json()["detail"] for each in lower)
         assert await store.left(client.account_id) == 999_999  # type: ignore[attr-defined]
 
 

@@ -12,10 +12,10 @@ from luna_serving.capabilities.markowitz.wire.sources import Sources
 from luna_serving.capabilities.markowitz.wire.work import MarkowitzWork
 from luna_serving.dispatch.series import FoundSeries, Origin, SeriesBounds, SeriesReference, SeriesSources
 from luna_serving.dispatch.work import Unresolved
-from luna_serving.jobs.doors.calculation import Sent
 from luna_serving.prices.sources import PriceSources
 from luna_serving.settings import PlatformSettings
 from luna_serving.wire.problems import Problem
+from luna_serving.wire.sent import Sent
 
 RETURNS = random_returns(3, 1, 20)
 ORIGIN = Origin("funds", 2, "ab")

@@ -71,7 +71,11 @@ async def call(people: People, method: str, path: str, session: dict[str, Any]) 
 async def test_a_key_acts_as_a_member(platform: Platform, people: People) -> None:
     account = await platform.caller()
     keyed = {"X-API-Key": account.key.secret}
-    needs_admin = [(m, p) for m, p, least in of_accounts(await document_of(people)) if least == "admin"]
+    document = await document_of(people)
+    # Rules of alerts are kept by programs, too: keys may write them.
+    by_keys = {(m.upper(), p) for p, of in document["paths"].items() for m, each in of.items() if "x-luna-keys" in each}
+    needs_admin = [(m, p) for m, p, least in of_accounts(document) if least == "admin" and (m, p) not in by_keys]
+    assert {p.rpartition("/alerts/")[2].partition("/")[0] for _, p in by_keys} <= {"rules", "silences", "resolve"}
     for method, path in needs_admin:
         filled = re.sub(r"\{\w+\}", "none", path.replace("{account_id}", str(account.id)))
         answer = await people.client.request(method, filled, headers=keyed)

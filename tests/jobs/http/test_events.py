@@ -145,7 +145,7 @@ async def test_streams_of_callers_that_vanish_leave_nothing(platform: Platform) 
 
 
 async def watchers(platform: Platform, wanted: object) -> float:
-    """The gauge of all ingress replicas, once it is as wanted; they report each second."""
+    """The gauge of all ingress replicas, once it is as wanted; they report every five seconds."""
     async with httpx.AsyncClient() as client:
         for _ in range(200):
             text = (await client.get(f"{platform.url}/metrics")).text

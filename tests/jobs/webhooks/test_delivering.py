@@ -22,7 +22,7 @@ from luna_store.jobs.cancelling import cancel
 from luna_store.jobs.ending import Ended, end
 from luna_store.jobs.states import JobStatus
 from luna_store.jobs.webhook_secrets import rotate, secrets_of
-from luna_store.jobs.webhooks import claim, settle
+from luna_store.jobs.webhooks import OUTBOX, claim
 
 STATE = "SELECT {} FROM webhook_deliveries WHERE job_id = :id"
 
@@ -145,9 +145,9 @@ async def test_what_a_deliverer_settles_after_its_lease_changes_nothing(store: S
     (second,) = await claim(store.engine, 9, per_account=9, busy={})
     assert (first.id, first.tries, second.tries) == (second.id, 1, 2)
     assert await claim(store.engine, 9, per_account=9, busy={}) == []
-    assert not await settle(store.engine, first, delivered=True, again_in_s=None, error=None)
+    assert not await OUTBOX.settle(store.engine, first, delivered=True, again_in_s=None, error=None)
     assert await state(store, job_id, "delivered_at") is None
-    assert await settle(store.engine, second, delivered=False, again_in_s=None, error="x\0" + "y" * 1000)
+    assert await OUTBOX.settle(store.engine, second, delivered=False, again_in_s=None, error="x\0" + "y" * 1000)
     assert len(await state(store, job_id, "last_error")) == 500
 
 

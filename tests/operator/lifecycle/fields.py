@@ -117,7 +117,7 @@ def _a_week(team: Team) -> None:
 
 
 def _shown(name: str, value: int, team: Team) -> None:
-    # What these do shows tests/jobs/queue.
+    # What these do show tests/jobs/queue, tests/capabilities/metrics and tests/capabilities/alerts.
     assert team.get_http().json()["limits"][name] == value
 
 
@@ -252,6 +252,18 @@ CHANGES = [
             ("jobsResultBytes", "jobs.result_bytes", 9, _nine_bytes),
             ("jobsResultDays", "jobs.result_days", 9, _nine_days),
             ("datasetsStoredBytes", "datasets.stored_bytes", 9, _nine_stored),
+            ("alertsRules", "alerts.rules", 9, partial(_shown, "alerts.rules", 9)),
+            ("metricsActiveSeries", "metrics.active_series", 9, partial(_shown, "metrics.active_series", 9)),
+            (
+                "metricsSamplesPerSecond",
+                "metrics.samples_per_second",
+                9,
+                partial(_shown, "metrics.samples_per_second", 9),
+            ),
+            ("metricsLabels", "metrics.labels", 9, partial(_shown, "metrics.labels", 9)),
+            ("metricsQuerySamples", "metrics.query_samples", 9, partial(_shown, "metrics.query_samples", 9)),
+            ("metricsRetentionDays", "metrics.retention_days", 9, partial(_shown, "metrics.retention_days", 9)),
+            ("metricsSockets", "metrics.sockets", 9, partial(_shown, "metrics.sockets", 9)),
         )
     ),
 ]

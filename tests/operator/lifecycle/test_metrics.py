@@ -1,4 +1,4 @@
-"""The operator's metrics: those that docs/metrics.md lists, and no others, and what they count."""
+"""The operator's metrics: those that docs/exported-metrics.md lists, and no others, and what they count."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.operator.lifecycle.conftest import Make
     from tests.operator.lifecycle.installation import Installation
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "exported-metrics.md"
 ROW = re.compile(r"^\| `(luna_(?:operator|settlement)_\w+)` \| (\w+) \| ([\w, ]*) ?\|", re.MULTILINE)
 
 

@@ -172,6 +172,8 @@ def test_probes_and_metrics_answer_on_their_ports(installation: Installation) ->
     accept = {"Accept": "application/openmetrics-text"}
     assert httpx.get(f"{metrics}/metrics", headers=accept).text.endswith("# EOF\n")
     assert httpx.get(f"{metrics}/").status_code == 404
+    # Kubernetes asks every few seconds.
+    assert "aiohttp.access" not in installation.log.read_text()
 
 
 def test_every_line_of_the_log_is_one_json_object_and_none_holds_a_secret(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,18 @@ def test_a_repair_of_a_row_is_counted(installation: Installation, make: Make) ->
     installation.sql.execute("UPDATE accounts SET rate_burst = 1 WHERE id = %s", [team.id])
     eventually(lambda: team.row()["rate_burst"] == 100)
     assert repairs(installation, "row") > before
+
+
+def test_a_repaired_row_leaves_an_event_and_a_line(installation: Installation, make: Make) -> None:
+    team = make().ready()
+    installation.operator.wait_swept()
+    assert "Repaired" not in team.told()
+    installation.sql.execute("UPDATE accounts SET rate_burst = 1 WHERE id = %s", [team.id])
+    assert eventually(lambda: team.told()["Repaired"]) == "Normal"
+    assert team.row()["rate_burst"] == 100
+    lines = [json.loads(line)["message"] for line in installation.log.read_text().splitlines()]
+    [line] = [line for line in lines if line.startswith(f"{team.namespace}/acme: The row in Postgres differed")]
+    assert "written again" in line
 
 
 def test_a_lost_row_is_made_anew(installation: Installation, make: Make) -> None:

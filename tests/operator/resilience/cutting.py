@@ -25,6 +25,7 @@ from luna_operator.metrics import Metrics
 from luna_operator.reconcile.act import Actor
 from luna_operator.reconcile.observe import Observer
 from luna_operator.reconcile.reconciler import NotYet, Reconciler
+from luna_operator.reconcile.repairs import Repairs
 from luna_operator.reconcile.resource_cache import ResourceCache
 from luna_operator.resources.account import AccountResource
 from luna_store.accounts.api_keys import Peppers
@@ -115,7 +116,9 @@ class Runs:
         stores = self._provisioning, self._members, self._cache
         actor = Actor(known, observer, resources, secrets, *stores, Metrics(), url=URL)
         events = Events(self._api, "cut")
-        reconciler = Reconciler(known, observer, actor, resources, events, usage_max_age=timedelta(minutes=5))
+        reconciler = Reconciler(
+            known, observer, actor, resources, events, Repairs(), usage_max_age=timedelta(minutes=5)
+        )
         await reconciler.reconcile(account.key)
 
 

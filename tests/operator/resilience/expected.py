@@ -33,6 +33,12 @@ _OTHER_LIMITS = {
     "jobsWeight": 1,
     "jobsResultDays": 30,
     "datasetsStoredBytes": 10 * 1024**3,
+    "alertsRules": 1_000,
+    "metricsActiveSeries": 100_000,
+    "metricsSamplesPerSecond": 100_000,
+    "metricsLabels": 30,
+    "metricsQuerySamples": 10_000_000,
+    "metricsRetentionDays": 90,
 }
 
 

@@ -26,5 +26,7 @@ BLACKSCHOLES: Final = Capability(
     serve=serve,
     replica=BlackScholesReplica,
     grants=frozenset(STYLES),
+    # Compiling its programs would delay the first call of everything by seconds.
+    local={"compile_ahead": "false"},
     job_kinds=lambda settings: job_kinds(settings.max_rows),
 )

@@ -15,8 +15,8 @@ from luna_serving.capabilities.blackscholes.reporting import sections
 from luna_serving.capabilities.blackscholes.wire.reading import Reader
 from luna_serving.capabilities.blackscholes.wire.schemas import PricingRequest
 from luna_serving.capabilities.blackscholes.wire.work import CAPABILITY, ROWS_PER_UNIT, SECONDS
-from luna_serving.jobs.doors.calculation import Sent
 from luna_serving.jobs.kinds import Finished, JobKind, Running
+from luna_serving.wire.sent import Sent
 
 # CPU-seconds of a block: its way to a replica does not count, and a cancel is quick.
 BLOCK_S: Final = 0.3

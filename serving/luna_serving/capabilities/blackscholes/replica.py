@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final
@@ -27,17 +28,19 @@ THREADS: Final = 2
 
 
 class BlackScholesReplica:
-    """Computes calls. It is ready after warm-up, which compiles every program."""
+    """Computes calls. It is ready after warm-up, which compiles every program, or begins to."""
 
     def __init__(self, settings: BlackScholesSettings, registry: CollectorRegistry) -> None:
-        del settings
+        self._compile_ahead = settings.compile_ahead
         self._metrics = BlackScholesMetrics(registry)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blackscholes")
-        self._engine: Engine | None = None
+        self._engine: Future[Engine] | None = None
 
     async def warm_up(self) -> None:
-        """Compile all programs, in some seconds."""
-        self._engine = await asyncio.get_running_loop().run_in_executor(self._threads, _compiled)
+        """Compile all programs, in some seconds; in the background where the settings say so."""
+        self._engine = self._threads.submit(_compiled)
+        if self._compile_ahead:
+            await asyncio.wrap_future(self._engine)
 
     def ping(self) -> None:
         """Answer a probe."""
@@ -66,9 +69,10 @@ class BlackScholesReplica:
 
         if self._engine is None:
             return Failed()
+        engine = self._engine.result()
         begun = time.perf_counter()
         options = Options(**job.columns, forward=job.forward, american=job.style == "american")
-        answer = self._engine.evaluate(options, job.outputs, abandoned.is_set)
+        answer = engine.evaluate(options, job.outputs, abandoned.is_set)
         if abandoned.is_set():
             return Failed()
         self._metrics.seconds.observe(time.perf_counter() - begun)
@@ -91,4 +95,4 @@ def _compiled() -> "Engine":
     from luna_serving.engines.finance.blackscholes.api.compute import configure_jax, warm_up
 
     configure_jax()
-    return warm_up()
+    return warm_up(cores=os.cpu_count() or 1)

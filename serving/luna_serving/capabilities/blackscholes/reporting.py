@@ -9,9 +9,9 @@ import orjson
 
 from luna_serving.capabilities.blackscholes.charts import charts
 from luna_serving.capabilities.blackscholes.wire.reading import Reader
-from luna_serving.jobs.doors.calculation import Sent
 from luna_serving.jobs.report.numbers import number
 from luna_serving.jobs.report.page import MOST_ROWS, Charts, Column, Figure, KeyFigures, Section, Table
+from luna_serving.wire.sent import Sent
 
 # The parameters of a job were within its limit when it was created.
 _ANY_ROWS: Final = 2**31

@@ -14,3 +14,8 @@ class BlackScholesSettings(ReplicaSettings):
         gt=0,
         description="Bytes of a body, in place of LUNA_EDGE_MAX_BODY_BYTES: a million options take 24 MB as Arrow.",
     )
+    compile_ahead: bool = Field(
+        True,
+        description="Whether a replica is ready only when all programs are compiled, which takes seconds of all cores. "
+        "If not, it compiles them meanwhile, and the first calls wait.",
+    )

@@ -3,20 +3,15 @@
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from datetime import datetime
-
-import numpy as np
 
 from luna_serving.capabilities.indicators.jobs.batches import Batch, InlineBars, Instrument, Order
 from luna_serving.capabilities.indicators.jobs.histories import History
 from luna_serving.capabilities.indicators.jobs.tasks import Formula
+from luna_serving.capabilities.indicators.prepared import prepared
 from luna_serving.capabilities.indicators.rendering.answers import rendered
-from luna_serving.capabilities.indicators.rendering.pieces import OWN, Label, Piece
+from luna_serving.capabilities.indicators.rendering.pieces import Label, Piece
 from luna_serving.engines.indicators.bars import Bars
-from luna_serving.engines.indicators.catalogue import CATALOGUE
-from luna_serving.engines.indicators.compute import compute
-from luna_serving.engines.indicators.expressions import evaluate, parse
-from luna_serving.engines.indicators.gaps import Gaps
+from luna_serving.engines.indicators.compute import finite
 from luna_serving.prices.located import Located
 
 log = logging.getLogger("luna.indicators")
@@ -28,15 +23,10 @@ def history_of(formula: Formula, bars: Bars, benchmark: Bars | None = None) -> H
     Raises:
         InputMissing: the bars lack a column that it reads; the caller has checked inline bars.
     """
-    gaps = Gaps(formula.gaps)
-    anchor = None if formula.anchor is None else _instant(formula.anchor)
-    if formula.expression is not None:
-        expression = parse(formula.expression)
-        values = evaluate(expression, bars, gaps=gaps, anchor=anchor)
-        return History(bars.timestamps, {OWN: values}, expression.lookback, expression.stability.value)
-    indicator, params = CATALOGUE[formula.name], dict(formula.params)
-    computed = compute(indicator, params, bars, gaps=gaps, anchor=anchor, benchmark=benchmark)
-    return History(bars.timestamps, computed, indicator.lookback(params), indicator.stability.value)
+    ready = prepared(formula)
+    lines = ready.lines(bars, benchmark)
+    values = {name: finite(line) for name, line in zip(ready.outputs, lines, strict=True)}
+    return History(bars.timestamps, values, ready.lookback, ready.stability)
 
 
 def answer_of(batch: Batch, bars: Sequence[Bars], benchmarks: Mapping[str, Bars], pool: Executor) -> bytes:
@@ -87,7 +77,3 @@ def _piece(batch: Batch, place: int, order: Order, bars: Bars, benchmark: Bars |
         return Piece(label, history, shown)
     # A batch holds all its pieces until it is rendered: 200,000 of them, each of decades for the sake of a week.
     return Piece(label, history.only(shown), slice(0, shown.stop - shown.start), before=shown.start)
-
-
-def _instant(at: datetime) -> np.datetime64:
-    return np.datetime64(at.replace(tzinfo=None), "us")

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -16,17 +16,20 @@ from luna_serving.capabilities.indicators.jobs.batches import BarsGone, Batch, I
 from luna_serving.capabilities.indicators.jobs.tasks import Task
 from luna_serving.capabilities.indicators.metrics import ReplicaMetrics
 from luna_serving.capabilities.indicators.settings import IndicatorSettings
+from luna_serving.capabilities.indicators.streams import Scratch, Stream
 from luna_serving.dispatch.outcomes import Failed
+from luna_serving.dispatch.pieces import Stored
 from luna_serving.engines.indicators.bars import Bars
 from luna_serving.engines.indicators.functions import kalman
 from luna_serving.prices.located import Adjust
 from luna_serving.prices.mapped import BarsUnavailable, MappedMarkets, VersionGone
 from luna_serving.prices.wiring import markets_of_environment
+from luna_serving.wire.tabular import ARROW
 
 log = logging.getLogger("luna.indicators")
 
 Job = Task | Batch
-Answer = bytes | BarsGone | Failed
+Answer = bytes | Stored | BarsGone | Failed
 
 
 class IndicatorReplica:
@@ -48,6 +51,7 @@ class IndicatorReplica:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="indicators")
         # Batches wait for threads of the pool: they have threads of their own.
         self._batches = ThreadPoolExecutor(threads, thread_name_prefix="batches")
+        self._scratch = Scratch()
 
     async def warm_up(self) -> None:
         """Map the market, and follow it from now on.
@@ -65,7 +69,10 @@ class IndicatorReplica:
         """Answer a probe."""
 
     async def compute(self, jobs: Sequence[Job]) -> Sequence[Answer]:
-        """Answer jobs in order: a task with `History.packed`, a batch with the body of its answer."""
+        """Answer jobs in order: a task with `History.packed`, a batch with the body of its answer.
+
+        An Arrow stream is in the object store.
+        """
         began = time.perf_counter()
         answers = await asyncio.gather(*(self._answered(job) for job in jobs))
         self._metrics.seconds.observe(time.perf_counter() - began)
@@ -93,7 +100,7 @@ class IndicatorReplica:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(copy_context().run, packed))
 
-    async def _batch(self, batch: Batch) -> bytes:
+    async def _batch(self, batch: Batch) -> bytes | Stored:
         bars = [await self._bars(each, batch.adjust) for each in batch.instruments]
         benchmarks = {
             order.id: await self._bars(order.benchmark, batch.adjust)
@@ -102,8 +109,14 @@ class IndicatorReplica:
         }
         self._metrics.histories.inc(batch.pairs)
         self._metrics.bars.inc(batch.bars)
-        work = partial(copy_context().run, answer_of, batch, bars, benchmarks, self._pool)
+        work = partial(copy_context().run, self._rendered, batch, bars, benchmarks)
         return await asyncio.get_running_loop().run_in_executor(self._batches, work)
+
+    def _rendered(self, batch: Batch, bars: Sequence[Bars], benchmarks: Mapping[str, Bars]) -> bytes | Stored:
+        if batch.form != ARROW:
+            return answer_of(batch, bars, benchmarks, self._pool)
+        stream = Stream(batch, bars, benchmarks)
+        return stream.stored(self._pool, self._scratch)
 
     async def _bars(self, instrument: Instrument, adjust: Adjust) -> Bars:
         if isinstance(instrument, InlineBars):

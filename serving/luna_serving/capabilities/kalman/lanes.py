@@ -25,13 +25,16 @@ def kalman_lanes(
     """A gate per lane, so that no call shares a batch with one that takes much longer."""
     one = replace(limits, max_batch=1, batches_in_flight=LONG_AT_ONCE)
     apart = Sharing(per_account=1)
+    # One place more than an account may take: another's call need not wait for the batches of one that floods a lane.
+    shared = replace(limits, batches_in_flight=limits.batches_in_flight + 1)
     gates = {
-        "light": Gate(charges, compute, limits, metrics),
-        # One place more than an account may take, so that others can pass a call that takes longer than estimated.
+        "light": Gate(
+            charges, compute, shared, metrics, sharing=Sharing(per_account=limits.batches_in_flight), ahead=True
+        ),
         "heavy": Gate(
             charges,
             compute,
-            replace(limits, batches_in_flight=limits.batches_in_flight + 1),
+            shared,
             metrics,
             _within,
             estimate,

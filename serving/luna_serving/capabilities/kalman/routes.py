@@ -1,6 +1,7 @@
 """The operations of the Kalman routes, with their OpenAPI descriptions."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from luna_serving.capabilities.kalman.fits.wire import parse_fit
 from luna_serving.capabilities.kalman.models.lookup import NamedModels
 from luna_serving.capabilities.kalman.simulations.schemas import SimulateAnswer, SimulateRequest
 from luna_serving.capabilities.kalman.simulations.wire import parse_simulate
+from luna_serving.capabilities.kalman.wire.binary import MEDIA_TYPES, REQUEST
 from luna_serving.capabilities.kalman.wire.calls import NamedCall
 from luna_serving.capabilities.kalman.wire.from_dataset import NamedSeries
 from luna_serving.capabilities.kalman.wire.requests import Wire
@@ -25,8 +27,9 @@ from luna_serving.capabilities.kalman.wire.schemas import (
 from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.dispatch.lanes import Gateway
 from luna_serving.dispatch.work import Unresolved, Work
-from luna_serving.edge.openapi import describe
-from luna_serving.edge.operation import Operation
+from luna_serving.edge.openapi import describe, with_media_types
+from luna_serving.edge.operation import Forms, Operation
+from luna_serving.wire.sent import Sent
 
 KALMAN: Final = "kalman"
 
@@ -37,6 +40,12 @@ def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels, serie
 
     def resolving(parse: Callable[[bytes], Work | NamedCall]) -> Callable[[bytes], Work | Unresolved]:
         return series.resolving(named.resolving(parse))
+
+    def forms(schema: type[SeriesRequest]) -> Forms:
+        def parse(sent: Sent) -> Work | Unresolved:
+            return resolving(lambda body: wire.parse_sent(schema, replace(sent, body=body)))(sent.body)
+
+        return Forms(MEDIA_TYPES, parse, frozenset({REQUEST}))
 
     original = describe(
         "Filter one series",
@@ -88,6 +97,13 @@ def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels, serie
         FitRequest,
         FitAnswer,
     )
+    beside = {
+        "name": REQUEST,
+        "in": "query",
+        "required": False,
+        "description": "Beside a body that is not JSON: the members other than `observations`, as a JSON object.",
+        "schema": {"type": "string"},
+    }
     operation = partial(Operation, gate=gateway, capability=KALMAN)
     return [
         operation("kalman", parse=named.resolving(wire.parse_original), openapi=original),
@@ -95,7 +111,8 @@ def operations(gateway: Gateway, limits: SeriesLimits, named: NamedModels, serie
             operation(
                 f"kalman/{schema.TASK}",
                 parse=resolving(partial(wire.parse_series, schema)),
-                openapi=openapi,
+                openapi=with_media_types(openapi, sorted(MEDIA_TYPES), [beside]),
+                forms=forms(schema),
             )
             for schema, openapi in many
         ),

@@ -81,6 +81,6 @@ class KalmanSettings(ReplicaSettings):
         """Batches under way at once in one replica.
 
         In each of two lanes a batch computes while the next one travels: none waits for the other lane's at Serve's
-        door. One more of the heavy lane, long calls and fits may be under way for each ingress replica.
+        door. One more of each, long calls and fits may be under way for each ingress replica.
         """
-        return 4 * platform.dispatch.batches_in_flight + (1 + 2 * LONG_AT_ONCE) * platform.edge.replicas_max
+        return 4 * platform.dispatch.batches_in_flight + (2 + 2 * LONG_AT_ONCE) * platform.edge.replicas_max

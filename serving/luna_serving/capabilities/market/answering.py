@@ -21,6 +21,7 @@ from luna_serving.capabilities.market.wire.prices import Missed, Prices, Shown, 
 from luna_serving.capabilities.market.wire.request import PAGES, Direction, PricesRequest
 from luna_serving.prices.located import Located
 from luna_serving.prices.mapped import BarsUnavailable, MappedMarkets, VersionGone
+from luna_serving.prices.sources import near
 from luna_serving.prices.stored import StoredPrices
 from luna_serving.wire import problems
 from luna_store.quota.debits import Debit, Standing
@@ -110,10 +111,12 @@ class PricesService:
         refused = None
         if any(not each.own for each in located.values()):
             refused = await refusal(self.charges, caller.account_id, caller.credential, ROUTE)
+        unknown = [symbol for symbol in request.symbols if symbol not in located]
+        meant = await near(self.stored, caller.account_id, unknown, request.interval, request.as_of)
         for symbol in request.symbols:
             each = located.get(symbol)
             if each is None:
-                missed.append(Missed(symbol, problems.not_found(_unknown(symbol, request))))
+                missed.append(Missed(symbol, problems.not_found(_unknown(symbol, request, meant.get(symbol)))))
             elif refused is not None and not each.own:
                 missed.append(Missed(symbol, refused))
             else:
@@ -173,10 +176,11 @@ def _debit(caller: Caller, units: int) -> Debit:
     return Debit(caller.account_id, credential.key_prefix, credential.key_digests, units, uuid.uuid4(), ROUTE)
 
 
-def _unknown(symbol: str, request: PricesRequest) -> str:
+def _unknown(symbol: str, request: PricesRequest, meant: str | None) -> str:
+    hint = "" if meant is None else f" Did you mean {meant!r}?"
     if request.as_of is None:
-        return f"There are no {request.interval} bars of {symbol!r}. GET /symbols lists what there is."
+        return f"There are no {request.interval} bars of {symbol!r}.{hint} GET /symbols lists what there is."
     return (
-        f"There were no {request.interval} bars of {symbol!r} yet. `as_of` counts from imports, not from bars: "
+        f"There were no {request.interval} bars of {symbol!r} yet.{hint} `as_of` counts from imports, not from bars: "
         f"leave it out, or name a later time."
     )

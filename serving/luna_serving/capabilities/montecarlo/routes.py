@@ -13,11 +13,12 @@ from luna_serving.capabilities.montecarlo.wire.returns import Returns, names_ret
 from luna_serving.capabilities.montecarlo.wire.work import MonteCarloWork
 from luna_serving.dispatch.lanes import Gateway
 from luna_serving.dispatch.work import Unresolved
-from luna_serving.jobs.doors.calculation import Door, Sent
+from luna_serving.jobs.doors.calculation import Door
 from luna_serving.jobs.doors.openapi import described
 from luna_serving.jobs.kinds import JobPlan
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
+from luna_serving.wire.sent import Sent
 
 NAME: Final = "montecarlo"
 

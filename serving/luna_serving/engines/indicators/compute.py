@@ -60,6 +60,29 @@ def compute(
     return _alone(Task(indicator, params, bars, gaps, anchor, benchmark))
 
 
+def columns(
+    indicator: Indicator,
+    params: Params,
+    bars: Bars,
+    *,
+    gaps: Gaps = Gaps.SKIP,
+    anchor: np.datetime64 | None = None,
+    benchmark: Bars | None = None,
+) -> Sequence[Column]:
+    """As `compute`, in the order of the outputs; a formula that divides by zero may leave infinities.
+
+    For callers that take all that is not finite for null: a third less work for a short history.
+
+    Raises:
+        InputMissing: as `compute`.
+    """
+    whole = len(bars) and not bars.gaps and not indicator.needs_benchmark
+    if whole and (anchor is None or not indicator.takes_anchor):
+        return indicator.formula([np.ascontiguousarray(each) for each in _columns(indicator, bars)], params)
+    answer = compute(indicator, params, bars, gaps=gaps, anchor=anchor, benchmark=benchmark)
+    return [answer[name] for name in indicator.outputs]
+
+
 def compute_many(tasks: Sequence[Task], pool: Executor | None = None) -> list[Answer]:
     """Answers of many tasks, in their order: what `compute` answers to each.
 
@@ -165,16 +188,16 @@ def _joined(task: Task, history: _History, outputs: Sequence[Sequence[Column]]) 
     """The outputs of each part in one column each."""
     names = task.indicator.outputs
     if outputs and history.places is None and not history.first:
-        return {name: _finite(column) for name, column in zip(names, outputs[0], strict=True)}
+        return {name: finite(column) for name, column in zip(names, outputs[0], strict=True)}
     answer = {name: np.full(len(task.bars), np.nan) for name in names}
     places = [slice(None)] if history.places is None else history.places
     for place, columns in zip(places, outputs, strict=bool(outputs)):
         for name, column in zip(names, columns, strict=True):
-            answer[name][history.first :][place] = _finite(column)
+            answer[name][history.first :][place] = finite(column)
     return answer
 
 
-def _finite(column: Column) -> Column:
-    """The column with infinities (a division by zero) as nulls."""
+def finite(column: Column) -> Column:
+    """The column with infinities (a division by zero) as nulls: NaN."""
     infinite = np.isinf(column)
     return np.where(infinite, np.nan, column) if np.count_nonzero(infinite) else column

@@ -1,28 +1,17 @@
 """What a capability says about a calculation that has two doors."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from luna_serving.dispatch.lanes import Gateway
 from luna_serving.dispatch.work import JsonWork, Unresolved
 from luna_serving.jobs.kinds import JobPlan
+from luna_serving.wire.sent import Sent
 from luna_serving.wire.tabular import JSON
 
 # CPU-seconds from which a calculation is a job.
 AT_ONCE_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A request as it came, before it is parsed."""
-
-    body: bytes
-    """Decompressed."""
-    media_type: str = JSON
-    """Of the body, without parameters, in lower case."""
-    accept: str = "*/*"
-    query: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 class Calculation(JsonWork, Protocol):

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from luna_serving.access.authorization import Authorization
 from luna_serving.access.charges import Charges
 from luna_serving.access.denials import Charge
-from luna_serving.dispatch.gate import Call
+from luna_serving.dispatch.call import Call
 from luna_serving.edge.bodies import hang_up_detector
 from luna_serving.edge.idempotency import REPLAYED, kept_answer, still_under_way
 from luna_serving.edge.operation import Answer, Asked

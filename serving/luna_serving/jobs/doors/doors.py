@@ -7,15 +7,16 @@ from typing import Any, Final
 import orjson
 
 from luna_serving.dispatch.work import Unresolved
-from luna_serving.edge.bodies import JSON_TYPE
+from luna_serving.edge.bodies import media_type_of
 from luna_serving.edge.idempotency import once
 from luna_serving.edge.operation import Answer, Asked, Exchange
-from luna_serving.jobs.doors.calculation import AT_ONCE_S, Calculation, Door, Sent
+from luna_serving.jobs.doors.calculation import AT_ONCE_S, Calculation, Door
 from luna_serving.jobs.doors.call import QUEUED, DoorCall, DoorParts, caller_of
 from luna_serving.jobs.kinds import JobPlan, Prepare
 from luna_serving.jobs.routes.wire import dumped
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
+from luna_serving.wire.sent import Sent
 from luna_serving.wire.tabular import JSON
 from luna_store.platform.idempotency import Claim
 
@@ -58,7 +59,7 @@ class Doors:
 
     async def _served(self, door: Door, asked: Asked) -> Answer:
         until = time.monotonic() + asked.seconds
-        media_type = _media_type(door, asked.headers)
+        media_type = media_type_of(asked.headers, door.media_types)
         validate_only = _flag(asked)
         sent = Sent(
             await asked.body(door.max_body_bytes),
@@ -110,21 +111,6 @@ async def _resolved(parsed: Calculation | Unresolved, account_id: int) -> Calcul
     work: Any = parsed.at_hand(account_id) or await parsed.look_up(account_id)
     found: Calculation = work
     return found
-
-
-def _media_type(door: Door, headers: dict[bytes, bytes]) -> str:
-    """The type of the body.
-
-    Raises:
-        Problem: 415.
-    """
-    declared = headers.get(b"content-type", b"application/json").strip()
-    if JSON_TYPE.fullmatch(declared):
-        return JSON
-    name = declared.split(b";", 1)[0].strip().lower().decode("latin-1")
-    if name not in door.media_types:
-        raise problems.unsupported_media_type(declared.decode("latin-1"), sorted(door.media_types))
-    return name
 
 
 def _flag(asked: Asked) -> bool:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from luna_serving.jobs.kinds import JobPlan, Prepare
 from luna_serving.jobs.routes.schemas import EXAMPLE_REQUEST
 from luna_serving.jobs.service import Options
-from luna_serving.jobs.webhooks.addresses import Allowed, UrlRefused, check_url
+from luna_serving.webhooks.addresses import Allowed, UrlRefused, check_url
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.forms import read_form

@@ -14,8 +14,8 @@ from luna_serving.jobs.kinds import Extension, Prepare
 from luna_serving.jobs.routes.watching import Watching
 from luna_serving.jobs.service import JobService
 from luna_serving.jobs.wake import Waker
-from luna_serving.jobs.webhooks.addresses import Allowed
 from luna_serving.objects.client import ObjectStore
+from luna_serving.webhooks.addresses import Allowed
 from luna_serving.wire import problems
 from luna_serving.wire.problems import Problem
 from luna_store.jobs.creating import JobIsLive, JobMissing

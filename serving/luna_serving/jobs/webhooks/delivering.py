@@ -11,15 +11,15 @@ from typing import Final
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from luna_serving.jobs.webhooks.addresses import Allowed
 from luna_serving.jobs.webhooks.message import body_of
 from luna_serving.jobs.webhooks.metrics import WebhookMetrics
-from luna_serving.jobs.webhooks.sending import Outcome, Sender, Tried
-from luna_serving.jobs.webhooks.signing import headers_of
 from luna_serving.settings import WebhookSettings
+from luna_serving.webhooks.addresses import Allowed
+from luna_serving.webhooks.sending import Outcome, Sender, Tried
+from luna_serving.webhooks.signing import headers_of
 from luna_store.jobs import reading
 from luna_store.jobs.webhook_secrets import secrets_of
-from luna_store.jobs.webhooks import Delivery, claim, settle
+from luna_store.jobs.webhooks import OUTBOX, Delivery, claim
 from luna_store.platform.postgres import POSTGRES_GONE
 
 log = logging.getLogger("luna.webhooks")
@@ -135,7 +135,7 @@ class Deliverer:
             outcome = "failed" if again_in_s is not None else "given_up"
             log.info("webhook %s, try %d: %s", delivery.id, delivery.tries, tried.error)
         delivered = tried.outcome is Outcome.DELIVERED
-        await settle(self._engine, delivery, delivered=delivered, again_in_s=again_in_s, error=tried.error)
+        await OUTBOX.settle(self._engine, delivery, delivered=delivered, again_in_s=again_in_s, error=tried.error)
         return outcome
 
     async def _stop(self) -> None:

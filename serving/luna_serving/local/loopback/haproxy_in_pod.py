@@ -1,6 +1,7 @@
 """`luna-haproxy`: the program that Ray Serve starts as HAProxy in pods (RAY_SERVE_HAPROXY_BINARY_PATH).
 
-It makes HAProxy answer problems (`haproxy_answers`, `haproxy_pages`), and leaves listeners and life cycle to Serve.
+It makes HAProxy answer problems (`haproxy_answers`, `haproxy_pages`) in time (`haproxy_deadlines`), send again what got
+no answer (`haproxy_retries`), and leaves listeners and life cycle to Serve.
 """
 
 import sys

@@ -4,8 +4,10 @@ Serve writes the configuration and starts `RAY_SERVE_HAPROXY_BINARY_PATH` with i
 
 - Serve's statistics page and metrics listen on every address of the machine; here on 127.0.0.1.
 - If Serve is killed, its HAProxy keeps running; here the kernel ends it with the process that started it.
-- HAProxy's own answers become problems: `haproxy_answers`, `haproxy_pages`. In a cluster that is all
-  (`haproxy_in_pod`).
+- It takes as many connections as its open files allow: `haproxy_connections`. In a cluster, too.
+- Calls end in time, whatever becomes of the replicas: `haproxy_deadlines`. In a cluster, too.
+- Calls that got no answer are sent again, where that is right: `haproxy_retries`. In a cluster, too.
+- HAProxy's own answers become problems: `haproxy_answers`, `haproxy_pages`. In a cluster, too (`haproxy_in_pod`).
 
 `run` executes HAProxy under the id of this process, which Serve watches. It is called from `python -I -S` for a fast
 start: these modules import no installed package.
@@ -22,7 +24,10 @@ from typing import NoReturn
 
 from luna_serving.edge import proxy_peer
 from luna_serving.local.loopback.haproxy_answers import with_problems, write_answers
+from luna_serving.local.loopback.haproxy_connections import open_files, with_connections
+from luna_serving.local.loopback.haproxy_deadlines import with_deadlines
 from luna_serving.local.loopback.haproxy_pages import rewritten_copy
+from luna_serving.local.loopback.haproxy_retries import with_retries
 
 _PR_SET_PDEATHSIG = 1
 _OPEN_BIND = re.compile(r"^(\s*bind )(?:\*)?:(\d+)", re.MULTILINE)
@@ -47,6 +52,9 @@ def run(binary: str, arguments: Sequence[str], *, loopback: bool) -> NoReturn:
     folder = configuration.parent
     write_answers(folder)
     text = with_problems(configuration.read_text(), folder, os.environ)
+    text = with_connections(text, open_files(), os.environ)
+    text = with_deadlines(text, os.environ)
+    text = with_retries(text, os.environ)
     configuration.write_text(closed(text) if loopback else text)
     program = rewritten_copy(Path(binary), folder)
     # Derived from a pepper, which HAProxy itself must not have. Without peppers replicas do not believe it.

@@ -86,6 +86,9 @@ def ray_environment(
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(_MESSAGE_BYTES),
         # Only HAProxy sends calls here: there is no load balancer to wait for.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
+        # Serve kills a proxy that needs longer than 5 s to start, which on a busy machine it does each time.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+        "RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S": "120",
         "RAY_SERVE_HAPROXY_NBTHREAD": "2" if cores > 2 else "1",
         # A log line per request to a Python process, for metrics of Ray that nothing reads here.
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",

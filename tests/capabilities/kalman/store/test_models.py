@@ -10,13 +10,13 @@ from tests.store.stores import Store
 from luna_serving.capabilities.kalman.store.models import (
     NAMES_PER_MODEL,
     VERSION_OVERHEAD_BYTES,
-    Expectation,
     ModelChanged,
     ModelLimitReached,
     ModelLimits,
     ModelNotFound,
     Models,
 )
+from luna_serving.wire.conditions import Conditions
 from luna_store.accounts.accounts import AccountNotFound
 from luna_store.platform.schema import migrate
 from luna_store.platform.table import NAMING
@@ -31,7 +31,7 @@ def models(store: Store) -> Models:
 
 
 async def put(models: Models, account_id: int, name: str, document: str = A, **expected: object) -> tuple[int, bool]:
-    stored, is_new = await models.put(account_id, name, "local_level", document, Expectation(**expected))
+    stored, is_new = await models.put(account_id, name, "local_level", document, Conditions(**expected))
     assert stored.document == document
     return stored.info.version, is_new
 
@@ -84,7 +84,7 @@ async def test_of_writers_who_expect_the_same_version_one_wins(store: Store, mod
     account = (await store.account()).account_id
     await put(models, account, "m", A)
     tries = await asyncio.gather(
-        *(put(models, account, "m", d, versions=frozenset({1})) for d in (B, C)), return_exceptions=True
+        *(put(models, account, "m", d, revisions=frozenset({1})) for d in (B, C)), return_exceptions=True
     )
     (lost,) = [t for t in tries if isinstance(t, ModelChanged)]
     assert lost.latest == 2
@@ -100,14 +100,14 @@ async def test_of_writers_who_expect_the_same_version_one_wins(store: Store, mod
         ({"exists": True}, 3, True),
         ({"exists": False}, None, True),
         ({"exists": False}, 3, False),
-        ({"versions": frozenset({2, 3})}, 3, True),
-        ({"versions": frozenset({2})}, 3, False),
-        ({"versions": frozenset({2})}, None, False),
-        ({"versions": frozenset({3}), "exists": False}, 3, False),
+        ({"revisions": frozenset({2, 3})}, 3, True),
+        ({"revisions": frozenset({2})}, 3, False),
+        ({"revisions": frozenset({2})}, None, False),
+        ({"revisions": frozenset({3}), "exists": False}, 3, False),
     ],
 )
 def test_an_expectation_is_met_by_what_it_names(expected: dict[str, object], latest: int | None, met: bool) -> None:
-    assert Expectation(**expected).met_by(latest) is met
+    assert Conditions(**expected).met_by(latest) is met
 
 
 async def test_what_is_not_expected_is_neither_changed_nor_deleted(store: Store, models: Models) -> None:
@@ -118,9 +118,9 @@ async def test_what_is_not_expected_is_neither_changed_nor_deleted(store: Store,
     with pytest.raises(ModelChanged, match="does not exist"):
         await put(models, account, "n", B, exists=True)
     with pytest.raises(ModelChanged):
-        await models.delete(account, "m", Expectation(versions=frozenset({2})))
+        await models.delete(account, "m", Conditions(revisions=frozenset({2})))
     assert (await models.get(account, "m")).document == A
-    await models.delete(account, "m", Expectation(versions=frozenset({1})))
+    await models.delete(account, "m", Conditions(revisions=frozenset({1})))
 
 
 async def test_the_limit_of_models_counts_the_living(store: Store, models: Models) -> None:

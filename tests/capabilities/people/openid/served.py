@@ -33,7 +33,7 @@ class Handle:
 async def serve(port: int) -> None:
     capabilities = (ACCOUNT, PEOPLE)
     settings = read_settings({each.name: each.settings for each in capabilities})
-    connected = await connect(capabilities, settings, Handle(), {}, Handle())
+    connected = await connect(capabilities, settings, Handle(), {}, {}, Handle())
     app = ServeErrorsAsProblems(connected.edge)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
     try:

@@ -18,12 +18,12 @@ from luna_serving.engines.finance.blackscholes.api.names import (
     OF_EUROPEAN,
     PRICE,
 )
-from luna_serving.jobs.doors.calculation import Sent
 from luna_serving.wire import problems
 from luna_serving.wire.columnar import read_table
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.forms import read_form
 from luna_serving.wire.problems import FieldError
+from luna_serving.wire.sent import Sent
 from luna_serving.wire.tabular import ARROW, JSON, PARQUET, acceptable
 
 METHODS: Final = {"european": "closed_form", "american": "spectral_collocation"}

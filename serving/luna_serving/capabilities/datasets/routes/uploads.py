@@ -17,7 +17,7 @@ from luna_serving.capabilities.datasets.wire.answers import complete_json, statu
 from luna_serving.capabilities.datasets.wire.reading import Limits, read_complete, read_id, read_start
 from luna_serving.capabilities.datasets.wire.schemas import CompleteAnswer, CompleteRequest, StartRequest, UploadAnswer
 from luna_serving.edge.account_scope import AccountRoutes, Owner, json_body
-from luna_serving.edge.bodies import Disconnected, header_map
+from luna_serving.edge.bodies import header_map
 from luna_serving.edge.idempotency import REPLAYED, KeyHeader, kept_answer, once, still_under_way
 from luna_serving.edge.openapi import json_request, refusals
 from luna_serving.edge.operation import Answer
@@ -92,10 +92,7 @@ class UploadRoutes:
         )
         async def start(request: Request, own: Own, idempotency_key: KeyHeader = None) -> Response:
             del idempotency_key  # read by `once`
-            try:
-                return _response(await self._started(request, own))
-            except Disconnected:
-                return Response(status_code=499)
+            return _response(await self._started(request, own))
 
         @routes.post(
             "/upload/complete",
@@ -108,10 +105,7 @@ class UploadRoutes:
             openapi_extra=json_request(CompleteRequest),
         )
         async def complete(request: Request, own: Own) -> Response:
-            try:
-                body = await json_body(request, limit=MOST_COMPLETE_BYTES, seconds=self._timeout_s)
-            except Disconnected:
-                return Response(status_code=499)
+            body = await json_body(request, limit=MOST_COMPLETE_BYTES, seconds=self._timeout_s)
             caller = Caller(own.account_id, own.credential, own.standing.limits)
             outcome = await answered(self._uploads.complete(caller, read_complete(body)))
             if isinstance(outcome, Incomplete):

@@ -20,14 +20,16 @@ from luna_serving.capabilities.indicators.compute import label_of
 from luna_serving.capabilities.indicators.jobs.batches import Batch, InlineBars, Instrument, Order, length
 from luna_serving.capabilities.indicators.jobs.tasks import Task
 from luna_serving.capabilities.indicators.metrics import CacheMetrics
-from luna_serving.capabilities.indicators.rendering.answers import FORMS, entity_tag, tagged
+from luna_serving.capabilities.indicators.rendering.answers import FORMS, tag_of, tagged
 from luna_serving.capabilities.indicators.rendering.pieces import Piece
 from luna_serving.capabilities.indicators.wire.batch import BatchLimits, parse_batch
-from luna_serving.dispatch.gate import Call, Gate
+from luna_serving.dispatch.call import Call
+from luna_serving.dispatch.gate import Gate
 from luna_serving.dispatch.outcomes import Failed, Refused, Unavailable
-from luna_serving.dispatch.work import Rendered
+from luna_serving.dispatch.pieces import Body
 from luna_serving.edge.bodies import hang_up_detector
 from luna_serving.edge.operation import Answer, Asked
+from luna_serving.jobs.routes.wire import matches
 from luna_serving.prices.located import Located
 from luna_serving.wire import problems
 from luna_serving.wire.problems import FieldError
@@ -48,7 +50,7 @@ MAX_SERIES_PER_REQUEST: Final = "max_series_per_request"
 HISTORY_DAYS: Final = "history_days"
 
 
-Answered = tuple[bytes, str, bytes] | Failed | Refused | Unavailable
+Answered = tuple[bytes | Body, str, bytes] | Failed | Refused | Unavailable
 """The body, its entity tag and the value of Cache-Status, or why there are none."""
 
 
@@ -59,6 +61,8 @@ class BatchJob:
     batch: Batch
     cached: bool
     """Whether its histories are looked for in the cache."""
+    if_none_match: str | None = None
+    """Of the request."""
 
 
 class BatchAnswering:
@@ -80,12 +84,7 @@ class BatchAnswering:
     async def _answered(self, job: BatchJob) -> Answered:
         batch = job.batch
         if not job.cached:
-            self._metrics.requests[Outcome.BYPASS].inc(batch.pairs)
-            body = await self._computing.batch(batch)
-            if isinstance(body, bytes):
-                tag = await asyncio.to_thread(entity_tag, body)
-                return body, tag, BYPASSED.header()
-            return body
+            return await self._computed(job)
         # One task per pair, by key: two indicators of a request may be the same.
         tasks = {(place, order.id): _task(batch, place, order) for place, order in _pairs(batch)}
         by_key = {task.key: task for task in tasks.values()}
@@ -103,6 +102,15 @@ class BatchAnswering:
             pieces.append(Piece(label_of(order, instrument, batch.adjust), history, shown))
         answer, tag = await asyncio.to_thread(tagged, pieces, batch.errors, batch.form)
         return answer, tag, combined(statuses).header()
+
+    async def _computed(self, job: BatchJob) -> Answered:
+        batch, status = job.batch, BYPASSED.header()
+        self._metrics.requests[Outcome.BYPASS].inc(batch.pairs)
+        tag = await asyncio.to_thread(tag_of, batch)
+        if matches(job.if_none_match, tag):
+            return b"", tag, status
+        body = await self._computing.batch(batch)
+        return (body, tag, status) if isinstance(body, bytes | Body) else body
 
 
 def _pairs(batch: Batch) -> list[tuple[int, Order]]:
@@ -154,14 +162,19 @@ class BatchCalls:
         batch = await self._resolving.batch(asked.account_id, call, form, days, granted)
         self._check_size(batch)
         cached = batch.pairs <= self._cached_pairs and call.bars is None
-        (answer, tag, status), standing = await self._charged(asked, BatchJob(batch, cached))
+        header = asked.headers.get(b"if-none-match")
+        known = None if header is None else header.decode("latin-1")
+        (answer, tag, status), standing = await self._charged(asked, BatchJob(batch, cached, known))
         asked.standing = standing
-        known = asked.headers.get(b"if-none-match")
-        status_headers = _missed(batch) if form != JSON else ()
-        shown: Rendered = respond(answer, tag, status, form, None if known is None else known.decode("latin-1"))
-        return Answer(shown.body, shown.status, [*shown.headers, *status_headers])
+        missed = _missed(batch) if form != JSON else ()
+        if isinstance(answer, Body):
+            shown = respond(b"", tag, status, form, None)
+            length = (b"content-length", str(answer.size).encode())
+            return Answer(aiter(answer), shown.status, [*shown.headers, *missed, length])
+        shown = respond(answer, tag, status, form, known)
+        return Answer(shown.body, shown.status, [*shown.headers, *missed])
 
-    async def _charged(self, asked: Asked, job: BatchJob) -> tuple[tuple[bytes, str, bytes], Any]:
+    async def _charged(self, asked: Asked, job: BatchJob) -> tuple[tuple[bytes | Body, str, bytes], Any]:
         batch = job.batch
         debit = Debit(
             account_id=asked.account_id,

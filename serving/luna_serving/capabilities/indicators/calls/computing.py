@@ -8,6 +8,7 @@ from luna_serving.capabilities.indicators.cache.lookup import Computed
 from luna_serving.capabilities.indicators.jobs.batches import BarsGone, Batch
 from luna_serving.capabilities.indicators.jobs.tasks import Task
 from luna_serving.dispatch.outcomes import Failed, Unavailable
+from luna_serving.dispatch.pieces import Body, Stored, fetched
 
 log = logging.getLogger("luna.indicators")
 Replicas = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
@@ -27,13 +28,15 @@ class Computing:
         """
         return [_readable(answer) for answer in await self._replicas(list(tasks))]
 
-    async def batch(self, batch: Batch) -> bytes | Failed | Unavailable:
+    async def batch(self, batch: Batch) -> bytes | Body | Failed | Unavailable:
         """The body of the answer to a batch.
 
         Raises:
             ReplicaUnavailable: as of `tasks`.
         """
         (answer,) = await self._replicas([batch])
+        if isinstance(answer, Stored):
+            return await fetched(answer)
         body = _readable(answer)
         return body if isinstance(body, bytes | Unavailable) else Failed()
 

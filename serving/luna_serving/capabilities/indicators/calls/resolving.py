@@ -103,7 +103,9 @@ class Resolving:
         found = await self.places.find(account_id, symbols or (), frame.interval, frame.as_of)
         missing = [symbol for symbol in symbols or () if symbol not in found]
         known = [found[symbol] for symbol in symbols or () if symbol in found]
-        return known, {symbol: unknown_symbol(symbol, frame.interval.value, frame.as_of) for symbol in missing}
+        near = await self.places.near(account_id, missing, frame.interval, frame.as_of)
+        unknown = {each: unknown_symbol(each, frame.interval.value, frame.as_of, near.get(each)) for each in missing}
+        return known, unknown
 
     async def _orders(
         self, account_id: int, call: BatchCall, asked: Sequence[Asked | ItemInvalid]

@@ -29,7 +29,7 @@ from luna_serving.capabilities.indicators.wire.formulas import (
 from luna_serving.capabilities.indicators.wire.items import ItemInvalid, unknown_symbol
 from luna_serving.capabilities.indicators.wire.query import Wanted, parse_query
 from luna_serving.capabilities.indicators.wire.work import SingleJob, SingleWork
-from luna_serving.dispatch.gate import Call
+from luna_serving.dispatch.call import Call
 from luna_serving.dispatch.lanes import Gateway
 from luna_serving.dispatch.work import Rendered, Unresolved
 from luna_serving.edge.query import Parameters
@@ -92,7 +92,8 @@ class Parsing:
         symbols = [wanted.symbol, *([asked.benchmark] if asked.benchmark else [])]
         found = await self.places.find(account_id, symbols, frame.interval, frame.as_of)
         if wanted.symbol not in found:
-            raise unknown_symbol(wanted.symbol, frame.interval.value, frame.as_of)
+            near = await self.places.near(account_id, [wanted.symbol], frame.interval, frame.as_of)
+            raise unknown_symbol(wanted.symbol, frame.interval.value, frame.as_of, near.get(wanted.symbol))
         if asked.benchmark and asked.benchmark not in found:
             raise ItemInvalid("invalid", 422, f"There are no prices of {asked.benchmark[:64]!r}.", "params", BENCHMARK)
         return work_of(wanted, asked, found[wanted.symbol], found[asked.benchmark] if asked.benchmark else None)

@@ -11,10 +11,8 @@ from luna_serving.access.authorization import Authorization
 from luna_serving.access.charges import Charges
 from luna_serving.access.denials import Charge
 from luna_serving.capabilities.indicators.custom.documents import (
-    entity_tag,
-    expected_of,
+    TAGS,
     read_expression,
-    revisions_of,
     shown,
 )
 from luna_serving.capabilities.indicators.custom.schemas import CustomIndicatorAnswer, PutIndicator
@@ -27,7 +25,6 @@ from luna_serving.capabilities.indicators.store.custom import (
 )
 from luna_serving.capabilities.indicators.wire.formulas import CAPABILITY, NAME, WRONG_NAME, grants_of
 from luna_serving.edge.account_scope import AccountRoutes, Owner, json_body
-from luna_serving.edge.bodies import Disconnected
 from luna_serving.edge.openapi import json_request, refusals
 from luna_serving.edge.paths import PREFIX
 from luna_serving.edge.store_answers import Meanings, store_answer
@@ -87,11 +84,8 @@ def router(authorization: Authorization, charges: Charges, custom: CustomIndicat
         if_match: IfMatch = None,
         if_none_match: Annotated[list[str] | None, Header(description="* puts only where there is none.")] = None,
     ) -> Response:
-        expected = expected_of(if_match, if_none_match)
-        try:
-            text, expression = read_expression(await json_body(request, limit=MAX_BYTES, seconds=timeout_s))
-        except Disconnected:
-            return Response(status_code=499)
+        expected = TAGS.conditions(if_match, if_none_match)
+        text, expression = read_expression(await json_body(request, limit=MAX_BYTES, seconds=timeout_s))
         await _require(charges, own, grants_of(expression))
         stored, is_new = await store_answer(
             custom.put(own.account_id, name, text, expected, own.actor), STORE, MEANINGS
@@ -113,13 +107,13 @@ def router(authorization: Authorization, charges: Charges, custom: CustomIndicat
         if_none_match: Annotated[list[str] | None, Header(description="Entity tags that are known.")] = None,
     ) -> Response:
         stored = await store_answer(custom.get(own.account_id, name), STORE, MEANINGS)
-        if stored.revision in revisions_of(",".join(if_none_match or ()), weak=True):
-            return Response(status_code=304, headers={"ETag": entity_tag(stored.revision)})
+        if stored.revision in TAGS.named(",".join(if_none_match or ()), weak=True):
+            return Response(status_code=304, headers={"ETag": TAGS.of(stored.revision)})
         return _answer(stored, 200, {})
 
     @routes.delete(ONE, summary="Delete a custom indicator", status_code=204, responses=refusals(412))
     async def delete_indicator(own: OwnIndicator, name: str, if_match: IfMatch = None) -> Response:
-        expected = expected_of(if_match, None)
+        expected = TAGS.conditions(if_match, None)
         await store_answer(custom.delete(own.account_id, name, expected, own.actor), STORE, MEANINGS)
         return Response(status_code=204)
 
@@ -141,4 +135,4 @@ async def _require(charges: Charges, own: Owner, names: Sequence[str]) -> None:
 
 def _answer(stored: StoredIndicator, status: int, headers: dict[str, str]) -> Response:
     body = shown(stored).model_dump_json()
-    return Response(body, status, headers | {"ETag": entity_tag(stored.revision)}, "application/json")
+    return Response(body, status, headers | {"ETag": TAGS.of(stored.revision)}, "application/json")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from luna_serving.capabilities.indicators.jobs.tasks import Formula
 from luna_serving.capabilities.indicators.jobs.windows import Miss, Window
+from luna_serving.dispatch.pieces import Large
 from luna_serving.prices.located import Adjust, Located
 
 
@@ -40,7 +41,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Large):
     """All indicators of all instruments."""
 
     instruments: tuple[Instrument, ...]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from luna_serving.capabilities.indicators.jobs.histories import History
 from luna_serving.prices.located import Located
@@ -20,7 +21,10 @@ class Window:
 
     def cut(self, history: History, located: Located | None) -> slice:
         """The bars of a history that are shown; inline bars have no limit of history."""
-        times = history.timestamps
+        return self.cut_times(history.timestamps, located)
+
+    def cut_times(self, times: NDArray[np.datetime64], located: Located | None) -> slice:
+        """As `cut`, by the starts of the bars of a history [T]."""
         first = 0 if self.start is None else int(np.searchsorted(times, _instant(self.start), side="left"))
         hidden = None if located is None else located.hidden_until(self.history_days)
         if hidden is not None:

@@ -7,6 +7,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from luna_serving.capabilities.indicators.jobs.batches import Batch, InlineBars, Instrument
+from luna_serving.capabilities.indicators.jobs.histories import RELEASE
 from luna_serving.capabilities.indicators.jobs.windows import Miss
 from luna_serving.capabilities.indicators.rendering.pieces import Piece
 from luna_serving.capabilities.indicators.rendering.tables import written
@@ -33,6 +35,38 @@ def tagged(pieces: Sequence[Piece], errors: Sequence[Miss], form: str) -> tuple[
 def entity_tag(body: bytes) -> str:
     """A strong validator: answers with the same tag have the same bytes, so each form has tags of its own."""
     return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+
+
+def tag_of(batch: Batch) -> str:
+    """A validator of the answer to a batch, from all that the answer depends on: known before it is computed.
+
+    A weak one: another build of NumPy or TA-Lib may round a last digit otherwise.
+    """
+    asked = (
+        RELEASE,
+        batch.form,
+        batch.adjust,
+        [_identity(each) for each in batch.instruments],
+        [(order.id, order.formula, order.params, _identity(order.benchmark)) for order in batch.orders],
+        batch.window,
+        batch.errors,
+    )
+    # Dates and dataclasses, too, and numbers with all their digits.
+    digest = hashlib.blake2b(orjson.dumps(asked, option=orjson.OPT_SERIALIZE_NUMPY), digest_size=16)
+    return f'W/"{digest.hexdigest()}"'
+
+
+def _identity(instrument: Instrument | None) -> object:
+    """What names a history that never changes."""
+    match instrument:
+        case None:
+            return None
+        case InlineBars():
+            arrays = {"timestamp": instrument.timestamps, **instrument.columns}
+            return {name: hashlib.blake2b(each.tobytes()).hexdigest() for name, each in arrays.items()}
+        case _:
+            at = instrument
+            return at.market, at.data_version, at.symbol, at.interval, at.last_bar_closed
 
 
 def times(timestamps: NDArray[np.datetime64], *, intraday: bool) -> list[str]:

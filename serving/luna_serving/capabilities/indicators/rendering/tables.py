@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from luna_serving.capabilities.indicators.jobs.histories import TIME, TIMESTAMP
 from luna_serving.capabilities.indicators.jobs.windows import Miss
-from luna_serving.capabilities.indicators.rendering.pieces import Piece
+from luna_serving.capabilities.indicators.rendering.pieces import Label, Piece
 from luna_serving.wire.tabular import ARROW, CSV, FORMULA
 
 SYMBOL: Final = "symbol"
@@ -23,7 +23,7 @@ FACTS: Final = b"luna"
 PIECES_PER_BATCH: Final = 64
 """1,000 symbols, 10 indicators, 1,260 bars: 153 MB in 0.6 s. With a piece per batch 255 MB in 2 s, plain 1.6 GB."""
 _WRITTEN: Final = pa.ipc.IpcWriteOptions(compression="lz4")
-_NAMES: Final = pa.dictionary(pa.int32(), pa.string())
+NAMES: Final = pa.dictionary(pa.int32(), pa.string())
 
 
 def written(pieces: Sequence[Piece], errors: Sequence[Miss], form: str) -> bytes:
@@ -31,8 +31,11 @@ def written(pieces: Sequence[Piece], errors: Sequence[Miss], form: str) -> bytes
     outputs = list(dict.fromkeys(name for piece in pieces for name in piece.values))
     if form == CSV:
         return _as_csv(pieces, outputs)
-    fields = [(SYMBOL, _NAMES), (ID, _NAMES), (TIMESTAMP, TIME), *((name, pa.float64()) for name in outputs)]
-    schema = pa.schema(fields, metadata={FACTS: orjson.dumps(_facts(pieces, errors))})
+    results = [
+        facts(each.label, each.label, each.history.lookback, each.history.stability, each.warmup_bars)
+        for each in pieces
+    ]
+    schema = schema_of(outputs, results, errors)
     batches = _batches(pieces, outputs, schema)
     if form == ARROW:
         sink = pa.BufferOutputStream()
@@ -110,20 +113,32 @@ def _repeated(text: str, count: int) -> pa.Array:
     return pa.repeat(pa.scalar(guarded, pa.string()), count)
 
 
-def _facts(pieces: Sequence[Piece], errors: Sequence[Miss]) -> dict[str, object]:
-    results = [
-        {
-            "id": piece.label.id,
-            "symbol": piece.label.symbol,
-            "name": piece.label.name,
-            "params": piece.label.params,
-            "lookback": piece.history.lookback,
-            "warmup_bars": piece.warmup_bars,
-            "stability": piece.history.stability,
-            "adjust": piece.label.adjust,
-            "data_version": piece.label.data_version,
-            "last_bar_closed": piece.label.last_bar_closed,
-        }
-        for piece in pieces
-    ]
-    return {"results": results, "errors": [each.as_dict() for each in errors]}
+def facts(label: Label, order: Label, lookback: int, stability: str, warmup_bars: int) -> dict[str, object]:
+    """What the metadata of a table say of a piece.
+
+    Args:
+        label: of the instrument.
+        order: of the indicator; may be the same.
+        lookback: of the indicator.
+        stability: of the indicator.
+        warmup_bars: before the first bar shown.
+    """
+    return {
+        "id": order.id,
+        "symbol": label.symbol,
+        "name": order.name,
+        "params": order.params,
+        "lookback": lookback,
+        "warmup_bars": warmup_bars,
+        "stability": stability,
+        "adjust": label.adjust,
+        "data_version": label.data_version,
+        "last_bar_closed": label.last_bar_closed,
+    }
+
+
+def schema_of(outputs: Sequence[str], results: Sequence[dict[str, object]], errors: Sequence[Miss]) -> pa.Schema:
+    """The columns of a table, with the facts of its pieces and the errors of other items."""
+    fields = [(SYMBOL, NAMES), (ID, NAMES), (TIMESTAMP, TIME), *((name, pa.float64()) for name in outputs)]
+    document = {"results": results, "errors": [each.as_dict() for each in errors]}
+    return pa.schema(fields, metadata={FACTS: orjson.dumps(document)})

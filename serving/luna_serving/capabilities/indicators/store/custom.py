@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_serving.capabilities.indicators.store.tables import CustomIndicator
+from luna_serving.wire.conditions import Conditions
 from luna_store.accounts.accounts import AccountNotFound
 from luna_store.audit.actors import Actor, acting_as
 from luna_store.platform.uuid7 import uuid7
@@ -38,20 +39,6 @@ class IndicatorLimitReached(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """The conditions of a write (RFC 9110, sections 13.1.1 and 13.1.2); by default none."""
-
-    exists: bool | None = None
-    revisions: frozenset[uuid.UUID] | None = None
-
-    def met_by(self, revision: uuid.UUID | None) -> bool:
-        """Whether an indicator of this revision (None: there is none) meets the conditions."""
-        if self.revisions is not None and revision not in self.revisions:
-            return False
-        return self.exists is None or self.exists is (revision is not None)
-
-
-@dataclass(frozen=True, slots=True)
 class StoredIndicator:
     """A custom indicator."""
 
@@ -71,7 +58,12 @@ class CustomIndicators:
         self._most = most
 
     async def put(
-        self, account_id: int, name: str, expression: str, expected: Expected | None = None, by: Actor | None = None
+        self,
+        account_id: int,
+        name: str,
+        expression: str,
+        expected: Conditions[uuid.UUID] | None = None,
+        by: Actor | None = None,
     ) -> tuple[StoredIndicator, bool]:
         """Store an expression, for the audit log `by` this actor; the same one again changes nothing.
 
@@ -141,7 +133,7 @@ class CustomIndicators:
             return {row.name: row.expression for row in await connection.execute(query)}
 
     async def delete(
-        self, account_id: int, name: str, expected: Expected | None = None, by: Actor | None = None
+        self, account_id: int, name: str, expected: Conditions[uuid.UUID] | None = None, by: Actor | None = None
     ) -> None:
         """Remove an indicator, for the audit log `by` this actor.
 

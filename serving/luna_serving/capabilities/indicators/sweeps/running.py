@@ -23,6 +23,7 @@ from luna_serving.capabilities.indicators.sweeps.preparing import KIND
 from luna_serving.capabilities.indicators.wire.batch import BatchLimits, parse_batch
 from luna_serving.capabilities.indicators.wire.formulas import CAPABILITY
 from luna_serving.capabilities.indicators.wire.schemas import IndicatorsForm
+from luna_serving.dispatch.pieces import Stored, fetched
 from luna_serving.jobs.kinds import Finished, JobInvalid, JobKind, Running
 from luna_serving.prices.located import Located
 from luna_serving.prices.sources import PriceSources
@@ -59,9 +60,9 @@ async def _run(limits: BatchLimits, running: Running) -> Finished:
         done = 0
         for block in _blocks(batch):
             (answer,) = await running.compute(CAPABILITY, [block])
-            if not isinstance(answer, bytes):
+            if not isinstance(answer, Stored):
                 raise BlockFailed(f"A replica answered {answer!r}.")
-            await asyncio.to_thread(table.add, answer)
+            await asyncio.to_thread(table.add, (await fetched(answer)).joined())
             done += len(block.instruments)
             running.report(done)
             running.partial(_result(batch, done, table.rows), done * len(batch.orders))

@@ -1,5 +1,6 @@
 """Reads inline bars: columns of numbers with null for gaps, and their timestamps."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from luna_serving.capabilities.indicators.wire.formulas import DATE, instant
 from luna_serving.engines.indicators.bars import COLUMNS
 from luna_serving.wire import problems
 from luna_serving.wire.numbers import NUMBER_OR_NULL
-from luna_serving.wire.pointers import first
+from luna_serving.wire.pointers import MAX_ERRORS, first
 from luna_serving.wire.problems import FieldError
 from luna_serving.wire.series import misfits
 
@@ -46,6 +47,7 @@ def read_bars(value: object, pointer: str, most: int) -> InlineBars:
     }
     if not columns:
         raise problems.invalid(FieldError(pointer, "Must hold at least one column of numbers, such as close."))
+    _check(columns, pointer)
     timestamps, intraday = _times(times, at)
     return InlineBars(timestamps, columns, intraday)
 
@@ -66,6 +68,26 @@ def _column(value: Any, pointer: str, bars: int) -> NDArray[np.float64]:  # noqa
     if np.isinf(array).any():
         raise problems.invalid(*first(misfits(pointer, value)))
     return array
+
+
+def _check(columns: Mapping[str, NDArray[np.float64]], pointer: str) -> None:
+    """Refuse what an import of prices refuses, too: a high below its low, a negative volume.
+
+    Raises:
+        Problem: 422.
+    """
+    errors: list[FieldError] = []
+    high, low, volume = (columns.get(name) for name in ("high", "low", "volume"))
+    if high is not None and low is not None:
+        # A comparison with a gap, NaN, is false.
+        wrong = "Is {0:g}, below the bar's low, {1:g}. Exchange the two, or send null where they are unknown."
+        below = np.flatnonzero(high < low)[:MAX_ERRORS]
+        errors += [FieldError(f"{pointer}/high/{i}", wrong.format(high[i], low[i])) for i in below]
+    if volume is not None:
+        negative = np.flatnonzero(volume < 0)[:MAX_ERRORS]
+        errors += [FieldError(f"{pointer}/volume/{i}", "Must be 0 or more, or null.") for i in negative]
+    if errors:
+        raise problems.invalid(*errors[:MAX_ERRORS])
 
 
 def _times(texts: list[Any], pointer: str) -> tuple[NDArray[np.datetime64], bool]:

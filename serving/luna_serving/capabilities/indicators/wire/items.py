@@ -1,13 +1,17 @@
 """What is wrong with one indicator or instrument of a request, which leaves the others alone."""
 
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Final
 
 from luna_serving.capabilities.indicators.jobs.tasks import CUSTOM
 from luna_serving.capabilities.indicators.jobs.windows import Miss
+from luna_serving.engines.indicators.catalogue import CATALOGUE
 from luna_serving.wire import problems
 from luna_serving.wire.problems import TYPE_BASE, FieldError, Problem
 
+LONGEST: Final = 64
+"""Characters of an unknown name that are compared with those of the catalogue."""
 AS_OF: Final = "`as_of` counts from imports, not from bars: leave it out, or name a later time."
 
 
@@ -42,11 +46,14 @@ class ItemInvalid(Exception):
 def unknown_indicator(name: str) -> ItemInvalid:
     """404: neither the catalogue nor the account has it."""
     where = "/indicators/custom lists yours" if name.startswith(CUSTOM) else "/indicators lists all"
-    return ItemInvalid("not-found", 404, f"There is no indicator {name[:64]!r}. GET {where}.", "name")
+    near = get_close_matches(name.lower()[:LONGEST], CATALOGUE, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ItemInvalid("not-found", 404, f"There is no indicator {name[:64]!r}.{hint} GET {where}.", "name")
 
 
-def unknown_symbol(symbol: str, interval: str, as_of: datetime | None = None) -> ItemInvalid:
-    """404: the account sees no such instrument."""
+def unknown_symbol(symbol: str, interval: str, as_of: datetime | None = None, near: str | None = None) -> ItemInvalid:
+    """404: the account sees no such instrument; `near` is one that it sees."""
     then, cure = ("", "GET /symbols lists what there is.") if as_of is None else (" then", AS_OF)
-    detail = f"There are no prices of {symbol[:64]!r} with interval {interval}{then}. {cure}"
+    hint = "" if near is None else f" Did you mean {near!r}?"
+    detail = f"There are no prices of {symbol[:64]!r} with interval {interval}{then}.{hint} {cure}"
     return ItemInvalid("not-found", 404, detail)

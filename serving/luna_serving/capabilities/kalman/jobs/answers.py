@@ -1,4 +1,4 @@
-"""Renders a job's answer as JSON, from the results of its series; unknown values become null."""
+"""Renders a job's answer, from the results of its series; in JSON, unknown values become null."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from luna_serving.capabilities.kalman.jobs.binary import as_arrow, as_npy
 from luna_serving.capabilities.kalman.jobs.job import Job
 from luna_serving.capabilities.kalman.jobs.series_outputs import outputs_of
 from luna_serving.dispatch.outcomes import Refused
@@ -37,9 +38,13 @@ def render(job: Job, results: Sequence[Any], report: BatchReport) -> bytes | Ref
     else:
         series = [job.values[a:b] for a, b in pairwise((0, *accumulate(job.lengths)))]
         answers = [outputs_of(result, y, job.outputs) for result, y in zip(results, series, strict=True)]
+    if job.form == "npy":
+        return as_npy(answers)
     plan = plan_of(report, [result.filtered if job.task == "forecast" else result for result in results])
-    answer = {"plan": plan, "state_names": _state_names(job.model.build()), "results": answers}
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    answer: dict[str, object] = {"plan": plan, "state_names": _state_names(job.model.build())}
+    if job.form == "arrow":
+        return as_arrow(answers, answer)
+    return orjson.dumps(answer | {"results": answers}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _state_names(model: Model) -> Sequence[str]:

@@ -14,6 +14,7 @@ from luna_serving.engines.statespace.api.description import Algorithm, Model, Sa
 # means is the original route; the others are named after their routes.
 Task = Literal["means", "filter", "smooth", "forecast"]
 Precision = Literal["float64", "float32"]
+Form = Literal["json", "arrow", "npy"]
 
 # Bounds of an ordinary call, which takes a millisecond or two and is compiled first.
 LIGHT_STATES: Final = 2
@@ -42,6 +43,8 @@ class Job:
     """None: the engine chooses."""
     starts: tuple[Saved | None, ...] | None = None
     """The saved state from which each series resumes; None: the model's start."""
+    form: Form = "json"
+    """Of the answer."""
     seconds: float = math.inf
     """Seconds from its arrival at the replica to its deadline."""
 

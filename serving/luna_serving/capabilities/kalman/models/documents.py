@@ -1,21 +1,20 @@
 """Parses the body of a PUT into a model to store, and renders a stored model as an answer."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from luna_serving.capabilities.kalman.store.models import Expectation, StoredModel
+from luna_serving.capabilities.kalman.store.models import StoredModel
 from luna_serving.capabilities.kalman.wire.model import AT, read_model
 from luna_serving.wire import problems
+from luna_serving.wire.conditions import EntityTags
 from luna_serving.wire.documents import SPARE_LISTS, read_object
 from luna_serving.wire.problems import FieldError
 
 # The members of a GET's answer, which are accepted in a PUT: clients read, change and put it back.
 ANSWERED = frozenset({"name", "version", "model", "created_at"})
-ENTITY_TAG = re.compile(r'\s*(W/)?"([0-9]{1,10})"\s*')
+TAGS: Final = EntityTags("[0-9]{1,10}", int, str, what="a model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +66,3 @@ def render(stored: StoredModel) -> bytes:
         },
         option=orjson.OPT_UTC_Z,
     )
-
-
-def expectation(if_match: Sequence[str] | None, if_none_match: Sequence[str] | None) -> Expectation:
-    """Read the conditions of a PUT or a DELETE (RFC 9110, section 13.1); a tag is a version.
-
-    An empty If-Match names no version, so it never holds: a script whose variable is empty deletes nothing.
-
-    Raises:
-        Problem: 422, a condition that is not supported.
-    """
-    match, none_match = ",".join(if_match or ()), ",".join(if_none_match or ())
-    if if_none_match is not None and none_match.strip() != "*":
-        wrong = "Takes only * here: to put a model unless there is one. To change one that was read, send If-Match."
-        raise problems.invalid(FieldError("/header/if-none-match", wrong))
-    exists = False if if_none_match is not None else (True if match.strip() == "*" else None)
-    return Expectation(exists, versions_of(match, weak=False) if if_match is not None and exists is None else None)
-
-
-def versions_of(tags: str, *, weak: bool) -> frozenset[int]:
-    """The versions among entity tags; `weak` tags count if the comparison may be weak."""
-    found = (ENTITY_TAG.fullmatch(tag) for tag in tags.split(","))
-    return frozenset(int(m[2]) for m in found if m and (weak or not m[1]))
-
-
-def entity_tag(version: int) -> str:
-    """A version as an entity tag: strong, because a version always means the same document."""
-    return f'"{version}"'

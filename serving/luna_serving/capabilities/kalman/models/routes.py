@@ -7,11 +7,9 @@ from pydantic import Field, TypeAdapter
 
 from luna_serving.access.authorization import Authorization
 from luna_serving.capabilities.kalman.models.documents import (
-    entity_tag,
-    expectation,
+    TAGS,
     read_document,
     render,
-    versions_of,
 )
 from luna_serving.capabilities.kalman.models.schemas import (
     EXAMPLE_MODEL,
@@ -31,7 +29,6 @@ from luna_serving.capabilities.kalman.store.models import (
 )
 from luna_serving.capabilities.kalman.wire.kind_schemas import Model
 from luna_serving.edge.account_scope import AccountRoutes, Owner, json_body
-from luna_serving.edge.bodies import Disconnected
 from luna_serving.edge.cursors import PAGE, Cursor, Cursors, Limit, one_start
 from luna_serving.edge.openapi import REFERENCE, refusals
 from luna_serving.edge.paths import PREFIX
@@ -99,15 +96,12 @@ def router(authorization: Authorization, models: Models, *, max_bytes: int, time
         if_match: IfMatch = None,
         if_none_match: Annotated[list[str] | None, Header(description="* puts only where there is none.")] = None,
     ) -> Response:
-        expected = expectation(if_match, if_none_match)
-        try:
-            document = read_document(await json_body(request, limit=max_bytes, seconds=timeout_s), name)
-        except Disconnected:
-            return Response(status_code=499)
+        expected = TAGS.conditions(if_match, if_none_match)
+        document = read_document(await json_body(request, limit=max_bytes, seconds=timeout_s), name)
         stored, is_new = await store_answer(
             models.put(own.account_id, name, document.kind, document.text, expected, own.actor), STORE, MEANINGS
         )
-        headers = {"ETag": entity_tag(stored.info.version)}
+        headers = {"ETag": TAGS.of(stored.info.version)}
         if is_new:
             headers["Location"] = f"{PREFIX}/{own.account_id}{MODEL.format(name=name)}"
         return Response(render(stored), 201 if is_new else 200, headers, JSON)
@@ -125,8 +119,8 @@ def router(authorization: Authorization, models: Models, *, max_bytes: int, time
         if_none_match: Annotated[list[str] | None, Header(description="Versions in quotes that are known.")] = None,
     ) -> Response:
         stored = await store_answer(models.get(own.account_id, name, version), STORE, MEANINGS)
-        headers = {"ETag": entity_tag(stored.info.version)}
-        if stored.info.version in versions_of(",".join(if_none_match or ()), weak=True):
+        headers = {"ETag": TAGS.of(stored.info.version)}
+        if stored.info.version in TAGS.named(",".join(if_none_match or ()), weak=True):
             return Response(status_code=304, headers=headers)
         return Response(render(stored), 200, headers, JSON)
 
@@ -174,7 +168,7 @@ def router(authorization: Authorization, models: Models, *, max_bytes: int, time
         responses=refusals(412),
     )
     async def delete_model(own: OwnModel, name: str, if_match: IfMatch = None) -> Response:
-        expected = expectation(if_match, None)
+        expected = TAGS.conditions(if_match, None)
         await store_answer(models.delete(own.account_id, name, expected, own.actor), STORE, MEANINGS)
         return Response(status_code=204)
 

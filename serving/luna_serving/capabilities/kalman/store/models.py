@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from luna_serving.capabilities.kalman.store.tables import ModelVersion, NamedModel
+from luna_serving.wire.conditions import Conditions
 from luna_store.accounts.accounts import AccountNotFound
 from luna_store.audit.actors import Actor, acting_as
 
@@ -63,21 +64,6 @@ class ModelLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
-    """The conditions of a write (RFC 9110, sections 13.1.1 and 13.1.2); by default none."""
-
-    exists: bool | None = None
-    versions: frozenset[int] | None = None
-    """One of these must be the latest version."""
-
-    def met_by(self, latest: int | None) -> bool:
-        """Whether a model with the latest version `latest` (None: no model) meets the conditions."""
-        if self.versions is not None and latest not in self.versions:
-            return False
-        return self.exists is None or self.exists is (latest is not None)
-
-
-@dataclass(frozen=True, slots=True)
 class VersionInfo:
     """A version without its document."""
 
@@ -108,7 +94,7 @@ class Models:
         name: str,
         kind: str,
         document: str,
-        expected: Expectation | None = None,
+        expected: Conditions[int] | None = None,
         by: Actor | None = None,
     ) -> tuple[StoredModel, bool]:
         """Make `document` the latest version, for the audit log `by` this actor; no change if it is the latest already.
@@ -185,7 +171,7 @@ class Models:
             return [VersionInfo(*row) for row in rows]
 
     async def delete(
-        self, account_id: int, name: str, expected: Expectation | None = None, by: Actor | None = None
+        self, account_id: int, name: str, expected: Conditions[int] | None = None, by: Actor | None = None
     ) -> None:
         """Remove all versions of a model, for the audit log `by` this actor; its numbers are not reused.
 

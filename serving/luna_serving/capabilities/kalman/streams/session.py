@@ -34,7 +34,7 @@ from luna_serving.capabilities.kalman.streams.job import Appended, AppendJob
 from luna_serving.capabilities.kalman.streams.messages import Open, Points, Resume, read_message, read_values
 from luna_serving.capabilities.kalman.streams.protocol import StreamRules, StreamSetup
 from luna_serving.capabilities.kalman.wire.series import amounts
-from luna_serving.dispatch.gate import Call
+from luna_serving.dispatch.call import Call
 from luna_serving.dispatch.lanes import Gateway
 from luna_serving.edge.sockets import POLICY_VIOLATION, Socket
 from luna_serving.wire import problems

@@ -5,15 +5,15 @@ They are filled into the body, which is then parsed as any other: limits and err
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import orjson
 from pydantic import Field
 
 from luna_serving.capabilities.kalman.wire.series import SeriesLimits
 from luna_serving.dispatch.series import Origin, SeriesBounds, SeriesReference, SeriesSources
-from luna_serving.dispatch.work import JsonWork, Unresolved, Work
+from luna_serving.dispatch.work import Rendered, Unresolved, Work
 from luna_serving.wire.forms import validated
 from luna_serving.wire.json_values import loads
 from luna_serving.wire.problems import FieldError
@@ -21,6 +21,8 @@ from luna_serving.wire.strict import StrictModel
 from luna_store.quota.debits import Grant
 
 MEMBER: Final = "observations"
+# Of answers that are not JSON: the data set, as JSON answers have it.
+HEADER: Final = b"luna-dataset"
 # A body with series of numbers has no such text, so it is not parsed twice.
 _MARK: Final = b'"dataset"'
 Parse = Callable[[bytes], Work | Unresolved]
@@ -47,7 +49,7 @@ class DatasetSeries(StrictModel):
 class FromDataset:
     """A call whose answer says which data set it used."""
 
-    work: JsonWork
+    work: Work
     origin: Origin
 
     @property
@@ -79,9 +81,11 @@ class FromDataset:
         """The error."""
         return self.work.limit_error(limit, most)
 
-    def finish(self, result: Any) -> bytes:  # noqa: ANN401  the call's own
-        """The answer, with `dataset` in front."""
+    def finish(self, result: Any) -> bytes | Rendered:  # noqa: ANN401  the call's own
+        """The answer, with `dataset` in front; where it is not JSON, in a header."""
         body = self.work.finish(result)
+        if isinstance(body, Rendered):
+            return replace(body, headers=[*body.headers, (HEADER, orjson.dumps(self.origin.as_dict()))])
         return b'{"dataset":' + orjson.dumps(self.origin.as_dict()) + b"," + body[1:]
 
 
@@ -120,8 +124,7 @@ class NamedSeries:
         work = await asyncio.to_thread(parse, body)
         if isinstance(work, Unresolved):
             work = work.at_hand(account_id) or await work.look_up(account_id)
-        # All calls that take observations answer with a body.
-        return FromDataset(cast("JsonWork", work), origin)
+        return FromDataset(work, origin)
 
     async def _filled(
         self, document: dict[str, Any], reference: SeriesReference, account_id: int

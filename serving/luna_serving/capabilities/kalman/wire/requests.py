@@ -4,23 +4,22 @@ JSON dominates the cost of a call, so the usual body goes from text to a NumPy a
 echoed numbers are not parsed and printed again.
 """
 
-import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import orjson
-import simdjson
-from numpy.typing import NDArray
 
-from luna_serving.capabilities.kalman.jobs.job import LIGHT_STATES, Job
+from luna_serving.capabilities.kalman.jobs.job import LIGHT_STATES, Form, Job
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
 from luna_serving.capabilities.kalman.jobs.saved_states import SavedState
+from luna_serving.capabilities.kalman.wire.binary import Arrays, answer_form, check_form, read_sent
 from luna_serving.capabilities.kalman.wire.calls import NamedCall, open_call, under_model
 from luna_serving.capabilities.kalman.wire.model import built, covering
 from luna_serving.capabilities.kalman.wire.schemas import DEFAULT_MODEL, KalmanRequest, SeriesRequest
 from luna_serving.capabilities.kalman.wire.series import (
+    Flat,
     SeriesLimits,
     check_covered,
     check_known,
@@ -28,22 +27,18 @@ from luna_serving.capabilities.kalman.wire.series import (
     read_many,
     read_one,
 )
-from luna_serving.capabilities.kalman.wire.work import KalmanWork, OriginalWork
+from luna_serving.capabilities.kalman.wire.work import BinaryWork, KalmanWork, OriginalWork
 from luna_serving.engines.statespace.api.description import ModelError, Saved
 from luna_serving.wire import problems
 from luna_serving.wire.documents import SPARE_LISTS, refuse_mark
-from luna_serving.wire.forms import open_body
+from luna_serving.wire.flat_series import FlatReader
+from luna_serving.wire.forms import open_body, read_form
 from luna_serving.wire.problems import FieldError
+from luna_serving.wire.sent import Sent
+from luna_serving.wire.tabular import JSON
 
 # Numbers of covariances that one call may keep, as a multiple of those in an answer: 0.5 GB by default.
 COVARIANCES: Final = 16
-
-
-class _OfThread(threading.local):
-    """A simdjson parser per thread, because it is reused."""
-
-    def __init__(self) -> None:
-        self.parser = simdjson.Parser()
 
 
 class Wire:
@@ -51,7 +46,7 @@ class Wire:
 
     def __init__(self, limits: SeriesLimits) -> None:
         self._limits = limits
-        self._simdjson = _OfThread()
+        self._flat = FlatReader()
 
     def parse_original(self, body: bytes) -> OriginalWork | NamedCall:
         """Read `{"results": [...], "model"?: {...}}`.
@@ -60,7 +55,7 @@ class Wire:
             Problem: 422.
         """
         refuse_mark(body)
-        values = self._only_numbers(body)
+        values = self._flat.numbers(body, KalmanRequest.series_member())
         if values is not None:
             check_length("/results", len(values), self._limits)
             return OriginalWork(
@@ -88,12 +83,42 @@ class Wire:
         Raises:
             Problem: 422.
         """
-        opened = open_call(schema, body, self._limits)
-        return under_model(opened.form.model, partial(self._series_work, opened.form, opened.series))
+        return self._parse_json(schema, body, "json")
 
-    def _series_work(self, request: SeriesRequest, observations: object, model: ModelSpec) -> KalmanWork[Job]:
+    def parse_sent(self, schema: type[SeriesRequest], sent: Sent) -> KalmanWork[Job] | NamedCall:
+        """Read a request whose body or answer is not JSON, or that has a query.
+
+        Raises:
+            Problem: 406, 422.
+        """
+        form = answer_form(sent)
+        if sent.media_type != JSON:
+            members, arrays = read_sent(sent, self._limits)
+            request = read_form(schema, members)
+            return under_model(request.model, partial(self._series_work, request, arrays, form))
+        if sent.query:
+            wrong = "Is for a body that is not JSON. Send its members in the body."
+            raise problems.invalid(FieldError(f"/query/{next(iter(sent.query))}", wrong))
+        return self._parse_json(schema, sent.body, form)
+
+    def _parse_json(self, schema: type[SeriesRequest], body: bytes, form: Form) -> KalmanWork[Job] | NamedCall:
+        refuse_mark(body)
+        flat = self._flat.many(body, schema.series_member(), self._limits.max_series_per_request + SPARE_LISTS)
+        if flat is not None:
+            request = read_form(schema, flat.members)
+            return under_model(request.model, partial(self._series_work, request, Flat(flat.series), form))
+        opened = open_call(schema, body, self._limits)
+        return under_model(opened.form.model, partial(self._series_work, opened.form, opened.series, form))
+
+    def _series_work(
+        self, request: SeriesRequest, observations: object, form: Form, model: ModelSpec
+    ) -> KalmanWork[Job]:
         matrices = built(model)
-        series = read_many(observations, matrices, self._limits)
+        match observations:
+            case Arrays() | Flat():
+                series = observations.checked(matrices, self._limits)
+            case _:
+                series = read_many(observations, matrices, self._limits)
         starts = None if request.resume is None else _starts(request.resume, len(series), matrices.states)
         begun = [0 if start is None else start.period for start in starts or [None] * len(series)]
         periods = max(len(y) + first for y, first in zip(series, begun, strict=True)) + request.horizon
@@ -101,25 +126,9 @@ class Wire:
         check_covered(matrices, periods)
         check_known(matrices, series, begun, request.horizon)
         job = request.job(model, series, starts)
+        check_form(form, job.outputs, job.lengths, forecast=job.task == "forecast")
         self._check_answer(job)
-        return KalmanWork(job)
-
-    def _only_numbers(self, body: bytes) -> NDArray[np.float64] | None:
-        """The series of a body with only one list of numbers under "results"; else None."""
-        # simdjson flattens nested lists: with one bracket of each kind there are none.
-        if body.count(b"[") != 1 or body.count(b"]") != 1:
-            return None
-        try:
-            document: Any = self._simdjson.parser.parse(body)
-            if len(document) != 1:
-                return None
-            values = np.frombuffer(document["results"].as_buffer(of_type="d"), dtype=np.float64)
-        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
-            return None  # nulls, another form, or an error that the general path explains
-        finally:
-            # The parser can be reused only when nothing refers to its document.
-            document = None
-        return values if len(values) else None
+        return KalmanWork(job) if form == "json" else BinaryWork(replace(job, form=form))
 
     def _check_answer(self, job: Job) -> None:
         most = self._limits.max_answer_numbers

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -44,13 +45,33 @@ def read_many(observations: object, model: Model, limits: SeriesLimits) -> list[
     """
     if not isinstance(observations, list) or not observations:
         raise problems.invalid(FieldError("/observations", "Must be a list of at least one series."))
-    if len(observations) > limits.max_series_per_request:
-        most = limits.max_series_per_request
-        raise problems.invalid(FieldError("/observations", f"Must hold at most {most} series. Split the call."))
+    check_count(len(observations), limits)
     # All are checked before the first is converted, so that a refusal costs less than an answer.
     for i, each in enumerate(observations):
         check_one(f"/observations/{i}", each, model.observed, limits)
     return [to_array(each, model.observed) for each in observations]
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """Series that a JSON body holds as flat lists: [T] each, NaN where null; checked otherwise as lists are."""
+
+    series: Sequence[NDArray[np.float64]]
+
+    def checked(self, model: Model, limits: SeriesLimits) -> list[NDArray[np.float64]]:
+        """The series of a model that observes one element; as `read_many`.
+
+        Raises:
+            Problem: 422.
+        """
+        if model.observed > 1:
+            # Every one is wrong; lists say where.
+            lists = [[None if isnan(y) else y for y in each.tolist()] for each in self.series]
+            return read_many(lists, model, limits)
+        check_count(len(self.series), limits)
+        for i, each in enumerate(self.series):
+            check_length(f"/observations/{i}", len(each), limits)
+        return list(self.series)
 
 
 def read_one(pointer: str, series: object, observed: int, limits: SeriesLimits) -> NDArray[np.float64]:
@@ -71,6 +92,17 @@ def check_one(pointer: str, series: object, observed: int, limits: SeriesLimits)
     if isinstance(series, list):
         check_length(pointer, len(series), limits)
     return check_series(pointer, series, observed)
+
+
+def check_count(series: int, limits: SeriesLimits) -> None:
+    """Refuse too many series.
+
+    Raises:
+        Problem: 422.
+    """
+    most = limits.max_series_per_request
+    if series > most:
+        raise problems.invalid(FieldError("/observations", f"Must hold at most {most} series. Split the call."))
 
 
 def check_length(pointer: str, length: int, limits: SeriesLimits) -> None:

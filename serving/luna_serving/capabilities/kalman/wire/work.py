@@ -6,7 +6,9 @@ from typing import Generic, Protocol, TypeVar
 
 from luna_serving.capabilities.kalman.jobs.job import Job
 from luna_serving.capabilities.kalman.jobs.model_spec import ModelSpec
+from luna_serving.capabilities.kalman.wire.binary import TYPES
 from luna_serving.capabilities.kalman.wire.series import MAX_SERIES_PER_REQUEST, amounts
+from luna_serving.dispatch.work import Rendered
 from luna_serving.wire.problems import FieldError
 from luna_store.quota.debits import Grant
 
@@ -72,9 +74,18 @@ class KalmanWork(Generic[J]):
         wrong = f"Would draw {self.job.longest} periods; this account may draw {most}. Draw fewer."
         return FieldError("/steps" if lengths else "/length", wrong)
 
-    def finish(self, result: bytes) -> bytes:
+    def finish(self, result: bytes) -> bytes | Rendered:
         """The replica's bytes."""
         return result
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryWork(KalmanWork[Job]):
+    """A call whose answer is not JSON."""
+
+    def finish(self, result: bytes) -> Rendered:
+        """The replica's bytes, with their type."""
+        return Rendered(result, [(b"content-type", TYPES[self.job.form]), (b"vary", b"accept")])
 
 
 @dataclass(frozen=True, slots=True)

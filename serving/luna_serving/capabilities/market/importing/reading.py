@@ -4,6 +4,7 @@ Columns are found by their names, whatever the case: `symbol`, one of `timestamp
 `open`, `high`, `low`, `close`, and, where there is one, `volume` and `interval`. Others are left out.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ _PARQUET: Final = (".parquet", ".pq")
 LONGEST_SYMBOL: Final = 64
 
 Names = tuple[str, ...]
+
+
+# What pyarrow says of a value in a CSV file that is not of the type that it found in the first rows.
+_CONVERSION: Final = re.compile(r"CSV conversion error to (?P<kind>\w+)\S*: invalid value '(?P<value>.*)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,10 @@ def blocks_of(path: Path, interval: Interval) -> Iterator[Block]:
     except FileNotFoundError as error:
         raise ImportRefused(f"There is no file {name}.") from error
     except (pa.ArrowException, OSError) as error:
+        if (found := _CONVERSION.search(str(error))) is not None:
+            kind = "number" if found["kind"] == "double" else "date or time of ISO 8601"
+            wrong = f"{found['value'][:LONGEST_SYMBOL]!r} is no {kind}"
+            raise ImportRefused(f"{name}, after row {row:,}: {wrong}, as the rows before have it.") from error
         raise ImportRefused(f"{name} cannot be read, from about row {row:,}: {_first_line(error)}") from error
 
 
@@ -189,7 +198,7 @@ def _numbers(column: pa.Array) -> NDArray[np.float64]:
 def _times(file: str, row: int, column: pa.Array) -> NDArray[np.int64]:
     kind: Any = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column = _parsed(column)
+        column = _parsed(file, row, column)
     elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         column = pc.cast(column, pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
     else:
@@ -201,12 +210,39 @@ def _times(file: str, row: int, column: pa.Array) -> NDArray[np.int64]:
     return times
 
 
-def _parsed(column: pa.Array) -> pa.Array:
-    """Text as times: all with an offset, or all without, in UTC."""
+def _parsed(file: str, row: int, column: pa.Array) -> pa.Array:
+    """Text as times: all with an offset, or all without, in UTC.
+
+    Raises:
+        ImportRefused: one is no time, or differs from the first in this.
+    """
+    aware, naive = pa.timestamp("us", "UTC"), pa.timestamp("us")
+    kind = aware if _is_time(column[:1], aware) else naive
     try:
-        return column.cast(pa.timestamp("us", "UTC"))
+        return column.cast(kind)
     except pa.ArrowInvalid:
-        return column.cast(pa.timestamp("us"))
+        first, stop = 0, len(column)
+        while stop - first > 1:
+            middle = (first + stop) // 2
+            if _is_time(column[first:middle], kind):
+                first = middle
+            else:
+                stop = middle
+        text = column[first].as_py()
+        offset = " without an offset, as the first one has" if _is_time(column[first : first + 1], naive) else ""
+        if kind is naive and _is_time(column[first : first + 1], aware):
+            offset = " with an offset, which the first one does not have"
+        what = f"{text[:LONGEST_SYMBOL]!r} is {'a time' + offset if offset else 'no date or time'}."
+        cure = "Write dates, or times of ISO 8601 such as 2012-12-03T15:30:00Z, all with an offset or all without."
+        raise ImportRefused(cure, (Wrong(file, row + first, "?", what),), 1) from None
+
+
+def _is_time(column: pa.Array, kind: pa.DataType) -> bool:
+    try:
+        column.cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

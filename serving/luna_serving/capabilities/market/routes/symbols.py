@@ -77,7 +77,11 @@ def router(authorization: Authorization, charges: Charges, engine: AsyncEngine) 
     async def get_symbol(own: Own, symbol: str, as_of: AsOf = None) -> Response:
         row = await answered(reading.one(engine, await seen(own, as_of), _stored(symbol) or ""))
         if row is None:
-            raise problems.not_found(f"There is no symbol {cut(symbol, LONGEST_SYMBOL)!r}. GET /symbols lists them.")
+            upper = _stored(symbol.upper()) or ""
+            meant = upper != symbol and await answered(reading.one(engine, await seen(own, as_of), upper))
+            hint = f" Did you mean {upper!r}?" if meant else ""
+            shown = cut(symbol, LONGEST_SYMBOL)
+            raise problems.not_found(f"There is no symbol {shown!r}.{hint} GET /symbols lists them.")
         instrument = instrument_of(row)
         actions = [Action.of(each).model_dump(mode="json", exclude_none=True) for each in instrument.actions]
         return Response(orjson.dumps({**Symbol.members(instrument), "corporate_actions": actions}), media_type=JSON)

@@ -18,7 +18,6 @@ from luna_serving.capabilities.markowitz.wire.work import MarkowitzWork
 from luna_serving.dispatch.series import FoundSeries, Origin, SeriesBounds, SeriesReference, SeriesSources
 from luna_serving.dispatch.work import Unresolved
 from luna_serving.engines.finance.markowitz.api.problems import Floats
-from luna_serving.jobs.doors.calculation import Sent
 from luna_serving.objects.client import ObjectStore
 from luna_serving.prices.intervals import Interval
 from luna_serving.prices.located import Adjust
@@ -29,6 +28,7 @@ from luna_serving.settings import PlatformSettings
 from luna_serving.wire import problems
 from luna_serving.wire.forms import read_form, validated
 from luna_serving.wire.problems import FieldError
+from luna_serving.wire.sent import Sent
 
 MEMBERS: Final = ("returns", "prices")
 

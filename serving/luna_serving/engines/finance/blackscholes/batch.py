@@ -11,6 +11,7 @@ from luna_serving.engines.finance.blackscholes import stages
 from luna_serving.engines.finance.blackscholes.american import solver
 from luna_serving.engines.finance.blackscholes.american.boundary import Put
 from luna_serving.engines.finance.blackscholes.api.names import BOUNDARY, DIGITAL, GREEKS, IMPLIED, PRICE
+from luna_serving.engines.finance.blackscholes.cores import on_cores
 from luna_serving.engines.finance.blackscholes.european import LEAST_S, Contract
 from luna_serving.engines.finance.blackscholes.rows import RowCode
 
@@ -53,6 +54,8 @@ class Engine:
 
     european: tuple[stages.Stages, ...]
     american: solver.Solver | None
+    cores: int = 1
+    """Blocks that are computed at once."""
 
     def evaluate(self, options: Options, outputs: Sequence[str], stopped: Callable[[], bool] = lambda: False) -> Answer:
         """Evaluate outputs of all rows.
@@ -65,20 +68,25 @@ class Engine:
         rows = _Rows.of(options)
         columns = {name: np.full(rows.count, np.nan) for name in outputs}
         codes = np.zeros(rows.count, np.int8)
-        for begin, size, programs in _blocks(rows.count, self.european):
+
+        def evaluate(block: tuple[int, int, stages.Stages]) -> None:
+            begin, size, programs = block
             if stopped():
-                break
+                return
             part = slice(begin, begin + size)
             found, codes[part] = self._block(rows.block(part, programs.size), programs, size, outputs, options)
             for name, column in columns.items():
                 column[part] = found[name][:size]
+
+        # American rows use the cores inside a block: theirs take a thousand times as long.
+        on_cores(1 if options.american else self.cores, evaluate, _blocks(rows.count, self.european))
         return Answer(columns, codes)
 
     def _block(
         self, rows: "_Rows", programs: stages.Stages, size: int, outputs: Sequence[str], options: Options
     ) -> tuple[Mapping[str, Column], Int[np.ndarray, " rows"]]:
         if options.american:
-            found, codes = self._american(rows, programs)
+            found, codes = self._american(rows, programs, size, greeks=any(name in GREEKS for name in outputs))
         elif options.price is not None:
             found, codes = _implied(rows, programs)
         else:
@@ -98,11 +106,14 @@ class Engine:
                 column[without] = np.nan
         return answered, codes[:size]
 
-    def _american(self, rows: "_Rows", programs: stages.Stages) -> tuple[dict[str, Column], np.ndarray]:
+    def _american(
+        self, rows: "_Rows", programs: stages.Stages, size: int, *, greeks: bool
+    ) -> tuple[dict[str, Column], np.ndarray]:
+        """Of the first `size` rows; those that fill the block up have European values."""
         if self.american is None:
             raise ValueError("compiled without American options")
         c, volatility, codes = rows.contract, rows.value, rows.codes()
-        found, _ = _european(rows, programs, (PRICE, "delta", "gamma", "theta"), forward=False)
+        found, _ = _european(rows, programs, (PRICE, "delta", "gamma", "theta") if greeks else (PRICE,), forward=False)
         call = c.sign > 0.0
         # C(S, K, r, q) = P(K, S, q, r).
         spot, strike = np.where(call, c.strike, c.underlying), np.where(call, c.underlying, c.strike)
@@ -112,18 +123,19 @@ class Engine:
         codes[double & (codes == RowCode.OK)] = RowCode.DOUBLE_BOUNDARY
         boundary = np.full(len(spot), np.nan)
         intrinsic = np.maximum(c.sign * (c.underlying - c.strike), 0.0)
-        live = np.flatnonzero((codes == RowCode.OK) & ~double & ~never & (c.expiry > 0.0))
+        live = np.flatnonzero(((codes == RowCode.OK) & ~double & ~never & (c.expiry > 0.0))[:size])
         if live.size:
             p = Put((spot / strike)[live], r[live], q[live], volatility[live], c.expiry[live])
-            valued = self.american.solve(p)
+            valued = self.american.solve(p, self.cores, greeks=greeks)
             k, s, at_call = strike[live], spot[live], call[live]
-            delta, gamma = valued.delta, valued.gamma / k
-            # By strike and spot exchanged: V = S v(K/S), so that ∂V/∂S = v - (K/S) v', ∂²V/∂S² = (K/S)² v''/S.
-            ratio = s / k
             found[PRICE][live] = np.maximum(k * valued.price, np.maximum(found[PRICE], intrinsic)[live])
-            found["delta"][live] = np.where(at_call, valued.price - ratio * delta, delta)
-            found["gamma"][live] = np.where(at_call, ratio**2 * gamma, gamma)
-            found["theta"][live] = k * valued.theta
+            if greeks:
+                delta, gamma = valued.delta, valued.gamma / k
+                # By strike and spot exchanged: V = S v(K/S), so that ∂V/∂S = v - (K/S) v', ∂²V/∂S² = (K/S)² v''/S.
+                ratio = s / k
+                found["delta"][live] = np.where(at_call, valued.price - ratio * delta, delta)
+                found["gamma"][live] = np.where(at_call, ratio**2 * gamma, gamma)
+                found["theta"][live] = k * valued.theta
             boundary[live] = np.where(at_call, s / valued.boundary, k * valued.boundary)
         bound = (volatility * np.sqrt(np.maximum(c.expiry, 0.0)) < LEAST_TOTAL) & (codes == RowCode.OK)
         found[PRICE][bound] = np.maximum(found[PRICE], intrinsic)[bound]
@@ -235,6 +247,6 @@ def _implied(rows: _Rows, programs: stages.Stages) -> tuple[dict[str, Column], I
     return {IMPLIED: volatility, PRICE: np.where(ok, value, np.nan)}, codes
 
 
-def warm_up(*, american: bool = True) -> Engine:
+def warm_up(*, american: bool = True, cores: int = 1) -> Engine:
     """Compile all programs; afterwards nothing is compiled."""
-    return Engine(tuple(stages.compiled(size) for size in SIZES), solver.compiled() if american else None)
+    return Engine(tuple(stages.compiled(size) for size in SIZES), solver.compiled() if american else None, cores)

@@ -1,13 +1,17 @@
 """The nodes of the collocation and of its integrals, which no option changes.
 
-The boundary B(τ) of a put with maturity T is H(ξ) = ln²(B/X) at Chebyshev points of ξ = √(τ/T). An integral over
-u in (0, τ) is taken by Gauss-Legendre in θ, with τ - u = τ sin²θ: its integrand is smooth in √(τ-u) and in √u, and both
-are smooth in θ. The points at which B(u) is needed, √(u/T) = ξ cos θ, are therefore the same for all options, and
-interpolation is a product with one matrix.
+The boundary B(τ) of a put with maturity T is H(x) = ln²(B/X) at Chebyshev points of x = (τ/T)^(1/m), m = 2 or 4. An
+integral over u in (0, τ) is taken by Gauss-Legendre in θ, with u = τ cos^m θ: then √(τ - u) is smooth in θ (for m = 4,
+τ - u = τ sin²θ (1 + cos²θ)), and so is x(u) = x(τ) cos θ. The points at which B(u) is needed are therefore the same for
+all options, and interpolation is a product with one matrix.
+
+With q > r, B is smooth in √τ, and m = 2. Otherwise H has a term τ ln τ, to which polynomials in √τ converge slowly, and
+those in its square root fast: m = 4.
 """
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -15,40 +19,48 @@ from jaxtyping import Float
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quadrature:
-    """An integral over (0, τ): its points, weights, and the interpolation to them."""
+    """An integral over u in (0, τ): its points, weights, and the interpolation to them."""
 
-    sine: Float[np.ndarray, " points"]
-    cosine: Float[np.ndarray, " points"]
+    since: Float[np.ndarray, " points"]
+    """(τ - u)/τ."""
+    root: Float[np.ndarray, " points"]
+    """Its square root."""
     weights: Float[np.ndarray, " points"]
     """Of ∫ f du / τ."""
     interpolation: Float[np.ndarray, "nodes*points nodes"]
-    """From H at the nodes to H at ξ cos θ, a node's points after each other; H(0) = 0 needs no column."""
+    """From H at the nodes to H at u, a node's points after each other; H(0) = 0 needs no column."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
     """Nodes, and the integrals of the iteration and of the price."""
 
-    xi: Float[np.ndarray, " nodes"]
-    """√(τ/T) at the nodes, from 1 down; 0 is no node."""
+    time: Float[np.ndarray, " nodes"]
+    """τ/T at the nodes, from 1 down; 0 is no node."""
     coarse: Quadrature
     fine: Quadrature
     price: Quadrature
 
 
 @cache
-def grid(nodes: int, coarse: int, fine: int, price: int) -> Grid:
-    """Build a grid with so many nodes, and so many points of its integrals."""
-    xi = 0.5 * (1.0 + np.cos(np.arange(nodes) * np.pi / nodes))
-    return Grid(xi, _quadrature(xi, nodes, coarse), _quadrature(xi, nodes, fine), _quadrature(xi[:1], nodes, price))
+def grid(power: Literal[2, 4], nodes: int, coarse: int, fine: int, price: int) -> Grid:
+    """Build a grid in (τ/T)^(1/power) with so many nodes, and so many points of its integrals."""
+    x = 0.5 * (1.0 + np.cos(np.arange(nodes) * np.pi / nodes))
+    return Grid(
+        x**power,
+        _quadrature(power, x, nodes, coarse),
+        _quadrature(power, x, nodes, fine),
+        _quadrature(power, x[:1], nodes, price),
+    )
 
 
-def _quadrature(xi: np.ndarray, nodes: int, points: int) -> Quadrature:
+def _quadrature(power: int, x: np.ndarray, nodes: int, points: int) -> Quadrature:
     y, weights = np.polynomial.legendre.leggauss(points)
     theta = 0.25 * np.pi * (1.0 + y)
     sine, cosine = np.sin(theta), np.cos(theta)
-    at = 2.0 * np.outer(xi, cosine).ravel() - 1.0
-    return Quadrature(sine, cosine, 0.5 * np.pi * weights * sine * cosine, _barycentric(at, nodes)[:, :-1])
+    root = sine if power == 2 else sine * np.sqrt(1.0 + cosine**2)
+    weights = 0.25 * np.pi * weights * power * sine * cosine ** (power - 1)
+    return Quadrature(root**2, root, weights, _barycentric(2.0 * np.outer(x, cosine).ravel() - 1.0, nodes)[:, :-1])
 
 
 def _barycentric(at: np.ndarray, nodes: int) -> np.ndarray:

@@ -1,66 +1,84 @@
 """The value of an American put with strike 1, given its boundary: the European one and the premium of early exercise.
 
-V(S) = p(S) + ∫ (r e^(-rv) Φ(-d-(v, S/B(u))) - q S e^(-qv) Φ(-d+(v, S/B(u)))) du,  v = T - u.
+V(S) = p(S) + ∫ (r e^(-rv) Φ(-d-) - q S e^(-qv) Φ(-d+)) du,  d∓ = (ln(S/B(u)) + (r - q)v)/(σ√v) ∓ σ√v/2,  v = T - u.
 """
 
-import jax
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import Array
 
-from luna_serving.engines.finance.blackscholes.american.boundary import Put, as_rows, limit_at_expiry, log_ratio
+from luna_serving.engines.finance.blackscholes.american.boundary import Put, as_rows, limit_at_expiry
 from luna_serving.engines.finance.blackscholes.american.grid import Grid
 from luna_serving.engines.finance.blackscholes.mills import density, tail
 
 
-def values(grid: Grid, p: Put, b: Array) -> tuple[Array, Array, Array, Array]:
-    """Price, delta, gamma, and theta = -∂V/∂T."""
+class _Held(NamedTuple):
+    """The points of the premium [points, rows] and the columns [1, rows] of the European put."""
 
-    def held(spot: Array) -> Array:
-        return _held(grid, p._replace(spot=spot), b)
+    v: Array
+    sv: Array
+    d_low: Array
+    d_high: Array
+    root: Array
+    """σ√T."""
+    low: Array
+    high: Array
 
-    one = jnp.ones_like(p.spot)
 
-    def slope(spot: Array) -> tuple[Array, Array]:
-        return jax.jvp(held, (spot,), (one,))
+def price(grid: Grid, p: Put, y: Array) -> Array:
+    """The price, which is the intrinsic value where exercise is worth while."""
+    held, rows = _held(grid, p, y), as_rows(p)
+    r, q, s = rows.rate, rows.dividend_yield, rows.spot
+    premium = r * jnp.exp(-r * held.v) * tail(-held.d_low, density(held.d_low))
+    premium -= q * s * jnp.exp(-q * held.v) * tail(-held.d_high, density(held.d_high))
+    european = jnp.exp(-r * rows.expiry) * tail(-held.low, density(held.low))
+    european -= s * jnp.exp(-q * rows.expiry) * tail(-held.high, density(held.high))
+    value = european[0] + p.expiry * _integral(grid, premium)
+    intrinsic = 1.0 - p.spot
+    return jnp.where(_exercised(p, y), intrinsic, jnp.maximum(value, intrinsic))
 
-    (value, delta), (_, gamma) = jax.jvp(slope, (p.spot,), (one,))
+
+def greeks(grid: Grid, p: Put, y: Array, value: Array) -> tuple[Array, Array, Array]:
+    """Delta, gamma, and theta = -∂V/∂T, given the price: derivatives under the integral."""
+    held, rows = _held(grid, p, y), as_rows(p)
+    r, q, s = rows.rate, rows.dividend_yield, rows.spot
+    owed = r * jnp.exp(-r * held.v) * density(held.d_low) / (s * held.sv)
+    kept = q * jnp.exp(-q * held.v)
+    owned = kept * density(held.d_high) / held.sv
+    of_delta = owned - owed - kept * tail(-held.d_high, density(held.d_high))
+    of_gamma = (owed * (1.0 + held.d_low / held.sv) + owned * (1.0 - held.d_high / held.sv)) / s
+    yielding = jnp.exp(-q * rows.expiry)
+    delta = p.expiry * _integral(grid, of_delta) - (yielding * tail(-held.high, density(held.high)))[0]
+    gamma = p.expiry * _integral(grid, of_gamma) + (yielding * density(held.high) / (s * held.root))[0]
     # The Black-Scholes equation, which holds where the option is held.
     decay = p.rate * value - (p.rate - p.dividend_yield) * p.spot * delta
     theta = decay - 0.5 * p.volatility**2 * p.spot**2 * gamma
-    exercised = p.spot <= b[0]
-    zero = jnp.zeros_like(value)
-    return (
-        jnp.where(exercised, 1.0 - p.spot, jnp.maximum(value, 1.0 - p.spot)),
-        jnp.where(exercised, -1.0, delta),
-        jnp.where(exercised, zero, gamma),
-        jnp.where(exercised, zero, theta),
-    )
+    exercised = _exercised(p, y)
+    return jnp.where(exercised, -1.0, delta), jnp.where(exercised, 0.0, gamma), jnp.where(exercised, 0.0, theta)
 
 
-def _held(grid: Grid, p: Put, b: Array) -> Array:
-    rows = as_rows(p)
-    r, q = rows.rate, rows.dividend_yield
-    x = limit_at_expiry(rows)
-    below = log_ratio(b, x)
-    quadrature = grid.price
-    to_boundary = -jnp.sqrt(jnp.maximum(jnp.asarray(quadrature.interpolation) @ (below * below), 0.0))
-    v = rows.expiry * jnp.asarray(quadrature.sine**2)[:, None]
-    sv = rows.volatility * jnp.sqrt(rows.expiry) * jnp.asarray(quadrature.sine)[:, None]
-    log_spot = jnp.log(rows.spot)
-    d_low = (log_spot - jnp.log(x) - to_boundary + (r - q) * v) / sv - 0.5 * sv
-    d_high = d_low + sv
-    premium = r * jnp.exp(-r * v) * tail(-d_low, density(d_low))
-    premium -= q * rows.spot * jnp.exp(-q * v) * tail(-d_high, density(d_high))
-    value: Array = european_put(p) + p.expiry * (jnp.asarray(quadrature.weights) @ premium)
-    return value
+def boundary(p: Put, y: Array) -> Array:
+    """B(T)."""
+    return limit_at_expiry(p) * jnp.exp(y[0])
 
 
-def european_put(p: Put) -> Array:
-    """The European put with strike 1."""
-    s = p.volatility * jnp.sqrt(p.expiry)
-    x = jnp.log(p.spot) + (p.rate - p.dividend_yield) * p.expiry
-    h = x / s
-    low, high = -(h - 0.5 * s), -(h + 0.5 * s)
-    owed = jnp.exp(-p.rate * p.expiry) * tail(low, density(low))
-    value: Array = owed - p.spot * jnp.exp(-p.dividend_yield * p.expiry) * tail(high, density(high))
-    return value
+def _exercised(p: Put, y: Array) -> Array:
+    found: Array = p.spot <= boundary(p, y)
+    return found
+
+
+def _integral(grid: Grid, values: Array) -> Array:
+    return (jnp.asarray(grid.price.weights)[:, None] * values).sum(axis=0)
+
+
+def _held(grid: Grid, p: Put, y: Array) -> _Held:
+    rows, quadrature = as_rows(p), grid.price
+    to_boundary = jnp.sqrt(jnp.maximum(jnp.asarray(quadrature.interpolation) @ (y * y), 0.0))
+    v = rows.expiry * jnp.asarray(quadrature.since)[:, None]
+    root = rows.volatility * jnp.sqrt(rows.expiry)
+    sv = root * jnp.asarray(quadrature.root)[:, None]
+    log_spot, carry = jnp.log(rows.spot), rows.rate - rows.dividend_yield
+    d_low = (log_spot - jnp.log(limit_at_expiry(rows)) + to_boundary + carry * v) / sv - 0.5 * sv
+    low = (log_spot + carry * rows.expiry) / root - 0.5 * root
+    return _Held(v, sv, d_low, d_low + sv, root, low, low + root)

@@ -1,0 +1,1 @@
+"""How alerts change at an evaluation. Pure: no clock, no store, no randomness of its own."""

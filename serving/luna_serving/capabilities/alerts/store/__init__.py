@@ -1,0 +1,1 @@
+"""Rules, alerts, their events, the outbox and silences in Postgres. Imports no capability but this one."""
