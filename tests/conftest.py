@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ import pytest
 import redis
 from psycopg import sql
 from tests.cluster.fixture import kubernetes, luna_cluster, namespace, third_party_crds  # noqa: F401  likewise
-from tests.groups import GroupScheduling, file_of, hand_over, remove_file
+from tests.lanes import LaneScheduling, yield_to_servers
 from tests.objects.fixture import object_server, objects  # noqa: F401  likewise
 from tests.serving.people import people  # noqa: F401  a fixture for every folder
 from tests.serving.platform import platform  # noqa: F401  likewise
@@ -33,30 +32,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xdist.remote import Producer
-    from xdist.workermanage import WorkerController
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: WorkerController) -> None:
-    """Tell a worker of pytest-xdist where the groups go."""
-    node.workerinput["groups"] = str(file_of(node.config))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LaneScheduling:
+    """Distribute tests by lanes."""
+    return LaneScheduling(config, log)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a worker, write which tests belong together."""
-    if given := getattr(config, "workerinput", None):
-        hand_over(Path(given["groups"]), given["workerid"], items)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
-    """Distribute tests by their groups."""
-    return GroupScheduling(config, log)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave no file behind."""
-    remove_file(config)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Beside another worker, tests that only compute give way."""
+    if hasattr(item.config, "workerinput"):
+        yield_to_servers(item)
 
 
 # What decides which servers a process speaks to.

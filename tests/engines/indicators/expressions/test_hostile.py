@@ -64,9 +64,9 @@ def test_each_is_refused_within_fifty_milliseconds() -> None:
         text = unmarked(marked)[0]
         taken = []
         for _ in range(3):  # Another process may have the processor meanwhile.
-            begun = time.perf_counter()
+            begun = time.thread_time()
             with pytest.raises(Fault):
                 parse(text, CATALOGUE)
-            taken.append(time.perf_counter() - begun)
+            taken.append(time.thread_time() - begun)
         slowest = max(slowest, min(taken))
     assert slowest < REFUSED_WITHIN_S

@@ -1,0 +1,49 @@
+"""Two workers of pytest-xdist, two lanes (docs/decisions/0068).
+
+Tests with servers hold bounds on wall-clock time, and Ray, Postgres and an API server take long to start: one worker
+runs them all, in order. Tests that only compute run on the other worker, a module at a time, on processor time that
+nobody else wants (`SCHED_IDLE`). A worker whose lane is at its end helps with what is left of the other's modules.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from xdist.scheduler import LoadScopeScheduling
+
+if TYPE_CHECKING:
+    import pytest
+
+# No server, no clock: their modules import engines alone.
+COMPUTING: Final = ("tests/engines/",)
+SERVERS: Final = "servers"
+
+
+def lane_of(nodeid: str) -> str:
+    """`servers`, or the module of a test that only computes."""
+    module = nodeid.partition("::")[0]
+    return module if module.startswith(COMPUTING) else SERVERS
+
+
+def yield_to_servers(item: pytest.Item) -> None:
+    """Let a worker's computing tests run only where a processor is free. On other systems than Linux they share it."""
+    if sys.platform != "linux":
+        return
+    policy = os.SCHED_OTHER if lane_of(item.nodeid) == SERVERS else os.SCHED_IDLE
+    if os.sched_getscheduler(0) == policy:
+        return
+    # Threads that numerical libraries started before; later ones inherit it.
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):
+            os.sched_setscheduler(int(thread.name), policy, os.sched_param(0))
+
+
+class LaneScheduling(LoadScopeScheduling):
+    """Gives a worker a whole lane, or a whole module of tests that only compute."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return lane_of(nodeid)
