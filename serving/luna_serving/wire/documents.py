@@ -5,6 +5,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import orjson
 
 from luna_serving.wire import problems
@@ -16,6 +17,8 @@ from luna_serving.wire.problems import FieldError
 
 # Above this size the place of a syntax error is not searched: Python's json blocks the event loop for 20 ms per MB.
 MAX_EXPLAINED_BYTES = 1024 * 1024
+# From which NumPy is quicker to count a byte.
+LONG_BYTES = 16 * 1024
 # Containers and members are slow to build: 10 MB of numbers take orjson 0.1 s, 10 MB of lists 0.2 to 0.4 s (0.6 to
 # 1.1 s with the garbage collector on). Rows of several elements and matrices that vary in time are many lists, but in a
 # valid body they take at least BYTES_PER_LIST on average; a few more are free.
@@ -53,8 +56,15 @@ def read_object(body: bytes, member: str, max_lists: int) -> dict[str, Any]:
 
 def within_bounds(body: bytes, max_lists: int) -> bool:
     """Whether a body has no more lists, objects and members than a valid call; arguments as of `read_object`."""
-    lists = body.count(b"[") - len(body) // BYTES_PER_LIST
-    return lists <= max_lists and body.count(b"{") <= MAX_OBJECTS and body.count(b":") <= MAX_MEMBERS
+    lists = occurrences(body, b"[") - len(body) // BYTES_PER_LIST
+    return lists <= max_lists and occurrences(body, b"{") <= MAX_OBJECTS and occurrences(body, b":") <= MAX_MEMBERS
+
+
+def occurrences(body: bytes, byte: bytes) -> int:
+    """How often a byte occurs; `bytes.count` takes four times as long for megabytes."""
+    if len(body) < LONG_BYTES:
+        return body.count(byte)
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == byte[0]))
 
 
 def refuse_mark(body: bytes) -> None:

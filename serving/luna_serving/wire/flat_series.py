@@ -13,7 +13,7 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-from luna_serving.wire.documents import within_bounds
+from luna_serving.wire.documents import occurrences, within_bounds
 from luna_serving.wire.numbers import NUMBER_OR_NULL
 
 
@@ -63,7 +63,7 @@ class FlatReader(threading.local):
         document: Any = None
         try:
             document = self._parser.parse(body)
-            return _many(document, member, body.count(b"["))
+            return _many(document, member, occurrences(body, b"["))
         except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
             return None
         finally:

@@ -1,6 +1,7 @@
 """Arrow columns of lists: series of numbers, each in a row, and their conversion from and to arrays."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +39,7 @@ def read_lists(column: pa.ChunkedArray, pointer: str) -> list[NDArray[np.float64
         raise _bad(pointer, f"Holds {points.type}, not numbers. Send list<double>: one series per row.")
     values = pc.cast(points, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     array = np.ascontiguousarray(values if width is None else values.reshape(-1, width))
-    return np.split(array, np.cumsum(lengths)[:-1]) if len(lengths) else []
+    return [array[a:b] for a, b in pairwise((0, *np.cumsum(lengths).tolist()))]
 
 
 def as_lists(arrays: Sequence[NDArray[np.float64]]) -> pa.Array:

@@ -4,7 +4,7 @@ The body holds the series; the other members of the JSON request are a JSON obje
 in the metadata `luna` of an Arrow schema.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -44,19 +44,26 @@ class Arrays:
             Problem: 422.
         """
         for i, each in enumerate(self.series):
-            pointer = f"/{SERIES}/{i}"
             if not len(each):
-                raise problems.invalid(FieldError(pointer, "Must have at least one point; NaN where it is missing."))
-            check_length(pointer, len(each), limits)
+                wrong = "Must have at least one point; NaN where it is missing."
+                raise problems.invalid(FieldError(f"/{SERIES}/{i}", wrong))
+            check_length(f"/{SERIES}/{i}", len(each), limits)
             width = each.shape[1] if each.ndim > 1 else 1
             if width != model.observed:
                 wrong = f"Has {width} numbers per point; the model observes {model.observed}."
-                raise problems.invalid(FieldError(pointer, wrong))
-            infinite = np.isinf(each)
-            if infinite.any():
-                place = int(np.argwhere(infinite)[0][0])
-                raise problems.invalid(FieldError(f"{pointer}/{place}", "Is infinite. Send NaN where it is missing."))
-        return [each if model.observed > 1 else each.reshape(-1) for each in self.series]
+                raise problems.invalid(FieldError(f"/{SERIES}/{i}", wrong))
+        if np.isinf(np.concatenate(self.series)).any():
+            raise problems.invalid(*self._infinite())
+        return [each if model.observed > 1 or each.ndim == 1 else each.reshape(-1) for each in self.series]
+
+    def _infinite(self) -> Iterator[FieldError]:
+        """The first infinite number."""
+        for i, each in enumerate(self.series):
+            places = np.argwhere(np.isinf(each))
+            if len(places):
+                wrong = "Is infinite. Send NaN where it is missing."
+                yield FieldError(f"/{SERIES}/{i}/{int(places[0][0])}", wrong)
+                return
 
 
 def read_sent(sent: Sent, limits: SeriesLimits) -> tuple[dict[str, Any], Arrays]:

@@ -141,8 +141,9 @@ def _any_missing(series: Sequence[Series]) -> bool:
 
 def _misses(y: Series) -> bool:
     """Whether a point is NaN: then the sum of all squares is, which is faster than testing each point."""
-    flat = y.reshape(-1)
-    return bool(np.isnan(np.dot(flat, flat)))
+    flat = y if y.ndim == 1 else y.reshape(-1)
+    squares = flat.dot(flat)
+    return bool(squares != squares)  # only of NaN; np.isnan takes ten times as long for one number
 
 
 def _same_gaps(series: Sequence[Series]) -> bool:
