@@ -18,7 +18,7 @@ import pytest
 import redis
 from psycopg import sql
 from tests.cluster.fixture import kubernetes, luna_cluster, namespace, third_party_crds  # noqa: F401  likewise
-from tests.lanes import LaneScheduling, yield_to_servers
+from tests.lanes import LaneScheduling, give_way
 from tests.objects.fixture import object_server, objects  # noqa: F401  likewise
 from tests.serving.people import people  # noqa: F401  a fixture for every folder
 from tests.serving.platform import platform  # noqa: F401  likewise
@@ -42,9 +42,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LaneSch
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Beside another worker, tests that only compute give way."""
+    """Beside another worker, a test takes the priority of its lane."""
     if hasattr(item.config, "workerinput"):
-        yield_to_servers(item)
+        give_way(item.nodeid)
 
 
 # What decides which servers a process speaks to.
