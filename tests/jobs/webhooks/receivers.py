@@ -53,8 +53,10 @@ class Receiver:
     async def _receive(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.got.append(({name.lower(): value for name, value in request.headers.items()}, body))
+        # As it was when the message came: a test that waits for a message changes it for the next one.
+        status, headers = self.status, self.headers
         await asyncio.sleep(self.delay_s)
-        return web.Response(status=self.status, headers=self.headers, body=b"thanks")
+        return web.Response(status=status, headers=headers, body=b"thanks")
 
 
 @asynccontextmanager
