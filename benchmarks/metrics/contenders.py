@@ -1,6 +1,6 @@
 """The servers: Luna, VictoriaMetrics and Prometheus, each with fresh data, each spoken to in the same protocol.
 
-Peers are found on PATH, or in the folder that LUNA_BENCH_PEERS names; those that are not there are left out.
+Peers are found on PATH, or in the folder that BENCH_PEERS names; those that are not there are left out.
 """
 
 import os
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from benchmarks.http.servers import ROOT, luna
+from benchmarks.http.servers import ROOT, luna, read_env
 
 from luna_serving.local.data_folder.ports import free_port
 from luna_serving.local.servers.process import ServerProcess, wait_until
@@ -35,6 +35,8 @@ class Contender:
     data: Path
     """The folder of its data."""
     headers: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    """Parameters of each query."""
     database: str = ""
     """The URL of its Postgres, for what its samples cost there."""
     columns: str = ""
@@ -46,8 +48,8 @@ def our_own(work: Path) -> Iterator[Contender]:
     """`luna up`, as a user starts it."""
     with luna(work, "luna", LUNA_METRICS_FLUSH_S="10") as server:
         base = f"{server.origin}/api/v1"
-        headers = {"X-API-Key": server.key}
-        facts = dict(line.split("=", 1) for line in (work / "luna" / "env").read_text().splitlines() if "=" in line)
+        headers = {"X-API-Key": server.api_key}
+        facts = read_env(work / "luna" / "env")
         api = f"{base}/prometheus/api/v1"
         yield Contender(
             "Luna",
@@ -56,8 +58,8 @@ def our_own(work: Path) -> Iterator[Contender]:
             api,
             work / "luna",
             headers,
-            facts["DATABASE_URL"],
-            f"{base}/metrics/batch",
+            database=facts["DATABASE_URL"],
+            columns=f"{base}/metrics/batch",
         )
 
 
@@ -72,7 +74,13 @@ def victoria_metrics(work: Path) -> Iterator[Contender]:
     ]
     with _running(command, work / "victoria.log", f"{origin}/health"):
         yield Contender(
-            "VictoriaMetrics", _version(program("victoria-metrics")), f"{origin}/api/v1/write", f"{origin}/api/v1", data
+            "VictoriaMetrics",
+            _version(program("victoria-metrics")),
+            f"{origin}/api/v1/write",
+            f"{origin}/api/v1",
+            data,
+            # Else it answers from its cache of answers.
+            query={"nocache": "1"},
         )
 
 
@@ -103,7 +111,7 @@ STARTERS: dict[str, Callable[[Path], object]] = {
 
 def program(name: str) -> str:
     """The path of a program; empty if it is not installed."""
-    places = os.pathsep.join(filter(None, (os.environ.get("LUNA_BENCH_PEERS"), os.environ.get("PATH", ""))))
+    places = os.pathsep.join(filter(None, (os.environ.get("BENCH_PEERS"), os.environ.get("PATH", ""))))
     return shutil.which(name, path=places) or ""
 
 

@@ -88,7 +88,7 @@ def measure(contender: Contender, plan: Plan, say: Console) -> Figures:
     start = now - plan.days * DAY_MS
     # Five minutes between samples: what matters is that an hour's bucket is made of many.
     _backfill(writes, month, start, plan.days)
-    with httpx.Client(headers=contender.headers, timeout=60, trust_env=False) as client:
+    with httpx.Client(headers=contender.headers, params=contender.query, timeout=60, trust_env=False) as client:
         api, at = contender.api, now / 1000
         name = names(fleet)
         figures.instant = _latency(
@@ -147,10 +147,9 @@ def _latency(
     client: httpx.Client, url: str, parameters: Callable[[], dict[str, Any]], count: int, high: int
 ) -> tuple[float, float]:
     def once() -> float:
-        # VictoriaMetrics would answer from its cache of answers; the others ignore the parameter.
-        asked = parameters() | ({} if "/metrics/" in url else {"nocache": "1"})
+        asked = parameters()
         began = time.perf_counter()
-        answer = client.get(url, params=asked)
+        answer = client.get(url, params={**client.params, **asked})
         took = time.perf_counter() - began
         if answer.is_error:
             raise RuntimeError(f"{url}: {answer.status_code} {answer.text[:300]}")
@@ -180,7 +179,7 @@ def _bytes(contender: Contender, say: Console) -> float:
         SELECT sum(pg_total_relation_size(oid)) FROM pg_class
         WHERE relkind IN ('r', 'p') AND relname LIKE 'metric\\_%' AND relname NOT LIKE 'metric\\_writes%'
     """
-    waiting = "SELECT coalesce(sum(samples), 0) FROM metric_writes"
+    waiting = "SELECT count(*) FROM metric_writes"
     with psycopg.connect(contender.database, autocommit=True) as connection:
         deadline = time.monotonic() + SETTLE_S
         while time.monotonic() < deadline:
@@ -189,7 +188,7 @@ def _bytes(contender: Contender, say: Console) -> float:
                 break
             time.sleep(2)
         else:
-            say.print(f"  {left} samples are not in chunks yet")
+            say.print(f"  {left} writes are not in chunks yet")
         (size,) = connection.execute(query).fetchone() or (0,)
     return float(size)
 
