@@ -51,6 +51,17 @@ EDGES = np.array(
 )
 
 
+def ordinary(count: int, seed: int) -> np.ndarray:
+    """Puts with strike 1 that fewer nodes are meant for: σ√T to 0.75, r√T/σ and q√T/σ to 0.5, and beyond."""
+    rng = np.random.default_rng(seed)
+    total = np.exp(rng.uniform(np.log(0.02), np.log(0.8), count))
+    expiry = rng.uniform(0.02, 3.0, count)
+    rate, dividend_yield = rng.uniform(0.0, 0.55, (2, count)) * total / expiry
+    dividend_yield[: count // 4] = 0.0
+    spot = np.exp(rng.normal(size=count) * total)
+    return np.column_stack([spot, rate, dividend_yield, total / np.sqrt(expiry), expiry])
+
+
 def priced(engine: Engine, puts: np.ndarray, outputs: tuple[str, ...] = ("price",), *, call: bool = False) -> dict:
     """Answers of puts with strike 1, or of the calls that are worth the same."""
     spot, r, q, sigma, expiry = puts.T
@@ -81,6 +92,10 @@ def test_prices_are_accurate_over_a_wide_range_at_length(engine: Engine) -> None
     assert_accurate(engine, wide(2000, 1))
 
 
+def test_prices_of_ordinary_options_are_accurate(engine: Engine) -> None:
+    assert_accurate(engine, ordinary(100, 4))
+
+
 def test_prices_at_the_edges_are_accurate(engine: Engine) -> None:
     assert_accurate(engine, EDGES)
 
@@ -107,6 +122,17 @@ def test_prices_and_greeks_are_continuous_where_the_solver_changes(engine: Engin
     assert abs(np.diff(found["price"])[0]) < 2 * BOUND
     for name in ("delta", "gamma", "theta"):
         assert np.diff(found[name])[0] == pytest.approx(0.0, abs=1e-5)
+    # The largest σ√T, r√T/σ and r/q of the rows with fewer nodes.
+    for rate, dividend_yield, volatility in (
+        (0.05, 0.02, 0.75),
+        (0.05, 0.2, 0.75),
+        (0.15, 0.05, 0.3),
+        (0.05, 0.1, 0.3),
+    ):
+        at = np.array([[1.0, rate, dividend_yield, volatility, 1.0]])
+        # With more rate and expiry all three are larger.
+        sides = priced(engine, at * (1.0 + np.array([[-step], [step]]) * [0.0, 1.0, 0.0, 0.0, 1.0]))
+        assert abs(np.diff(sides["price"])[0]) < 2 * BOUND
     rates = np.linspace(0.05, 0.3, 251)
     zeros = np.zeros_like(rates)
     across = np.column_stack([zeros + 1.0, rates, zeros + 0.01, zeros + 0.15, zeros + 4.0])

@@ -15,8 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from luna_serving.engines.finance.blackscholes.american.grid import Grid, Quadrature
-from luna_serving.engines.finance.blackscholes.mills import ROOT_TWO_PI, density, mills, tail
+from luna_serving.engines.finance.blackscholes.american.grid import Level
+from luna_serving.engines.finance.blackscholes.exponential import exp
+from luna_serving.engines.finance.blackscholes.logarithm import log
+from luna_serving.engines.finance.blackscholes.mills import ROOT_TWO_PI, smooth_tail
 
 # Bounds of y.
 LEAST_Y: Final = float(np.log(1e-12))
@@ -42,10 +44,10 @@ def limit_at_expiry(p: Put) -> Array:
     return jnp.where(q > p.rate, p.rate / jnp.where(q > p.rate, q, 1.0), 1.0)
 
 
-def start(grid: Grid, p: Put) -> Array:
+def start(level: Level, p: Put) -> Array:
     """A first guess of y at the nodes: that of Bjerksund and Stensland (1993), by put-call symmetry."""
     p = as_rows(p)
-    tau = p.expiry * jnp.asarray(grid.time)[:, None]
+    tau = p.expiry * jnp.asarray(level.time)[:, None]
     r, q, s2 = p.rate, p.dividend_yield, p.volatility**2
     b = (q - r) / s2
     beta = 0.5 - b + jnp.sqrt((b - 0.5) ** 2 + 2.0 * q / s2)
@@ -54,63 +56,78 @@ def start(grid: Grid, p: Put) -> Array:
     gap = jnp.maximum(forever - now, 1e-9)
     root = p.volatility * jnp.sqrt(tau)
     # The bound takes over where the drift outruns the volatility.
-    rise = 1.0 - jnp.exp(-jnp.maximum((q - r) * tau + 2.0 * root, root) * now / gap)
-    return jnp.clip(-jnp.log1p(gap * rise / now), LEAST_Y, -1e-9)
+    rise = 1.0 - exp(-jnp.maximum((q - r) * tau + 2.0 * root, root) * now / gap)
+    return jnp.clip(-log(1.0 + gap * rise / now), LEAST_Y, -1e-9)
 
 
-class Terms(NamedTuple):
-    """What one step needs at each node [nodes, rows], and under its integrals [nodes, points, rows]."""
+class _Nodes(NamedTuple):
+    """What one step needs at each node [nodes, rows]."""
 
-    tau: Array
+    rate: Array
+    """rτ."""
+    dividend_yield: Array
+    """qτ."""
     root: Array
     """σ√τ."""
     inverse: Array
     """1/(σ√τ)."""
+    carry: Array
+    """(r - q)τ/(σ√τ)."""
     log_b: Array
     low: Array
     """d-(τ)."""
     high: Array
     """d+(τ)."""
-    v: Array
+
+
+class _Points(NamedTuple):
+    """Under the integrals [points, nodes, rows]."""
+
+    low: Array
+    """e^(-rv) √(2π) φ(d-)."""
+    high: Array
+    """e^(-qv) √(2π) φ(d+)."""
     d_low: Array
     d_high: Array
 
 
-def improve(grid: Grid, quadrature: Quadrature, p: Put, y: Array) -> Array:
+def improve(level: Level, p: Put, y: Array) -> Array:
     """One step with equation FP-A: converges fast, but not where rates are large against the variance."""
-    p = as_rows(p)
-    t = _terms(grid, quadrature, p, y)
-    per_root = _points(quadrature.weights / quadrature.root) * (t.inverse / ROOT_TWO_PI)[:, None]
-    # One exponential each for the discount and the density.
-    n_low = jnp.exp(-p.rate[None] * t.v - 0.5 * t.d_low * t.d_low)
-    n_high = jnp.exp(-p.dividend_yield[None] * t.v - 0.5 * t.d_high * t.d_high)
-    upper = mills(jnp.abs(t.d_high)) * (n_high / ROOT_TWO_PI)
-    below = jnp.where(t.d_high > 0.0, jnp.exp(-p.dividend_yield[None] * t.v) - upper, upper)
-    owed = (per_root * n_low).sum(axis=1)
-    owned = (per_root * n_high + _points(quadrature.weights) * below).sum(axis=1)
-    m_low = jnp.exp(-p.rate * t.tau) * density(t.low)
-    discount = jnp.exp(-p.dividend_yield * t.tau)
-    m_high = density(t.high)
-    numerator = m_low * t.inverse + p.rate * t.tau * owed
-    denominator = discount * (m_high * t.inverse + tail(t.high, m_high)) + p.dividend_yield * t.tau * owned
-    slope = (t.high * t.inverse - 1.0) * discount * m_high * t.inverse / denominator
-    slope -= t.low * m_low * t.inverse**2 / numerator
-    return _stepped(t, y, numerator / denominator, slope)
+    n = _nodes(level, p, y)
+    t, q = _points(level, n, y), level.quadrature
+    owed = _integral(q.weights / q.root, t.low)
+    per_root = n.inverse / ROOT_TWO_PI
+    discount = exp(-_column(q.since) * n.dividend_yield[None])
+    at_points = (t.high * per_root[None]) * _column(1.0 / q.root)
+    owned = _integral(q.weights, at_points + smooth_tail(t.d_high, t.high, discount))
+    m_low = exp(-n.rate - 0.5 * n.low * n.low) * per_root
+    m_high = exp(-n.dividend_yield - 0.5 * n.high * n.high)
+    last = smooth_tail(n.high, m_high, exp(-n.dividend_yield))
+    m_high = m_high * per_root
+    numerator = m_low + n.rate * per_root * owed
+    denominator = m_high + last + n.dividend_yield * owned
+    slope = (n.high * n.inverse - 1.0) * m_high / denominator - n.low * m_low * n.inverse / numerator
+    return _stepped(n, y, numerator / denominator, slope)
 
 
-def improve_carefully(grid: Grid, quadrature: Quadrature, p: Put, y: Array) -> Array:
+def improve_carefully(level: Level, p: Put, y: Array) -> Array:
     """One step with equation FP-B, which has Φ where FP-A has φ/(σ√τ): converges slowly, for more options."""
-    p = as_rows(p)
-    t = _terms(grid, quadrature, p, y)
-    weights = _points(quadrature.weights)
-    owed = (weights * jnp.exp(-p.rate[None] * t.v) * tail(t.d_low, density(t.d_low))).sum(axis=1)
-    owned = (weights * jnp.exp(-p.dividend_yield[None] * t.v) * tail(t.d_high, density(t.d_high))).sum(axis=1)
-    m_low, m_high = density(t.low), density(t.high)
-    discounts = jnp.exp(-p.rate * t.tau), jnp.exp(-p.dividend_yield * t.tau)
-    numerator = discounts[0] * tail(t.low, m_low) + p.rate * t.tau * owed
-    denominator = discounts[1] * tail(t.high, m_high) + p.dividend_yield * t.tau * owned
-    slope = t.inverse * (discounts[0] * m_low / numerator - discounts[1] * m_high / denominator)
-    return _stepped(t, y, numerator / denominator, slope)
+    n = _nodes(level, p, y)
+    t, q = _points(level, n, y), level.quadrature
+    since = -_column(q.since)
+    owed = _integral(q.weights, smooth_tail(t.d_low, t.low, exp(since * n.rate[None])))
+    owned = _integral(q.weights, smooth_tail(t.d_high, t.high, exp(since * n.dividend_yield[None])))
+    m_low = exp(-n.rate - 0.5 * n.low * n.low)
+    m_high = exp(-n.dividend_yield - 0.5 * n.high * n.high)
+    numerator = smooth_tail(n.low, m_low, exp(-n.rate)) + n.rate * owed
+    denominator = smooth_tail(n.high, m_high, exp(-n.dividend_yield)) + n.dividend_yield * owned
+    slope = (m_low / numerator - m_high / denominator) * (n.inverse / ROOT_TWO_PI)
+    return _stepped(n, y, numerator / denominator, slope)
+
+
+def moved(to: Level, y: Array) -> Array:
+    """From the nodes of the level before to those of this one."""
+    return jnp.clip(-jnp.sqrt(jnp.maximum(jnp.asarray(to.transfer) @ (y * y), 0.0)), LEAST_Y, MOST_Y)
 
 
 def as_rows(p: Put) -> Put:
@@ -118,32 +135,52 @@ def as_rows(p: Put) -> Put:
     return Put(*(jnp.asarray(each)[None, :] for each in p))
 
 
-def _points(values: np.ndarray) -> Array:
-    return jnp.asarray(values)[None, :, None]
-
-
-def _terms(grid: Grid, quadrature: Quadrature, p: Put, y: Array) -> Terms:
-    tau = p.expiry * jnp.asarray(grid.time)[:, None]
-    root = p.volatility * jnp.sqrt(p.expiry) * jnp.sqrt(jnp.asarray(grid.time))[:, None]
+def _nodes(level: Level, p: Put, y: Array) -> _Nodes:
+    p = as_rows(p)
+    time = jnp.asarray(level.time)[:, None]
+    root = p.volatility * jnp.sqrt(p.expiry) * jnp.sqrt(time)
     inverse = 1.0 / root
-    carry = (p.rate - p.dividend_yield) * tau
-    shape = (len(grid.time), len(quadrature.root), y.shape[-1])
-    h = jnp.maximum(jnp.asarray(quadrature.interpolation) @ (y * y), 0.0).reshape(shape)
-    sv = root[:, None] * _points(quadrature.root)
-    drift = carry[:, None] * _points(quadrature.since)
-    d_low = (y[:, None] + jnp.sqrt(h) + drift) * (inverse[:, None] * _points(1.0 / quadrature.root)) - 0.5 * sv
+    tau = p.expiry * time
+    carry = (p.rate - p.dividend_yield) * tau * inverse
     log_b = y + jnp.log(limit_at_expiry(p))
-    d = (log_b + carry) * inverse
-    v = tau[:, None] * _points(quadrature.since)
-    return Terms(tau, root, inverse, log_b, d - 0.5 * root, d + 0.5 * root, v, d_low, d_low + sv)
+    d = log_b * inverse + carry
+    return _Nodes(p.rate * tau, p.dividend_yield * tau, root, inverse, carry, log_b, d - 0.5 * root, d + 0.5 * root)
 
 
-def _stepped(t: Terms, y: Array, ratio: Array, slope: Array) -> Array:
+def _points(level: Level, n: _Nodes, y: Array) -> _Points:
+    # XLA would keep products of what no step changes, and reading them takes as long as computing them: the products
+    # here have a factor that changes.
+    q = level.quadrature
+    root, since = _column(q.root), _column(q.since)
+    h = (jnp.asarray(q.interpolation) @ (y * y)).reshape(len(q.root), *y.shape)
+    log_ratio = y[None] + jnp.sqrt(jnp.maximum(h, 0.0))
+    per_root = (log_ratio * n.inverse[None]) * _column(1.0 / q.since) + (n.carry - 0.5 * n.root)[None]
+    after = per_root + n.root[None]
+    return _Points(
+        exp(since * (-0.5 * per_root * per_root - n.rate[None])),
+        exp(since * (-0.5 * after * after - n.dividend_yield[None])),
+        root * per_root,
+        root * after,
+    )
+
+
+def _column(points: np.ndarray) -> Array:
+    """Beside [points, nodes, rows]."""
+    return jnp.asarray(points)[:, None, None]
+
+
+def _integral(weights: np.ndarray, values: Array) -> Array:
+    """Over the first axis, as a product of matrices: XLA does not vectorise the loop of a sum."""
+    points, *shape = values.shape
+    return (jnp.asarray(weights)[None] @ values.reshape(points, -1)).reshape(shape)
+
+
+def _stepped(n: _Nodes, y: Array, ratio: Array, slope: Array) -> Array:
     """Newton's step in ln B, `slope` being that of a change that is the same at all times.
 
     The errors of a guess are smooth in time, and the integrals do not change with such a change of B. The derivative by
     B(τ) alone, as in the paper, is far larger, and makes the iteration slower here.
     """
-    change = (jnp.log(ratio) - t.log_b) / jnp.clip(1.0 - slope, LEAST_SLOPE, MOST_SLOPE)
-    change = jnp.where(jnp.isfinite(change), jnp.clip(change, -0.5, 0.5), 0.0)
+    change = (log(ratio) - n.log_b) / jnp.clip(1.0 - slope, LEAST_SLOPE, MOST_SLOPE)
+    change = jnp.where((ratio > 0.0) & jnp.isfinite(change), jnp.clip(change, -0.5, 0.5), 0.0)
     return jnp.clip(y + change, LEAST_Y, MOST_Y)

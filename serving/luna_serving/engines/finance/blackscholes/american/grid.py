@@ -9,8 +9,8 @@ With q > r, B is smooth in √τ, and m = 2. Otherwise H has a term τ ln τ, to
 those in its square root fast: m = 4.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -27,31 +27,53 @@ class Quadrature:
     """Its square root."""
     weights: Float[np.ndarray, " points"]
     """Of ∫ f du / τ."""
-    interpolation: Float[np.ndarray, "nodes*points nodes"]
-    """From H at the nodes to H at u, a node's points after each other; H(0) = 0 needs no column."""
+    interpolation: Float[np.ndarray, "points*nodes nodes"]
+    """From H at the nodes to H at u, the first points of all nodes before their second; H(0) = 0 needs no column."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """The nodes and the integrals of some steps of the iteration."""
+
+    time: Float[np.ndarray, " nodes"]
+    """τ/T at the nodes, from 1 down; 0 is no node."""
+    quadrature: Quadrature
+    transfer: Float[np.ndarray, "nodes before"]
+    """From H at the nodes of the level before."""
+    steps: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """Nodes, and the integrals of the iteration and of the price."""
+    """The levels of the iteration, from the coarsest, and the integral of the price on the nodes of the last."""
 
-    time: Float[np.ndarray, " nodes"]
-    """τ/T at the nodes, from 1 down; 0 is no node."""
-    coarse: Quadrature
-    fine: Quadrature
+    levels: tuple[Level, ...]
     price: Quadrature
 
 
-@cache
-def grid(power: Literal[2, 4], nodes: int, coarse: int, fine: int, price: int) -> Grid:
-    """Build a grid in (τ/T)^(1/power) with so many nodes, and so many points of its integrals."""
-    x = 0.5 * (1.0 + np.cos(np.arange(nodes) * np.pi / nodes))
-    return Grid(
-        x**power,
-        _quadrature(power, x, nodes, coarse),
-        _quadrature(power, x, nodes, fine),
-        _quadrature(power, x[:1], nodes, price),
-    )
+Power = Literal[2, 4]
+
+
+def grid(power: Power, levels: Sequence[tuple[int, int, int]], price: int) -> Grid:
+    """Build a grid in (τ/T)^(1/power).
+
+    Args:
+        power: of the nodes.
+        levels: of each its nodes, the points of its integrals, and its steps.
+        price: points of the price.
+    """
+    found, before = [], levels[0][0]
+    for nodes, points, steps in levels:
+        x = _nodes(nodes)
+        transfer = _barycentric(2.0 * x - 1.0, before)[:, :-1]
+        found.append(Level(x**power, _quadrature(power, x, nodes, points), transfer, steps))
+        before = nodes
+    return Grid(tuple(found), _quadrature(power, np.ones(1), before, price))
+
+
+def _nodes(count: int) -> np.ndarray:
+    """From 1 down, without 0."""
+    return 0.5 * (1.0 + np.cos(np.arange(count) * np.pi / count))
 
 
 def _quadrature(power: int, x: np.ndarray, nodes: int, points: int) -> Quadrature:
@@ -60,7 +82,7 @@ def _quadrature(power: int, x: np.ndarray, nodes: int, points: int) -> Quadratur
     sine, cosine = np.sin(theta), np.cos(theta)
     root = sine if power == 2 else sine * np.sqrt(1.0 + cosine**2)
     weights = 0.25 * np.pi * weights * power * sine * cosine ** (power - 1)
-    return Quadrature(root**2, root, weights, _barycentric(2.0 * np.outer(x, cosine).ravel() - 1.0, nodes)[:, :-1])
+    return Quadrature(root**2, root, weights, _barycentric(2.0 * np.outer(cosine, x).ravel() - 1.0, nodes)[:, :-1])
 
 
 def _barycentric(at: np.ndarray, nodes: int) -> np.ndarray:

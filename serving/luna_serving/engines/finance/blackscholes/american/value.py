@@ -10,7 +10,8 @@ from jax import Array
 
 from luna_serving.engines.finance.blackscholes.american.boundary import Put, as_rows, limit_at_expiry
 from luna_serving.engines.finance.blackscholes.american.grid import Grid
-from luna_serving.engines.finance.blackscholes.mills import density, tail
+from luna_serving.engines.finance.blackscholes.exponential import exp
+from luna_serving.engines.finance.blackscholes.mills import ROOT_TWO_PI, density, tail
 
 
 class _Held(NamedTuple):
@@ -30,10 +31,8 @@ def price(grid: Grid, p: Put, y: Array) -> Array:
     """The price, which is the intrinsic value where exercise is worth while."""
     held, rows = _held(grid, p, y), as_rows(p)
     r, q, s = rows.rate, rows.dividend_yield, rows.spot
-    premium = r * jnp.exp(-r * held.v) * tail(-held.d_low, density(held.d_low))
-    premium -= q * s * jnp.exp(-q * held.v) * tail(-held.d_high, density(held.d_high))
-    european = jnp.exp(-r * rows.expiry) * tail(-held.low, density(held.low))
-    european -= s * jnp.exp(-q * rows.expiry) * tail(-held.high, density(held.high))
+    premium = r * _discounted_tail(-held.d_low, r * held.v) - q * s * _discounted_tail(-held.d_high, q * held.v)
+    european = _discounted_tail(-held.low, r * rows.expiry) - s * _discounted_tail(-held.high, q * rows.expiry)
     value = european[0] + p.expiry * _integral(grid, premium)
     intrinsic = 1.0 - p.spot
     return jnp.where(_exercised(p, y), intrinsic, jnp.maximum(value, intrinsic))
@@ -43,10 +42,9 @@ def greeks(grid: Grid, p: Put, y: Array, value: Array) -> tuple[Array, Array, Ar
     """Delta, gamma, and theta = -∂V/∂T, given the price: derivatives under the integral."""
     held, rows = _held(grid, p, y), as_rows(p)
     r, q, s = rows.rate, rows.dividend_yield, rows.spot
-    owed = r * jnp.exp(-r * held.v) * density(held.d_low) / (s * held.sv)
-    kept = q * jnp.exp(-q * held.v)
-    owned = kept * density(held.d_high) / held.sv
-    of_delta = owned - owed - kept * tail(-held.d_high, density(held.d_high))
+    owed = r * exp(-r * held.v - 0.5 * held.d_low**2) / (ROOT_TWO_PI * s * held.sv)
+    owned = q * exp(-q * held.v - 0.5 * held.d_high**2) / (ROOT_TWO_PI * held.sv)
+    of_delta = owned - owed - q * _discounted_tail(-held.d_high, q * held.v)
     of_gamma = (owed * (1.0 + held.d_low / held.sv) + owned * (1.0 - held.d_high / held.sv)) / s
     yielding = jnp.exp(-q * rows.expiry)
     delta = p.expiry * _integral(grid, of_delta) - (yielding * tail(-held.high, density(held.high)))[0]
@@ -69,7 +67,13 @@ def _exercised(p: Put, y: Array) -> Array:
 
 
 def _integral(grid: Grid, values: Array) -> Array:
-    return (jnp.asarray(grid.price.weights)[:, None] * values).sum(axis=0)
+    # A product of matrices: XLA does not vectorise the loop of a sum.
+    return jnp.asarray(grid.price.weights) @ values
+
+
+def _discounted_tail(z: Array, owed: Array) -> Array:
+    """e^-owed Φ(z)."""
+    return tail(z, exp(-owed - 0.5 * z * z) / ROOT_TWO_PI, exp(-owed))
 
 
 def _held(grid: Grid, p: Put, y: Array) -> _Held:
