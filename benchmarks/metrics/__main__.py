@@ -48,7 +48,10 @@ def main(arguments: list[str]) -> int:
             work.mkdir()
             with STARTERS[name](work) as contender:  # type: ignore[attr-defined]
                 say.print(f"{contender.name} {contender.version}")
-                found[f"{contender.name} {contender.version}"] = measure(contender, plan, say)
+                figures = found[f"{contender.name} {contender.version}"] = measure(contender, plan, say)
+            # At once: the next one takes minutes, and may be interrupted.
+            for label, value in figures.rows():
+                say.print(f"  {label.strip()}: {value}")
     facts["stolen"] = machine.stolen_since(stolen, time.perf_counter() - began)
     report(facts, found)
     if options.json:
