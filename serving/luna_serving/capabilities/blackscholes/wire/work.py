@@ -17,7 +17,7 @@ ROWS_PER_UNIT: Final = 1000
 SECONDS: Final[Mapping[str, float]] = {
     "closed_form": 6e-7,
     "lets_be_rational": 6e-7,
-    "spectral_collocation": 6e-4,
+    "spectral_collocation": 3e-4,
 }
 MEDIA_TYPES: Final = {"json": JSON, "arrow": ARROW, "parquet": PARQUET}
 # Bytes of a number in an answer.
