@@ -70,7 +70,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield external
         return
     folder = tmp_path_factory.mktemp("postgres")
-    with PostgresServer(folder / "data", folder) as server:
+    # Tests end processes, and the kernel keeps what these have written: a sync would only wait for the disk.
+    with PostgresServer(folder / "data", folder, fsync=False) as server:
         yield server.url
     # Pytest keeps the folders of three runs; the log is worth keeping, 40 MB of data are not.
     shutil.rmtree(folder / "data", ignore_errors=True)

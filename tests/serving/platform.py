@@ -199,7 +199,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """One Luna for all tests of the run; each test makes accounts of its own."""
     folder = tmp_path_factory.mktemp("platform")
     with (
-        PostgresServer(folder / "postgres", folder) as postgres,
+        PostgresServer(folder / "postgres", folder, fsync=False) as postgres,
         ValkeyServer(folder / "valkey", folder) as valkey,
         SeaweedServer(folder / "objects", folder) as objects,
         luna_on(folder, database_url=postgres.url, redis_url=valkey.url, objects=objects.environment) as luna,
