@@ -51,8 +51,8 @@ class PostgresServer:
         data_dir: its folder; made if missing (mode 0700). The database cluster is `pgdata` in it.
         log_dir: `postgres.log` is appended here.
         port: the required port; None keeps the port of the last start while it is free.
-        fsync: whether commits, and the recovery after a crash, wait for the disk. Without it, data survive the sudden end
-            of the server's processes, but not that of the machine.
+        fsync: whether commits, and the recovery after a crash, wait for the disk. Without it, data survive the sudden
+            end of the server's processes, but not that of the machine.
     """
 
     def __init__(self, data_dir: Path, log_dir: Path, port: int | None = None, *, fsync: bool = True) -> None:
