@@ -31,7 +31,7 @@ CAREFUL_STEPS: Final = 80
 MOST_DRIFT: Final = 8.0
 
 # r >= q, and q > r.
-_ORDINARY: Final = grid(4, ((10, 6, 6), (10, 10, 3)), 96)
+_ORDINARY: Final = grid(4, ((11, 6, 6), (11, 10, 3)), 96)
 _ORDINARY_YIELDING: Final = grid(2, ((14, 6, 4), (14, 10, 3)), 48)
 _FAST: Final = grid(4, ((12, 8, 5), (12, 12, 6)), 96)
 _YIELDING: Final = grid(2, ((20, 8, 4), (20, 14, 3)), 64)
