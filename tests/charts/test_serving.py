@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -108,6 +109,23 @@ def test_a_lost_worker_takes_no_more_replicas_than_it_must(case: str) -> None:
         assert (per_node - 1) * workers < replicas
         spread += 1
     assert spread >= 2
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_most_workers_have_room_for_the_fewest_replicas(case: str) -> None:
+    scaling = service(case)["rayClusterConfig"]["enableInTreeAutoscaling"]
+    room = 0
+    for group in groups(case).values():
+        requested = str(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+        # What KubeRay tells Ray of a container without a limit: its request, rounded up to whole cores.
+        cores = math.ceil(float(requested.removesuffix("m")) / (1000 if requested.endswith("m") else 1))
+        room += cores * (group["maxReplicas"] if scaling else group["replicas"])
+    wanted = 0.0
+    for deployment in deployments(case).values():
+        autoscaling = deployment._deployment_config.autoscaling_config
+        replicas = autoscaling.min_replicas if autoscaling else deployment.num_replicas
+        wanted += replicas * deployment._replica_config.ray_actor_options.get("num_cpus", 1)
+    assert wanted <= room
 
 
 def test_two_workers_with_two_replicas_of_everything_have_one_of_each() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.cluster_node.load import Call
 
 _MARKS = re.compile(r"(<!-- runs of make test-cluster -->\n).*?(<!-- end of runs -->)", re.DOTALL)
+_ACCOUNT = re.compile(r"(?<=/)(first|(one|two)-\d+)")
 _HEAD = """\
 | event | workers | sent | answered | refused | lost | longest time without an answer | debits expected | found |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|
@@ -57,11 +58,15 @@ class Row:
         )
 
 
-def write(page: Path, machine: str, times: dict[str, float], rows: Sequence[Row]) -> None:
-    """Replace the tables of `page` by those of this run."""
+def write(page: Path, machine: str, times: dict[str, float], rows: Sequence[Row], left: Sequence[str]) -> None:
+    """Replace the tables of `page` by those of this run; `left` is what an uninstalled release leaves."""
     steps = "\n".join(f"| {name} | {seconds:.1f} s |" for name, seconds in times.items())
     table = "\n".join(map(str, rows))
     text = f"\n{machine}\n\n| step | took |\n|---|---:|\n{steps}\n\n{_HEAD}{table}\n\n"
+    if left:
+        # Accounts of the test and their keys are many of one kind.
+        names = dict.fromkeys(_ACCOUNT.sub("<account>", name) for name in left)
+        text += f"An uninstalled release leaves {', '.join(f'`{name}`' for name in names)}.\n\n"
     before = page.read_text()
     after, replaced = _MARKS.subn(lambda found: f"{found[1]}{text}{found[2]}", before)
     assert replaced == 1, f"{page} lacks the marks"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 NAMESPACE = "luna"
 RELEASE = "luna"
+CHART = ROOT / "charts" / "luna"
 ACCOUNT = "quickstart"
 # Images are unpacked, Ray starts, models are compiled: a minute or two where nothing else runs.
 _READY_S = 1200.0
@@ -41,11 +42,11 @@ def install(cluster: Kubernetes, options: Sequence[str] = ()) -> None:
     here = ("--namespace", NAMESPACE)
     with step("The chart"):
         cluster.apply_crds(*sorted((ROOT / "crds").glob("*.yaml")))
-        values = ("--values", ROOT / "charts" / "luna" / "values-dev.yaml", *options)
-        cluster.helm("upgrade", "--install", RELEASE, ROOT / "charts" / "luna", *here, "--create-namespace", *values)
+        values = ("--values", CHART / "values-dev.yaml", *options)
+        cluster.helm("upgrade", "--install", RELEASE, CHART, *here, "--create-namespace", *values)
     with step("Luna is Ready") as shown:
         begun = time.monotonic()
-        while missing := _not_ready(cluster):
+        while missing := not_ready(cluster):
             if time.monotonic() - begun > _READY_S:
                 raise NodeError(f"Luna is not Ready after {_READY_S:.0f} s. Missing: {missing}\n{_pods(cluster)}")
             shown.tell(f"waiting for {missing}")
@@ -69,9 +70,14 @@ def uninstall(cluster: Kubernetes) -> None:
 
 def key(cluster: Kubernetes, account: str = ACCOUNT) -> tuple[str, str]:
     """Return the id and the API key of an Account that is Ready."""
-    secret = cluster.get("secret", f"{account}-luna-key", "--namespace", NAMESPACE)["data"]
+    secret = cluster.get("secret", key_secret(account), "--namespace", NAMESPACE)["data"]
     account_id, api_key = (base64.b64decode(secret[name]).decode() for name in ("account-id", "api-key"))
     return account_id, api_key
+
+
+def key_secret(account: str) -> str:
+    """Return the name of the Secret with an Account's key, unless the Account names another."""
+    return f"{account}-luna-key"
 
 
 def curl(url: str, account_id: str, api_key: str) -> str:
@@ -88,8 +94,8 @@ def service_address(cluster: Kubernetes) -> str:
     return f"http://{service['spec']['clusterIP']}:8000"
 
 
-def _not_ready(cluster: Kubernetes) -> str:
-    """Name what is not Ready yet; nothing once all is."""
+def not_ready(cluster: Kubernetes) -> str:
+    """Return the name of what is not Ready yet; empty once all is."""
     here = ("--namespace", NAMESPACE)
     try:
         service = cluster.get("rayservice", RELEASE, *here)
