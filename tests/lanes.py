@@ -1,9 +1,8 @@
 """Two workers of pytest-xdist, two lanes (docs/decisions/0068).
 
-Tests that kill, flood and restart servers hold bounds on wall-clock time, and Ray takes long to start: one worker runs
-them all, in order. The other one gives way: it runs the tests of the operator, the chart and the stores, which wait for
-what happens and not for a time, at a low priority, and then those that only compute, a module at a time, on processor
-time that nobody else wants (`SCHED_IDLE`). A worker at the end of its lane takes what is left of these modules.
+Tests with servers hold bounds on wall-clock time, and Ray, Postgres and an API server take long to start: one worker
+runs them all, in order. Tests that only compute run on the other worker, a module at a time, on processor time that
+nobody else wants (`SCHED_IDLE`). A worker whose lane is at its end helps with what is left of the other's modules.
 """
 
 from __future__ import annotations
@@ -18,33 +17,25 @@ from xdist.scheduler import LoadScopeScheduling
 
 # No server, no clock: their modules import engines alone.
 COMPUTING: Final = ("tests/engines/",)
-PATIENT: Final = ("tests/charts/", "tests/cluster/", "tests/objects/", "tests/operator/", "tests/store/")
-NICE: Final = 10
-BEGUN: Final = os.getpriority(os.PRIO_PROCESS, 0)
+SERVERS: Final = "servers"
 
 
 def lane_of(nodeid: str) -> str:
-    """`timed`, `patient`, or the module of a test that only computes."""
+    """`servers`, or the module of a test that only computes."""
     module = nodeid.partition("::")[0]
-    if module.startswith(COMPUTING):
-        return module
-    return "patient" if module.startswith(PATIENT) else "timed"
+    return module if module.startswith(COMPUTING) else SERVERS
 
 
 def give_way(nodeid: str) -> None:
     """Take the priority of a test's lane, on Linux; elsewhere a thread has none of its own."""
     if sys.platform != "linux":
         return
-    lane = lane_of(nodeid)
-    policy = os.SCHED_IDLE if lane.startswith(COMPUTING) else os.SCHED_OTHER
-    nice = BEGUN + NICE if lane == "patient" else BEGUN
-    if (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)) == (policy, nice):
+    policy = os.SCHED_OTHER if lane_of(nodeid) == SERVERS else os.SCHED_IDLE
+    if os.sched_getscheduler(0) == policy:
         return
     # Threads that numerical libraries started before; later ones inherit it.
     for thread in Path("/proc/self/task").iterdir():
-        # It may have ended; and only root gets back what it gave.
-        with suppress(ProcessLookupError, PermissionError):
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), nice)
+        with suppress(ProcessLookupError):
             os.sched_setscheduler(int(thread.name), policy, os.sched_param(0))
 
 
