@@ -35,7 +35,8 @@ def give_way(nodeid: str) -> None:
         return
     # Threads that numerical libraries started before; later ones inherit it.
     for thread in Path("/proc/self/task").iterdir():
-        with suppress(ProcessLookupError):
+        # It may have ended; and only root gets back what it gave.
+        with suppress(ProcessLookupError, PermissionError):
             os.sched_setscheduler(int(thread.name), policy, os.sched_param(0))
 
 
