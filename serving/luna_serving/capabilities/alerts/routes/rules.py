@@ -16,7 +16,7 @@ from luna_serving.capabilities.alerts.evaluation.evaluator import Announce
 from luna_serving.capabilities.alerts.evaluation.outcomes import Telling, all_ended, outcome_of
 from luna_serving.capabilities.alerts.evaluation.timing import next_after
 from luna_serving.capabilities.alerts.routes.schemas import CreatedRule, RuleAnswer, RulePage
-from luna_serving.capabilities.alerts.rules.documents import Checked, entity_tag, read_rule, revisions_of
+from luna_serving.capabilities.alerts.rules.documents import TAGS, Checked, read_rule
 from luna_serving.capabilities.alerts.rules.rule import kind_of, query_of, rule_of
 from luna_serving.capabilities.alerts.rules.schemas import RuleDocument
 from luna_serving.capabilities.alerts.store.records import AlertRecord, maybe_ms, to_instant, to_ms
@@ -123,10 +123,9 @@ class RuleRoutes:
             if_none_match: Annotated[list[str] | None, Header(description="Entity tags that are known.")] = None,
         ) -> Response:
             stored = await store_answer(self.rules.get(own.account_id, id_of(rule_id)), STORE, MEANINGS)
-            known = revisions_of(if_none_match, weak=True) if if_none_match else frozenset()
-            if known is not None and stored.revision in known:
-                return Response(status_code=304, headers={"ETag": entity_tag(stored.revision)})
-            return _json(shown(stored, own.credential.role), headers={"ETag": entity_tag(stored.revision)})
+            if stored.revision in TAGS.named(",".join(if_none_match or ()), weak=True):
+                return Response(status_code=304, headers={"ETag": TAGS.of(stored.revision)})
+            return _json(shown(stored, own.credential.role), headers={"ETag": TAGS.of(stored.revision)})
 
         @routes.put(
             ONE,
@@ -149,7 +148,7 @@ class RuleRoutes:
             openapi_extra=writes,
         )
         async def delete_rule(own: Own, rule_id: str, if_match: IfMatch = None) -> Response:
-            expected = revisions_of(if_match, weak=False)
+            expected = TAGS.conditions(if_match, None).revisions
             deleting = self.rules.delete(own.account_id, id_of(rule_id), self._ends, expected=expected, by=own.actor)
             committed = await store_answer(deleting, STORE, MEANINGS)
             await self.announce(own.account_id, committed)
@@ -201,13 +200,13 @@ class RuleRoutes:
             secret_of,
             first_of(checked),
             ends,
-            expected=revisions_of(if_match, weak=False),
+            expected=TAGS.conditions(if_match, None).revisions,
             by=own.actor,
         )
         stored, committed = await store_answer(replacing, STORE, MEANINGS)
         await self.announce(own.account_id, committed)
         secret = {"secret": made[0]} if made else {}
-        return _json(shown(stored, own.credential.role) | secret, headers={"ETag": entity_tag(stored.revision)})
+        return _json(shown(stored, own.credential.role) | secret, headers={"ETag": TAGS.of(stored.revision)})
 
     def _ends(self, alerts: Sequence[AlertRecord], now_ms: int, stored: StoredRule) -> Outcome:
         rule = rule_of(stored.id, 0, stored.revision, stored.document)
@@ -258,7 +257,7 @@ def shown(stored: StoredRule, role: Role) -> dict[str, Any]:
 def _created_answer(account_id: int, stored: StoredRule) -> Answer:
     secret = {"secret": stored.webhook_secret} if stored.webhook_secret is not None else {}
     location = f"{PREFIX}/{account_id}{ONE.format(rule_id=stored.id)}"
-    headers = {"content-type": JSON, "location": location, "etag": entity_tag(stored.revision)}
+    headers = {"content-type": JSON, "location": location, "etag": TAGS.of(stored.revision)}
     return Answer(
         orjson.dumps(shown(stored, Role.ADMIN) | secret),
         201,

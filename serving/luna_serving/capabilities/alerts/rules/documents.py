@@ -1,8 +1,7 @@
-"""Reads and checks the body of a rule, and renders a stored one."""
+"""Reads and checks the body of a rule; the entity tags of stored ones."""
 
-import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,13 +12,14 @@ from luna_serving.capabilities.alerts.templates.template import TemplateWrong, p
 from luna_serving.engines.promql import api as promql
 from luna_serving.webhooks.addresses import Allowed, UrlRefused, check_url
 from luna_serving.wire import problems
+from luna_serving.wire.conditions import EntityTags
 from luna_serving.wire.documents import read_object
 from luna_serving.wire.forms import read_form
 from luna_serving.wire.pointers import pointer_of
 from luna_serving.wire.problems import FieldError, Problem
 
 VECTOR: Final = frozenset({"vector", "scalar"})
-ENTITY_TAG: Final = re.compile(r'\s*(W/)?"([0-9a-f]{32})"\s*')
+TAGS: Final = EntityTags("[0-9a-f]{32}", uuid.UUID, lambda revision: revision.hex, what="a rule")
 NO_ID: Final = uuid.UUID(int=0)
 
 
@@ -105,16 +105,3 @@ def faulty(error: promql.PromqlError, pointer: str) -> Problem:
     where = {"offset": place.offset, "line": place.line, "column": place.column}
     errors = [{**each, **where} for each in problem.extra["errors"]]
     return Problem(problem.slug, problem.status, problem.title, problem.detail, problem.headers, {"errors": errors})
-
-
-def entity_tag(revision: uuid.UUID) -> str:
-    """A revision as a strong entity tag."""
-    return f'"{revision.hex}"'
-
-
-def revisions_of(tags: Sequence[str] | None, *, weak: bool) -> frozenset[uuid.UUID] | None:
-    """The revisions among entity tags; None for no condition, or `*`."""
-    if tags is None or ",".join(tags).strip() == "*":
-        return None
-    found = (ENTITY_TAG.fullmatch(tag) for tag in ",".join(tags).split(","))
-    return frozenset(uuid.UUID(m[2]) for m in found if m and (weak or not m[1]))

@@ -4,7 +4,7 @@ The body holds the series; the other members of the JSON request are a JSON obje
 in the metadata `luna` of an Arrow schema.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,17 +53,14 @@ class Arrays:
                 wrong = f"Has {width} numbers per point; the model observes {model.observed}."
                 raise problems.invalid(FieldError(f"/{SERIES}/{i}", wrong))
         if np.isinf(np.concatenate(self.series)).any():
-            raise problems.invalid(*self._infinite())
+            raise problems.invalid(self._infinite())
         return [each if model.observed > 1 or each.ndim == 1 else each.reshape(-1) for each in self.series]
 
-    def _infinite(self) -> Iterator[FieldError]:
-        """The first infinite number."""
-        for i, each in enumerate(self.series):
-            places = np.argwhere(np.isinf(each))
-            if len(places):
-                wrong = "Is infinite. Send NaN where it is missing."
-                yield FieldError(f"/{SERIES}/{i}/{int(places[0][0])}", wrong)
-                return
+    def _infinite(self) -> FieldError:
+        """The error of the first infinite number; there is one."""
+        i, each = next((i, each) for i, each in enumerate(self.series) if np.isinf(each).any())
+        place = int(np.argwhere(np.isinf(each))[0][0])
+        return FieldError(f"/{SERIES}/{i}/{place}", "Is infinite. Send NaN where it is missing.")
 
 
 def read_sent(sent: Sent, limits: SeriesLimits) -> tuple[dict[str, Any], Arrays]:
