@@ -6,6 +6,7 @@ Everything listens on loopback. Each server is tied to this process: it ends wit
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -105,6 +106,12 @@ def luna(work: Path, name: str = "luna", **settings: str) -> Iterator[Server]:
         yield Server(name, facts["LUNA_URL"].rstrip("/"), path, facts["LUNA_API_KEY"])
     finally:
         process.stop(*_LUNA_STOP)
+
+
+def luna_command(data: Path, *arguments: str, typed: str = "") -> str:
+    """Run a command of `luna` with two words, such as `account create`, on a data folder; return what it prints."""
+    command = [str(Path(sys.executable).with_name("luna")), *arguments[:2], "--data-dir", str(data), *arguments[2:]]
+    return subprocess.run(command, input=typed, capture_output=True, text=True, check=True).stdout
 
 
 STARTERS = {"original": original, "echo": echo, "luna": luna}

@@ -8,14 +8,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from benchmarks.http.servers import ROOT, luna, read_env
+from benchmarks.http.servers import ROOT, luna, luna_command, read_env
 
 from luna_serving.local.data_folder.ports import free_port
 from luna_serving.local.servers.process import ServerProcess, wait_until
@@ -67,19 +66,10 @@ def our_own(work: Path) -> Iterator[Contender]:
 
 def _unhurried(data: Path) -> str:
     """The key of an account that may send as fast as the server takes it."""
-    command = [
-        str(Path(sys.executable).with_name("luna")),
-        "account",
-        "create",
-        "bench/metrics",
-        "--data-dir",
-        str(data),
-    ]
-    limits = ["--json", "--quota", "1000000000", "--rate", "100000", "--burst", "100000"]
-    made = subprocess.run(
-        [*command, *limits, "--limit", "metrics.samples_per_second=1000000"], capture_output=True, text=True, check=True
-    )
-    key: str = json.loads(made.stdout)["api_key"]
+    limits = ["--quota", "1000000000", "--rate", "100000", "--burst", "100000"]
+    limits += ["--limit", "metrics.samples_per_second=1000000"]
+    made = luna_command(data, "account", "create", "bench/metrics", "--json", *limits)
+    key: str = json.loads(made)["api_key"]
     return key
 
 

@@ -149,7 +149,7 @@ def _latency(
     def once() -> float:
         asked = parameters()
         began = time.perf_counter()
-        answer = client.get(url, params={**client.params, **asked})
+        answer = client.get(url, params=asked)
         took = time.perf_counter() - began
         if answer.is_error:
             raise RuntimeError(f"{url}: {answer.status_code} {answer.text[:300]}")

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from benchmarks.http.servers import luna_command
 
 from .making import Making, UploadSet
 
@@ -51,20 +50,14 @@ def make_teams(data_dir: Path, origin: str, files: Sequence[Making]) -> list[Tea
 
     def make(i: int) -> Team:
         email, password = f"team-{i}@uploads.test", secrets.token_urlsafe(16)
-        made = _luna(data_dir, "account", "create", f"uploads/team-{i}", "--quota", "100000", "--json")
+        made = luna_command(data_dir, "account", "create", f"uploads/team-{i}", "--quota", "100000", "--json")
         account_id = int(json.loads(made)["id"])
         arguments = ("--account", str(account_id), "--role", "member", "--password-stdin")
-        _luna(data_dir, "user", "create", email, *arguments, typed=password)
+        luna_command(data_dir, "user", "create", email, *arguments, typed=password)
         return Team(origin, account_id, email, password, files[i])
 
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(make, range(len(files))))
-
-
-def _luna(data_dir: Path, *arguments: str, typed: str = "") -> str:
-    command = [str(Path(sys.executable).with_name("luna")), *arguments[:2], "--data-dir", str(data_dir), *arguments[2:]]
-    done = subprocess.run(command, input=typed, capture_output=True, text=True, check=True)
-    return done.stdout
 
 
 async def run_all(teams: Sequence[Team]) -> list[Outcome]:
